@@ -12,7 +12,9 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=TALLYBOX_COMMIT");
-    let given = env::var("TALLYBOX_COMMIT").ok().filter(|commit| !commit.is_empty());
+    let given = env::var("TALLYBOX_COMMIT")
+        .ok()
+        .filter(|commit| !commit.is_empty());
     if let Some(commit) = given.or_else(of_checkout) {
         println!("cargo::rustc-env=TALLYBOX_BUILD_COMMIT={commit}");
     }
@@ -37,7 +39,11 @@ fn of_checkout() -> Option<String> {
 /// Runs `git rev-parse` in the folder of this crate, where build scripts run, and returns its
 /// output.
 fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").arg("rev-parse").args(arguments).output().ok()?;
+    let output = Command::new("git")
+        .arg("rev-parse")
+        .args(arguments)
+        .output()
+        .ok()?;
     output.status.success().then_some(())?;
     String::from_utf8(output.stdout).ok()
 }

@@ -23,7 +23,9 @@ pub enum AddressError {
     )]
     Plain,
     /// The address contains a user name, password, query or fragment.
-    #[error("the address contains a user name, password, query or fragment: give scheme, host and path only")]
+    #[error(
+        "the address contains a user name, password, query or fragment: give scheme, host and path only"
+    )]
     Extra,
 }
 
@@ -39,7 +41,10 @@ impl Address {
     pub fn host_and_port(&self) -> (String, u16) {
         let host = self.0.host_str().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        (host.to_owned(), self.0.port_or_known_default().unwrap_or(443))
+        (
+            host.to_owned(),
+            self.0.port_or_known_default().unwrap_or(443),
+        )
     }
 
     /// Returns the URL of a resource of a locality: `{address}/v1/{locality}/{page}`.
@@ -60,7 +65,10 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let url = Url::parse(text).map_err(|_| AddressError::Form)?;
         let host = url.host_str().ok_or(AddressError::Form)?;
-        let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let number = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>();
         let here = host == "localhost" || number.is_ok_and(|address| address.is_loopback());
         match url.scheme() {
             "https" => {}
@@ -106,10 +114,24 @@ mod tests {
 
     #[test]
     fn pages_stand_below_the_address() {
-        let page = |base: &str| base.parse::<Address>().unwrap().page("us-ca", "reports").to_string();
-        assert_eq!(page("https://a.example"), "https://a.example/v1/us-ca/reports");
-        assert_eq!(page("https://a.example/b/"), "https://a.example/b/v1/us-ca/reports");
-        let odd = "https://a.example".parse::<Address>().unwrap().page("../x", "config");
+        let page = |base: &str| {
+            base.parse::<Address>()
+                .unwrap()
+                .page("us-ca", "reports")
+                .to_string()
+        };
+        assert_eq!(
+            page("https://a.example"),
+            "https://a.example/v1/us-ca/reports"
+        );
+        assert_eq!(
+            page("https://a.example/b/"),
+            "https://a.example/b/v1/us-ca/reports"
+        );
+        let odd = "https://a.example"
+            .parse::<Address>()
+            .unwrap()
+            .page("../x", "config");
         assert_eq!(odd.to_string(), "https://a.example/v1/..%2Fx/config");
     }
 }

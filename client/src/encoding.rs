@@ -114,7 +114,11 @@ impl Encoding {
             return Ok(None);
         };
         check_bits(bits)?;
-        let digits = || counts.iter().zip((0..64_u32).map(|digit| 2_f64.powi(digit as i32)));
+        let digits = || {
+            counts
+                .iter()
+                .zip((0..64_u32).map(|digit| 2_f64.powi(digit as i32)))
+        };
         let value = digits().map(|(count, weight)| weight * count.value).sum();
         let variance: f64 = digits()
             .map(|(count, weight)| (weight * count.standard_error).powi(2))
@@ -173,7 +177,9 @@ impl From<Encoding> for MetricEncoding {
 
 fn one_hot(bins: usize, bucket: usize) -> Result<Vec<bool>, EncodeError> {
     if bucket >= bins {
-        return Err(EncodeError::OutOfRange { bound: bins as u128 });
+        return Err(EncodeError::OutOfRange {
+            bound: bins as u128,
+        });
     }
     Ok((0..bins).map(|bin| bin == bucket).collect())
 }
@@ -211,7 +217,9 @@ mod tests {
         );
         let vector = Encoding::BitVector { bins: 3 };
         assert_eq!(
-            vector.encode(&Value::Bits(vec![true, false, true])).unwrap(),
+            vector
+                .encode(&Value::Bits(vec![true, false, true]))
+                .unwrap(),
             [true, false, true]
         );
         let integer = Encoding::BoundedInteger { bits: 5 };
@@ -220,7 +228,12 @@ mod tests {
             [false, true, true, false, false]
         );
         let all = Encoding::BoundedInteger { bits: 64 };
-        assert!(all.encode(&Value::Integer(u64::MAX)).unwrap().iter().all(|bit| *bit));
+        assert!(
+            all.encode(&Value::Integer(u64::MAX))
+                .unwrap()
+                .iter()
+                .all(|bit| *bit)
+        );
     }
 
     #[test]
@@ -243,7 +256,10 @@ mod tests {
             long.encode(&Value::Integer(1)),
             Err(EncodeError::TooManyBits { bits: 65 })
         );
-        assert_eq!(histogram.sum(&[1, 2]), Err(EncodeError::Length { found: 2, bins: 4 }));
+        assert_eq!(
+            histogram.sum(&[1, 2]),
+            Err(EncodeError::Length { found: 2, bins: 4 })
+        );
     }
 
     #[test]
@@ -268,7 +284,10 @@ mod tests {
         );
         let largest = vec![u64::MAX; 64];
         let expected = u128::from(u64::MAX) * u128::from(u64::MAX);
-        assert_eq!(Encoding::BoundedInteger { bits: 64 }.sum(&largest), Ok(Some(expected)));
+        assert_eq!(
+            Encoding::BoundedInteger { bits: 64 }.sum(&largest),
+            Ok(Some(expected))
+        );
     }
 
     #[test]

@@ -29,7 +29,11 @@ pub(crate) fn processors() -> Vec<ProcessorKey> {
         key_id: Some(name.to_owned()),
         public: *key.public(),
     };
-    keys().into_iter().zip(["pha-1", "facilitator-1"]).map(named).collect()
+    keys()
+        .into_iter()
+        .zip(["pha-1", "facilitator-1"])
+        .map(named)
+        .collect()
 }
 
 /// Returns the plaintext of one share, if the key opens it.
@@ -48,7 +52,8 @@ pub(crate) fn first_share_length(bins: usize) -> usize {
 /// Returns the elements of the first processor's share, if their number is right and all are in the
 /// field.
 pub(crate) fn first_share(bins: usize, payload: &[u8]) -> Option<Share<FieldPrio2, 32>> {
-    let elements: Result<Vec<FieldPrio2>, _> = payload.chunks(4).map(FieldPrio2::get_decoded).collect();
+    let elements: Result<Vec<FieldPrio2>, _> =
+        payload.chunks(4).map(FieldPrio2::get_decoded).collect();
     (payload.len() == first_share_length(bins)).then_some(Share::Leader(elements.ok()?))
 }
 
@@ -68,7 +73,9 @@ pub(crate) fn verify_and_add(bins: usize, shares: [&Share<FieldPrio2, 32>; 2]) -
             .unwrap()
     };
     let [(first, one), (second, two)] = [verify(0), verify(1)];
-    prio2.verifier_shares_to_message(b"", &(), [one, two]).ok()?;
+    prio2
+        .verifier_shares_to_message(b"", &(), [one, two])
+        .ok()?;
     let output = |state| match prio2.verify_next(b"", state, ()).unwrap() {
         VerifyTransition::Finish(share) => share.as_ref().to_vec(),
         VerifyTransition::Continue(..) => unreachable!("prio2 has one round"),

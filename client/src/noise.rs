@@ -60,7 +60,9 @@ impl RandomisedResponse {
     /// or 2^-64, whichever is larger. The number of draws does not depend on the bits.
     pub fn randomise(&self, bits: &[bool], rng: &mut (impl CryptoRng + ?Sized)) -> Vec<bool> {
         let threshold = self.threshold();
-        bits.iter().map(|bit| bit ^ (rng.next_u64() < threshold)).collect()
+        bits.iter()
+            .map(|bit| bit ^ (rng.next_u64() < threshold))
+            .collect()
     }
 
     /// Returns how many of the 2^64 possible draws flip a bit. Conversion from a float saturates,
@@ -112,7 +114,15 @@ mod tests {
 
     #[test]
     fn epsilon_is_positive_and_finite() {
-        for epsilon in [0.0, -0.0, -8.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 5e-324] {
+        for epsilon in [
+            0.0,
+            -0.0,
+            -8.0,
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            5e-324,
+        ] {
             assert!(RandomisedResponse::new(epsilon).is_err(), "{epsilon}");
         }
         assert_eq!(noise(8.0).epsilon(), 8.0);
@@ -145,10 +155,17 @@ mod tests {
         for epsilon in [0.1, 1.0, 3.0, 5.2933] {
             let bits: Vec<bool> = (0..200_000).map(|i| i % 3 == 0).collect();
             let sent = noise(epsilon).randomise(&bits, &mut rng);
-            let flips = bits.iter().zip(&sent).filter(|(bit, sent)| bit != sent).count() as f64;
+            let flips = bits
+                .iter()
+                .zip(&sent)
+                .filter(|(bit, sent)| bit != sent)
+                .count() as f64;
             let flip = noise(epsilon).flip_probability();
             let deviation = (200_000.0 * flip * (1.0 - flip)).sqrt();
-            assert!((flips - 200_000.0 * flip).abs() < 5.0 * deviation, "{epsilon}: {flips}");
+            assert!(
+                (flips - 200_000.0 * flip).abs() < 5.0 * deviation,
+                "{epsilon}: {flips}"
+            );
         }
     }
 
@@ -175,14 +192,21 @@ mod tests {
         let bits: Vec<bool> = (0..reports).map(|i| i < truth).collect();
         let mut misses = Vec::new();
         for _ in 0..40 {
-            let count = noise(2.0).randomise(&bits, &mut rng).iter().filter(|bit| **bit).count();
+            let count = noise(2.0)
+                .randomise(&bits, &mut rng)
+                .iter()
+                .filter(|bit| **bit)
+                .count();
             let estimate = noise(2.0).debias(count as u64, reports);
             misses.push((estimate.value - truth as f64) / estimate.standard_error);
         }
         assert!(misses.iter().all(|miss| miss.abs() < 5.0), "{misses:?}");
         let mean = misses.iter().sum::<f64>() / 40.0;
         let variance = misses.iter().map(|miss| miss * miss).sum::<f64>() / 40.0;
-        assert!(mean.abs() < 0.8 && (0.3..2.5).contains(&variance), "{mean} {variance}");
+        assert!(
+            mean.abs() < 0.8 && (0.3..2.5).contains(&variance),
+            "{mean} {variance}"
+        );
     }
 
     #[test]

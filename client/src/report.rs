@@ -67,7 +67,11 @@ impl Client {
     /// # Errors
     /// [`ClientError::Split`] for no bins or too many, [`ClientError::Seal`] if a share cannot be
     /// sealed.
-    pub fn report(&self, bits: &[bool], rng: &mut (impl CryptoRng + ?Sized)) -> Result<Report, ClientError> {
+    pub fn report(
+        &self,
+        bits: &[bool],
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Report, ClientError> {
         self.report_with(&Prio2::new(bits.len())?, bits, rng)
     }
 
@@ -106,9 +110,11 @@ impl Client {
     ) -> Result<Report, ClientError> {
         let mut shares = Vec::with_capacity(PROCESSORS);
         for (index, (processor, payload)) in self.processors.iter().zip(payloads).enumerate() {
-            let payload = ecies::seal(&processor.public, payload, rng).map_err(|source| ClientError::Seal {
-                processor: index,
-                source,
+            let payload = ecies::seal(&processor.public, payload, rng).map_err(|source| {
+                ClientError::Seal {
+                    processor: index,
+                    source,
+                }
             })?;
             shares.push(EncryptedShare {
                 payload,
@@ -141,7 +147,9 @@ mod tests {
     }
 
     fn report(bits: &[bool], seed: u64) -> Report {
-        client().report(bits, &mut ChaCha20Rng::seed_from_u64(seed)).unwrap()
+        client()
+            .report(bits, &mut ChaCha20Rng::seed_from_u64(seed))
+            .unwrap()
     }
 
     fn sum(bins: usize, report: &Report) -> Option<Vec<u32>> {
@@ -179,7 +187,11 @@ mod tests {
     #[test]
     fn a_report_says_for_whom_it_is() {
         let report = report(&[true, false], 2);
-        let ids: Vec<_> = report.shares.iter().map(|share| share.key_id.as_deref()).collect();
+        let ids: Vec<_> = report
+            .shares
+            .iter()
+            .map(|share| share.key_id.as_deref())
+            .collect();
         assert_eq!(ids, [Some("pha-1"), Some("facilitator-1")]);
         assert_eq!(report.id.0.get_version_num(), 4);
     }

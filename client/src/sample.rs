@@ -18,7 +18,11 @@ pub fn sample_bits(batch: BatchId, index: u64, bins: usize) -> Option<Vec<bool>>
         .chain_update(batch.as_bytes())
         .chain_update(index.to_be_bytes())
         .finalize();
-    Some((0..bins).map(|bin| digest[bin / 8] >> (7 - bin % 8) & 1 == 1).collect())
+    Some(
+        (0..bins)
+            .map(|bin| digest[bin / 8] >> (7 - bin % 8) & 1 == 1)
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -35,7 +39,10 @@ mod tests {
         let bits = sample_bits(batch("00112233-4455-6677-8899-aabbccddeeff"), 0, 16).unwrap();
         let expected = [1, 0, 1, 0, 0, 1, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1];
         assert_eq!(bits, expected.map(|bit| bit == 1));
-        assert_eq!(sample_bits(batch("00112233-4455-6677-8899-aabbccddeeff"), 0, 257), None);
+        assert_eq!(
+            sample_bits(batch("00112233-4455-6677-8899-aabbccddeeff"), 0, 257),
+            None
+        );
     }
 
     /// The sums of two batches that ENPA's software wrote: 20 packets of 2 bins, and 100 of 8.

@@ -12,7 +12,12 @@ impl Report {
     /// The upload states the metric's number of bins, whatever the report really contains. The
     /// ingestor rejects a report that was made for another configuration at admission.
     #[must_use]
-    pub fn into_upload(self, metric: &ClientMetric, schema_version: i32, created: Option<i64>) -> ReportUpload {
+    pub fn into_upload(
+        self,
+        metric: &ClientMetric,
+        schema_version: i32,
+        created: Option<i64>,
+    ) -> ReportUpload {
         let mut shares = self.shares.into_iter();
         let mut share = || {
             let share = shares.next();
@@ -20,7 +25,10 @@ impl Report {
                 (share.payload, share.key_id.unwrap_or_default())
             })
         };
-        let [(payload_first, key_id_first), (payload_second, key_id_second)] = [share(), share()];
+        let [
+            (payload_first, key_id_first),
+            (payload_second, key_id_second),
+        ] = [share(), share()];
         ReportUpload {
             metric: metric.name.clone(),
             id: self.id.to_string(),
@@ -78,7 +86,9 @@ mod tests {
         };
         let bits = vec![true; Encoding::from(&metric.encoding).bins()];
         let client = Client::new(judge::processors()).unwrap();
-        let report = client.report(&bits, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
+        let report = client
+            .report(&bits, &mut ChaCha20Rng::seed_from_u64(1))
+            .unwrap();
         let upload = report.clone().into_upload(&metric, 2, Some(7));
         assert_eq!(upload.id, report.id.to_string());
         assert_eq!(
@@ -86,7 +96,10 @@ mod tests {
             [&report.shares[0].payload[..], &report.shares[1].payload]
         );
         assert_eq!(upload.key_ids(), ["pha-1", "facilitator-1"]);
-        assert_eq!((upload.bins, upload.epsilon, upload.created), (3, 8.0, Some(7)));
+        assert_eq!(
+            (upload.bins, upload.epsilon, upload.created),
+            (3, 8.0, Some(7))
+        );
         assert_eq!(upload.attestation().map(|_| ()), None);
     }
 }

@@ -44,7 +44,10 @@ pub(crate) fn http_client(address: &Address, timeouts: Timeouts) -> Result<Clien
 }
 
 /// Returns the body of a response; `None` if it is longer than `limit` bytes.
-pub(crate) async fn body(mut response: Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
+pub(crate) async fn body(
+    mut response: Response,
+    limit: usize,
+) -> Result<Option<Vec<u8>>, reqwest::Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > limit {
@@ -79,7 +82,10 @@ mod tests {
             retry_after(&headers, &clock)
         };
         assert_eq!(read("7"), Some(Duration::from_secs(7)));
-        assert_eq!(read("Mon, 23 Nov 2026 10:15:30 GMT"), Some(Duration::from_secs(30)));
+        assert_eq!(
+            read("Mon, 23 Nov 2026 10:15:30 GMT"),
+            Some(Duration::from_secs(30))
+        );
         assert_eq!(read("Mon, 23 Nov 2026 10:14:30 GMT"), Some(Duration::ZERO));
         assert_eq!(read("soon"), None);
         assert_eq!(retry_after(&HeaderMap::new(), &clock), None);

@@ -47,7 +47,12 @@ fn the_vectors_are_right_to_the_byte() {
     let good = check(&example, &metric().expected, Some(&metric().exact)).unwrap();
     assert_eq!((good.bins, good.exact), (vec![0, 1, 1], true));
     let more = vector_keys::read("more.json");
-    for (vector, metric) in more.as_array().unwrap().iter().zip(&test_metrics().unwrap()[1..]) {
+    for (vector, metric) in more
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(&test_metrics().unwrap()[1..])
+    {
         let text = |of: &Json, member: &str| of[member].as_str().unwrap().to_owned();
         let seal = ["first", "second"].map(|which| vector["seal"][which].clone());
         let payload = |seal: &Json| vector_keys::unhex(&text(seal, "payload"));
@@ -82,7 +87,11 @@ fn the_outside_of_a_report_is_checked_first() {
             "uuid",
             "\"x\"",
         ),
-        (|report| report.id.make_ascii_uppercase(), "uuid", "lower case"),
+        (
+            |report| report.id.make_ascii_uppercase(),
+            "uuid",
+            "lower case",
+        ),
         (
             |report| report.schema_version = 3,
             "parameter",
@@ -99,8 +108,16 @@ fn the_outside_of_a_report_is_checked_first() {
             "parameter",
             "prioParams.epsilon is 2.5, not 2",
         ),
-        (|report| report.number_of_servers = 3, "parameter", "numberServers"),
-        (|report| report.hamming_weight = Some(1), "parameter", "hammingWeight"),
+        (
+            |report| report.number_of_servers = 3,
+            "parameter",
+            "numberServers",
+        ),
+        (
+            |report| report.hamming_weight = Some(1),
+            "parameter",
+            "hammingWeight",
+        ),
         (
             |report| report.key_id_second = "old".to_owned(),
             "key-id",
@@ -121,8 +138,16 @@ fn the_outside_of_a_report_is_checked_first() {
             "sealed-length",
             "for Second has 114 bytes, not 113",
         ),
-        (|report| report.payload_second[0] = 2, "not-a-point", "for Second"),
-        (|report| report.payload_second[64] ^= 1, "not-a-point", "for Second"),
+        (
+            |report| report.payload_second[0] = 2,
+            "not-a-point",
+            "for Second",
+        ),
+        (
+            |report| report.payload_second[64] ^= 1,
+            "not-a-point",
+            "for Second",
+        ),
     ] {
         // An exchange of the shares moves the damage, and the second share has no byte 100.
         let (found, message) = changed(change);
@@ -141,7 +166,10 @@ fn what_is_inside_a_sealed_share_is_named() {
     let mut upload = example();
     upload.payload_first[100] ^= 1;
     let tag = fault(&upload);
-    assert!(tag.reason() == "tag" && tag.to_string().contains("First"), "{tag}");
+    assert!(
+        tag.reason() == "tag" && tag.to_string().contains("First"),
+        "{tag}"
+    );
 
     let prio2 = Prio2::new(3).unwrap();
     let shares = prio2.split(&[true, false, true], &randomness()).unwrap();
@@ -150,12 +178,14 @@ fn what_is_inside_a_sealed_share_is_named() {
 
     let [one, two] = metric().expected.keys;
     let other_key = ReportUpload {
-        payload_second: ecies::seal_with_ephemeral(one.public(), &shares.second, &[0x44; 32]).unwrap(),
+        payload_second: ecies::seal_with_ephemeral(one.public(), &shares.second, &[0x44; 32])
+            .unwrap(),
         ..right.clone()
     };
     assert_eq!(fault(&other_key).reason(), "other-key");
     let same = ReportUpload {
-        payload_second: ecies::seal_with_ephemeral(two.public(), &shares.second, &[0x22; 32]).unwrap(),
+        payload_second: ecies::seal_with_ephemeral(two.public(), &shares.second, &[0x22; 32])
+            .unwrap(),
         ..right
     };
     assert_eq!(fault(&same).reason(), "same-ephemeral");
@@ -164,14 +194,23 @@ fn what_is_inside_a_sealed_share_is_named() {
     element[12..16].copy_from_slice(&MODULUS.to_le_bytes());
     let fault_of = |first: &[u8]| fault(&with_shares(first, &shares.second));
     let out = fault_of(&element);
-    assert!(out.to_string().contains("element 3 (f0) is 4293918721"), "{out}");
+    assert!(
+        out.to_string().contains("element 3 (f0) is 4293918721"),
+        "{out}"
+    );
 
     let twos = prio2.split_values(&[1, 2, 0], &randomness()).unwrap();
     let two = fault(&with_shares(&twos.first, &twos.second));
     assert!(matches!(two, Fault::NotABit { bin: 1, value: 2 }), "{two}");
 
     // Every element after g0 is part of the proof.
-    for (index, name) in (5..).zip(["h0 = f0 * g0", "h at w_8^1", "h at w_8^3", "h at w_8^5", "h at w_8^7"]) {
+    for (index, name) in (5..).zip([
+        "h0 = f0 * g0",
+        "h at w_8^1",
+        "h at w_8^3",
+        "h at w_8^5",
+        "h at w_8^7",
+    ]) {
         let mut first = shares.first.clone();
         let place = &mut first[4 * index..4 * index + 4];
         let value = u32::from_le_bytes(place.try_into().unwrap());
@@ -208,8 +247,14 @@ fn a_right_report_that_is_not_the_vector_says_what_differs() {
     let bits = [false, true, true];
     for (upload, says) in [
         (split(&bits, [9; 32], f0), "the seed"),
-        (split(&[false, true, false], seed, f0), "bin 2 after the noise"),
-        (split(&bits, seed, 5), "f0 differs from the vector: 5, not 123456789"),
+        (
+            split(&[false, true, false], seed, f0),
+            "bin 2 after the noise",
+        ),
+        (
+            split(&bits, seed, 5),
+            "f0 differs from the vector: 5, not 123456789",
+        ),
     ] {
         let fault = check(&upload, &metric().expected, Some(&metric().exact)).unwrap_err();
         assert!(fault.to_string().contains(says), "{fault}");
@@ -218,8 +263,14 @@ fn a_right_report_that_is_not_the_vector_says_what_differs() {
     assert!(check(&same, &metric().expected, Some(&metric().exact)).is_ok());
     let [first, _] = metric().expected.keys;
     let mut other = same.clone();
-    let share = first.open(&same.payload_first, &mut Vec::new()).unwrap().to_vec();
+    let share = first
+        .open(&same.payload_first, &mut Vec::new())
+        .unwrap()
+        .to_vec();
     other.payload_first = ecies::seal_with_ephemeral(first.public(), &share, &[0x23; 32]).unwrap();
     let fault = check(&other, &metric().expected, Some(&metric().exact)).unwrap_err();
-    assert!(fault.to_string().contains("the sealed share for First"), "{fault}");
+    assert!(
+        fault.to_string().contains("the sealed share for First"),
+        "{fault}"
+    );
 }

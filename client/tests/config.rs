@@ -51,7 +51,10 @@ fn metrics_of_the_same_bins_may_share_keys() {
         other.name = "bucket-v2".to_owned();
         config.metrics.push(other);
     });
-    assert_eq!(trust().check(&document, now()).unwrap().metrics().count(), 4);
+    assert_eq!(
+        trust().check(&document, now()).unwrap().metrics().count(),
+        4
+    );
 }
 
 #[test]
@@ -66,7 +69,8 @@ fn a_good_configuration_is_gone_by() {
 #[test]
 fn what_is_not_signed_by_a_pinned_key_is_refused() {
     let payload = serde_json::to_vec(&config(1)).unwrap();
-    let sign = |key_id, seed| jws::sign(&payload, CLIENT_CONFIG_TYPE, key_id, &signing_key(seed)).unwrap();
+    let sign =
+        |key_id, seed| jws::sign(&payload, CLIENT_CONFIG_TYPE, key_id, &signing_key(seed)).unwrap();
     let other_type = jws::sign(&payload, "something-else", KEY_ID, &signing_key(1)).unwrap();
     for (what, document) in [
         ("unsigned", payload.clone()),
@@ -75,7 +79,10 @@ fn what_is_not_signed_by_a_pinned_key_is_refused() {
         ("a document of another kind", other_type),
         ("nothing", Vec::new()),
     ] {
-        assert!(matches!(refusal(&document), ConfigError::Signature(_)), "{what}");
+        assert!(
+            matches!(refusal(&document), ConfigError::Signature(_)),
+            "{what}"
+        );
     }
 }
 
@@ -84,7 +91,8 @@ fn one_of_several_pinned_keys_is_enough() {
     let payload = serde_json::to_vec(&config(1)).unwrap();
     let document = jws::sign(&payload, CLIENT_CONFIG_TYPE, "config-2", &signing_key(2)).unwrap();
     let mut both = trust();
-    both.keys.insert("config-2".to_owned(), signing_key(2).verifying_key());
+    both.keys
+        .insert("config-2".to_owned(), signing_key(2).verifying_key());
     assert!(both.check(&document, now()).is_ok());
 }
 
@@ -92,9 +100,11 @@ fn one_of_several_pinned_keys_is_enough() {
 fn every_refusal_has_its_reason() {
     type Case = (&'static str, Vec<u8>, fn(&ConfigError) -> bool);
     let cases: Vec<Case> = vec![
-        ("expired", changed(|config| config.expires = NOW.to_owned()), |error| {
-            matches!(error, ConfigError::Expired { .. })
-        }),
+        (
+            "expired",
+            changed(|config| config.expires = NOW.to_owned()),
+            |error| matches!(error, ConfigError::Expired { .. }),
+        ),
         (
             "from the future",
             changed(|config| config.issued = "2026-11-23T10:20:01Z".to_owned()),
@@ -113,12 +123,16 @@ fn every_refusal_has_its_reason() {
         ("format", changed(|config| config.format = 2), |error| {
             matches!(error, ConfigError::Format { found: 2, known: 1 })
         }),
-        ("schema", changed(|config| config.schema_version = 3), |error| {
-            matches!(error, ConfigError::Schema { found: 3 })
-        }),
-        ("epsilon", changed(|config| config.metrics[1].epsilon = 8.01), |error| {
-            matches!(error, ConfigError::Epsilon { cap: 8.0, .. })
-        }),
+        (
+            "schema",
+            changed(|config| config.schema_version = 3),
+            |error| matches!(error, ConfigError::Schema { found: 3 }),
+        ),
+        (
+            "epsilon",
+            changed(|config| config.metrics[1].epsilon = 8.01),
+            |error| matches!(error, ConfigError::Epsilon { cap: 8.0, .. }),
+        ),
         (
             "no epsilon",
             changed(|config| config.metrics[1].epsilon = 0.0),
@@ -139,9 +153,11 @@ fn every_refusal_has_its_reason() {
             changed(|config| config.metrics[0].encoding.labels = vec!["one".to_owned()]),
             |error| matches!(error, ConfigError::Metric { .. }),
         ),
-        ("prime", changed(|config| config.metrics[0].prime = 17), |error| {
-            matches!(error, ConfigError::Metric { .. })
-        }),
+        (
+            "prime",
+            changed(|config| config.metrics[0].prime = 17),
+            |error| matches!(error, ConfigError::Metric { .. }),
+        ),
         (
             "sampling",
             changed(|config| config.metrics[0].sampling = 1.5),
@@ -181,14 +197,16 @@ fn every_refusal_has_its_reason() {
         (
             "a key under two ids",
             changed(|config| {
-                config.metrics[1].processors[1].public_key = config.metrics[0].processors[1].public_key.clone();
+                config.metrics[1].processors[1].public_key =
+                    config.metrics[0].processors[1].public_key.clone();
             }),
             |error| matches!(error, ConfigError::KeyConflict { .. }),
         ),
         (
             "a key of both processors",
             changed(|config| {
-                config.metrics[0].processors[1].public_key = config.metrics[0].processors[0].public_key.clone();
+                config.metrics[0].processors[1].public_key =
+                    config.metrics[0].processors[0].public_key.clone();
             }),
             |error| matches!(error, ConfigError::KeyConflict { .. }),
         ),
@@ -203,12 +221,20 @@ fn every_refusal_has_its_reason() {
         ("a metric without keys", without_keys(), |error| {
             matches!(error, ConfigError::Json(_))
         }),
-        ("limits", changed(|config| config.limits.max_reports = 0), |error| {
-            matches!(error, ConfigError::Limits)
-        }),
+        (
+            "limits",
+            changed(|config| config.limits.max_reports = 0),
+            |error| matches!(error, ConfigError::Limits),
+        ),
         (
             "no configuration",
-            jws::sign(b"{\"format\":1}", CLIENT_CONFIG_TYPE, KEY_ID, &signing_key(1)).unwrap(),
+            jws::sign(
+                b"{\"format\":1}",
+                CLIENT_CONFIG_TYPE,
+                KEY_ID,
+                &signing_key(1),
+            )
+            .unwrap(),
             |error| matches!(error, ConfigError::Json(_)),
         ),
     ];
@@ -262,9 +288,15 @@ async fn a_fresh_configuration_is_not_fetched_again() {
     }
     assert_eq!(ingestor.world().config_requests, [None]);
     source.refresh().await.unwrap();
-    assert_eq!(ingestor.world().config_requests[1].as_deref(), Some("\"1\""));
+    assert_eq!(
+        ingestor.world().config_requests[1].as_deref(),
+        Some("\"1\"")
+    );
     ingestor.serve_config(&config(2), "\"2\"");
-    assert_eq!(source.refresh().await.unwrap().document().registry_version, 2);
+    assert_eq!(
+        source.refresh().await.unwrap().document().registry_version,
+        2
+    );
 }
 
 #[tokio::test]
@@ -282,14 +314,23 @@ async fn the_last_good_one_is_kept_until_it_expires() {
         },
         "\"2\"",
     );
-    assert!(matches!(source.refresh().await, Err(ConfigError::Locality { .. })));
-    assert_eq!(source.current().await.unwrap().document().registry_version, 1);
+    assert!(matches!(
+        source.refresh().await,
+        Err(ConfigError::Locality { .. })
+    ));
+    assert_eq!(
+        source.current().await.unwrap().document().registry_version,
+        1
+    );
     ingestor.world().config_status = Some(503);
     assert!(matches!(
         source.refresh().await,
         Err(ConfigError::Status { status: 503 })
     ));
-    assert_eq!(source.current().await.unwrap().document().registry_version, 1);
+    assert_eq!(
+        source.current().await.unwrap().document().registry_version,
+        1
+    );
     // A week later the configuration has expired.
     ahead.store(7 * 86_400, Ordering::Relaxed);
     assert!(matches!(
@@ -304,7 +345,10 @@ async fn an_expired_configuration_is_not_renewed_by_not_modified() {
     let (source, ahead) = source(&ingestor);
     source.current().await.unwrap();
     ahead.store(7 * 86_400, Ordering::Relaxed);
-    assert!(matches!(source.current().await, Err(ConfigError::Expired { .. })));
+    assert!(matches!(
+        source.current().await,
+        Err(ConfigError::Expired { .. })
+    ));
     assert_eq!(ingestor.world().config_requests, [None, None]);
 }
 
@@ -314,7 +358,10 @@ async fn nobody_there_is_worth_another_try() {
     let source = ConfigSource::new(&address, trust(), options().clock, options().timeouts).unwrap();
     let error = source.current().await.unwrap_err();
     assert!(matches!(error, ConfigError::Unreachable(_)), "{error:?}");
-    assert!(!format!("{error} {error:?}").contains("127.0.0.1:1/"), "{error:?}");
+    assert!(
+        !format!("{error} {error:?}").contains("127.0.0.1:1/"),
+        "{error:?}"
+    );
 }
 
 #[test]

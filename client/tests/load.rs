@@ -41,7 +41,10 @@ async fn run(ingestor: &Ingestor, options: &LoadOptions) -> Result<LoadSummary, 
 async fn single_posts_are_all_taken() {
     let ingestor = Ingestor::start().await;
     let summary = run(&ingestor, &options(100)).await.unwrap();
-    assert_eq!((summary.posts, summary.reports, summary.accepted), (100, 100, 100));
+    assert_eq!(
+        (summary.posts, summary.reports, summary.accepted),
+        (100, 100, 100)
+    );
     assert_eq!(summary.statuses, [(200, 100)].into());
     assert!(
         summary.surprises.is_empty() && summary.failures.is_empty(),
@@ -50,7 +53,8 @@ async fn single_posts_are_all_taken() {
     assert!(summary.latency.max_ms >= summary.latency.p50_ms && summary.latency.p50_ms > 0.0);
     let world = ingestor.world();
     assert_eq!(world.kept.len(), 100);
-    let metrics: std::collections::BTreeSet<_> = world.kept.values().map(|report| &report.metric).collect();
+    let metrics: std::collections::BTreeSet<_> =
+        world.kept.values().map(|report| &report.metric).collect();
     assert_eq!(metrics.len(), 3);
 }
 
@@ -105,7 +109,9 @@ async fn load_is_made_over_tls_to_whom_the_certificate_names() {
             tls: tls.map(Arc::new),
             ..options(20)
         };
-        load(&address, &config, &options, &Progress::hidden()).await.unwrap()
+        load(&address, &config, &options, &Progress::hidden())
+            .await
+            .unwrap()
     };
     let summary = run("localhost", Some(tls.clone())).await;
     assert_eq!(
@@ -162,7 +168,11 @@ async fn replays_and_sealing_one_by_one() {
     assert!((60..140).contains(&summary.already_accepted), "{summary:?}");
     assert!(summary.surprises.is_empty(), "{summary:?}");
     let world = ingestor.world();
-    let sealed: std::collections::BTreeSet<_> = world.kept.values().map(|report| &report.payload_first).collect();
+    let sealed: std::collections::BTreeSet<_> = world
+        .kept
+        .values()
+        .map(|report| &report.payload_first)
+        .collect();
     assert_eq!(sealed.len(), world.kept.len());
 }
 
@@ -178,7 +188,12 @@ async fn bad_reports_are_told_apart() {
     let rejected: Vec<&str> = summary.rejected.keys().map(String::as_str).collect();
     assert_eq!(
         rejected,
-        ["outdatedKey", "parameterMismatch", "schemaVersion", "unknownMetric"]
+        [
+            "outdatedKey",
+            "parameterMismatch",
+            "schemaVersion",
+            "unknownMetric"
+        ]
     );
     let surprises: Vec<&str> = summary.surprises.keys().map(String::as_str).collect();
     assert_eq!(
@@ -235,10 +250,17 @@ async fn a_rate_is_kept_and_time_ends_it() {
 #[tokio::test]
 async fn options_that_cannot_be_are_refused() {
     let ingestor = Ingestor::start().await;
-    let refused = async |options: LoadOptions| run(&ingestor, &options).await.unwrap_err().to_string();
+    let refused =
+        async |options: LoadOptions| run(&ingestor, &options).await.unwrap_err().to_string();
     let metrics = |name: &str, weight| [(name.to_owned(), weight)].into();
     for (options, expected) in [
-        (LoadOptions { bad: 1.1, ..options(1) }, "fractions"),
+        (
+            LoadOptions {
+                bad: 1.1,
+                ..options(1)
+            },
+            "fractions",
+        ),
         (
             LoadOptions {
                 devices: 0,

@@ -88,8 +88,12 @@ fn made(case: &Case) -> Json {
     let shares = prio2.split(&bits, &randomness).unwrap();
     let (mut first, mut generator) = (Vec::new(), Vec::new());
     prio2.decode_share(0, &shares.first, &mut first).unwrap();
-    prio2.decode_share(1, &shares.second, &mut generator).unwrap();
-    let add = |(one, two): (&u32, &u32)| ((u64::from(*one) + u64::from(*two)) % u64::from(MODULUS)) as u32;
+    prio2
+        .decode_share(1, &shares.second, &mut generator)
+        .unwrap();
+    let add = |(one, two): (&u32, &u32)| {
+        ((u64::from(*one) + u64::from(*two)) % u64::from(MODULUS)) as u32
+    };
     let proof: Vec<u32> = first.iter().zip(&generator).map(add).collect();
     let sealed = |index: u8, share: &[u8]| {
         let (recipient, ephemeral) = (case.scalar + index, case.scalar + 0x10 + index);
@@ -130,8 +134,8 @@ fn other_encodings_are_made_again_to_the_byte() {
 
 /// Returns a document with this protected header and payload, signed as they are.
 fn signed(protected: &Json, payload: &Json, scalar: u8) -> Json {
-    let [protected, payload] =
-        [protected, payload].map(|part| Base64UrlUnpadded::encode_string(part.to_string().as_bytes()));
+    let [protected, payload] = [protected, payload]
+        .map(|part| Base64UrlUnpadded::encode_string(part.to_string().as_bytes()));
     let signature = signing_key(scalar).sign_fixed(format!("{protected}.{payload}").as_bytes());
     json!({"protected": protected, "payload": payload, "signature": Base64UrlUnpadded::encode_string(&signature)})
 }
@@ -153,14 +157,18 @@ fn refused() -> Vec<(u8, &'static str, Json)> {
         change(&mut document);
         all.push((rule, what, document));
     };
-    outer(1, "a fourth member", &|document| document["header"] = json!({}));
+    outer(1, "a fourth member", &|document| {
+        document["header"] = json!({})
+    });
     outer(1, "no signature", &|document| {
         document.as_object_mut().unwrap().remove("signature");
     });
     outer(4, "a payload that was changed", &|document| {
         let mut other = payload();
         other["metrics"][0]["epsilon"] = json!(7.0);
-        document["payload"] = json!(Base64UrlUnpadded::encode_string(other.to_string().as_bytes()));
+        document["payload"] = json!(Base64UrlUnpadded::encode_string(
+            other.to_string().as_bytes()
+        ));
     });
     outer(4, "a signature of 63 bytes", &|document| {
         let text = document["signature"].as_str().unwrap();
@@ -171,14 +179,23 @@ fn refused() -> Vec<(u8, &'static str, Json)> {
         (2, "algorithm none", "alg", json!("none")),
         (2, "another algorithm", "alg", json!("ES384")),
         (2, "another type", "typ", json!("JWT")),
-        (2, "a fourth member of the protected header", "crit", json!(["exp"])),
+        (
+            2,
+            "a fourth member of the protected header",
+            "crit",
+            json!(["exp"]),
+        ),
         (3, "a key that is not pinned", "kid", json!("config-2")),
     ] {
         let mut header = header();
         header[member] = value;
         all.push((rule, what, signed(&header, &payload(), SIGNING)));
     }
-    all.push((4, "signed by another key", signed(&header(), &payload(), 0x56)));
+    all.push((
+        4,
+        "signed by another key",
+        signed(&header(), &payload(), 0x56),
+    ));
     for (rule, what, place, value) in changes() {
         let mut payload = payload();
         *payload.pointer_mut(place).unwrap() = value;
@@ -221,11 +238,26 @@ fn changes() -> Vec<(u8, &'static str, &'static str, Json)> {
             "/schemaVersion",
             json!(3),
         ),
-        (6, "from the future", "/issued", json!("2026-11-23T10:21:00Z")),
+        (
+            6,
+            "from the future",
+            "/issued",
+            json!("2026-11-23T10:21:00Z"),
+        ),
         (6, "expired", "/expires", json!(NOW)),
         (7, "epsilon 0", metric("epsilon"), json!(0.0)),
-        (7, "an epsilon above the largest", metric("epsilon"), json!(100.0)),
-        (7, "another prime", metric("prime"), json!(4_293_918_719_u32)),
+        (
+            7,
+            "an epsilon above the largest",
+            metric("epsilon"),
+            json!(100.0),
+        ),
+        (
+            7,
+            "another prime",
+            metric("prime"),
+            json!(4_293_918_719_u32),
+        ),
         (7, "three servers", metric("numberServers"), json!(3)),
         (7, "no bins", metric("encoding/bins"), json!(0)),
         (7, "a sampling above 1", metric("sampling"), json!(1.5)),
@@ -247,7 +279,12 @@ fn changes() -> Vec<(u8, &'static str, &'static str, Json)> {
             metric("processors/0/publicKey"),
             json!(Base64::encode_string(&off_curve)),
         ),
-        (8, "a packet key of other bins", metric("processors/1/bins"), json!(4)),
+        (
+            8,
+            "a packet key of other bins",
+            metric("processors/1/bins"),
+            json!(4),
+        ),
     ]
 }
 
@@ -304,5 +341,8 @@ fn every_rule_refuses_a_configuration() {
         .into_iter()
         .map(|(rule, what, document)| json!({"rule": rule, "what": what, "now": NOW, "document": document}))
         .collect();
-    compare("refused.json", format!("{:#}\n", Json::from(all)).as_bytes());
+    compare(
+        "refused.json",
+        format!("{:#}\n", Json::from(all)).as_bytes(),
+    );
 }

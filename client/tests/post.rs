@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use support::{Ingestor, Script, config, options, trust};
-use tallybox_client::post::{Attested, Attester, Cause, Form, Options, Outcome, Prepared, ReportError, Reporter};
+use tallybox_client::post::{
+    Attested, Attester, Cause, Form, Options, Outcome, Prepared, ReportError, Reporter,
+};
 use tallybox_client::{Value, config::ConfigError};
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_model::report::{ProblemKind, ReportUpload, signed_bytes};
@@ -22,20 +24,34 @@ fn with(ingestor: &Ingestor, change: impl FnOnce(&mut Options)) -> Reporter {
 }
 
 async fn report(ingestor: &Ingestor) -> Outcome {
-    ingestor.reporter().report("bucket-v1", &ANSWER).await.unwrap()
+    ingestor
+        .reporter()
+        .report("bucket-v1", &ANSWER)
+        .await
+        .unwrap()
 }
 
 async fn many(reporter: &Reporter, count: usize) -> Vec<Prepared> {
     let mut reports = Vec::new();
     for index in 0..count {
         let value = Value::Integer(index as u64 % 64);
-        reports.push(reporter.prepare("number-v1", &value).await.unwrap().unwrap());
+        reports.push(
+            reporter
+                .prepare("number-v1", &value)
+                .await
+                .unwrap()
+                .unwrap(),
+        );
     }
     reports
 }
 
 fn ids(posts: &[Vec<ReportUpload>]) -> Vec<&str> {
-    posts.iter().flatten().map(|report| report.id.as_str()).collect()
+    posts
+        .iter()
+        .flatten()
+        .map(|report| report.id.as_str())
+        .collect()
 }
 
 #[tokio::test]
@@ -58,7 +74,10 @@ async fn a_busy_ingestor_is_asked_again_with_the_same_report() {
     ingestor.script([
         Script::Problem(ProblemKind::RateLimited, Some("0")),
         Script::Problem(ProblemKind::Overloaded, None),
-        Script::Problem(ProblemKind::Unavailable, Some("Mon, 23 Nov 2026 10:14:00 GMT")),
+        Script::Problem(
+            ProblemKind::Unavailable,
+            Some("Mon, 23 Nov 2026 10:14:00 GMT"),
+        ),
         Script::Raw(502, "<html>bad gateway</html>"),
         Script::Raw(200, "<html>log in first</html>"),
         Script::Raw(403, "<html>not from here</html>"),
@@ -75,11 +94,18 @@ async fn a_wait_beyond_the_deadline_gives_the_report_back() {
     ingestor.script([Script::Problem(ProblemKind::RateLimited, Some("3600"))]);
     let reporter = ingestor.reporter();
     let outcome = reporter.report("bucket-v1", &ANSWER).await.unwrap();
-    let Outcome::TryLater { after, report, cause } = outcome else {
+    let Outcome::TryLater {
+        after,
+        report,
+        cause,
+    } = outcome
+    else {
         panic!("{outcome:?}")
     };
     assert!(after >= Duration::from_secs(3600));
-    assert!(matches!(cause, Cause::Problem(problem) if problem.known() == Some(ProblemKind::RateLimited)));
+    assert!(
+        matches!(cause, Cause::Problem(problem) if problem.known() == Some(ProblemKind::RateLimited))
+    );
     assert_eq!(ingestor.world().posts.len(), 1);
     // Later, possibly in another process: the same report under the same id.
     let kept = Prepared::from(report.upload().clone());
@@ -145,7 +171,9 @@ async fn a_report_is_made_anew_once_only() {
     let ingestor = Ingestor::start().await;
     ingestor.world().keys = vec!["a-key-that-is-never-served".to_owned()];
     let outcome = report(&ingestor).await;
-    assert!(matches!(&outcome, Outcome::Dropped(problem) if problem.known() == Some(ProblemKind::OutdatedKey)));
+    assert!(
+        matches!(&outcome, Outcome::Dropped(problem) if problem.known() == Some(ProblemKind::OutdatedKey))
+    );
     let world = ingestor.world();
     assert_eq!((world.posts.len(), world.config_requests.len()), (2, 2));
 }
@@ -160,7 +188,10 @@ async fn a_metric_that_is_gone_is_dropped() {
     ingestor.serve_config(&gone, "\"2\"");
     ingestor.script([Script::Problem(ProblemKind::UnknownMetric, None)]);
     assert!(matches!(reporter.send(report).await, Outcome::Dropped(_)));
-    let error = reporter.prepare("number-v1", &Value::Integer(1)).await.unwrap_err();
+    let error = reporter
+        .prepare("number-v1", &Value::Integer(1))
+        .await
+        .unwrap_err();
     assert!(matches!(error, ReportError::NotCounted { .. }), "{error}");
 }
 
@@ -179,7 +210,10 @@ async fn without_a_new_configuration_the_old_report_is_kept() {
 async fn what_never_will_be_accepted_is_dropped_with_its_problem() {
     for kind in ProblemKind::ALL {
         let next = kind.problem("").next;
-        if next.starts_with("send the same") || next.starts_with("fetch") || next.starts_with("set the clock") {
+        if next.starts_with("send the same")
+            || next.starts_with("fetch")
+            || next.starts_with("set the clock")
+        {
             continue;
         }
         let ingestor = Ingestor::start().await;
@@ -215,11 +249,19 @@ async fn many_are_posted_as_the_limits_allow() {
             options.gzip = gzip;
         });
         let outcomes = reporter.send_all(many(&reporter, 250).await).await;
-        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Accepted)));
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| matches!(outcome, Outcome::Accepted))
+        );
         let world = ingestor.world();
         let sizes: Vec<usize> = world.posts.iter().map(Vec::len).collect();
         assert_eq!(sizes, [100, 100, 50]);
-        assert!(world.media.iter().all(|found| found == media), "{:?}", world.media);
+        assert!(
+            world.media.iter().all(|found| found == media),
+            "{:?}",
+            world.media
+        );
     }
 }
 
@@ -229,7 +271,10 @@ async fn a_body_that_is_too_large_is_halved() {
     ingestor.world().most_reports = Some(30);
     let reporter = ingestor.reporter();
     let reports = many(&reporter, 100).await;
-    let sent: Vec<String> = reports.iter().map(|report| report.upload().id.clone()).collect();
+    let sent: Vec<String> = reports
+        .iter()
+        .map(|report| report.upload().id.clone())
+        .collect();
     let outcomes = reporter.send_all(reports).await;
     assert!(outcomes.iter().all(Outcome::is_accepted));
     let world = ingestor.world();
@@ -246,9 +291,16 @@ async fn of_many_only_those_are_sent_again_that_have_to() {
     let mut reports = many(&reporter, 4).await;
     ingestor.serve_config(&config(2), "\"2\"");
     reports.extend(many(&with(&ingestor, |_| {}), 3).await);
-    let first: Vec<String> = reports.iter().map(|report| report.upload().id.clone()).collect();
+    let first: Vec<String> = reports
+        .iter()
+        .map(|report| report.upload().id.clone())
+        .collect();
     let outcomes = reporter.send_all(reports).await;
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Accepted)));
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Outcome::Accepted))
+    );
     let world = ingestor.world();
     assert_eq!(world.posts.iter().map(Vec::len).collect::<Vec<_>>(), [7, 4]);
     assert!(
@@ -264,7 +316,11 @@ async fn a_report_of_many_that_is_put_off_is_sent_again() {
     ingestor.script([Script::EachProblem(ProblemKind::Unavailable)]);
     let reporter = ingestor.reporter();
     let outcomes = reporter.send_all(many(&reporter, 5).await).await;
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Accepted)));
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Outcome::Accepted))
+    );
     let world = ingestor.world();
     assert_eq!(world.posts[0], world.posts[1]);
 }
@@ -276,7 +332,10 @@ async fn sampling_and_wrong_answers() {
     nobody.metrics[0].sampling = 0.0;
     ingestor.serve_config(&nobody, "\"2\"");
     assert!(matches!(report(&ingestor).await, Outcome::NotSampled));
-    let error = ingestor.reporter().report("bucket-v1", &Value::Bucket(5)).await;
+    let error = ingestor
+        .reporter()
+        .report("bucket-v1", &Value::Bucket(5))
+        .await;
     assert!(matches!(error, Err(ReportError::Encode { .. })));
     assert!(ingestor.world().posts.is_empty());
 }
@@ -287,7 +346,11 @@ async fn no_configuration_no_report() {
     let mut loud = config(1);
     loud.metrics[2].epsilon = 9.0;
     ingestor.serve_config(&loud, "\"2\"");
-    let error = ingestor.reporter().report("bucket-v1", &ANSWER).await.unwrap_err();
+    let error = ingestor
+        .reporter()
+        .report("bucket-v1", &ANSWER)
+        .await
+        .unwrap_err();
     assert!(
         matches!(error, ReportError::Config(ConfigError::Epsilon { .. })),
         "{error}"
@@ -298,7 +361,11 @@ async fn no_configuration_no_report() {
 struct Device(bool);
 
 impl Attester for Device {
-    fn attest(&self, _: &ReportUpload, bytes: &[u8]) -> Result<Attested, Box<dyn std::error::Error + Send + Sync>> {
+    fn attest(
+        &self,
+        _: &ReportUpload,
+        bytes: &[u8],
+    ) -> Result<Attested, Box<dyn std::error::Error + Send + Sync>> {
         if !self.0 {
             return Err("no key".into());
         }
@@ -331,10 +398,17 @@ async fn attestation_follows_the_localitys_policy() {
         let outcome = reporter.report("bucket-v1", &ANSWER).await;
         let world = ingestor.world();
         match attested {
-            None => assert!(outcome.is_err() && world.posts.is_empty(), "{policy:?} {device:?}"),
+            None => assert!(
+                outcome.is_err() && world.posts.is_empty(),
+                "{policy:?} {device:?}"
+            ),
             Some(attested) => {
                 let sent = &world.posts[0][0];
-                assert_eq!(sent.attestation().is_some(), attested, "{policy:?} {device:?}");
+                assert_eq!(
+                    sent.attestation().is_some(),
+                    attested,
+                    "{policy:?} {device:?}"
+                );
                 if attested {
                     assert_eq!(sent.signature, signed_bytes(sent));
                 }
@@ -347,7 +421,14 @@ async fn attestation_follows_the_localitys_policy() {
 async fn nothing_of_an_answer_is_shown() {
     let ingestor = Ingestor::start().await;
     let reporter = ingestor.reporter();
-    let report = reporter.prepare("bucket-v1", &ANSWER).await.unwrap().unwrap();
+    let report = reporter
+        .prepare("bucket-v1", &ANSWER)
+        .await
+        .unwrap()
+        .unwrap();
     let shown = format!("{report:?}");
-    assert!(shown.contains("bucket-v1") && !shown.contains("Bucket"), "{shown}");
+    assert!(
+        shown.contains("bucket-v1") && !shown.contains("Bucket"),
+        "{shown}"
+    );
 }

@@ -22,7 +22,9 @@ use tallybox_model::header::PRIME;
 use tallybox_model::id::PacketId;
 use tallybox_model::registry::{EncodingKind, MetricEncoding};
 use tallybox_model::report::json::{JsonReport, JsonReports};
-use tallybox_model::report::{ProblemKind, ReportResult, ReportUpload, ReportsAnswer, signed_bytes};
+use tallybox_model::report::{
+    ProblemKind, ReportResult, ReportUpload, ReportsAnswer, signed_bytes,
+};
 use vector_keys::{SIGNING, compare, hex};
 
 const LOCALITY: &str = "us-ca";
@@ -32,7 +34,11 @@ const SCALARS: [u8; 2] = [0x11, 0x33];
 const EPHEMERALS: [u8; 2] = [0x22, 0x44];
 /// The random numbers of the noise. The third one is below the threshold, so the third bin is
 /// flipped.
-const DRAWS: [u64; 3] = [0x8000_0000_0000_0000, 0xfedc_ba98_7654_3210, 0x0123_4567_89ab_cdef];
+const DRAWS: [u64; 3] = [
+    0x8000_0000_0000_0000,
+    0xfedc_ba98_7654_3210,
+    0x0123_4567_89ab_cdef,
+];
 const RANDOMNESS: (u32, u32) = (123_456_789, 987_654_321);
 const ID_BYTES: [u8; 16] = *b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff";
 const ID: &str = "00112233-4455-4677-8899-aabbccddeeff";
@@ -176,10 +182,14 @@ fn example() -> Example {
     let prio2 = Prio2::new(encoding.bins()).unwrap();
     let shares = prio2.split(&noisy, &randomness).unwrap();
     let mut generator = Vec::new();
-    prio2.decode_share(1, &shares.second, &mut generator).unwrap();
+    prio2
+        .decode_share(1, &shares.second, &mut generator)
+        .unwrap();
     let mut first = Vec::new();
     prio2.decode_share(0, &shares.first, &mut first).unwrap();
-    let add = |(one, two): (&u32, &u32)| ((u64::from(*one) + u64::from(*two)) % u64::from(MODULUS)) as u32;
+    let add = |(one, two): (&u32, &u32)| {
+        ((u64::from(*one) + u64::from(*two)) % u64::from(MODULUS)) as u32
+    };
     let proof: Vec<u32> = first.iter().zip(&generator).map(add).collect();
 
     let (first_share, first_told) = seal(0, &shares.first);
@@ -252,7 +262,13 @@ fn marker() -> [u8; 16] {
 /// Returns the configuration's payload and the signed document.
 fn sign() -> (String, String) {
     let payload = serde_json::to_string(&config()).unwrap();
-    let document = jws::sign(payload.as_bytes(), CLIENT_CONFIG_TYPE, "config-1", &signing_key()).unwrap();
+    let document = jws::sign(
+        payload.as_bytes(),
+        CLIENT_CONFIG_TYPE,
+        "config-1",
+        &signing_key(),
+    )
+    .unwrap();
     let public = signing_key().verifying_key();
     let opened = jws::verify(&document, CLIENT_CONFIG_TYPE, |_| Some(&public)).unwrap();
     assert_eq!(opened, payload.as_bytes());
@@ -285,7 +301,10 @@ fn renamed_id() -> String {
 fn the_vectors_are_made_again_to_the_byte() {
     let example = example();
     let files = [
-        ("vectors.json", format!("{:#}\n", example.vectors).into_bytes()),
+        (
+            "vectors.json",
+            format!("{:#}\n", example.vectors).into_bytes(),
+        ),
         ("report.json", example.body.into_bytes()),
         ("reports.json", example.bodies.into_bytes()),
         ("report.avro", example.avro),
@@ -300,11 +319,14 @@ fn the_vectors_are_made_again_to_the_byte() {
 }
 
 fn bare(text: &str) -> String {
-    text.chars().filter(|character| !character.is_whitespace()).collect()
+    text.chars()
+        .filter(|character| !character.is_whitespace())
+        .collect()
 }
 
 fn page() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/clients.md")).unwrap()
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/clients.md"))
+        .unwrap()
 }
 
 /// Collects all texts of a document that the documentation should contain, and all rows of numbers.
@@ -328,7 +350,10 @@ fn the_page_has_the_same_numbers() {
     let mut wanted = vec![example.body, example.document, hex(&example.avro)];
     facts(&example.vectors, &mut wanted);
     assert!(wanted.len() > 40, "{}", wanted.len());
-    let missing: Vec<&String> = wanted.iter().filter(|fact| !page.contains(&bare(fact))).collect();
+    let missing: Vec<&String> = wanted
+        .iter()
+        .filter(|fact| !page.contains(&bare(fact)))
+        .collect();
     assert!(missing.is_empty(), "docs/clients.md lacks {missing:#?}");
 }
 

@@ -33,7 +33,8 @@ fn main() {
             |_| Ok(()),
         )
     });
-    let print = |what: &str, nanos: f64| println!("{what:44} {nanos:12.0} ns  {:8.4}", nanos / floor);
+    let print =
+        |what: &str, nanos: f64| println!("{what:44} {nanos:12.0} ns  {:8.4}", nanos / floor);
     print("bare P-256 multiplication", floor);
 
     for bins in [8, 40, 250] {
@@ -43,13 +44,17 @@ fn main() {
         let randomness = Randomness::draw(&mut rng);
         let shares = prio2.split(&bits, &randomness).expect("bits fit");
         let plaintexts = [shares.first.as_slice(), shares.second.as_slice()];
-        let sealed = plaintexts.map(|share| seal(key.public(), share, &mut rng).expect("short enough"));
+        let sealed =
+            plaintexts.map(|share| seal(key.public(), share, &mut rng).expect("short enough"));
         let point = Point::new(998_314_904, &prio2).expect("a good point");
         let mut evaluator = prio2.evaluator(point);
         let (mut buffer, mut share) = (Vec::new(), Vec::new());
 
         print("split", time(|| prio2.split(&bits, &randomness)));
-        print("weights of a new point", time(|| evaluator.move_to(&prio2, point)));
+        print(
+            "weights of a new point",
+            time(|| evaluator.move_to(&prio2, point)),
+        );
         for (role, plaintext) in plaintexts.into_iter().enumerate() {
             let processor = ["first", "second"][role];
             print(
@@ -75,17 +80,27 @@ fn main() {
 
     println!();
     let message = Message { f: 1, g: 2, h: 3 };
-    print("decide", time(|| black_box(message).is_valid_with(&message)));
+    print(
+        "decide",
+        time(|| black_box(message).is_valid_with(&message)),
+    );
     let signing = tallybox_crypto::SigningKey::generate(&mut rng);
     let signature = signing.sign(b"header");
     let verifying = signing.verifying_key();
     print("sign a header", time(|| signing.sign(b"header")));
-    print("verify a header", time(|| verifying.verify(b"header", &signature)));
-    let file = FileKey::derive(&tallybox_crypto::SealingKey::generate(&mut rng), &[b"bench"]);
+    print(
+        "verify a header",
+        time(|| verifying.verify(b"header", &signature)),
+    );
+    let file = FileKey::derive(
+        &tallybox_crypto::SealingKey::generate(&mut rng),
+        &[b"bench"],
+    );
     let mut chunk = vec![7; CHUNK];
     let round = || {
         file.seal_chunk(0, false, &mut chunk).expect("a chunk");
-        file.open_chunk(0, false, &mut chunk).expect("what was sealed");
+        file.open_chunk(0, false, &mut chunk)
+            .expect("what was sealed");
     };
     print("seal and open a prepared chunk of 1 MiB", time(round));
 }

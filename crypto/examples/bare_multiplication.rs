@@ -44,7 +44,10 @@ fn main() {
             multiply(&key, peer.as_ref(), time)
         };
         let threads: Vec<_> = (0..cores).map(|_| scope.spawn(run)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("a core")).sum()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a core"))
+            .sum()
     });
     println!("{:.0}", count as f64 / start.elapsed().as_secs_f64());
 }

@@ -68,8 +68,11 @@ pub fn seal_with_ephemeral(
     plaintext: &[u8],
     scalar: &[u8; SCALAR_LENGTH],
 ) -> Result<Vec<u8>, EciesError> {
-    let ephemeral = PrivateKey::from_private_key(&ECDH_P256, scalar).map_err(|_| EciesError::Scalar)?;
-    let ephemeral_public = ephemeral.compute_public_key().map_err(|_| EciesError::Scalar)?;
+    let ephemeral =
+        PrivateKey::from_private_key(&ECDH_P256, scalar).map_err(|_| EciesError::Scalar)?;
+    let ephemeral_public = ephemeral
+        .compute_public_key()
+        .map_err(|_| EciesError::Scalar)?;
     let derived = derive(&ephemeral, public.as_bytes(), ephemeral_public.as_ref())?;
 
     let mut sealed = Vec::with_capacity(plaintext.len() + OVERHEAD);
@@ -91,7 +94,9 @@ pub fn seal_with_ephemeral(
 /// [`EciesError::TooShort`] or [`EciesError::NotAPoint`].
 pub fn check_ephemeral(ciphertext: &[u8]) -> Result<(), EciesError> {
     let length = ciphertext.len();
-    let point = ciphertext.get(..POINT_LENGTH).filter(|_| length >= OVERHEAD);
+    let point = ciphertext
+        .get(..POINT_LENGTH)
+        .filter(|_| length >= OVERHEAD);
     let point = point.ok_or(EciesError::TooShort { length })?;
     if point[0] != UNCOMPRESSED {
         return Err(EciesError::NotAPoint);
@@ -111,7 +116,11 @@ impl PacketPrivateKey {
     /// # Errors
     /// [`EciesError::TooShort`], [`EciesError::NotAPoint`] or [`EciesError::TagMismatch`]. Only
     /// after the last may another key open the packet.
-    pub fn open<'b>(&self, ciphertext: &[u8], buffer: &'b mut Vec<u8>) -> Result<&'b mut [u8], EciesError> {
+    pub fn open<'b>(
+        &self,
+        ciphertext: &[u8],
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<&'b mut [u8], EciesError> {
         buffer.clear();
         let too_short = EciesError::TooShort {
             length: ciphertext.len(),
@@ -125,7 +134,12 @@ impl PacketPrivateKey {
         let derived = derive(&self.agreement, point, point)?;
         let (cipher, nonce) = cipher(&derived);
         buffer.extend_from_slice(body);
-        let opened = cipher.decrypt_inout_detached(nonce.into(), &[], buffer.as_mut_slice().into(), tag.into());
+        let opened = cipher.decrypt_inout_detached(
+            nonce.into(),
+            &[],
+            buffer.as_mut_slice().into(),
+            tag.into(),
+        );
         if opened.is_err() {
             buffer.clear();
             return Err(EciesError::TagMismatch);

@@ -80,7 +80,9 @@ pub enum EciesError {
     #[error("ephemeral public key is not an uncompressed point of P-256")]
     NotAPoint,
     /// The packet was encrypted to another key, or is damaged.
-    #[error("authentication tag does not match: the packet was encrypted to another key, or is damaged")]
+    #[error(
+        "authentication tag does not match: the packet was encrypted to another key, or is damaged"
+    )]
     TagMismatch,
     /// Only when encrypting: the ephemeral scalar is zero or not below the order of P-256.
     #[error("ephemeral scalar is not a valid P-256 scalar")]
@@ -217,7 +219,9 @@ pub enum SealError {
 #[non_exhaustive]
 pub enum JwsError {
     /// The document is not a flattened JWS with exactly the three members.
-    #[error("the document is not a flattened JWS (RFC 7515 section 7.2.2) with payload, protected and signature")]
+    #[error(
+        "the document is not a flattened JWS (RFC 7515 section 7.2.2) with payload, protected and signature"
+    )]
     Form,
     /// The algorithm is not ES256.
     #[error("the signature's algorithm is not ES256")]

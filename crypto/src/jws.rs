@@ -38,14 +38,20 @@ struct Protected {
 /// # Errors
 /// [`JwsError::Form`] if `serde_json` cannot write the document, which does not happen. The error
 /// replaces a panic.
-pub fn sign(payload: &[u8], typ: &str, key_id: &str, key: &SigningKey) -> Result<Vec<u8>, JwsError> {
+pub fn sign(
+    payload: &[u8],
+    typ: &str,
+    key_id: &str,
+    key: &SigningKey,
+) -> Result<Vec<u8>, JwsError> {
     let protected = Protected {
         alg: "ES256".to_owned(),
         kid: key_id.to_owned(),
         typ: typ.to_owned(),
     };
     let protected = serde_json::to_vec(&protected).map_err(|_| JwsError::Form)?;
-    let [payload, protected] = [payload, protected.as_slice()].map(Base64UrlUnpadded::encode_string);
+    let [payload, protected] =
+        [payload, protected.as_slice()].map(Base64UrlUnpadded::encode_string);
     let signature = key.sign_fixed(format!("{protected}.{payload}").as_bytes());
     let document = Flattened {
         signature: Base64UrlUnpadded::encode_string(&signature),
@@ -72,7 +78,8 @@ pub fn verify<'k>(
         signature,
     } = serde_json::from_slice(document).map_err(|_| JwsError::Form)?;
     let decode = |text: &str| Base64UrlUnpadded::decode_vec(text).map_err(|_| JwsError::Form);
-    let head: Protected = serde_json::from_slice(&decode(&protected)?).map_err(|_| JwsError::Form)?;
+    let head: Protected =
+        serde_json::from_slice(&decode(&protected)?).map_err(|_| JwsError::Form)?;
     if head.alg != "ES256" {
         return Err(JwsError::Algorithm);
     }
@@ -95,9 +102,12 @@ pub fn verify<'k>(
 /// # Errors
 /// [`JwsError`] if the document is malformed or has another type.
 pub fn read_unverified(document: &[u8], typ: &str) -> Result<Vec<u8>, JwsError> {
-    let Flattened { payload, protected, .. } = serde_json::from_slice(document).map_err(|_| JwsError::Form)?;
+    let Flattened {
+        payload, protected, ..
+    } = serde_json::from_slice(document).map_err(|_| JwsError::Form)?;
     let decode = |text: &str| Base64UrlUnpadded::decode_vec(text).map_err(|_| JwsError::Form);
-    let head: Protected = serde_json::from_slice(&decode(&protected)?).map_err(|_| JwsError::Form)?;
+    let head: Protected =
+        serde_json::from_slice(&decode(&protected)?).map_err(|_| JwsError::Form)?;
     if head.typ != typ {
         return Err(JwsError::Type);
     }
@@ -125,15 +135,24 @@ mod tests {
             b"{\"a\":1}"
         );
         assert_eq!(read_unverified(&document, "t").unwrap(), b"{\"a\":1}");
-        assert!(matches!(read_unverified(&document, "u"), Err(JwsError::Type)));
+        assert!(matches!(
+            read_unverified(&document, "u"),
+            Err(JwsError::Type)
+        ));
         let fault = |document: &[u8], typ, key| verify(document, typ, |_| key).unwrap_err();
         assert!(matches!(
             fault(&document, "t", Some(&other)),
             JwsError::Signature { .. }
         ));
         assert!(matches!(fault(&document, "u", Some(&ours)), JwsError::Type));
-        assert!(matches!(fault(&document, "t", None), JwsError::UnknownKey { .. }));
-        assert!(matches!(fault(b"{\"a\":1}", "t", Some(&ours)), JwsError::Form));
+        assert!(matches!(
+            fault(&document, "t", None),
+            JwsError::UnknownKey { .. }
+        ));
+        assert!(matches!(
+            fault(b"{\"a\":1}", "t", Some(&ours)),
+            JwsError::Form
+        ));
     }
 
     #[test]

@@ -46,10 +46,11 @@ pub mod scheme;
 mod wipe;
 
 pub use error::{
-    EciesError, JwsError, KeyError, MessageError, PointError, Prio2Error, SealError, ShareError, SignatureError,
+    EciesError, JwsError, KeyError, MessageError, PointError, Prio2Error, SealError, ShareError,
+    SignatureError,
 };
 pub use keys::{
-    KeyPurposes, KeyReuse, PacketKeyDocument, PacketKeyFile, PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey,
-    VerifyingKey,
+    KeyPurposes, KeyReuse, PacketKeyDocument, PacketKeyFile, PacketPrivateKey, PacketPublicKey,
+    SealingKey, SigningKey, VerifyingKey,
 };
 pub use pseudonym::IngestorSecret;

@@ -35,7 +35,10 @@ impl FileKey {
     /// Derives the key of the file that `context` describes (purpose, instance, aggregation, role,
     /// batch, digest of the ingestion header). The length of each part is included, so different
     /// contexts never have the same encoding.
-    #[allow(clippy::expect_used, reason = "the key has the 32 bytes that the algorithm wants")]
+    #[allow(
+        clippy::expect_used,
+        reason = "the key has the 32 bytes that the algorithm wants"
+    )]
     pub fn derive(sealing: &SealingKey, context: &[&[u8]]) -> Self {
         let mut info = INFO.to_vec();
         info.extend((context.len() as u64).to_be_bytes());
@@ -45,7 +48,8 @@ impl FileKey {
         }
         let mut bytes = Zeroizing::new([0; 32]);
         sealing.expand(&[&info], bytes.as_mut_slice());
-        let key = UnboundKey::new(&AES_256_GCM_SIV, bytes.as_slice()).expect("32 bytes are an AES-256 key");
+        let key = UnboundKey::new(&AES_256_GCM_SIV, bytes.as_slice())
+            .expect("32 bytes are an AES-256 key");
         Self {
             key: LessSafeKey::new(key),
         }
@@ -55,7 +59,12 @@ impl FileKey {
     ///
     /// # Errors
     /// [`SealError::TooLong`] if the plaintext is longer than [`CHUNK`].
-    pub fn seal_chunk(&self, number: u32, last: bool, plaintext: &mut Vec<u8>) -> Result<(), SealError> {
+    pub fn seal_chunk(
+        &self,
+        number: u32,
+        last: bool,
+        plaintext: &mut Vec<u8>,
+    ) -> Result<(), SealError> {
         let length = plaintext.len();
         let too_long = SealError::TooLong { length, max: CHUNK };
         if length > CHUNK {
@@ -63,7 +72,11 @@ impl FileKey {
         }
         plaintext.reserve_exact(TAG_LENGTH);
         self.key
-            .seal_in_place_append_tag(nonce(number, last), Aad::from(associated(number, last)), plaintext)
+            .seal_in_place_append_tag(
+                nonce(number, last),
+                Aad::from(associated(number, last)),
+                plaintext,
+            )
             .map_err(|_| too_long)
     }
 
@@ -73,7 +86,12 @@ impl FileKey {
     /// [`SealError::Tag`] if the chunk is damaged, has another number, has another value of `last`,
     /// or belongs to another file; [`SealError::TooShort`] or [`SealError::TooLong`] if its length
     /// is impossible.
-    pub fn open_chunk(&self, number: u32, last: bool, chunk: &mut Vec<u8>) -> Result<(), SealError> {
+    pub fn open_chunk(
+        &self,
+        number: u32,
+        last: bool,
+        chunk: &mut Vec<u8>,
+    ) -> Result<(), SealError> {
         let result = self.open(number, last, chunk);
         match result {
             Ok(length) => chunk.truncate(length),
@@ -98,7 +116,11 @@ impl FileKey {
             });
         }
         self.key
-            .open_in_place(nonce(number, last), Aad::from(associated(number, last)), chunk)
+            .open_in_place(
+                nonce(number, last),
+                Aad::from(associated(number, last)),
+                chunk,
+            )
             .map(|plaintext| plaintext.len())
             .map_err(|_| SealError::Tag { number })
     }

@@ -109,7 +109,8 @@ impl Prio2 {
     }
 
     fn prover(&self) -> &proof::Prover {
-        self.prover.get_or_init(|| proof::Prover::new(self.bins, self.roots()))
+        self.prover
+            .get_or_init(|| proof::Prover::new(self.bins, self.roots()))
     }
 }
 

@@ -108,7 +108,13 @@ impl IngestorSecret {
     pub fn point(&self, key_ids: [&str; 2]) -> i64 {
         let [first, second] = key_ids;
         let lengths = [first.len() as u64, second.len() as u64].map(u64::to_be_bytes);
-        self.draw(&[b"keys", &lengths[0], first.as_bytes(), &lengths[1], second.as_bytes()])
+        self.draw(&[
+            b"keys",
+            &lengths[0],
+            first.as_bytes(),
+            &lengths[1],
+            second.as_bytes(),
+        ])
     }
 
     /// Derives a separate point for the packet with this id, like ENPA's ingestors. Used for
@@ -135,9 +141,12 @@ impl IngestorSecret {
         for block in 0_u64.. {
             let counter = block.to_be_bytes();
             let mut output = [0; 4 * CANDIDATES];
-            self.key.expand(&[info.as_slice(), &[&counter]].concat(), &mut output);
+            self.key
+                .expand(&[info.as_slice(), &[&counter]].concat(), &mut output);
             let (words, _) = output.as_chunks::<4>();
-            let mut candidates = words.iter().map(|word| i64::from(u32::from_be_bytes(*word)));
+            let mut candidates = words
+                .iter()
+                .map(|word| i64::from(u32::from_be_bytes(*word)));
             if let Some(point) = candidates.find(|candidate| is_safe(*candidate)) {
                 return point;
             }
@@ -149,7 +158,8 @@ impl IngestorSecret {
 /// Returns whether a candidate is below the modulus and not a root of unity of the largest order
 /// for any number of bins.
 fn is_safe(candidate: i64) -> bool {
-    Prio2::new(1).is_ok_and(|prio2| Point::new(candidate, &prio2).is_ok_and(|point| point.is_universal()))
+    Prio2::new(1)
+        .is_ok_and(|prio2| Point::new(candidate, &prio2).is_ok_and(|point| point.is_universal()))
 }
 
 /// Sets version and variant of a UUID (RFC 9562 section 5.4).
@@ -228,7 +238,10 @@ mod tests {
     fn the_secret_is_read_as_written_and_not_shown() {
         let secret = secret(4);
         let read = IngestorSecret::parse(&secret.to_base64()).unwrap();
-        assert_eq!((read.id(), read.packet(b"x")), (secret.id(), secret.packet(b"x")));
+        assert_eq!(
+            (read.id(), read.packet(b"x")),
+            (secret.id(), secret.packet(b"x"))
+        );
         let shown = format!("{secret:?}");
         assert!(
             !shown.contains(secret.to_base64().as_str()) && shown.contains(&secret.id()),

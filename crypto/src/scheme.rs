@@ -16,8 +16,11 @@ pub enum Transition<State, Share, Output> {
 }
 
 /// The [`Transition`] of a scheme.
-pub type TransitionOf<S> =
-    Transition<<S as Scheme>::VerifyState, <S as Scheme>::VerifierShare, <S as Scheme>::OutputShare>;
+pub type TransitionOf<S> = Transition<
+    <S as Scheme>::VerifyState,
+    <S as Scheme>::VerifierShare,
+    <S as Scheme>::OutputShare,
+>;
 
 /// The output of a client: the public share, and one input share for each processor.
 pub type Sharded<S> = (<S as Scheme>::PublicShare, Vec<<S as Scheme>::InputShare>);
@@ -84,7 +87,10 @@ pub trait Scheme {
     ///
     /// # Errors
     /// If the report is invalid.
-    fn verifier_shares_to_message(&self, shares: &[Self::VerifierShare]) -> Result<Self::VerifierMessage, Self::Error>;
+    fn verifier_shares_to_message(
+        &self,
+        shares: &[Self::VerifierShare],
+    ) -> Result<Self::VerifierMessage, Self::Error>;
 
     /// Processor: continues with the combined message of a round.
     ///
@@ -97,11 +103,17 @@ pub trait Scheme {
     ) -> Result<TransitionOf<Self>, Self::Error>;
 
     /// Processor: adds verified reports (section 5.3).
-    fn aggregate(&self, shares: impl IntoIterator<Item = Self::OutputShare>) -> Self::AggregateShare;
+    fn aggregate(
+        &self,
+        shares: impl IntoIterator<Item = Self::OutputShare>,
+    ) -> Self::AggregateShare;
 
     /// Portal: combines the aggregate shares of all processors (section 5.4).
     ///
     /// # Errors
     /// If there is not one share from each processor, or their numbers of bins differ.
-    fn unshard(&self, shares: &[Self::AggregateShare]) -> Result<Self::AggregateResult, Self::Error>;
+    fn unshard(
+        &self,
+        shares: &[Self::AggregateShare],
+    ) -> Result<Self::AggregateResult, Self::Error>;
 }

@@ -76,7 +76,10 @@ impl Directories {
     fn deepest_durable(&self, directory: &Path) -> Option<PathBuf> {
         let durable = self.lock();
         let is_durable = |ancestor: &&Path| durable.contains_key(*ancestor) && ancestor.is_dir();
-        directory.ancestors().find(is_durable).map(Path::to_path_buf)
+        directory
+            .ancestors()
+            .find(is_durable)
+            .map(Path::to_path_buf)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, bool>> {

@@ -84,7 +84,10 @@ impl PowerCut {
                         left.push(place);
                     }
                     Found::File(inode) => {
-                        let content = state.files.get(&inode).map(|(_, content)| content.as_slice());
+                        let content = state
+                            .files
+                            .get(&inode)
+                            .map(|(_, content)| content.as_slice());
                         fs::write(into.join(&place), content.unwrap_or_default())?;
                     }
                 }
@@ -115,7 +118,9 @@ impl Disk for PowerCut {
         let length = usize::try_from(metadata.len()).map_err(io::Error::other)?;
         let mut content = vec![0; length];
         file.read_exact_at(&mut content, 0)?;
-        state.files.insert(metadata.ino(), (file.try_clone()?, content));
+        state
+            .files
+            .insert(metadata.ino(), (file.try_clone()?, content));
         Ok(())
     }
 
@@ -125,7 +130,9 @@ impl Disk for PowerCut {
         if !directory.starts_with(&self.root) {
             return Ok(());
         }
-        state.directories.insert(directory.to_path_buf(), list(directory)?);
+        state
+            .directories
+            .insert(directory.to_path_buf(), list(directory)?);
         Ok(())
     }
 }
@@ -139,7 +146,9 @@ fn list(directory: &Path) -> io::Result<BTreeMap<OsString, Found>> {
         };
         Ok((entry.file_name(), found))
     };
-    fs::read_dir(directory)?.map(|entry| found(entry?)).collect()
+    fs::read_dir(directory)?
+        .map(|entry| found(entry?))
+        .collect()
 }
 
 #[cfg(test)]
@@ -188,7 +197,12 @@ mod tests {
         fs::create_dir(root.path().join("d")).unwrap();
         let file = File::create(root.path().join("d/file")).unwrap();
         assert!(disk.sync_file(&file).is_err());
-        assert!(!disk.state().files.contains_key(&file.metadata().unwrap().ino()));
+        assert!(
+            !disk
+                .state()
+                .files
+                .contains_key(&file.metadata().unwrap().ino())
+        );
         disk.sync_directory(root.path()).unwrap();
         assert_eq!(disk.syncs(), 2);
     }

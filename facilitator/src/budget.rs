@@ -29,7 +29,9 @@ struct Bounded {
 
 /// Reserved memory, released on drop.
 #[derive(Debug)]
-pub struct MemoryPermit(#[allow(dead_code, reason = "held for its end")] Option<OwnedSemaphorePermit>);
+pub struct MemoryPermit(
+    #[allow(dead_code, reason = "held for its end")] Option<OwnedSemaphorePermit>,
+);
 
 impl Budget {
     /// Creates a budget of `mib` MiB.
@@ -94,6 +96,11 @@ mod tests {
             budget.acquire(1 << 40, &progress).now_or_never().is_some(),
             "larger than all takes all"
         );
-        assert!(Budget::default().acquire(1 << 60, &progress).now_or_never().is_some());
+        assert!(
+            Budget::default()
+                .acquire(1 << 60, &progress)
+                .now_or_never()
+                .is_some()
+        );
     }
 }

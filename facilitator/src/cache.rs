@@ -71,7 +71,10 @@ impl Cache {
 
     /// Returns a cached prepared batch.
     pub(crate) fn prepared_batch(&self, object: &str) -> Option<Bytes> {
-        self.prepared().by_name.get(object).map(|(_, bytes)| bytes.clone())
+        self.prepared()
+            .by_name
+            .get(object)
+            .map(|(_, bytes)| bytes.clone())
     }
 
     /// Caches a prepared batch that exists in the own bucket.
@@ -85,7 +88,9 @@ impl Cache {
         prepared.last += 1;
         let age = prepared.last;
         prepared.held += size(object, bytes);
-        prepared.by_name.insert(object.to_owned(), (age, bytes.clone()));
+        prepared
+            .by_name
+            .insert(object.to_owned(), (age, bytes.clone()));
         prepared.by_age.insert(age, object.to_owned());
         while prepared.held > prepared.most
             && let Some((_, name)) = prepared.by_age.pop_first()
@@ -125,7 +130,10 @@ impl Cache {
 
     /// Returns the failed proofs by packet key of the last listing.
     pub(crate) fn last_failures(&self) -> Option<Arc<Failures>> {
-        self.wear().failures.as_ref().map(|(_, failures)| Arc::clone(failures))
+        self.wear()
+            .failures
+            .as_ref()
+            .map(|(_, failures)| Arc::clone(failures))
     }
 
     /// Caches the failed proofs by packet key, listed at this time.
@@ -155,7 +163,9 @@ impl Cache {
     }
 
     fn witnesses(&self) -> MutexGuard<'_, Witnesses> {
-        self.witnesses.lock().unwrap_or_else(PoisonError::into_inner)
+        self.witnesses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pins(&self) -> MutexGuard<'_, HashMap<String, Option<KeyUse>>> {
@@ -176,7 +186,10 @@ mod tests {
         let cache = Cache::default();
         let bytes = Bytes::from(vec![0; 1000]);
         cache.keep_prepared("none", &bytes);
-        assert!(cache.prepared_batch("none").is_none(), "nothing is kept unasked");
+        assert!(
+            cache.prepared_batch("none").is_none(),
+            "nothing is kept unasked"
+        );
         cache.remember_prepared(2500);
         for name in ["a", "b", "b", "c"] {
             cache.keep_prepared(name, &bytes);

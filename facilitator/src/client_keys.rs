@@ -54,7 +54,10 @@ pub fn document(place: &str, directory: &std::path::Path) -> Result<Document, Er
 ///
 /// # Errors
 /// [`ClientKeysError`] if the document cannot be read.
-pub async fn mismatches(document: &Document, processor: &Processor) -> Result<Vec<KeyMismatch>, ClientKeysError> {
+pub async fn mismatches(
+    document: &Document,
+    processor: &Processor,
+) -> Result<Vec<KeyMismatch>, ClientKeysError> {
     let signed = document.fetch().await?.ok_or(ClientKeysError::Absent)?;
     let payload = jws::read_unverified(&signed, CLIENT_CONFIG_TYPE)?;
     let config: ClientConfig = serde_json::from_slice(&payload)?;

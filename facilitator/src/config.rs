@@ -107,7 +107,11 @@ impl Config {
     /// Returns the path of every key file and of the registry, as written in the configuration.
     pub fn key_files(&self) -> impl Iterator<Item = &PathBuf> {
         let named = self.packet_decryption_keys.iter().map(|key| &key.file);
-        let sealing = self.prepared_sealing_key.as_slice().iter().map(|key| &key.file);
+        let sealing = self
+            .prepared_sealing_key
+            .as_slice()
+            .iter()
+            .map(|key| &key.file);
         let public = [
             &self.earlier_public_keys,
             &self.ingestor_public_keys,

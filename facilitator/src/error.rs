@@ -84,7 +84,9 @@ pub enum Error {
         batch: BatchName,
     },
     /// Peer's fault: the validation batch has more messages than the ingestion batch has packets.
-    #[error("{object}: more than {most} messages, but the batch has fewer packets; contact the peer")]
+    #[error(
+        "{object}: more than {most} messages, but the batch has fewer packets; contact the peer"
+    )]
     TooManyMessages {
         /// The packet file of the validation batch.
         object: String,
@@ -128,7 +130,9 @@ pub enum Error {
         reasons: String,
     },
     /// Two runs pinned a point at the same time. The next run uses the stored one.
-    #[error("packet key {key}: another run recorded the evaluation point at the same time; run again")]
+    #[error(
+        "packet key {key}: another run recorded the evaluation point at the same time; run again"
+    )]
     PointRace {
         /// The packet key's fingerprint.
         key: String,
@@ -352,20 +356,32 @@ impl Error {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Key { .. } | Self::File { .. } | Self::Setting(_) => Exit::Usage,
+            Self::Config(_) | Self::Key { .. } | Self::File { .. } | Self::Setting(_) => {
+                Exit::Usage
+            }
             Self::KeyMisused { .. } => Exit::Usage,
             Self::Bucket(error) => bucket_exit(error),
             Self::Batch(BatchError::Bucket(error)) => bucket_exit(error),
             Self::Batch(error) => disposition_exit(error.disposition()),
             Self::Prepared(PreparedError::Bucket(error)) => bucket_exit(error),
             // A later run can succeed: after a repair, with a new key, or with the stored point.
-            Self::Prepared(_) | Self::NoKey { .. } | Self::WrongKey { .. } | Self::PointRace { .. } => Exit::Retry,
+            Self::Prepared(_)
+            | Self::NoKey { .. }
+            | Self::WrongKey { .. }
+            | Self::PointRace { .. } => Exit::Retry,
             Self::PinMissing { .. } => Exit::Retry,
             // A retry would read the same contradicting objects.
             Self::PinContradicted { .. } => Exit::Conflict,
-            Self::Header { .. } | Self::Bins { .. } | Self::EmptyBatch { .. } | Self::Copied { .. } => Exit::Rejected,
-            Self::BadTask(_) | Self::TouchesRosters { .. } | Self::TooManyMessages { .. } => Exit::Rejected,
-            Self::Generation { .. } | Self::OtherSumPart { .. } | Self::SummedBefore { .. } => Exit::Conflict,
+            Self::Header { .. }
+            | Self::Bins { .. }
+            | Self::EmptyBatch { .. }
+            | Self::Copied { .. } => Exit::Rejected,
+            Self::BadTask(_) | Self::TouchesRosters { .. } | Self::TooManyMessages { .. } => {
+                Exit::Rejected
+            }
+            Self::Generation { .. } | Self::OtherSumPart { .. } | Self::SummedBefore { .. } => {
+                Exit::Conflict
+            }
             Self::NothingToSum { exit, .. } => *exit,
             Self::BelowMinimum { .. } | Self::NoAcceptedPacket { .. } => Exit::BelowMinimum,
             Self::Held { .. } => Exit::Held,
@@ -410,9 +426,9 @@ impl Error {
     #[must_use]
     pub fn summary(&self) -> Option<&AggregateSummary> {
         match self {
-            Self::NothingToSum { summary, .. } | Self::BelowMinimum { summary, .. } | Self::Held { summary, .. } => {
-                Some(summary)
-            }
+            Self::NothingToSum { summary, .. }
+            | Self::BelowMinimum { summary, .. }
+            | Self::Held { summary, .. } => Some(summary),
             _ => None,
         }
     }

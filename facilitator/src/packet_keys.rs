@@ -31,9 +31,14 @@ pub struct PacketKey {
 /// although points are pinned.
 pub(crate) fn read(config: &Loaded<Config>) -> Result<Vec<PacketKey>, Error> {
     let keys = config.value.packet_decryption_keys.iter();
-    let keys = keys.map(|key| read_one(config, key)).collect::<Result<Vec<_>, _>>()?;
+    let keys = keys
+        .map(|key| read_one(config, key))
+        .collect::<Result<Vec<_>, _>>()?;
     for (place, key) in keys.iter().enumerate() {
-        if let Some(first) = keys[..place].iter().find(|first| first.fingerprint == key.fingerprint) {
+        if let Some(first) = keys[..place]
+            .iter()
+            .find(|first| first.fingerprint == key.fingerprint)
+        {
             return Err(Error::Setting(format!(
                 "packet-decryption-keys: {} and {} are the same key ({}); a key is for a single \
                  number of bins, so each identifier needs a key of its own",
@@ -102,7 +107,9 @@ fn restricted(
     }
     let created = minute(&document.created).ok_or_else(|| {
         let created = &document.created;
-        Error::Setting(format!("{file}: `created` is {created:?}, which is not a time"))
+        Error::Setting(format!(
+            "{file}: `created` is {created:?}, which is not a time"
+        ))
     })?;
     Ok(PacketKey {
         id: document.id,
@@ -142,7 +149,11 @@ pub(crate) fn minute(time: &str) -> Option<BatchTime> {
 pub(crate) fn created(millis: i64) -> String {
     let text = BatchTime::of_clock(millis).to_string();
     let (date, time) = text.split_at(10);
-    format!("{}T{}:00Z", date.replace('/', "-"), time[1..].replace('/', ":"))
+    format!(
+        "{}T{}:00Z",
+        date.replace('/', "-"),
+        time[1..].replace('/', ":")
+    )
 }
 
 #[cfg(test)]
@@ -153,7 +164,10 @@ mod tests {
     #[test]
     fn times_of_documents_are_minutes() {
         let minute_of = |text| minute(text).map(|time| time.to_string());
-        assert_eq!(minute_of("2026-01-31T12:05:59Z").as_deref(), Some("2026/01/31/12/05"));
+        assert_eq!(
+            minute_of("2026-01-31T12:05:59Z").as_deref(),
+            Some("2026/01/31/12/05")
+        );
         assert_eq!(minute_of("2026-02-30T12:05:59Z"), None);
         assert_eq!(minute_of("2026"), None);
         let time: BatchTime = "2026/01/31/12/05".parse().unwrap();

@@ -151,11 +151,14 @@ impl Processor {
         if let Some(registry) = &registry {
             packet_keys::cover(registry, &packet_keys)?;
         }
-        let record_keys = sealing_keys.iter().map(|key| RecordKey::from_bytes(key.record_key()));
+        let record_keys = sealing_keys
+            .iter()
+            .map(|key| RecordKey::from_bytes(key.record_key()));
         let records = Records::of_processor(record_keys, &value.instance, value.role);
         let (false, Some(records)) = (packet_keys.is_empty(), records) else {
             return Err(Error::Setting(
-                "packet-decryption-keys and prepared-sealing-key each need at least one key".to_owned(),
+                "packet-decryption-keys and prepared-sealing-key each need at least one key"
+                    .to_owned(),
             ));
         };
         if value.minimum_contributions == 0 {
@@ -167,7 +170,10 @@ impl Processor {
         }
         let mut own_keys = trusted(config, &value.earlier_public_keys)?;
         // Inserted last, so that the present key replaces an earlier one with the same identifier.
-        own_keys.insert(value.batch_signing_key.id.clone(), signing_key.verifying_key());
+        own_keys.insert(
+            value.batch_signing_key.id.clone(),
+            signing_key.verifying_key(),
+        );
         let ingestor_keys = trusted(config, &value.ingestor_public_keys)?;
         let peer_keys = trusted(config, &value.peer_public_keys)?;
         check_purposes(&packet_keys, [&own_keys, &ingestor_keys, &peer_keys])?;
@@ -246,7 +252,14 @@ pub(crate) async fn has_published(
     objects: &BatchObjects,
     header: Digest,
 ) -> Result<bool, Error> {
-    match SignedBatch::open(bucket, objects.clone(), &processor.own_keys, &Limits::default()).await {
+    match SignedBatch::open(
+        bucket,
+        objects.clone(),
+        &processor.own_keys,
+        &Limits::default(),
+    )
+    .await
+    {
         Ok(batch) => Ok(batch.header_digest() == header),
         // Missing, unreadable, or signed by another party: the later attempt to create the object
         // finds the conflict, if there is one.
@@ -290,15 +303,17 @@ fn pool(threads: Option<usize>) -> Result<rayon::ThreadPool, Error> {
     // 0 lets rayon start one thread per core.
     let builder = builder.num_threads(threads.unwrap_or(0));
     // A packet that makes a thread panic fails its batch in this run; the process continues.
-    let builder = builder.panic_handler(|_| tracing::error!("a thread that opens packets panicked"));
+    let builder =
+        builder.panic_handler(|_| tracing::error!("a thread that opens packets panicked"));
     builder
         .build()
         .map_err(|error| Error::Setting(format!("cannot start threads: {error}")))
 }
 
 fn open_buckets(config: &Loaded<Config>) -> Result<ProcessorBuckets, Error> {
-    let open_one =
-        |place: &BucketPlace| -> Result<SharedBucket, Error> { place.open(&config.directory).map_err(usage) };
+    let open_one = |place: &BucketPlace| -> Result<SharedBucket, Error> {
+        place.open(&config.directory).map_err(usage)
+    };
     let buckets = &config.value.buckets;
     Ok(ProcessorBuckets {
         ingestion: open_one(&buckets.ingestion)?,
@@ -325,7 +340,11 @@ fn check_purposes(packet_keys: &[PacketKey], trusted: [&TrustedKeys; 3]) -> Resu
     for key in packet_keys {
         add("packet decryption key", &key.id, key.fingerprint.clone())?;
     }
-    let named = ["batch signing key of ours", "ingestor public key", "peer public key"];
+    let named = [
+        "batch signing key of ours",
+        "ingestor public key",
+        "peer public key",
+    ];
     for (purpose, keys) in named.into_iter().zip(trusted) {
         for (id, key) in keys {
             add(purpose, id, key.fingerprint())?;
@@ -367,7 +386,11 @@ pub(crate) fn read_public(path: &Path) -> Result<VerifyingKey, Error> {
     }
 }
 
-fn trusted(config: &Loaded<Config>, files: &BTreeMap<KeyId, std::path::PathBuf>) -> Result<TrustedKeys, Error> {
-    let read = |(id, file): (&KeyId, &std::path::PathBuf)| Ok((id.clone(), public_key(config, file)?));
+fn trusted(
+    config: &Loaded<Config>,
+    files: &BTreeMap<KeyId, std::path::PathBuf>,
+) -> Result<TrustedKeys, Error> {
+    let read =
+        |(id, file): (&KeyId, &std::path::PathBuf)| Ok((id.clone(), public_key(config, file)?));
     files.iter().map(read).collect()
 }

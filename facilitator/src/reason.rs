@@ -180,7 +180,10 @@ mod tests {
         for (place, reason) in PacketReason::ALL.into_iter().enumerate() {
             assert_eq!(usize::from(reason.code()), place);
             assert_eq!(PacketReason::from_code(reason.code()), Some(reason));
-            assert_eq!(serde_json::to_value(reason).ok(), Some(reason.name().into()));
+            assert_eq!(
+                serde_json::to_value(reason).ok(),
+                Some(reason.name().into())
+            );
         }
         assert_eq!(PacketReason::from_code(16), None);
     }

@@ -20,7 +20,11 @@ impl Processor {
     /// [`BucketError::Conflict`] if a record with another payload exists;
     /// [`BucketError::Unverified`] if the existing object is not a record of this processor; or
     /// another error of the own bucket.
-    pub async fn create_record(&self, name: &str, payload: &[u8]) -> Result<Published, BucketError> {
+    pub async fn create_record(
+        &self,
+        name: &str,
+        payload: &[u8],
+    ) -> Result<Published, BucketError> {
         self.records.create(&*self.buckets.own, name, payload).await
     }
 
@@ -34,7 +38,9 @@ impl Processor {
         let own = &*self.buckets.own;
         if fault::is_on("records-unverified") {
             return match read_all(own, name, limit.saturating_add(TRAILER_BYTES as u64)).await {
-                Ok(object) => Ok(Some(object.slice(..object.len().saturating_sub(TRAILER_BYTES)))),
+                Ok(object) => Ok(Some(
+                    object.slice(..object.len().saturating_sub(TRAILER_BYTES)),
+                )),
                 Err(BucketError::NotFound { .. }) => Ok(None),
                 Err(error) => Err(error),
             };
@@ -75,8 +81,14 @@ impl Processor {
 
     /// Creates a record with a short text if it does not exist. Otherwise returns the existing
     /// value.
-    pub(crate) async fn fix_text<T: FromStr + Display>(&self, name: &str, value: &T) -> Result<Option<T>, Error> {
-        let before = self.fix_record(name, value.to_string().as_bytes(), TEXT_BYTES).await?;
+    pub(crate) async fn fix_text<T: FromStr + Display>(
+        &self,
+        name: &str,
+        value: &T,
+    ) -> Result<Option<T>, Error> {
+        let before = self
+            .fix_record(name, value.to_string().as_bytes(), TEXT_BYTES)
+            .await?;
         before.map(|payload| parse(name, &payload)).transpose()
     }
 
@@ -91,6 +103,12 @@ impl Processor {
 }
 
 fn parse<T: FromStr>(name: &str, payload: &[u8]) -> Result<T, Error> {
-    let value = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
-    value.ok_or_else(|| Error::Internal(format!("{name} in the own bucket does not contain a value of its type")))
+    let value = std::str::from_utf8(payload)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    value.ok_or_else(|| {
+        Error::Internal(format!(
+            "{name} in the own bucket does not contain a value of its type"
+        ))
+    })
 }

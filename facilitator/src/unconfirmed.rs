@@ -31,16 +31,26 @@ const AT_A_TIME: usize = 100;
 /// Notes which of the objects of one batch or sum part exist only according to the mailbox. `rerun`
 /// is true if an earlier run may have left notes; then only the objects that it noted are in doubt,
 /// because it created the others.
-pub(crate) async fn note(processor: &Processor, put: &[(Unconfirmed, Published)], rerun: bool) -> Result<(), Error> {
+pub(crate) async fn note(
+    processor: &Processor,
+    put: &[(Unconfirmed, Published)],
+    rerun: bool,
+) -> Result<(), Error> {
     let own = &*processor.buckets.own;
     // Nothing is in doubt: every write created its object, and no earlier run can have left notes.
-    if fault::is_on("exists-is-there") || (!rerun && put.iter().all(|(_, published)| !published.is_assumed())) {
+    if fault::is_on("exists-is-there")
+        || (!rerun && put.iter().all(|(_, published)| !published.is_assumed()))
+    {
         return Ok(());
     }
     let mut noted = Vec::new();
     for (object, published) in put {
         let note = object.note();
-        let since = if rerun { processor.read_text(&note).await? } else { None };
+        let since = if rerun {
+            processor.read_text(&note).await?
+        } else {
+            None
+        };
         noted.push((note, published.is_assumed(), since));
     }
     let is_first = noted.iter().all(|(_, _, since)| since.is_none());
@@ -57,7 +67,10 @@ pub(crate) async fn note(processor: &Processor, put: &[(Unconfirmed, Published)]
             Some(since) if now.saturating_sub(since) >= SETTLED_MILLIS => own.delete(&note).await?,
             None if is_first => {
                 tracing::info!(object = %note, "mailbox object without confirmed existence; it is written again later");
-                match processor.create_record(&note, now.to_string().as_bytes()).await {
+                match processor
+                    .create_record(&note, now.to_string().as_bytes())
+                    .await
+                {
                     // Another run has already written the note.
                     Ok(_) | Err(BucketError::Conflict { .. }) => {}
                     Err(error) => return Err(error.into()),
@@ -112,7 +125,11 @@ async fn try_again(processor: &Arc<Processor>, aggregation: &AggregationId) -> R
 
 /// Returns an error that a retry may resolve. For any other error, deletes the notes, because the
 /// objects can never be written again.
-async fn forget_hopeless(processor: &Processor, again: Result<(), Error>, notes: &[Unconfirmed]) -> Result<(), Error> {
+async fn forget_hopeless(
+    processor: &Processor,
+    again: Result<(), Error>,
+    notes: &[Unconfirmed],
+) -> Result<(), Error> {
     let error = match again {
         Err(error) if error.exit() != tallybox_service::exit::Exit::Retry => error,
         other => return other,
@@ -130,7 +147,9 @@ async fn forget_hopeless(processor: &Processor, again: Result<(), Error>, notes:
 /// Publishes a window's sum part again, from its record.
 async fn sum_again(processor: &Arc<Processor>, name: &WindowName) -> Result<(), Error> {
     if rostered(processor, name.window).await? {
-        return aggregate_agreed(processor, name, no_progress()).await.map(drop);
+        return aggregate_agreed(processor, name, no_progress())
+            .await
+            .map(drop);
     }
     let part = SumPartName {
         instance: processor.instance.clone(),
@@ -139,7 +158,10 @@ async fn sum_again(processor: &Arc<Processor>, name: &WindowName) -> Result<(), 
         writer: processor.role,
     };
     let fixed = FixedSumPart::read(processor, &part).await?;
-    let batches = fixed.batches.iter().filter_map(|name| BatchName::parse(name));
+    let batches = fixed
+        .batches
+        .iter()
+        .filter_map(|name| BatchName::parse(name));
     let task = AggregateTask {
         aggregation: name.aggregation.clone(),
         window: name.window,

@@ -70,7 +70,11 @@ pub(crate) type Failures = HashMap<String, u64>;
 ///
 /// # Errors
 /// An error of the own bucket.
-pub(crate) async fn count(processor: &Processor, verdict: &BatchResult, keys: &[KeyUse]) -> Result<(), Error> {
+pub(crate) async fn count(
+    processor: &Processor,
+    verdict: &BatchResult,
+    keys: &[KeyUse],
+) -> Result<(), Error> {
     let mut failed = verdict.rejections.count(PacketReason::InvalidProof);
     if fault::is_on("silence-wears") {
         failed += verdict.rejections.count(PacketReason::NoPeerMessage);
@@ -84,7 +88,9 @@ pub(crate) async fn count(processor: &Processor, verdict: &BatchResult, keys: &[
             failed,
         };
         let text = format!("{{\"failed\":{failed}}}");
-        let made = processor.create_record(&count.object(), text.as_bytes()).await?;
+        let made = processor
+            .create_record(&count.object(), text.as_bytes())
+            .await?;
         if made == Published::New {
             processor.cache.add_failures(&key.key, failed);
         }
@@ -120,7 +126,11 @@ pub(crate) fn is_worn_out(processor: &Processor, key: &PacketKey, failures: &Fai
 
 async fn list(processor: &Processor) -> Result<Failures, Error> {
     let directory = failed_proofs_directory(&processor.instance);
-    let mut entries = processor.buckets.own.list(&directory, ListRange::default()).await?;
+    let mut entries = processor
+        .buckets
+        .own
+        .list(&directory, ListRange::default())
+        .await?;
     // A batch that was checked twice against different messages of the peer counts with the greater
     // number.
     let mut of_batches: HashMap<(String, BatchId), u64> = HashMap::new();
@@ -176,7 +186,16 @@ mod tests {
 
     #[test]
     fn limits_follow_from_the_smallest_power_of_two_above_the_bins() {
-        for (bins, points) in [(1, 2), (2, 4), (3, 4), (4, 8), (5, 8), (7, 8), (8, 16), (9, 16)] {
+        for (bins, points) in [
+            (1, 2),
+            (2, 4),
+            (3, 4),
+            (4, 8),
+            (5, 8),
+            (7, 8),
+            (8, 16),
+            (9, 16),
+        ] {
             let limits = WearLimits::default().for_bins(bins);
             assert_eq!(
                 (limits.alarm, limits.refuse),

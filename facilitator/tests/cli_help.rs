@@ -16,7 +16,10 @@ fn folder() -> PathBuf {
 fn commands() -> Vec<Vec<String>> {
     fn add(command: &clap::Command, path: &[String], all: &mut Vec<Vec<String>>) {
         all.push(path.to_vec());
-        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+        for inner in command
+            .get_subcommands()
+            .filter(|inner| inner.get_name() != "help")
+        {
             let path = path
                 .iter()
                 .cloned()
@@ -80,7 +83,10 @@ fn help_is_as_committed() {
 
 #[test]
 fn no_help_is_left_of_a_command_that_is_gone() {
-    let expected: BTreeSet<String> = commands().iter().map(|command| file_name(command)).collect();
+    let expected: BTreeSet<String> = commands()
+        .iter()
+        .map(|command| file_name(command))
+        .collect();
     let found = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -107,6 +113,9 @@ fn the_version_names_commit_and_features() {
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let expected = format!("facilitator {} (commit ", env!("CARGO_PKG_VERSION"));
-    assert!(said.starts_with(&expected) && said.contains(", features "), "{said}");
+    assert!(
+        said.starts_with(&expected) && said.contains(", features "),
+        "{said}"
+    );
     assert_eq!(said.contains("cloud"), cfg!(feature = "cloud"), "{said}");
 }

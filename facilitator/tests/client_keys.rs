@@ -20,7 +20,10 @@ fn publish(folder: &Path, keys: [(&str, &str); 2]) {
         let text = std::fs::read_to_string(vectors().join("keys").join(file)).unwrap();
         ClientKey {
             encryption_key_id: id.to_owned(),
-            public_key: PacketPrivateKey::parse(text.trim()).unwrap().public().to_x962_base64(),
+            public_key: PacketPrivateKey::parse(text.trim())
+                .unwrap()
+                .public()
+                .to_x962_base64(),
             bins: 8,
         }
     });
@@ -46,7 +49,13 @@ fn publish(folder: &Path, keys: [(&str, &str); 2]) {
         attestation: AttestationPolicy::None,
     };
     let key = SigningKey::generate(&mut ChaCha20Rng::seed_from_u64(1));
-    let signed = jws::sign(&serde_json::to_vec(&config).unwrap(), CLIENT_CONFIG_TYPE, "k", &key).unwrap();
+    let signed = jws::sign(
+        &serde_json::to_vec(&config).unwrap(),
+        CLIENT_CONFIG_TYPE,
+        "k",
+        &key,
+    )
+    .unwrap();
     std::fs::write(folder.join("told.json"), signed).unwrap();
 }
 
@@ -55,12 +64,21 @@ fn check(folder: &Path, role: Role) -> (i32, String) {
     let file = write_config(folder, "dim8", role);
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("{text}\nclient-configuration: told.json\n")).unwrap();
-    let output = run(folder, &["--config", file.to_str().unwrap(), "check-config"]);
-    (code(&output), format!("{}{}", stdout(&output), stderr(&output)))
+    let output = run(
+        folder,
+        &["--config", file.to_str().unwrap(), "check-config"],
+    );
+    (
+        code(&output),
+        format!("{}{}", stdout(&output), stderr(&output)),
+    )
 }
 
 const FIRST: (&str, &str) = ("pha-packet-1", "pha-packet-1.x963-private.b64");
-const SECOND: (&str, &str) = ("facilitator-packet-1", "facilitator-packet-1.x963-private.b64");
+const SECOND: (&str, &str) = (
+    "facilitator-packet-1",
+    "facilitator-packet-1.x963-private.b64",
+);
 
 #[test]
 fn keys_that_clients_are_told_are_ours() {
@@ -80,7 +98,10 @@ fn exchanged_keys_are_refused_on_both_sides() {
     for role in [Role::First, Role::Second] {
         let (code, text) = check(folder.path(), role);
         assert_eq!(code, 2, "{text}");
-        assert!(text.contains("fakeMetric-v1") && text.contains("has swapped"), "{text}");
+        assert!(
+            text.contains("fakeMetric-v1") && text.contains("has swapped"),
+            "{text}"
+        );
     }
 }
 
@@ -89,7 +110,10 @@ fn a_document_that_cannot_be_read_is_looked_for_again() {
     let folder = tempfile::tempdir().unwrap();
     let (code, text) = check(folder.path(), Role::First);
     assert_eq!(code, 4, "{text}");
-    assert!(text.contains("the client configuration does not exist"), "{text}");
+    assert!(
+        text.contains("the client configuration does not exist"),
+        "{text}"
+    );
     std::fs::write(folder.path().join("told.json"), "{}").unwrap();
     let (code, text) = check(folder.path(), Role::First);
     assert_eq!(code, 4, "{text}");

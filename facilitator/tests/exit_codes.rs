@@ -27,8 +27,12 @@ impl World {
     fn new(case: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         let folder = vectors().join(case);
-        let expected: Value = serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
-        for (from, to) in [("ingestion-pha", "ingestion"), ("validation-for-pha", "validation-in")] {
+        let expected: Value =
+            serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
+        for (from, to) in [
+            ("ingestion-pha", "ingestion"),
+            ("validation-for-pha", "validation-in"),
+        ] {
             copy(&folder.join(from), &root.path().join(to));
         }
         copy(&vectors().join("keys"), &root.path().join("keys"));
@@ -83,8 +87,12 @@ peer-public-keys: {{ facilitator-key-1: keys/facilitator-signing.spki.pem }}
             .output()
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        let json = serde_json::from_str(text.lines().last().unwrap_or("null")).unwrap_or(Value::Null);
-        assert!(text.lines().count() <= 1, "expected one line of JSON: {text}");
+        let json =
+            serde_json::from_str(text.lines().last().unwrap_or("null")).unwrap_or(Value::Null);
+        assert!(
+            text.lines().count() <= 1,
+            "expected one line of JSON: {text}"
+        );
         (output.status.code().expect("no signal"), json)
     }
 
@@ -113,13 +121,23 @@ peer-public-keys: {{ facilitator-key-1: keys/facilitator-signing.spki.pem }}
     }
 
     fn object(&self, bucket: &str, suffix: &str) -> PathBuf {
-        let folder = self.root.path().join(bucket).join(&self.aggregation).join(&self.date);
+        let folder = self
+            .root
+            .path()
+            .join(bucket)
+            .join(&self.aggregation)
+            .join(&self.date);
         folder.join(format!("{}.{suffix}", self.batch))
     }
 
     /// Returns the names of the prepared batches in the own bucket.
     fn prepared(&self) -> Vec<PathBuf> {
-        let folder = self.root.path().join("own").join(&self.aggregation).join(&self.date);
+        let folder = self
+            .root
+            .path()
+            .join("own")
+            .join(&self.aggregation)
+            .join(&self.date);
         let entries = std::fs::read_dir(folder).into_iter().flatten();
         let paths = entries.map(|entry| entry.unwrap().path());
         paths
@@ -158,7 +176,10 @@ fn done_is_0_also_the_second_time() {
     let world = World::new("dim2");
     for done_before in [false, true] {
         let (code, summary) = world.intake();
-        assert_eq!((code, &summary["done-before"]), (0, &Value::Bool(done_before)));
+        assert_eq!(
+            (code, &summary["done-before"]),
+            (0, &Value::Bool(done_before))
+        );
         assert_eq!(
             (&summary["packets-read"], &summary["packets-accepted"]),
             (&20.into(), &20.into())
@@ -194,7 +215,10 @@ fn usage_and_configuration_are_2() {
     assert_eq!(world.aggregate(&["--end", "2023/11/14/21/00"]).0, 2);
     assert_eq!(
         world
-            .aggregate(&["--batch", "2023/11/14/23/30/00000002-0001-4000-8000-0000000007d1"])
+            .aggregate(&[
+                "--batch",
+                "2023/11/14/23/30/00000002-0001-4000-8000-0000000007d1"
+            ])
             .0,
         2
     );
@@ -204,7 +228,10 @@ fn usage_and_configuration_are_2() {
     let answer = world.intake();
     assert_eq!(outcome(&answer), (2, "usage", "config"));
     assert!(
-        answer.1["message"].as_str().unwrap().contains("pha-packet-7"),
+        answer.1["message"]
+            .as_str()
+            .unwrap()
+            .contains("pha-packet-7"),
         "{answer:?}"
     );
 }
@@ -248,7 +275,11 @@ fn what_is_not_there_yet_is_4() {
     assert_eq!(outcome(&world.intake()), (4, "retry", "incomplete"));
     std::fs::remove_file(world.object("ingestion", "batch.sig")).unwrap();
     assert_eq!(outcome(&world.intake()), (4, "retry", "not-there"));
-    assert_eq!(outcome(&world.aggregate(&[])).0, 4, "a window of no batch at all");
+    assert_eq!(
+        outcome(&world.aggregate(&[])).0,
+        4,
+        "a window of no batch at all"
+    );
     assert_eq!(
         outcome(&world.aggregate(&["--batch", &batch])),
         (4, "retry", "not-there")
@@ -282,8 +313,14 @@ fn a_key_that_has_not_reached_us_is_4_and_nothing_is_published() {
 fn a_wrong_key_consumes_no_batch() {
     let world = World::new("dim2");
     let good = std::fs::read(world.root.path().join("keys/pha-packet-1.x963-private.b64")).unwrap();
-    let other = std::fs::read(world.root.path().join("keys/pha-packet-2.x963-private.b64")).unwrap();
-    let key = |bytes: &[u8]| std::fs::write(world.root.path().join("keys/pha-packet-1.x963-private.b64"), bytes);
+    let other =
+        std::fs::read(world.root.path().join("keys/pha-packet-2.x963-private.b64")).unwrap();
+    let key = |bytes: &[u8]| {
+        std::fs::write(
+            world.root.path().join("keys/pha-packet-1.x963-private.b64"),
+            bytes,
+        )
+    };
     key(&other).unwrap();
     let refused = world.intake();
     // Packets that do not name the key are reported as `no-key`, others as `wrong-key`. Both are
@@ -307,13 +344,33 @@ fn a_batch_that_is_at_fault_is_taken_in_on_request() {
     let refused = world.intake();
     assert_eq!(outcome(&refused), (4, "retry", "wrong-key"));
     assert!(
-        refused.1["message"].as_str().unwrap().contains("20 bad-share"),
+        refused.1["message"]
+            .as_str()
+            .unwrap()
+            .contains("20 bad-share"),
         "{refused:?}"
     );
-    assert!(!world.object("validation-out", "validity_0.sig").exists() && world.prepared().is_empty());
-    let batch = ["--date", &world.date, "--batch", &world.batch, "--accept-rejections"];
-    let accepted = world.run(&[&["intake-batch", "--aggregation", &world.aggregation][..], &batch].concat());
-    assert_eq!((accepted.0, &accepted.1["packets-rejected"]), (0, &20.into()));
+    assert!(
+        !world.object("validation-out", "validity_0.sig").exists() && world.prepared().is_empty()
+    );
+    let batch = [
+        "--date",
+        &world.date,
+        "--batch",
+        &world.batch,
+        "--accept-rejections",
+    ];
+    let accepted = world.run(
+        &[
+            &["intake-batch", "--aggregation", &world.aggregation][..],
+            &batch,
+        ]
+        .concat(),
+    );
+    assert_eq!(
+        (accepted.0, &accepted.1["packets-rejected"]),
+        (0, &20.into())
+    );
     assert!(world.object("validation-out", "validity_0.sig").exists());
     assert_eq!(world.intake().0, 0, "a completed intake stays complete");
 }
@@ -336,22 +393,39 @@ fn too_few_packets_are_6() {
     let answer = world.aggregate(&[]);
     assert_eq!(outcome(&answer), (6, "below-minimum", "below-minimum"));
     assert!(
-        answer.1["message"].as_str().unwrap().contains("minimum of 100"),
+        answer.1["message"]
+            .as_str()
+            .unwrap()
+            .contains("minimum of 100"),
         "{answer:?}"
     );
     // The window has 20 accepted packets.
     for (minimum, exit) in [(21, 6), (20, 0)] {
         assert!(!world.has_sums());
         world.configure(
-            &format!("points: per-packet\naccept-replay-risk: true\nminimum-contributions: {minimum}\n"),
+            &format!(
+                "points: per-packet\naccept-replay-risk: true\nminimum-contributions: {minimum}\n"
+            ),
             1,
         );
         assert_eq!(world.aggregate(&[]).0, exit, "minimum of {minimum}");
     }
     // An operator confirms that the batch is at fault, and none of its packets is accepted.
     let world = World::new("bad/bins-wrong");
-    let batch = ["--date", &world.date, "--batch", &world.batch, "--accept-rejections"];
-    world.run(&[&["intake-batch", "--aggregation", &world.aggregation][..], &batch].concat());
+    let batch = [
+        "--date",
+        &world.date,
+        "--batch",
+        &world.batch,
+        "--accept-rejections",
+    ];
+    world.run(
+        &[
+            &["intake-batch", "--aggregation", &world.aggregation][..],
+            &batch,
+        ]
+        .concat(),
+    );
     assert_eq!(
         outcome(&world.aggregate(&[])),
         (6, "below-minimum", "no-accepted-packet"),
@@ -365,22 +439,33 @@ fn a_window_of_which_too_much_does_not_count_is_7_until_it_is_released() {
     let world = World::new("bad/invalid-proof");
     let configure = |more: &str| {
         world.configure(
-            &format!("points: per-packet\naccept-replay-risk: true\nminimum-contributions: 1\n{more}"),
+            &format!(
+                "points: per-packet\naccept-replay-risk: true\nminimum-contributions: 1\n{more}"
+            ),
             1,
         )
     };
     configure("maximum-rejected-share: 0.09\n");
-    let mark = format!("own/windows/{}/202311142200-202311142300.held", world.aggregation);
+    let mark = format!(
+        "own/windows/{}/202311142200-202311142300.held",
+        world.aggregation
+    );
     let dry = world.aggregate(&["--dry-run"]);
     assert_eq!(outcome(&dry), (7, "held", "held"));
     assert!(!world.root.path().join(&mark).exists());
     let held = world.aggregate(&[]);
     assert_eq!(outcome(&held), (7, "held", "held"));
-    assert!(held.1["message"].as_str().unwrap().contains("2 of 20"), "{held:?}");
+    assert!(
+        held.1["message"].as_str().unwrap().contains("2 of 20"),
+        "{held:?}"
+    );
     assert!(!world.has_sums() && world.root.path().join(&mark).exists());
     assert_eq!(outcome(&world.aggregate(&[])).0, 7, "again");
     let released = world.aggregate(&["--accept-rejections"]);
-    assert_eq!((released.0, &released.1["packets-accepted"]), (0, &18.into()));
+    assert_eq!(
+        (released.0, &released.1["packets-accepted"]),
+        (0, &18.into())
+    );
     assert_eq!(released.1["rejections"]["rejected"], 2);
     assert!(world.has_sums());
     assert_eq!(world.aggregate(&[]).0, 0, "a release stays in force");
@@ -400,7 +485,9 @@ fn a_window_of_which_too_much_does_not_count_is_7_until_it_is_released() {
     ] {
         let world = World::new("bad/invalid-proof");
         world.configure(
-            &format!("points: per-packet\naccept-replay-risk: true\nminimum-contributions: 1\n{limits}"),
+            &format!(
+                "points: per-packet\naccept-replay-risk: true\nminimum-contributions: 1\n{limits}"
+            ),
             1,
         );
         assert_eq!(world.aggregate(&[]).0, code, "{limits}");
@@ -416,7 +503,11 @@ fn check_config_says_what_is_configured_and_no_secret() {
         (0, &"interop".into(), &"first".into())
     );
     let text = summary.to_string();
-    for file in ["pha-packet-1.x963-private.b64", "pha-signing.pkcs8.b64", "sealing.b64"] {
+    for file in [
+        "pha-packet-1.x963-private.b64",
+        "pha-signing.pkcs8.b64",
+        "sealing.b64",
+    ] {
         let secret = std::fs::read_to_string(world.root.path().join("keys").join(file)).unwrap();
         assert!(!text.contains(&secret.trim()[..20]), "{file}");
     }
@@ -431,10 +522,16 @@ fn a_task_of_a_job_is_done_as_a_worker_does_it() {
             world.aggregation, world.date
         )
     };
-    let (good, absent) = (task(&world.batch), task("01010101-0101-0101-0101-010101010101"));
+    let (good, absent) = (
+        task(&world.batch),
+        task("01010101-0101-0101-0101-010101010101"),
+    );
     let run = |index: &str, task: &str| {
         let answer = world.run(&["run-task", "intake", "no task", task, "--index", index]);
-        (answer.0, answer.1["outcome"].as_str().unwrap_or_default().to_owned())
+        (
+            answer.0,
+            answer.1["outcome"].as_str().unwrap_or_default().to_owned(),
+        )
     };
     assert_eq!(run("1", &good), (0, "done".to_owned()));
     assert_eq!(run("1", &good), (0, "done".to_owned()), "again");
@@ -487,7 +584,11 @@ fn keys_in_the_wrong_place_are_refused() {
 fn a_key_that_every_user_may_read_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
     let world = World::new("dim2");
-    for file in ["pha-packet-1.x963-private.b64", "pha-signing.pkcs8.b64", "sealing.b64"] {
+    for file in [
+        "pha-packet-1.x963-private.b64",
+        "pha-signing.pkcs8.b64",
+        "sealing.b64",
+    ] {
         let path = world.root.path().join("keys").join(file);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let (code, json) = world.run(&["check-config"]);

@@ -35,8 +35,15 @@ fn json(folder: &Path, arguments: &[&str]) -> (i32, serde_json::Value) {
         &[&["-c", "first.yaml", "--json", "inspect"], arguments].concat(),
     );
     assert_eq!(stderr(&output), "");
-    assert_eq!(stdout(&output).lines().count(), 1, "expected one line of JSON");
-    (code(&output), serde_json::from_str(&stdout(&output)).unwrap())
+    assert_eq!(
+        stdout(&output).lines().count(),
+        1,
+        "expected one line of JSON"
+    );
+    (
+        code(&output),
+        serde_json::from_str(&stdout(&output)).unwrap(),
+    )
 }
 
 /// Returns exit code and reasons after damage to the batch.
@@ -52,7 +59,11 @@ fn after(damage: impl Fn(&dyn Fn(&str) -> PathBuf)) -> (i32, Vec<String>) {
 
 fn flip(file: &Path, at: usize) {
     let mut bytes = std::fs::read(file).unwrap();
-    let at = if at == usize::MAX { bytes.len() - 1 } else { at };
+    let at = if at == usize::MAX {
+        bytes.len() - 1
+    } else {
+        at
+    };
     bytes[at] ^= 0x40;
     std::fs::write(file, bytes).unwrap();
 }
@@ -64,12 +75,20 @@ fn cut(file: &Path, length: usize) {
 
 #[test]
 fn damage_is_named() {
-    let named = |reasons: &[&str]| reasons.iter().map(|reason| (*reason).to_owned()).collect::<Vec<_>>();
+    let named = |reasons: &[&str]| {
+        reasons
+            .iter()
+            .map(|reason| (*reason).to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(after(|_| ()), (0, vec![]));
     assert_eq!(after(|file| flip(&file("batch.avro"), 5000)).0, 3);
     let (code, reasons) = after(|file| cut(&file("batch.avro"), 20_000));
     assert_eq!((code, reasons), (3, named(&["bad-digest", "malformed"])));
-    assert_eq!(after(|file| cut(&file("batch.avro"), 0)), (3, named(&["bad-digest"])));
+    assert_eq!(
+        after(|file| cut(&file("batch.avro"), 0)),
+        (3, named(&["bad-digest"]))
+    );
     let (code, reasons) = after(|file| cut(&file("batch.avro"), 30));
     assert_eq!((code, reasons), (3, named(&["bad-digest", "malformed"])));
     let (code, reasons) = after(|file| flip(&file("batch"), usize::MAX));
@@ -79,7 +98,8 @@ fn damage_is_named() {
         after(|file| flip(&file("batch.sig"), usize::MAX)).1,
         named(&["malformed"])
     );
-    let remove = |suffix: &'static str| after(move |file| std::fs::remove_file(file(suffix)).unwrap());
+    let remove =
+        |suffix: &'static str| after(move |file| std::fs::remove_file(file(suffix)).unwrap());
     for suffix in ["batch", "batch.avro", "batch.sig"] {
         assert_eq!(remove(suffix), (4, named(&["incomplete"])), "{suffix}");
     }
@@ -95,12 +115,17 @@ fn a_malformed_packet_is_named_by_its_place() {
     bytes[700..703].fill(0xff);
     std::fs::write(&packets, bytes).unwrap();
     let (exit, report) = json(folder.path(), &[&format!("in/{STEM}.batch")]);
-    let message = report["found"][0]["problems"][1]["message"].as_str().unwrap();
+    let message = report["found"][0]["problems"][1]["message"]
+        .as_str()
+        .unwrap();
     assert!(
         exit == 3 && message.starts_with("block 1, record 1 of 62 (packet 1 of the file): "),
         "{message}"
     );
-    let shown = stdout(&run(folder.path(), &["inspect", &format!("in/{STEM}.batch")]));
+    let shown = stdout(&run(
+        folder.path(),
+        &["inspect", &format!("in/{STEM}.batch")],
+    ));
     assert!(
         shown.contains("malformed") && shown.lines().all(|line| line.chars().count() <= 80),
         "{shown}"
@@ -118,7 +143,10 @@ fn a_batch_at_another_path_and_a_foreign_signer_are_told() {
         let validation = suffix.replace("batch", "validity_1");
         std::fs::copy(
             path(STEM),
-            folder.path().join("in").join(format!("{STEM}.{validation}")),
+            folder
+                .path()
+                .join("in")
+                .join(format!("{STEM}.{validation}")),
         )
         .unwrap();
     }
@@ -192,7 +220,8 @@ fn manifests_are_read_and_their_keys_known_again() {
     let folder = world();
     let pem = std::fs::read_to_string(vectors().join("keys/ingestor-signing.spki.pem")).unwrap();
     let key = serde_json::json!({ "public-key": pem, "expiration": "2099-12-31T23:59:59Z" });
-    let broken = serde_json::json!({ "public-key": "no key", "expiration": "2099-12-31T23:59:59Z" });
+    let broken =
+        serde_json::json!({ "public-key": "no key", "expiration": "2099-12-31T23:59:59Z" });
     let manifest = |keys: serde_json::Value| {
         serde_json::json!({
             "format": 1,
@@ -201,7 +230,8 @@ fn manifests_are_read_and_their_keys_known_again() {
         })
         .to_string()
     };
-    let write = |text: String| std::fs::write(folder.path().join("global-manifest.json"), text).unwrap();
+    let write =
+        |text: String| std::fs::write(folder.path().join("global-manifest.json"), text).unwrap();
     write(manifest(serde_json::json!({ "k1": key })));
     let (code, report) = json(folder.path(), &["global-manifest.json"]);
     let found = &report["found"][0];
@@ -212,9 +242,14 @@ fn manifests_are_read_and_their_keys_known_again() {
     );
     write(manifest(serde_json::json!({ "k1": broken })));
     assert_eq!(json(folder.path(), &["global-manifest.json"]).0, 3);
-    write(manifest(serde_json::json!({ "k1": key })).replace("\"format\":1", "\"format\":1,\"more\":2"));
+    write(
+        manifest(serde_json::json!({ "k1": key }))
+            .replace("\"format\":1", "\"format\":1,\"more\":2"),
+    );
     let (code, report) = json(folder.path(), &["global-manifest.json"]);
-    let message = report["found"][0]["problems"][0]["message"].as_str().unwrap();
+    let message = report["found"][0]["problems"][0]["message"]
+        .as_str()
+        .unwrap();
     assert!(code == 3 && message.contains("more"), "{message}");
 }
 
@@ -243,12 +278,18 @@ fn diff_names_what_differs() {
         "8 bins"
     );
     assert_eq!(header["fields"]["listed"][0]["field"], "sum-part.sum[0]");
-    let shown = stdout(&run(folder.path(), &["inspect", "--diff", &pha, &facilitator]));
+    let shown = stdout(&run(
+        folder.path(),
+        &["inspect", "--diff", &pha, &facilitator],
+    ));
     assert!(
         shown.contains("sum-part.sum[7]") && shown.contains("conflict"),
         "{shown}"
     );
-    let (first, second) = (format!("in/{STEM}"), sums.join(format!("ingestion-facilitator/{STEM}")));
+    let (first, second) = (
+        format!("in/{STEM}"),
+        sums.join(format!("ingestion-facilitator/{STEM}")),
+    );
     let (code, difference) = json(folder.path(), &["--diff", &first, second.to_str().unwrap()]);
     let packets = &difference["parts"][1]["packets"];
     assert_eq!((code, &packets["changed"]), (5, &100.into()));
@@ -260,7 +301,10 @@ fn diff_names_what_differs() {
     std::fs::write(folder.path().join("x"), "abcdef").unwrap();
     std::fs::write(folder.path().join("y"), "abcXef").unwrap();
     let (code, difference) = json(folder.path(), &["--diff", "x", "y"]);
-    assert_eq!((code, &difference["parts"][0]["first-different-byte"]), (5, &3.into()));
+    assert_eq!(
+        (code, &difference["parts"][0]["first-different-byte"]),
+        (5, &3.into())
+    );
     assert_eq!(json(folder.path(), &["--diff", "x", "nowhere"]).0, 4);
     assert_eq!(json(folder.path(), &["--diff", "x", &first]).0, 2);
 }
@@ -291,7 +335,10 @@ fn a_fixed_record_is_compared_with_the_sum_part_that_stands() {
         .to_string();
     let (code, difference) = json(folder.path(), &["--diff", &theirs, &fixed]);
     assert_eq!(
-        (code, &difference["parts"][0]["fields"]["listed"][0]["field"]),
+        (
+            code,
+            &difference["parts"][0]["fields"]["listed"][0]["field"]
+        ),
         (5, &"header.sha256".into())
     );
 }

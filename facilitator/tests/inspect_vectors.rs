@@ -10,7 +10,9 @@ use std::sync::Arc;
 use support::{code, files, run, side, stdout, vectors, write_config};
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::config::Config;
-use tallybox_facilitator::inspect::{Facts, Finding, Inspector, ObjectName, OwnObject, Report, Target, Verification};
+use tallybox_facilitator::inspect::{
+    Facts, Finding, Inspector, ObjectName, OwnObject, Report, Target, Verification,
+};
 use tallybox_facilitator::intake::no_progress;
 use tallybox_facilitator::processor::Processor;
 use tallybox_model::role::Role;
@@ -92,7 +94,11 @@ async fn every_file_of_the_predecessor_is_recognised_and_verified() {
             .into_iter()
             .filter(|reason| *reason == "bad-digest")
             .collect();
-        assert_eq!(reasons(&report), expected, "{name}, without a configuration");
+        assert_eq!(
+            reasons(&report),
+            expected,
+            "{name}, without a configuration"
+        );
         verified += 1;
     }
     assert!(verified > 300, "{verified}");
@@ -111,7 +117,11 @@ fn signer(finding: &Finding) -> String {
 #[tokio::test]
 async fn a_batch_is_found_by_any_of_its_objects_and_by_their_common_beginning() {
     let folder = tempfile::tempdir().unwrap();
-    let inspector = Inspector::new(Some(processor(&write_config(folder.path(), "dim8", Role::First))));
+    let inspector = Inspector::new(Some(processor(&write_config(
+        folder.path(),
+        "dim8",
+        Role::First,
+    ))));
     let date = "org.example.dim8/2023/11/14/22/01/00000008-0001-4000-8000-000000001f41";
     let window = "interop/org.example.dim8/202311142200-202311142300";
     for (bucket, names, title, who) in [
@@ -136,14 +146,23 @@ async fn a_batch_is_found_by_any_of_its_objects_and_by_their_common_beginning() 
     ] {
         let [stem, suffixes @ ..] = names;
         for suffix in [""].into_iter().chain(suffixes) {
-            let path = vectors().join("dim8").join(bucket).join(format!("{stem}{suffix}"));
+            let path = vectors()
+                .join("dim8")
+                .join(bucket)
+                .join(format!("{stem}{suffix}"));
             let report = look(&inspector, &path).await;
             assert_eq!(report.found.len(), 1, "{}", path.display());
             assert_eq!(
-                (report.found[0].title.as_str(), signer(&report.found[0]).as_str()),
+                (
+                    report.found[0].title.as_str(),
+                    signer(&report.found[0]).as_str()
+                ),
                 (title, who)
             );
-            assert_eq!((report.found[0].object.as_str(), report.outcome), (stem, Exit::Done));
+            assert_eq!(
+                (report.found[0].object.as_str(), report.outcome),
+                (stem, Exit::Done)
+            );
         }
     }
     let single = "single-object/validation-for-pha/org.example.single-object/2023/11/14/22/13/\
@@ -163,7 +182,13 @@ async fn what_is_in_a_batch_is_counted() {
     let date = "2023/11/14/22/21";
     let inspector = Inspector::new(None);
     let facts = async |case: &str, side: &str| {
-        let path = files(&vectors().join("bad").join(case).join(format!("ingestion-{side}"))).remove(0);
+        let path = files(
+            &vectors()
+                .join("bad")
+                .join(case)
+                .join(format!("ingestion-{side}")),
+        )
+        .remove(0);
         assert!(path.to_str().unwrap().contains(date));
         let finding = look(&inspector, &path).await.found.remove(0);
         serde_json::to_value(&finding).unwrap()
@@ -187,7 +212,12 @@ async fn what_is_in_a_batch_is_counted() {
             "payload-bytes",
             r#"{"10":1,"113":19}"#,
         ),
-        ("invalid-proof", "facilitator", "payload-bytes", r#"{"113":20}"#),
+        (
+            "invalid-proof",
+            "facilitator",
+            "payload-bytes",
+            r#"{"113":20}"#,
+        ),
     ] {
         let packets = facts(case, side).await["packets"].take();
         assert_eq!(packets[key].to_string(), value, "{case}: {packets}");
@@ -240,12 +270,20 @@ async fn run_pipeline(folder: &Path, case: &str, aggregation: &str) -> Vec<PathB
 #[tokio::test]
 async fn everything_of_ours_is_recognised_and_opened() {
     let folder = tempfile::tempdir().unwrap();
-    let written = run_pipeline(folder.path(), "bad/invalid-proof", "org.example.bad.invalid-proof").await;
-    let inspectors = Role::ALL.map(|role| Inspector::new(Some(processor(&folder.path().join(format!("{role}.yaml"))))));
+    let written = run_pipeline(
+        folder.path(),
+        "bad/invalid-proof",
+        "org.example.bad.invalid-proof",
+    )
+    .await;
+    let inspectors = Role::ALL
+        .map(|role| Inspector::new(Some(processor(&folder.path().join(format!("{role}.yaml"))))));
     let mut kinds: BTreeMap<&str, u32> = BTreeMap::new();
     for path in &written {
         let own = ["own-second", "validation-for-pha", "sum-facilitator"];
-        let second = own.iter().any(|bucket| path.starts_with(folder.path().join(bucket)));
+        let second = own
+            .iter()
+            .any(|bucket| path.starts_with(folder.path().join(bucket)));
         let report = look(&inspectors[usize::from(second)], path).await;
         assert_eq!(
             (report.outcome, reasons(&report)),
@@ -255,7 +293,10 @@ async fn everything_of_ours_is_recognised_and_opened() {
         );
         *kinds.entry(report.found[0].kind).or_default() += 1;
         if let Facts::Prepared(prepared) = &report.found[0].facts {
-            let opened = prepared.opened.as_ref().expect("the batch can be decrypted");
+            let opened = prepared
+                .opened
+                .as_ref()
+                .expect("the batch can be decrypted");
             assert_eq!((opened.packets, opened.messages), (20, 20));
             // The sealed sum of shares must not be shown.
             let json = serde_json::to_value(&report).unwrap();
@@ -281,7 +322,10 @@ async fn everything_of_ours_is_recognised_and_opened() {
 /// reported.
 async fn damage_record(written: &[PathBuf], inspectors: &[Inspector; 2]) {
     let first = |path: &&PathBuf| path.to_str().unwrap().contains("/own-first/");
-    let is_fixed = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "fixed");
+    let is_fixed = |path: &&PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "fixed")
+    };
     let path = written.iter().filter(first).find(is_fixed).unwrap();
     let report = look(&inspectors[0], path).await;
     assert!(
@@ -291,9 +335,15 @@ async fn damage_record(written: &[PathBuf], inspectors: &[Inspector; 2]) {
             .any(|note| note.starts_with("a record of this processor for the name sum-parts/"))
     );
     let report = look(&Inspector::new(None), path).await;
-    assert_eq!((report.outcome, report.found[0].notes.len()), (Exit::Done, 1));
+    assert_eq!(
+        (report.outcome, report.found[0].notes.len()),
+        (Exit::Done, 1)
+    );
     let report = look(&inspectors[1], path).await;
-    assert_eq!((report.outcome, reasons(&report)), (Exit::Rejected, vec!["unverified"]));
+    assert_eq!(
+        (report.outcome, reasons(&report)),
+        (Exit::Rejected, vec!["unverified"])
+    );
     let good = std::fs::read_to_string(path).unwrap();
     let fewer = good.replacen("\"accepted\": ", "\"accepted\": 1", 1);
     let (payload, _) = good.split_once("\ntallybox-record-v1").unwrap();
@@ -301,7 +351,10 @@ async fn damage_record(written: &[PathBuf], inspectors: &[Inspector; 2]) {
         assert_ne!(bad, good);
         std::fs::write(path, bad).unwrap();
         let report = look(&inspectors[0], path).await;
-        assert_eq!((report.outcome, reasons(&report)), (Exit::Rejected, vec!["unverified"]));
+        assert_eq!(
+            (report.outcome, reasons(&report)),
+            (Exit::Rejected, vec!["unverified"])
+        );
     }
     std::fs::write(path, &good).unwrap();
 }
@@ -321,7 +374,10 @@ async fn damage_prepared(written: &[PathBuf], inspectors: &[Inspector; 2]) {
         (Exit::Rejected, vec!["prepared-batch"])
     );
     let report = look(&Inspector::new(None), path).await;
-    assert_eq!((report.outcome, report.found[0].notes.len()), (Exit::Done, 1));
+    assert_eq!(
+        (report.outcome, report.found[0].notes.len()),
+        (Exit::Done, 1)
+    );
     let good = std::fs::read(path).unwrap();
     for at in [9, 50, good.len() / 2, good.len() - 30, good.len() - 3] {
         let mut bad = good.clone();
@@ -364,9 +420,18 @@ fn a_given_key_verifies_a_batch_without_a_configuration() {
     let good = format!("{id}=ingestor-signing.spki.pem");
     for (keys, expected) in [
         (vec![good.clone()], (0, "verifies")),
-        (vec![format!("{id}=pha-signing.spki.pem"), good], (0, "verifies")),
-        (vec!["other=ingestor-signing.spki.pem".to_owned()], (3, "other-key")),
-        (vec![format!("{id}=pha-signing.spki.pem")], (3, "does-not-verify")),
+        (
+            vec![format!("{id}=pha-signing.spki.pem"), good],
+            (0, "verifies"),
+        ),
+        (
+            vec!["other=ingestor-signing.spki.pem".to_owned()],
+            (3, "other-key"),
+        ),
+        (
+            vec![format!("{id}=pha-signing.spki.pem")],
+            (3, "does-not-verify"),
+        ),
     ] {
         let (exit, result, _) = shown(&keys);
         assert_eq!((exit, result.as_str()), expected, "{keys:?}");
@@ -386,7 +451,11 @@ async fn a_folder_is_counted() {
         panic!("{report:?}")
     };
     assert_eq!(
-        (folder.objects, folder.batches[0].signed, folder.batches[0].unsigned),
+        (
+            folder.objects,
+            folder.batches[0].signed,
+            folder.batches[0].unsigned
+        ),
         (9, 3, 0)
     );
     assert_eq!(side(Role::First), "pha");
@@ -408,7 +477,11 @@ impl Numbers {
 #[tokio::test]
 async fn no_damage_makes_it_panic_or_pass() {
     let folder = tempfile::tempdir().unwrap();
-    let inspector = Inspector::new(Some(processor(&write_config(folder.path(), "dim8", Role::First))));
+    let inspector = Inspector::new(Some(processor(&write_config(
+        folder.path(),
+        "dim8",
+        Role::First,
+    ))));
     let mut numbers = Numbers(1);
     let stem = "org.example.single-object/2023/11/14/22/13/00000009-0001-4000-8000-000000002329";
     for (bucket, suffixes) in [

@@ -6,7 +6,9 @@ mod support;
 
 use std::path::Path;
 use support::{code, run, stderr, stdout, vectors};
-use tallybox_crypto::{PacketKeyDocument, PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey, VerifyingKey};
+use tallybox_crypto::{
+    PacketKeyDocument, PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey, VerifyingKey,
+};
 
 fn read(folder: &Path, file: &str) -> String {
     std::fs::read_to_string(folder.join(file)).unwrap()
@@ -44,8 +46,14 @@ fn every_kind_and_encoding_is_written_and_read_again() {
         let text = read(folder, &file);
         let said: serde_json::Value = serde_json::from_str(&stdout(&made)).unwrap();
         let fingerprint = match kind {
-            "signing" => SigningKey::parse(&text).unwrap().verifying_key().fingerprint(),
-            "packet" => PacketPrivateKey::parse(&text).unwrap().public().fingerprint(),
+            "signing" => SigningKey::parse(&text)
+                .unwrap()
+                .verifying_key()
+                .fingerprint(),
+            "packet" => PacketPrivateKey::parse(&text)
+                .unwrap()
+                .public()
+                .fingerprint(),
             _ => SealingKey::parse(&text).unwrap().id(),
         };
         assert_eq!(said["fingerprint"], fingerprint.as_str());
@@ -57,7 +65,10 @@ fn every_kind_and_encoding_is_written_and_read_again() {
         let inspected: serde_json::Value = serde_json::from_str(&stdout(&inspected)).unwrap();
         assert_eq!(inspected["found"][0]["encoding"], encoding);
         assert_eq!(inspected["found"][0]["fingerprint"], fingerprint.as_str());
-        assert!(!inspected.to_string().contains(text.trim()), "no secret is printed");
+        assert!(
+            !inspected.to_string().contains(text.trim()),
+            "no secret is printed"
+        );
     }
 }
 
@@ -69,7 +80,13 @@ fn a_secret_is_written_once_and_for_its_owner_alone() {
     let folder = folder.path();
     let generate = ["key", "generate", "signing", "--out", "k"];
     assert_eq!(code(&run(folder, &generate)), 0);
-    let mode = |file: &str| std::fs::metadata(folder.join(file)).unwrap().permissions().mode() & 0o777;
+    let mode = |file: &str| {
+        std::fs::metadata(folder.join(file))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
     assert_eq!(mode("k"), 0o600);
     let before = read(folder, "k");
     let again = run(folder, &generate);
@@ -78,13 +95,24 @@ fn a_secret_is_written_once_and_for_its_owner_alone() {
     assert_eq!(
         code(&run(
             folder,
-            &["key", "convert", "k", "--encoding", "pkcs8-pem", "--out", "k.pem"]
+            &[
+                "key",
+                "convert",
+                "k",
+                "--encoding",
+                "pkcs8-pem",
+                "--out",
+                "k.pem"
+            ]
         )),
         0
     );
     assert_eq!(mode("k.pem"), 0o600);
     assert_eq!(
-        code(&run(folder, &["key", "generate", "sealing", "--out", "new/folder/key"])),
+        code(&run(
+            folder,
+            &["key", "generate", "sealing", "--out", "new/folder/key"]
+        )),
         0
     );
     assert_eq!(
@@ -92,7 +120,13 @@ fn a_secret_is_written_once_and_for_its_owner_alone() {
         (0o700, 0o700, 0o600)
     );
     // A file exists where a folder is needed.
-    assert_eq!(code(&run(folder, &["key", "generate", "sealing", "--out", "k/key"])), 2);
+    assert_eq!(
+        code(&run(
+            folder,
+            &["key", "generate", "sealing", "--out", "k/key"]
+        )),
+        2
+    );
 }
 
 #[test]
@@ -100,7 +134,10 @@ fn standard_output_gets_a_secret_only_when_told_to() {
     let folder = tempfile::tempdir().unwrap();
     let made = run(folder.path(), &["key", "generate", "signing", "--out", "-"]);
     let key = SigningKey::parse(&stdout(&made)).unwrap();
-    assert!(stderr(&made).contains(&key.verifying_key().fingerprint()), "{made:?}");
+    assert!(
+        stderr(&made).contains(&key.verifying_key().fingerprint()),
+        "{made:?}"
+    );
     assert!(!stderr(&made).contains(stdout(&made).trim()));
     assert_eq!(
         code(&run(
@@ -109,14 +146,20 @@ fn standard_output_gets_a_secret_only_when_told_to() {
         )),
         2
     );
-    assert_eq!(code(&run(folder.path(), &["key", "generate", "signing"])), 2);
+    assert_eq!(
+        code(&run(folder.path(), &["key", "generate", "signing"])),
+        2
+    );
 }
 
 #[test]
 fn the_public_half_of_every_vector_key_is_the_committed_one() {
     let keys = vectors().join("keys");
     let public = |file: &str, encoding: &str| {
-        let output = run(&keys, &["key", "public", file, "--encoding", encoding, "--quiet"]);
+        let output = run(
+            &keys,
+            &["key", "public", file, "--encoding", encoding, "--quiet"],
+        );
         assert_eq!((code(&output), output.stderr.len()), (0, 0), "{output:?}");
         stdout(&output).trim().to_owned()
     };
@@ -176,7 +219,10 @@ fn a_packet_key_is_a_document_with_its_public_half_in_another_file() {
     let made = run(folder, &[&generate[..], &restricted].concat());
     assert_eq!(code(&made), 0, "{made:?}");
     let document = PacketKeyDocument::parse(&read(folder, "k.json")).unwrap();
-    assert_eq!((document.instance.as_str(), document.bins), ("us-xx-ingestor", 5));
+    assert_eq!(
+        (document.instance.as_str(), document.bins),
+        ("us-xx-ingestor", 5)
+    );
     let said: serde_json::Value = serde_json::from_str(&stdout(&made)).unwrap();
     assert_eq!(said["suggested-id"], document.id.as_str());
     assert_eq!(said["public-file"], "k.x962-public.b64");
@@ -216,7 +262,11 @@ fn hints_fit_the_program_that_uses_the_key() {
     let folder = tempfile::tempdir().unwrap();
     for (kind, program, hints) in [
         ("signing", "facilitator", &["batch-signing-key: {"][..]),
-        ("signing", "ingestor", &["batch-signing-key: {", "client-config-key: {"]),
+        (
+            "signing",
+            "ingestor",
+            &["batch-signing-key: {", "client-config-key: {"],
+        ),
         (
             "sealing",
             "facilitator",
@@ -230,10 +280,19 @@ fn hints_fit_the_program_that_uses_the_key() {
             &["key", "generate", kind, "--for", program, "--out", &file],
         );
         let said = stdout(&made);
-        assert!(hints.iter().all(|hint| said.contains(hint)), "{kind} {program}: {said}");
-        assert_eq!(said.contains("prepared"), file == "sealing-facilitator", "{said}");
+        assert!(
+            hints.iter().all(|hint| said.contains(hint)),
+            "{kind} {program}: {said}"
+        );
+        assert_eq!(
+            said.contains("prepared"),
+            file == "sealing-facilitator",
+            "{said}"
+        );
     }
-    let packet = ["key", "generate", "packet", "--for", "ingestor", "--out", "p"];
+    let packet = [
+        "key", "generate", "packet", "--for", "ingestor", "--out", "p",
+    ];
     let refused = run(folder.path(), &packet);
     assert!(
         code(&refused) == 2 && stderr(&refused).contains("no packet keys"),
@@ -245,14 +304,31 @@ fn hints_fit_the_program_that_uses_the_key() {
 fn what_cannot_be_written_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    assert_eq!(code(&run(folder, &["key", "generate", "sealing", "--out", "s"])), 0);
-    let bare = ["key", "generate", "packet", "--encoding", "x963-base64", "--out", "p"];
+    assert_eq!(
+        code(&run(folder, &["key", "generate", "sealing", "--out", "s"])),
+        0
+    );
+    let bare = [
+        "key",
+        "generate",
+        "packet",
+        "--encoding",
+        "x963-base64",
+        "--out",
+        "p",
+    ];
     assert_eq!(code(&run(folder, &bare)), 0);
     std::fs::write(folder.join("placeholder"), "not-a-real-key\n").unwrap();
     for (arguments, reason) in [
         (&["key", "public", "s"][..], "no public half"),
-        (&["key", "public", "p", "--encoding", "csr-pem"], "--common-name"),
-        (&["key", "public", "p", "--encoding", "pkcs8-pem"], "key convert"),
+        (
+            &["key", "public", "p", "--encoding", "csr-pem"],
+            "--common-name",
+        ),
+        (
+            &["key", "public", "p", "--encoding", "pkcs8-pem"],
+            "key convert",
+        ),
         (
             &["key", "generate", "packet", "--out", "x"],
             "--instance INSTANCE and --bins N",
@@ -286,18 +362,44 @@ fn what_cannot_be_written_says_why() {
             "packet keys",
         ),
         (
-            &["key", "convert", "s", "--instance", "a-b", "--bins", "5", "--out", "x"],
+            &[
+                "key",
+                "convert",
+                "s",
+                "--instance",
+                "a-b",
+                "--bins",
+                "5",
+                "--out",
+                "x",
+            ],
             "bare packet key",
         ),
         (&["key", "convert", "p", "--out", "x"], "--encoding"),
         (
-            &["key", "convert", "p", "--encoding", "packet-document", "--out", "x"],
+            &[
+                "key",
+                "convert",
+                "p",
+                "--encoding",
+                "packet-document",
+                "--out",
+                "x",
+            ],
             "--instance INSTANCE and --bins N",
         ),
         (&["key", "public", "nowhere"], "cannot read"),
         (&["key", "public", "placeholder"], "placeholder"),
         (
-            &["key", "convert", "s", "--encoding", "spki-pem", "--out", "x"],
+            &[
+                "key",
+                "convert",
+                "s",
+                "--encoding",
+                "spki-pem",
+                "--out",
+                "x",
+            ],
             "sealing key",
         ),
         (
@@ -305,13 +407,25 @@ fn what_cannot_be_written_says_why() {
             "sealing keys",
         ),
         (
-            &["key", "generate", "signing", "--encoding", "x963-base64", "--out", "x"],
+            &[
+                "key",
+                "generate",
+                "signing",
+                "--encoding",
+                "x963-base64",
+                "--out",
+                "x",
+            ],
             "pkcs8-base64",
         ),
     ] {
         let output = run(folder, arguments);
         assert_eq!(code(&output), 2, "{arguments:?}");
-        assert!(stderr(&output).contains(reason), "{arguments:?}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains(reason),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
     }
     assert!(!folder.join("x").exists());
     let pem = run(folder, &["key", "public", "p"]);

@@ -22,7 +22,10 @@ fn configured(folder: &Path, changes: &[(&str, &str)]) -> PathBuf {
 /// Runs `check-config`, and returns its exit code and output.
 fn check(folder: &Path, changes: &[(&str, &str)]) -> (i32, String) {
     let file = configured(folder, changes);
-    let output = run(folder, &["--config", file.to_str().unwrap(), "check-config"]);
+    let output = run(
+        folder,
+        &["--config", file.to_str().unwrap(), "check-config"],
+    );
     let text = format!("{}{}", stdout(&output), stderr(&output));
     (code(&output), text)
 }
@@ -36,7 +39,15 @@ fn documents(folder: &Path, instance: &str, bins: &str) {
             format!("pha-packet-{number}"),
             format!("{instance}-{bins}-{number}.json"),
         );
-        let convert = ["key", "convert", bare.to_str().unwrap(), "--id", &id, "--out", &out];
+        let convert = [
+            "key",
+            "convert",
+            bare.to_str().unwrap(),
+            "--id",
+            &id,
+            "--out",
+            &out,
+        ];
         let made = run(
             folder,
             &[&convert[..], &["--instance", instance, "--bins", bins]].concat(),
@@ -55,13 +66,22 @@ fn naming(folder: &Path, instance: &str, bins: &str) -> Vec<(String, String)> {
     vec![change("1"), change("2")]
 }
 
-fn check_with(folder: &Path, documents: &[(String, String)], more: &[(&str, &str)]) -> (i32, String) {
-    let documents = documents.iter().map(|(from, to)| (from.as_str(), to.as_str()));
+fn check_with(
+    folder: &Path,
+    documents: &[(String, String)],
+    more: &[(&str, &str)],
+) -> (i32, String) {
+    let documents = documents
+        .iter()
+        .map(|(from, to)| (from.as_str(), to.as_str()));
     let changes: Vec<(&str, &str)> = documents.chain(more.iter().copied()).collect();
     check(folder, &changes)
 }
 
-const PINNED: (&str, &str) = ("points: per-packet\naccept-replay-risk: true\n", "points: pinned\n");
+const PINNED: (&str, &str) = (
+    "points: per-packet\naccept-replay-risk: true\n",
+    "points: pinned\n",
+);
 
 #[test]
 fn a_point_for_each_packet_has_to_be_accepted_in_writing() {
@@ -105,7 +125,10 @@ fn a_key_of_another_instance_or_identifier_is_refused() {
     documents(folder, "other-instance", "8");
     let (code, text) = check_with(folder, &naming(folder, "other-instance", "8"), &[PINNED]);
     assert_eq!(code, 2, "{text}");
-    assert!(text.contains("other-instance") && text.contains("interop"), "{text}");
+    assert!(
+        text.contains("other-instance") && text.contains("interop"),
+        "{text}"
+    );
     documents(folder, "interop", "8");
     let swapped = ("id: pha-packet-2", "id: pha-packet-9");
     let (code, text) = check_with(folder, &naming(folder, "interop", "8"), &[PINNED, swapped]);
@@ -115,7 +138,11 @@ fn a_key_of_another_instance_or_identifier_is_refused() {
     documents(folder, "interop", "9");
     let mut twice = naming(folder, "interop", "8");
     twice[1] = (twice[1].0.clone(), "interop-9-1.json".to_owned());
-    let (code, text) = check_with(folder, &twice, &[PINNED, ("id: pha-packet-2", "id: pha-packet-1")]);
+    let (code, text) = check_with(
+        folder,
+        &twice,
+        &[PINNED, ("id: pha-packet-2", "id: pha-packet-1")],
+    );
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("the same key"), "{text}");
 }
@@ -158,11 +185,23 @@ fn a_registry_needs_a_key_for_each_metric_and_rejects_other_headers() {
             &[&["--config", file.to_str().unwrap(), "--json"], &task[..]].concat(),
         );
         let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
-        (code(&output), json["reason"].as_str().unwrap_or_default().to_owned())
+        (
+            code(&output),
+            json["reason"].as_str().unwrap_or_default().to_owned(),
+        )
     };
-    assert_eq!(intake("org.example.other", 8, 1.0), (3, "unknown-metric".to_owned()));
-    assert_eq!(intake("org.example.dim8", 9, 1.0), (3, "other-parameters".to_owned()));
-    assert_eq!(intake("org.example.dim8", 8, 63.0), (3, "other-parameters".to_owned()));
+    assert_eq!(
+        intake("org.example.other", 8, 1.0),
+        (3, "unknown-metric".to_owned())
+    );
+    assert_eq!(
+        intake("org.example.dim8", 9, 1.0),
+        (3, "other-parameters".to_owned())
+    );
+    assert_eq!(
+        intake("org.example.dim8", 8, 63.0),
+        (3, "other-parameters".to_owned())
+    );
 }
 
 /// The date and identifier of the first batch of `dim8`.

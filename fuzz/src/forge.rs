@@ -60,9 +60,12 @@ pub fn container(schema: &[u8], codec: &str, records: u64, block: &[u8]) -> Vec<
 /// other becomes a block of records of this kind, whose number is its first byte.
 pub fn as_container(data: &[u8], kind: RecordKind) -> Vec<u8> {
     match data.split_first() {
-        Some((records, block)) if !data.starts_with(b"Obj") => {
-            container(kind.schema_json().as_bytes(), "null", u64::from(*records), block)
-        }
+        Some((records, block)) if !data.starts_with(b"Obj") => container(
+            kind.schema_json().as_bytes(),
+            "null",
+            u64::from(*records),
+            block,
+        ),
         _ => data.to_vec(),
     }
 }
@@ -90,11 +93,17 @@ fn read_blocks(file: &[u8], limits: &Limits) -> Result<(Vec<Block>, Arc<WriterSc
     let (mut blocks, mut records) = (Vec::new(), 0);
     while let Some(block) = reader.next_block()? {
         records += block.records;
-        assert!(block.bytes.len() as u64 <= limits.block_bytes, "a block over the limit");
+        assert!(
+            block.bytes.len() as u64 <= limits.block_bytes,
+            "a block over the limit"
+        );
         assert!(records <= limits.records, "more records than the limit");
         blocks.push(block);
     }
-    assert!(file.len() as u64 <= limits.object_bytes, "a file over the limit");
+    assert!(
+        file.len() as u64 <= limits.object_bytes,
+        "a file over the limit"
+    );
     Ok((blocks, Arc::clone(reader.schema())))
 }
 
@@ -141,7 +150,11 @@ pub fn yaml<T: DeserializeOwned>(data: &[u8]) -> Result<Loaded<T>, ConfigError> 
     static FILE: OnceLock<PathBuf> = OnceLock::new();
     let file = FILE.get_or_init(|| {
         let memory = PathBuf::from("/dev/shm");
-        let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        let folder = if memory.is_dir() {
+            memory
+        } else {
+            std::env::temp_dir()
+        };
         folder.join(format!("tallybox-fuzz-{}.yaml", std::process::id()))
     });
     std::fs::write(file, data).expect("a temporary file can be written");

@@ -56,7 +56,8 @@ impl World {
     pub fn new(role: Role) -> Self {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("world/{role}.yaml"));
         let config: Loaded<Config> = load(&file).expect("a configuration of ours");
-        let signing = |place: usize| SigningKey::parse(SIGNING[place]).expect("a key of the vectors");
+        let signing =
+            |place: usize| SigningKey::parse(SIGNING[place]).expect("a key of the vectors");
         Self {
             runtime: tokio::runtime::Builder::new_current_thread()
                 .build()
@@ -92,7 +93,8 @@ impl World {
         let peer = self.processor.role.peer();
         let key = (&*peer.to_string(), &self.peer);
         let inbox = &*self.processor.buckets.peer_validation_in;
-        self.put(inbox, self.name.validation(peer), header, packets, key).await;
+        self.put(inbox, self.name.validation(peer), header, packets, key)
+            .await;
     }
 
     /// Runs the intake of a valid ingestion batch of these packets, and returns the bytes of the
@@ -113,7 +115,10 @@ impl World {
     pub async fn clear(&self) {
         let all = &self.processor.buckets;
         let inboxes = [&all.ingestion, &all.own, &all.peer_validation_in];
-        for bucket in inboxes.into_iter().chain([&all.peer_validation_out, &all.sum_parts]) {
+        for bucket in inboxes
+            .into_iter()
+            .chain([&all.peer_validation_out, &all.sum_parts])
+        {
             clear(&**bucket).await;
         }
     }
@@ -140,7 +145,8 @@ impl World {
         key: (&str, &SigningKey),
     ) {
         let header = encode_one(&header(Digest::of(packets)), MARKER).expect("a header of ours");
-        let signature = signature_file(&names.signature, 1, &header, None, key).expect("a signature of ours");
+        let signature =
+            signature_file(&names.signature, 1, &header, None, key).expect("a signature of ours");
         let files = [
             (names.packets, packets.to_vec()),
             (names.header, header),
@@ -156,7 +162,10 @@ impl World {
 
 /// Returns all objects of a bucket.
 pub async fn objects(bucket: &dyn Bucket) -> BTreeMap<String, Bytes> {
-    let list = bucket.list("", ListRange::default()).await.expect("a bucket in memory");
+    let list = bucket
+        .list("", ListRange::default())
+        .await
+        .expect("a bucket in memory");
     let entries: Vec<_> = list.try_collect().await.expect("a bucket in memory");
     let mut objects = BTreeMap::new();
     for entry in entries {

@@ -57,7 +57,9 @@ fn slab(reports: u64) -> Vec<u8> {
     for _ in 0..reports {
         rng.fill_bytes(&mut first);
         rng.fill_bytes(&mut second);
-        let id = uuid::Builder::from_random_bytes(rng.random()).into_uuid().to_string();
+        let id = uuid::Builder::from_random_bytes(rng.random())
+            .into_uuid()
+            .to_string();
         let report = StoredReport {
             id: &id,
             metric: "bench-v1",

@@ -247,7 +247,9 @@ pub struct KeyPair {
 impl ServeConfig {
     /// Returns the most bytes that the requests of one network may hold in memory.
     pub(crate) fn memory_per_network(&self) -> u64 {
-        let by_default = (self.memory_bytes / 2).max(2 * self.body_bytes).min(self.memory_bytes);
+        let by_default = (self.memory_bytes / 2)
+            .max(2 * self.body_bytes)
+            .min(self.memory_bytes);
         self.memory_bytes_per_network.unwrap_or(by_default)
     }
 }
@@ -346,7 +348,9 @@ fn check_batches(batches: &BatchConfig) -> Result<(), String> {
     // A group that exceeds the maximum is cut into even parts, which then are not smaller than the
     // minimum.
     if batches.min_packets == 0 || batches.max_packets < 2 * batches.min_packets {
-        return refuse("max-packets has to be at least twice min-packets, and min-packets 1 or more");
+        return refuse(
+            "max-packets has to be at least twice min-packets, and min-packets 1 or more",
+        );
     }
     if batches.max_bytes == 0 || batches.max_bytes >= MOST_BATCH_BYTES {
         return refuse("max-bytes has to be below 64 MiB (67108864)");

@@ -103,7 +103,9 @@ pub enum Error {
         window: BatchTime,
     },
     /// The window has no batch with the requested id.
-    #[error("window {window}: it has no batch {batch}; check the summary of `ingestor batch --json`")]
+    #[error(
+        "window {window}: it has no batch {batch}; check the summary of `ingestor batch --json`"
+    )]
     UnknownBatch {
         /// Start of the window.
         window: BatchTime,
@@ -162,9 +164,9 @@ impl Error {
             | Self::Points { .. } => Exit::Usage,
             Self::Generation { .. }
             | Self::Bucket(BucketError::Conflict { .. } | BucketError::NotReproduced { .. })
-            | Self::Batch(BatchError::Bucket(BucketError::Conflict { .. } | BucketError::NotReproduced { .. })) => {
-                Exit::Conflict
-            }
+            | Self::Batch(BatchError::Bucket(
+                BucketError::Conflict { .. } | BucketError::NotReproduced { .. },
+            )) => Exit::Conflict,
             _ => match self.disposition() {
                 Disposition::Retry => Exit::Retry,
                 Disposition::Reject => Exit::Rejected,

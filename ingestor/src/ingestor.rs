@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use tallybox_crypto::{IngestorSecret, KeyError, KeyPurposes, PacketPublicKey, SigningKey, VerifyingKey};
+use tallybox_crypto::{
+    IngestorSecret, KeyError, KeyPurposes, PacketPublicKey, SigningKey, VerifyingKey,
+};
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::registry::Registry;
@@ -16,7 +18,9 @@ use tallybox_transport::{BucketPlace, RecordKey, Records, SharedBucket};
 use zeroize::Zeroizing;
 
 use crate::attestation::SharedVerifier;
-use crate::config::{AcceptanceConfig, BatchConfig, Config, LocalityConfig, ManifestConfig, ServeConfig};
+use crate::config::{
+    AcceptanceConfig, BatchConfig, Config, LocalityConfig, ManifestConfig, ServeConfig,
+};
 use crate::error::Error;
 use crate::packet_keys;
 use tallybox_service::clock::Clock;
@@ -85,8 +89,12 @@ impl Locality {
     /// accepted.
     #[must_use]
     pub fn replay_minutes(&self, acceptance: &AcceptanceConfig) -> u64 {
-        let stated = u64::from(acceptance.max_age_hours) * 60 + u64::from(acceptance.max_ahead_minutes);
-        let attested = self.verifier.as_ref().map_or(0, |verifier| verifier.key_minutes());
+        let stated =
+            u64::from(acceptance.max_age_hours) * 60 + u64::from(acceptance.max_ahead_minutes);
+        let attested = self
+            .verifier
+            .as_ref()
+            .map_or(0, |verifier| verifier.key_minutes());
         stated.max(attested)
     }
 
@@ -196,7 +204,10 @@ impl LiveRegistry {
     ///
     /// # Errors
     /// Those of [`load`](Self::load) and of `check`.
-    pub fn reload(&self, check: impl FnOnce(&Registry) -> Result<(), Error>) -> Result<bool, Error> {
+    pub fn reload(
+        &self,
+        check: impl FnOnce(&Registry) -> Result<(), Error>,
+    ) -> Result<bool, Error> {
         let fresh = load::<Registry>(&self.file)?.value;
         let changed = fresh != *self.current();
         if changed {
@@ -216,7 +227,8 @@ impl Ingestor {
         let value = &config.value;
         crate::config::check(value).map_err(Error::Setting)?;
         let secrets = value.secrets.iter();
-        let secrets = secrets.map(|secret| secret_key(config, &secret.file, "secret", IngestorSecret::parse));
+        let secrets =
+            secrets.map(|secret| secret_key(config, &secret.file, "secret", IngestorSecret::parse));
         let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
         let records = records(&secrets, &value.ingestor);
         let signer = FileSigner {
@@ -230,10 +242,15 @@ impl Ingestor {
         };
         let config_key = &value.client_config_key;
         let other_keys = value.manifest.other_public_keys.iter();
-        let other_keys =
-            other_keys.map(|(id, file)| Ok((id.clone(), public_key(config, file, "public key", VerifyingKey::parse)?)));
+        let other_keys = other_keys.map(|(id, file)| {
+            Ok((
+                id.clone(),
+                public_key(config, file, "public key", VerifyingKey::parse)?,
+            ))
+        });
         let localities = value.localities.iter();
-        let localities = localities.map(|(name, locality)| Ok((name.clone(), open_locality(config, name, locality)?)));
+        let localities = localities
+            .map(|(name, locality)| Ok((name.clone(), open_locality(config, name, locality)?)));
         let localities = localities.collect::<Result<_, Error>>()?;
         packet_keys::check_keys(&localities)?;
         let registry = LiveRegistry::load(config.resolve(&value.registry))?;
@@ -248,10 +265,16 @@ impl Ingestor {
             signer: Arc::new(signer),
             config_key: (
                 config_key.id.clone(),
-                secret_key(config, &config_key.file, "client configuration key", SigningKey::parse)?,
+                secret_key(
+                    config,
+                    &config_key.file,
+                    "client configuration key",
+                    SigningKey::parse,
+                )?,
             ),
             secrets,
-            records: records.ok_or_else(|| Error::Setting("secrets: name at least one secret".to_owned()))?,
+            records: records
+                .ok_or_else(|| Error::Setting("secrets: name at least one secret".to_owned()))?,
             registry,
             spool: open_bucket(config, &value.spool)?,
             localities,
@@ -276,8 +299,15 @@ impl Ingestor {
             self.signer.verifying_key().fingerprint(),
         )?;
         let (id, key) = &self.config_key;
-        add("client configuration key", id, key.verifying_key().fingerprint())?;
-        let pairs = self.localities.values().flat_map(|locality| &locality.key_pairs);
+        add(
+            "client configuration key",
+            id,
+            key.verifying_key().fingerprint(),
+        )?;
+        let pairs = self
+            .localities
+            .values()
+            .flat_map(|locality| &locality.key_pairs);
         for [first, second] in pairs.map(|pair| &pair.keys) {
             add(
                 "packet key of the first processor",
@@ -321,7 +351,9 @@ impl Ingestor {
 /// Returns the record keys of an ingestor's spool, or `None` without a secret.
 #[must_use]
 pub fn records(secrets: &[IngestorSecret], ingestor: &str) -> Option<Records> {
-    let keys = secrets.iter().map(|secret| RecordKey::from_bytes(secret.record_key()));
+    let keys = secrets
+        .iter()
+        .map(|secret| RecordKey::from_bytes(secret.record_key()));
     Records::of_ingestor(keys, ingestor)
 }
 
@@ -335,19 +367,31 @@ fn resolve_tls(config: &Loaded<Config>) -> ServeConfig {
     serve
 }
 
-fn open_locality(config: &Loaded<Config>, name: &str, locality: &LocalityConfig) -> Result<Locality, Error> {
+fn open_locality(
+    config: &Loaded<Config>,
+    name: &str,
+    locality: &LocalityConfig,
+) -> Result<Locality, Error> {
     let instance: Instance = format!("{name}-{}", config.value.ingestor)
         .parse()
         .map_err(|error| Error::Setting(format!("localities.{name}: {error}")))?;
     let key = |key: &NamedKey| -> Result<PacketKey, Error> {
-        let public = public_key(config, &key.file, "packet encryption key", PacketPublicKey::parse)?;
+        let public = public_key(
+            config,
+            &key.file,
+            "packet encryption key",
+            PacketPublicKey::parse,
+        )?;
         let id = key.id.clone();
         Ok(PacketKey { id, public })
     };
     let pairs = locality.packet_keys.iter();
     let pairs = pairs.map(|pair| {
         let keys = [key(&pair.first)?, key(&pair.second)?];
-        Ok(KeyPair { bins: pair.bins, keys })
+        Ok(KeyPair {
+            bins: pair.bins,
+            keys,
+        })
     });
     Ok(Locality {
         name: name.to_owned(),
@@ -389,7 +433,12 @@ fn public_key<T>(
     parse: impl Fn(&str) -> Result<T, KeyError>,
 ) -> Result<T, Error> {
     let path = config.resolve(file);
-    parse_key(&path, what, std::fs::read_to_string(&path).map(Zeroizing::new), parse)
+    parse_key(
+        &path,
+        what,
+        std::fs::read_to_string(&path).map(Zeroizing::new),
+        parse,
+    )
 }
 
 fn parse_key<T>(

@@ -22,7 +22,8 @@ const SECONDS: [f64; 14] = [
 /// Bucket bounds in seconds for the age of a report on arrival; negative if the client's clock is
 /// ahead.
 const SKEW: [f64; 15] = [
-    -900.0, -300.0, -60.0, -10.0, -1.0, 1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0, 172_800.0, 604_800.0,
+    -900.0, -300.0, -60.0, -10.0, -1.0, 1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0,
+    172_800.0, 604_800.0,
 ];
 
 /// The metrics of the server.
@@ -184,7 +185,11 @@ impl Metrics {
     fn register_reports(&mut self) {
         let registry = &mut self.registry;
         for (name, help, family) in [
-            ("reports_received", "Reports that were parsed", &self.received),
+            (
+                "reports_received",
+                "Reports that were parsed",
+                &self.received,
+            ),
             ("reports_accepted", "Reports made durable", &self.accepted),
             (
                 "reports_already_accepted",
@@ -197,15 +202,27 @@ impl Metrics {
         let help = "Reports not stored, by problem type";
         registry.register("reports_rejected", help, self.rejected.clone());
         let help = "Seconds from a report's created to its arrival; negative if the client's clock is ahead";
-        registry.register("report_created_skew_seconds", help, self.created_skew.clone());
+        registry.register(
+            "report_created_skew_seconds",
+            help,
+            self.created_skew.clone(),
+        );
     }
 
     fn register_slabs(&mut self) {
         let registry = &mut self.registry;
         for (name, help, family) in [
             ("slabs_written", "Slabs made durable", &self.slabs),
-            ("slab_written_bytes", "Bytes of slabs made durable", &self.slab_bytes),
-            ("slab_failures", "Slab writes that failed", &self.slab_failures),
+            (
+                "slab_written_bytes",
+                "Bytes of slabs made durable",
+                &self.slab_bytes,
+            ),
+            (
+                "slab_failures",
+                "Slab writes that failed",
+                &self.slab_failures,
+            ),
             (
                 "slabs_late",
                 "Slabs durable too late for their window, written again",
@@ -225,9 +242,12 @@ impl Metrics {
 
     fn register_batches(&mut self) {
         let registry = &mut self.registry;
-        let help =
-            "Seconds since the end of the oldest window whose reports no batcher has batched; 0 if there is none";
-        registry.register("batching_behind_seconds", help, self.batching_behind.clone());
+        let help = "Seconds since the end of the oldest window whose reports no batcher has batched; 0 if there is none";
+        registry.register(
+            "batching_behind_seconds",
+            help,
+            self.batching_behind.clone(),
+        );
         for (name, help, family) in [
             (
                 "windows_batched",
@@ -259,7 +279,11 @@ impl Metrics {
         registry.register("request_seconds", help, self.request_seconds.clone());
         registry.register("connections", "Open connections", self.connections.clone());
         let help = "Connections accepted";
-        registry.register("connections_accepted", help, self.connections_accepted.clone());
+        registry.register(
+            "connections_accepted",
+            help,
+            self.connections_accepted.clone(),
+        );
         let help = "Connections closed by the server, by reason";
         registry.register("connections_closed", help, self.connections_closed.clone());
         let help = "Bodies and answers of slow clients cancelled because other requests needed their memory";
@@ -269,9 +293,17 @@ impl Metrics {
         let help = "Version of the metric registry in force";
         registry.register("registry_version", help, self.registry_version.clone());
         let help = "Registry reloads that failed";
-        registry.register("registry_reload_failures", help, self.registry_failures.clone());
+        registry.register(
+            "registry_reload_failures",
+            help,
+            self.registry_failures.clone(),
+        );
         let help = "Certificate reloads that failed";
-        registry.register("certificate_reload_failures", help, self.certificate_failures.clone());
+        registry.register(
+            "certificate_reload_failures",
+            help,
+            self.certificate_failures.clone(),
+        );
     }
 
     /// Returns the counters of a metric. The empty name counts all metrics that the registry does
@@ -325,7 +357,8 @@ impl Metrics {
         };
         let reports = |fate| {
             let locality = locality.to_owned();
-            self.batch_reports.get_or_create_owned(&FateLabels { locality, fate })
+            self.batch_reports
+                .get_or_create_owned(&FateLabels { locality, fate })
         };
         BatchCounters {
             windows: self.windows_batched.get_or_create_owned(&labels),
@@ -343,15 +376,17 @@ impl Metrics {
     /// Returns the counter of requests answered with this problem.
     #[must_use]
     pub fn refused(&self, kind: ProblemKind) -> Counter {
-        self.requests_refused
-            .get_or_create_owned(&ProblemLabels { reason: kind.name() })
+        self.requests_refused.get_or_create_owned(&ProblemLabels {
+            reason: kind.name(),
+        })
     }
 
     /// Returns the counter of connections that the server closed for this reason.
     #[must_use]
     pub fn closed(&self, closed: Closed) -> Counter {
         let reason = closed.name();
-        self.connections_closed.get_or_create_owned(&ProblemLabels { reason })
+        self.connections_closed
+            .get_or_create_owned(&ProblemLabels { reason })
     }
 
     /// Returns all metrics in the Prometheus text format.

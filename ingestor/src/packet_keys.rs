@@ -21,7 +21,8 @@ pub(crate) fn check_keys(localities: &BTreeMap<String, Locality>) -> Result<(), 
     // answer.
     let mut owners: BTreeMap<String, &str> = BTreeMap::new();
     for (name, locality) in localities {
-        let refuse = |problem: String| Error::Setting(format!("localities.{name}.packet-keys: {problem}"));
+        let refuse =
+            |problem: String| Error::Setting(format!("localities.{name}.packet-keys: {problem}"));
         let mut list = PacketKeyList::default();
         for pair in &locality.key_pairs {
             for (role, key) in Role::ALL.into_iter().zip(&pair.keys) {
@@ -31,12 +32,15 @@ pub(crate) fn check_keys(localities: &BTreeMap<String, Locality>) -> Result<(), 
                     public: key.public.to_x962_base64(),
                     bins: pair.bins,
                 };
-                list.add(listed).map_err(|conflict| refuse(conflict.to_string()))?;
+                list.add(listed)
+                    .map_err(|conflict| refuse(conflict.to_string()))?;
             }
         }
         for public in list.public_keys() {
             if let Some(owner) = owners.insert(public.to_owned(), name) {
-                let problem = format!("key {public} is also a packet key of locality {owner}: give each its own keys");
+                let problem = format!(
+                    "key {public} is also a packet key of locality {owner}: give each its own keys"
+                );
                 return Err(refuse(problem));
             }
         }
@@ -48,7 +52,10 @@ pub(crate) fn check_keys(localities: &BTreeMap<String, Locality>) -> Result<(), 
 ///
 /// # Errors
 /// [`Error::Setting`] that names the locality and the metric.
-pub(crate) fn check_registry(localities: &BTreeMap<String, Locality>, registry: &Registry) -> Result<(), Error> {
+pub(crate) fn check_registry(
+    localities: &BTreeMap<String, Locality>,
+    registry: &Registry,
+) -> Result<(), Error> {
     for (name, locality) in localities {
         let has_pair = |bins| locality.key_pair(bins).is_some();
         if let Some(missing) = metrics_without_pair(registry, has_pair).next() {

@@ -41,12 +41,18 @@ async fn every_report_is_batched_once_and_a_rerun_changes_nothing() {
     let summary = world.batch().await.unwrap();
     assert_eq!(summary.windows.len(), 1);
     let window = &summary.windows[0];
-    assert_eq!((window.reports, window.batched, window.batches.len()), (68, 68, 4));
+    assert_eq!(
+        (window.reports, window.batched, window.batches.len()),
+        (68, 68, 4)
+    );
     let batched = world.batched().await;
     batched.assert_exactly(&all);
     let sizes: Vec<usize> = batched.first.values().map(Vec::len).collect();
     assert_eq!(sizes.iter().sum::<usize>(), 68);
-    assert!(sizes.iter().all(|size| (5..=20).contains(size)), "{sizes:?}");
+    assert!(
+        sizes.iter().all(|size| (5..=20).contains(size)),
+        "{sizes:?}"
+    );
     // Each metric has its own pair of keys and therefore one point. Ids and order differ from those
     // of the clients.
     for (name, packets) in &batched.first {
@@ -54,7 +60,9 @@ async fn every_report_is_batched_once_and_a_rerun_changes_nothing() {
             .first
             .iter()
             .filter(|(other, _)| other.aggregation == name.aggregation);
-        let mut points = of_metric.flat_map(|(_, packets)| packets).map(|packet| packet.point);
+        let mut points = of_metric
+            .flat_map(|(_, packets)| packets)
+            .map(|packet| packet.point);
         assert!(points.all(|point| point == packets[0].point));
     }
     let packets: Vec<_> = batched.first.values().flatten().collect();
@@ -93,10 +101,17 @@ async fn replays_are_dropped_by_id_and_by_either_share_within_and_across_windows
     world.at(125);
     let window = world.batch().await.unwrap().windows.remove(0);
     assert_eq!(
-        (window.batched, window.replays.report, window.replays.ciphertext),
+        (
+            window.batched,
+            window.replays.report,
+            window.replays.ciphertext
+        ),
         (6, 1, 2)
     );
-    world.batched().await.assert_exactly(&[honest, fresh].concat());
+    world
+        .batched()
+        .await
+        .assert_exactly(&[honest, fresh].concat());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +125,12 @@ async fn one_id_with_two_contents_is_batched_twice_under_two_ids() {
     assert_eq!((window.batched, window.replays.conflicts), (10, 1));
     let batched = world.batched().await;
     batched.assert_exactly(&two);
-    let ids: std::collections::BTreeSet<_> = batched.first.values().flatten().map(|packet| &packet.id).collect();
+    let ids: std::collections::BTreeSet<_> = batched
+        .first
+        .values()
+        .flatten()
+        .map(|packet| &packet.id)
+        .collect();
     assert_eq!(ids.len(), 10);
 }
 
@@ -127,11 +147,17 @@ async fn too_few_wait_and_are_dropped_in_the_end() {
     // carried over.
     let more = reports(CODES, 3..6);
     world
-        .slab(time("2026/11/23/11/10"), &[more.clone(), few[..1].to_vec()].concat())
+        .slab(
+            time("2026/11/23/11/10"),
+            &[more.clone(), few[..1].to_vec()].concat(),
+        )
         .await;
     world.at(125);
     let window = world.batch().await.unwrap().windows.remove(0);
-    assert_eq!((window.batched, window.carried, window.replays.report), (6, 0, 1));
+    assert_eq!(
+        (window.batched, window.carried, window.replays.report),
+        (6, 0, 1)
+    );
     world.batched().await.assert_exactly(&[few, more].concat());
     // Other reports are carried over until they are too old: 24 windows by default.
     let old = reports(CODES, 10..12);
@@ -153,11 +179,20 @@ async fn late_slabs_go_into_the_next_window() {
     world.batch().await.unwrap();
     let late = reports(NOTIFIED, 10..20);
     world.slab(time(START), &late).await;
-    assert!(world.batch().await.unwrap().windows.is_empty(), "its window is done");
+    assert!(
+        world.batch().await.unwrap().windows.is_empty(),
+        "its window is done"
+    );
     world.at(125);
     let window = world.batch().await.unwrap().windows.remove(0);
-    assert_eq!((window.window.start(), window.batched), (time("2026/11/23/11/00"), 10));
-    world.batched().await.assert_exactly(&[early, late].concat());
+    assert_eq!(
+        (window.window.start(), window.batched),
+        (time("2026/11/23/11/00"), 10)
+    );
+    world
+        .batched()
+        .await
+        .assert_exactly(&[early, late].concat());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +216,9 @@ async fn a_slab_from_a_clock_that_was_ahead_is_not_forgotten_and_not_hurried() {
 async fn missed_windows_are_caught_up_in_order_each_with_its_own_slabs() {
     let world = World::new();
     world.slab(time(START), &reports(NOTIFIED, 0..6)).await;
-    world.slab(time("2026/11/23/13/05"), &reports(NOTIFIED, 6..12)).await;
+    world
+        .slab(time("2026/11/23/13/05"), &reports(NOTIFIED, 6..12))
+        .await;
     world.at(60 * 5 + 5);
     let windows = world.batch().await.unwrap().windows;
     let batched: Vec<_> = windows.iter().map(|window| window.batched).collect();
@@ -207,13 +244,19 @@ async fn a_plan_without_record_is_completed_as_it_was_planned() {
         twin.published().await
     };
     // A run stops before it writes to the mailboxes, which cannot be reached.
-    let broken =
-        |bucket: &tallybox_transport::SharedBucket| Faults::new(1, Kind::Die).wrap(std::sync::Arc::clone(bucket));
+    let broken = |bucket: &tallybox_transport::SharedBucket| {
+        Faults::new(1, Kind::Die).wrap(std::sync::Arc::clone(bucket))
+    };
     let cut_off = world.ingestor_over(
         std::sync::Arc::clone(&world.spool),
         [broken(&world.mailboxes[0]), broken(&world.mailboxes[1])],
     );
-    assert!(world.batch_with(&cut_off, &BatchOptions::default()).await.is_err());
+    assert!(
+        world
+            .batch_with(&cut_off, &BatchOptions::default())
+            .await
+            .is_err()
+    );
     // Then partition size, batch limits, date, registry and secret change.
     let mut changed = world.ingestor();
     changed.batches.partition_bytes = 1 << 20;
@@ -227,7 +270,10 @@ async fn a_plan_without_record_is_completed_as_it_was_planned() {
     )
     .unwrap();
     changed.reload_registry().unwrap();
-    let summary = world.batch_with(&changed, &BatchOptions::default()).await.unwrap();
+    let summary = world
+        .batch_with(&changed, &BatchOptions::default())
+        .await
+        .unwrap();
     assert_eq!(summary.windows[0].batched, 68);
     world.batched().await.assert_exactly(&all);
     assert!(
@@ -250,27 +296,46 @@ async fn a_rotated_secret_keeps_points_and_a_lost_one_is_named() {
     world.at(65);
     world.batch().await.unwrap();
     let point = world.batched().await.first.values().next().unwrap()[0].point;
-    world.slab(time("2026/11/23/11/05"), &reports(NOTIFIED, 6..12)).await;
+    world
+        .slab(time("2026/11/23/11/05"), &reports(NOTIFIED, 6..12))
+        .await;
     world.at(125);
     let mut rotated = world.ingestor();
     rotate(&mut rotated);
-    world.batch_with(&rotated, &BatchOptions::default()).await.unwrap();
+    world
+        .batch_with(&rotated, &BatchOptions::default())
+        .await
+        .unwrap();
     let batched = world.batched().await;
-    assert!(batched.first.values().flatten().all(|packet| packet.point == point));
+    assert!(
+        batched
+            .first
+            .values()
+            .flatten()
+            .all(|packet| packet.point == point)
+    );
     // Replays are still found in records that the old secret sealed.
-    world.slab(time("2026/11/23/12/05"), &reports(NOTIFIED, 0..8)).await;
+    world
+        .slab(time("2026/11/23/12/05"), &reports(NOTIFIED, 0..8))
+        .await;
     world.at(185);
     let mut lost = world.ingestor();
     rotate(&mut lost);
     lost.secrets.truncate(1);
-    let error = world.batch_with(&lost, &BatchOptions::default()).await.unwrap_err();
+    let error = world
+        .batch_with(&lost, &BatchOptions::default())
+        .await
+        .unwrap_err();
     assert!(
         matches!(&error, Error::UnknownSecret { secret, .. } if *secret == world.secrets[0].id()),
         "{error}"
     );
     // A program that starts without the old secret cannot read the objects made with it.
     lost.records = records(&lost.secrets, &lost.name).unwrap();
-    let error = world.batch_with(&lost, &BatchOptions::default()).await.unwrap_err();
+    let error = world
+        .batch_with(&lost, &BatchOptions::default())
+        .await
+        .unwrap_err();
     assert!(
         matches!(
             &error,
@@ -334,7 +399,10 @@ async fn keys_that_change_one_after_another_keep_their_point() {
     }
     world.slab(time("2026/11/23/11/05"), &crossed).await;
     world.at(125);
-    assert!(matches!(world.batch().await.unwrap_err(), Error::Points { .. }));
+    assert!(matches!(
+        world.batch().await.unwrap_err(),
+        Error::Points { .. }
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -351,7 +419,9 @@ async fn packets_under_one_key_never_get_into_batches_of_two_numbers_of_bins() {
     };
     let good = reports(NOTIFIED, 0..10);
     world.slab(time(START), &good).await;
-    world.slab(time("2026/11/23/11/05"), &under_keys_of_five(0..10)).await;
+    world
+        .slab(time("2026/11/23/11/05"), &under_keys_of_five(0..10))
+        .await;
     world.at(125);
     let windows = world.batch().await.unwrap().windows;
     let fates: Vec<_> = windows
@@ -377,7 +447,10 @@ async fn packets_under_one_key_never_get_into_batches_of_two_numbers_of_bins() {
     world.at(245);
     let windows = world.batch().await.unwrap().windows;
     assert_eq!(
-        windows.iter().map(|window| window.other_bins).collect::<Vec<_>>(),
+        windows
+            .iter()
+            .map(|window| window.other_bins)
+            .collect::<Vec<_>>(),
         [10, 10]
     );
     world.batched().await.assert_exactly(&good);
@@ -391,7 +464,10 @@ async fn slabs_go_when_they_are_old_and_done_and_records_keep_what_they_know() {
     world.batch().await.unwrap();
     world.at(60 * 50);
     let summary = world.batch().await.unwrap();
-    assert!(summary.deleted >= 4 && summary.windows.is_empty(), "{summary:?}");
+    assert!(
+        summary.deleted >= 4 && summary.windows.is_empty(),
+        "{summary:?}"
+    );
     assert_eq!(world.batch().await.unwrap().deleted, 0, "swept once");
     let slabs = keys(&*world.spool)
         .await
@@ -404,7 +480,13 @@ async fn slabs_go_when_they_are_old_and_done_and_records_keep_what_they_know() {
     world.slab(time("2026/11/25/11/05"), &all[..10]).await;
     world.at(60 * 50 + 15);
     let windows = world.batch().await.unwrap().windows;
-    assert_eq!(windows.iter().map(|window| window.replays.report).sum::<u64>(), 10);
+    assert_eq!(
+        windows
+            .iter()
+            .map(|window| window.replays.report)
+            .sum::<u64>(),
+        10
+    );
     world.batched().await.assert_exactly(&all);
 }
 
@@ -456,7 +538,10 @@ async fn a_plan_that_comes_days_late_batches_nothing_again() {
         .unwrap();
     world.batch().await.unwrap();
     assert!(world.published().await == published);
-    world.batched().await.assert_exactly(&[early, late].concat());
+    world
+        .batched()
+        .await
+        .assert_exactly(&[early, late].concat());
 }
 
 /// `serve --batch`: every window that is due is batched, and an unavailable mailbox delays it only
@@ -495,7 +580,10 @@ async fn a_server_that_batches_does_so_when_a_window_is_due() {
         r#"batch_reports_total{locality="us-xx",fate="replays.report"} 3"#,
         r#"batch_reports_total{locality="us-xx",fate="dropped"} 0"#,
     ] {
-        assert!(text.contains(&format!("ingestor_{line}\n")), "{line} in {text}");
+        assert!(
+            text.contains(&format!("ingestor_{line}\n")),
+            "{line} in {text}"
+        );
     }
 }
 
@@ -513,7 +601,10 @@ async fn a_job_with_a_wrong_clock_does_not_run_away() {
     world.slab(time(START), &late).await;
     world.at(125);
     assert_eq!(world.batch().await.unwrap().windows[0].batched, 6);
-    world.batched().await.assert_exactly(&[early, late].concat());
+    world
+        .batched()
+        .await
+        .assert_exactly(&[early, late].concat());
 }
 
 /// No signature covers the time that a report states, so an attested report can be replayed for as
@@ -554,7 +645,10 @@ async fn replays_are_found_for_as_long_as_the_attested_key_is_taken() {
             .await;
         if day == 7 {
             world
-                .slab(time("2026/11/30/10/10"), &[first.clone(), fresh.clone()].concat())
+                .slab(
+                    time("2026/11/30/10/10"),
+                    &[first.clone(), fresh.clone()].concat(),
+                )
                 .await;
         }
         world.at(day as i64 * 24 * 60 + 65);
@@ -603,6 +697,9 @@ async fn replays_are_found_across_windows_of_another_length() {
             .windows;
         let replays: u64 = windows.iter().map(|window| window.replays.report).sum();
         assert_eq!(replays, 12, "from {before} to {after} minutes");
-        world.batched().await.assert_exactly(&[first, last, fresh].concat());
+        world
+            .batched()
+            .await
+            .assert_exactly(&[first, last, fresh].concat());
     }
 }

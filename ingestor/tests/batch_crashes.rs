@@ -49,7 +49,10 @@ async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
                 assert!(expected.get(&key) == Some(&bytes), "{kind:?} {n}: {key}");
             }
             world.batch().await.unwrap();
-            assert!(world.snapshot().await == expected, "{kind:?} at operation {n}");
+            assert!(
+                world.snapshot().await == expected,
+                "{kind:?} at operation {n}"
+            );
         }
         assert!(struck > 60, "{kind:?} struck only {struck} times");
     }
@@ -85,7 +88,10 @@ async fn jobs_that_share_a_window_by_partition_write_it_together() {
     };
     let alone = world.batch_with(&ingestor, &share(0)).await.unwrap();
     let (_, waiting) = alone.waiting.expect("the other half is missing");
-    assert!(waiting.iter().all(|partition| partition % 2 == 1), "{waiting:?}");
+    assert!(
+        waiting.iter().all(|partition| partition % 2 == 1),
+        "{waiting:?}"
+    );
     // Window by window, each job writes its partitions until all windows are complete.
     for _ in 0..4 {
         for ours in [1, 0] {

@@ -58,7 +58,11 @@ fn the_test_attestation_does_not_start_in_a_release() {
 fn what_cannot_be_is_refused_by_name() {
     for (from, to, expected) in [
         ("attestation: none", "attestation: required", "verifier"),
-        ("registry: registry.yaml", "registry: nowhere.yaml", "nowhere.yaml"),
+        (
+            "registry: registry.yaml",
+            "registry: nowhere.yaml",
+            "nowhere.yaml",
+        ),
         ("secrets: [ { file: secret } ]", "secrets: []", "secrets"),
         ("{ bins: 5, first", "{ first", "bins"),
         ("{ bins: 5, first", "{ bins: 0, first", "bins"),
@@ -71,8 +75,16 @@ fn what_cannot_be_is_refused_by_name() {
             "first: { id: first-1, file: first-1 }",
             "5 bins and with 6",
         ),
-        ("file: first-six }", "file: first-1 }", "the same public key"),
-        ("file: second-six }", "file: first-1 }", "the same public key"),
+        (
+            "file: first-six }",
+            "file: first-1 }",
+            "the same public key",
+        ),
+        (
+            "file: second-six }",
+            "file: first-1 }",
+            "the same public key",
+        ),
         (
             "{ id: first-six, file",
             "{ id: first-1, file",
@@ -98,7 +110,11 @@ fn what_cannot_be_is_refused_by_name() {
             "ingestor: ingestor\nserve: { idle-secs: 0 }\n",
             "idle-secs",
         ),
-        ("ingestor: ingestor\n", "ingestor: ingestor\ncolour: 1\n", "colour"),
+        (
+            "ingestor: ingestor\n",
+            "ingestor: ingestor\ncolour: 1\n",
+            "colour",
+        ),
         (
             "client-config-key: { id: config-1, file: sign-config }",
             "client-config-key: { id: config-1, file: sign }",
@@ -115,12 +131,19 @@ fn what_cannot_be_is_refused_by_name() {
 #[test]
 fn the_lint_refuses_a_metric_without_packet_keys_of_its_bins() {
     let world = changed("{ bins: 6, first", "{ bins: 7, first");
-    let registry = world.directory.path().join("registry.yaml").display().to_string();
+    let registry = world
+        .directory
+        .path()
+        .join("registry.yaml")
+        .display()
+        .to_string();
     let output = program(&world, &["registry", "lint", &registry]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     assert!(
-        text.contains("error: CodeVerified-v1: localities.us-xx.packet-keys has no pair with 6 bins"),
+        text.contains(
+            "error: CodeVerified-v1: localities.us-xx.packet-keys has no pair with 6 bins"
+        ),
         "{text}"
     );
     let output = program(&World::new(), &["registry", "lint", &registry]);

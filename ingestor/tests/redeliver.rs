@@ -26,7 +26,9 @@ fn deceiving(mailbox: &SharedBucket, suffix: &'static str) -> SharedBucket {
 
 async fn notes(world: &World) -> usize {
     let keys = keys(&*world.spool).await;
-    keys.iter().filter(|key| key.contains("/unconfirmed/")).count()
+    keys.iter()
+        .filter(|key| key.contains("/unconfirmed/"))
+        .count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,21 +43,33 @@ async fn what_a_mailbox_only_says_to_hold_is_put_again_by_the_next_run() {
             Arc::new(WriteOnly(Arc::clone(second))) as SharedBucket,
         ];
         let ingestor = world.ingestor_over(Arc::clone(&world.spool), mailboxes);
-        world.batch_with(&ingestor, &BatchOptions::default()).await.unwrap();
+        world
+            .batch_with(&ingestor, &BatchOptions::default())
+            .await
+            .unwrap();
         let there = keys(&**first).await;
         assert!(!there.iter().any(|key| key.ends_with(suffix)), "{suffix}");
         assert!(notes(&world).await > 0, "{suffix}");
-        world.batch_with(&ingestor, &BatchOptions::default()).await.unwrap();
+        world
+            .batch_with(&ingestor, &BatchOptions::default())
+            .await
+            .unwrap();
         assert_eq!(notes(&world).await, 0, "{suffix}");
         world.batched().await.assert_exactly(&reports);
-        assert_eq!(world.published().await, undisturbed.published().await, "{suffix}");
+        assert_eq!(
+            world.published().await,
+            undisturbed.published().await,
+            "{suffix}"
+        );
     }
 }
 
 /// Returns the batches of the first window, as a processor finds them.
 async fn of_first_window(world: &World) -> Vec<BatchName> {
     let all = keys(&*world.mailboxes[0]).await;
-    let batches = all.iter().filter_map(|key| BatchName::from_ingestion_signature(key));
+    let batches = all
+        .iter()
+        .filter_map(|key| BatchName::from_ingestion_signature(key));
     batches.filter(|name| name.date == time(START)).collect()
 }
 
@@ -88,17 +102,26 @@ async fn a_lost_batch_is_written_again_byte_for_byte() {
 
     // One batch, to one processor.
     let asked = redelivery(&batches[..1], [false, true]);
-    let summary = redeliver(&ingestor, locality(&ingestor), &asked).await.unwrap();
+    let summary = redeliver(&ingestor, locality(&ingestor), &asked)
+        .await
+        .unwrap();
     assert_eq!((summary.batches, summary.objects_written), (1, 3));
     let missing = before.len() - world.published().await.len();
     assert_eq!(missing, 6, "the first processor's, and the other batch");
 
     // All batches of the window.
     let asked = redelivery(&[], [true; 2]);
-    let summary = redeliver(&ingestor, locality(&ingestor), &asked).await.unwrap();
-    assert_eq!((summary.batches, summary.objects_written), (batches.len() as u64, 6));
+    let summary = redeliver(&ingestor, locality(&ingestor), &asked)
+        .await
+        .unwrap();
+    assert_eq!(
+        (summary.batches, summary.objects_written),
+        (batches.len() as u64, 6)
+    );
     assert_eq!(world.published().await, before);
-    let again = redeliver(&ingestor, locality(&ingestor), &asked).await.unwrap();
+    let again = redeliver(&ingestor, locality(&ingestor), &asked)
+        .await
+        .unwrap();
     assert_eq!(again.objects_written, 0);
 }
 
@@ -110,10 +133,14 @@ async fn what_cannot_be_redelivered_is_said_and_nothing_is_written() {
     let ingestor = world.ingestor();
     let mut asked = redelivery(&[], [true; 2]);
     asked.batches.insert(BatchId::from_bytes([9; 16]));
-    let unknown = redeliver(&ingestor, locality(&ingestor), &asked).await.unwrap_err();
+    let unknown = redeliver(&ingestor, locality(&ingestor), &asked)
+        .await
+        .unwrap_err();
     assert!(matches!(unknown, Error::UnknownBatch { .. }), "{unknown}");
     asked.window = time("2026/11/23/15/00");
-    let none = redeliver(&ingestor, locality(&ingestor), &asked).await.unwrap_err();
+    let none = redeliver(&ingestor, locality(&ingestor), &asked)
+        .await
+        .unwrap_err();
     assert!(matches!(none, Error::NotKept { .. }), "{none}");
     assert_eq!(none.exit(), Exit::Rejected);
     assert_eq!(world.snapshot().await, before);
@@ -123,7 +150,9 @@ async fn what_cannot_be_redelivered_is_said_and_nothing_is_written() {
     world.batch().await.unwrap();
     asked.window = time(START);
     asked.batches.clear();
-    let swept = redeliver(&ingestor, locality(&ingestor), &asked).await.unwrap_err();
+    let swept = redeliver(&ingestor, locality(&ingestor), &asked)
+        .await
+        .unwrap_err();
     assert!(matches!(swept, Error::NotKept { .. }), "{swept}");
 }
 
@@ -133,10 +162,14 @@ async fn what_cannot_be_redelivered_is_said_and_nothing_is_written() {
 async fn one_bad_read_of_what_is_there_is_no_conflict() {
     let (world, reports) = World::new().with_two_windows().await;
     world.batch().await.unwrap();
-    let flip = |side: usize| -> SharedBucket { FlippedReads::new(Arc::clone(&world.mailboxes[side]), |_| true) };
+    let flip = |side: usize| -> SharedBucket {
+        FlippedReads::new(Arc::clone(&world.mailboxes[side]), |_| true)
+    };
     let ingestor = world.ingestor_over(Arc::clone(&world.spool), [flip(0), flip(1)]);
     let all = redelivery(&[], [true; 2]);
-    let summary = redeliver(&ingestor, locality(&ingestor), &all).await.unwrap();
+    let summary = redeliver(&ingestor, locality(&ingestor), &all)
+        .await
+        .unwrap();
     assert_eq!(summary.objects_written, 0);
     world.batched().await.assert_exactly(&reports);
 }

@@ -9,7 +9,9 @@ use tallybox_model::registry::{Registry, lint};
 use tallybox_service::config::load;
 
 fn sample(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("config")
+        .join(name)
 }
 
 #[test]
@@ -24,7 +26,9 @@ fn the_sample_configuration_loads_and_shows_every_key() {
         .filter_map(|word| word.strip_suffix(':'))
     {
         let key = field.replace('_', "-");
-        let structural = ["value", "inner", "0"].contains(&key.as_str()) || key.is_empty() || key.contains(['"', '/']);
+        let structural = ["value", "inner", "0"].contains(&key.as_str())
+            || key.is_empty()
+            || key.contains(['"', '/']);
         assert!(structural || text.contains(&format!("{key}:")), "{key}");
     }
 }
@@ -34,7 +38,10 @@ fn what_the_sample_calls_defaults_are_the_defaults() {
     let config = load::<Config>(&sample("ingestor.yaml")).unwrap().value;
     let shown = |value: &dyn std::fmt::Debug| format!("{value:?}");
     assert_eq!(shown(&config.batches), shown(&BatchConfig::default()));
-    assert_eq!(shown(&config.acceptance), shown(&AcceptanceConfig::default()));
+    assert_eq!(
+        shown(&config.acceptance),
+        shown(&AcceptanceConfig::default())
+    );
     let default = ServeConfig::default();
     let serve = ServeConfig {
         listen: default.listen,
@@ -50,7 +57,10 @@ fn every_metric_of_the_sample_has_a_pair_of_packet_keys() {
     let registry = load::<Registry>(&sample("registry.yaml")).unwrap().value;
     let pairs = &config.localities["us-ca"].packet_keys;
     for (metric, entry) in &registry.metrics {
-        assert!(pairs.iter().any(|pair| pair.bins == entry.encoding.bins), "{metric}");
+        assert!(
+            pairs.iter().any(|pair| pair.bins == entry.encoding.bins),
+            "{metric}"
+        );
     }
 }
 
@@ -58,13 +68,22 @@ fn every_metric_of_the_sample_has_a_pair_of_packet_keys() {
 fn the_sample_registry_is_enpas() {
     let registry = load::<Registry>(&sample("registry.yaml")).unwrap().value;
     let findings = lint(&registry, None);
-    let unlabelled = findings.iter().filter(|finding| finding.message.contains("labels"));
+    let unlabelled = findings
+        .iter()
+        .filter(|finding| finding.message.contains("labels"));
     // ENPA has not documented the meaning of each of these bins.
     assert_eq!((unlabelled.count(), findings.len()), (3, 3), "{findings:?}");
-    let enpas = METRICS.iter().filter(|metric| metric.name != "fakeMetric-v1");
+    let enpas = METRICS
+        .iter()
+        .filter(|metric| metric.name != "fakeMetric-v1");
     for metric in enpas.clone() {
         let (_, entry) = registry.entry(metric.name).unwrap();
-        assert_eq!(entry.encoding.bins as usize, metric.bins(), "{}", metric.name);
+        assert_eq!(
+            entry.encoding.bins as usize,
+            metric.bins(),
+            "{}",
+            metric.name
+        );
         assert_eq!(entry.epsilon.to_bits(), metric.epsilon.to_bits());
     }
     assert_eq!(registry.metrics.len(), enpas.count());

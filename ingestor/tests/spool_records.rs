@@ -41,7 +41,9 @@ async fn at(stage: Stage) -> World {
         Stage::Origin => {
             world.batch().await.unwrap();
             for key in objects(&world.spool).await.into_keys() {
-                let stays = ["/slabs/", "/origin", "/points/"].iter().any(|kind| key.contains(kind));
+                let stays = ["/slabs/", "/origin", "/points/"]
+                    .iter()
+                    .any(|kind| key.contains(kind));
                 if !stays || key.ends_with("carried.slab") {
                     world.spool.delete(&key).await.unwrap();
                 }
@@ -51,7 +53,12 @@ async fn at(stage: Stage) -> World {
             let [first, second] = &world.mailboxes;
             let second = Faults::new(4, Kind::Die).wrap(second.clone());
             let cut_off = world.ingestor_over(world.spool.clone(), [first.clone(), second]);
-            assert!(world.batch_with(&cut_off, &BatchOptions::default()).await.is_err());
+            assert!(
+                world
+                    .batch_with(&cut_off, &BatchOptions::default())
+                    .await
+                    .is_err()
+            );
         }
         Stage::Shared => {
             let options = BatchOptions {
@@ -69,7 +76,9 @@ async fn at(stage: Stage) -> World {
         }
         Stage::Done => {
             world.batch().await.unwrap();
-            world.slab(time("2026/11/23/12/05"), &reports(NOTIFIED, 30..40)).await;
+            world
+                .slab(time("2026/11/23/12/05"), &reports(NOTIFIED, 30..40))
+                .await;
             world.at(185);
         }
     }
@@ -94,7 +103,11 @@ async fn objects(bucket: &SharedBucket) -> BTreeMap<String, Bytes> {
 fn edits(key: &str, object: &Bytes, records: &Records) -> [Bytes; 3] {
     let (payload, trailer) = object.split_at(object.len() - TRAILER_BYTES);
     let mut changed = payload.to_vec();
-    let byte = changed.iter_mut().rev().find(|byte| byte.is_ascii_hexdigit()).unwrap();
+    let byte = changed
+        .iter_mut()
+        .rev()
+        .find(|byte| byte.is_ascii_hexdigit())
+        .unwrap();
     *byte = if *byte == b'1' { b'2' } else { b'1' };
     [
         [&changed, trailer].concat().into(),
@@ -116,10 +129,13 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
     ] {
         let before = at(stage).await;
         let spool = objects(&before.spool).await;
-        let mailboxes = [objects(&before.mailboxes[0]).await, objects(&before.mailboxes[1]).await];
+        let mailboxes = [
+            objects(&before.mailboxes[0]).await,
+            objects(&before.mailboxes[1]).await,
+        ];
         for (key, object) in &spool {
-            let is_record =
-                object.len() > TRAILER_BYTES && Records::claimed_key(&object[object.len() - TRAILER_BYTES..]).is_some();
+            let is_record = object.len() > TRAILER_BYTES
+                && Records::claimed_key(&object[object.len() - TRAILER_BYTES..]).is_some();
             assert!(
                 is_record || key.ends_with(".record"),
                 "{key} is neither a record nor sealed"
@@ -131,7 +147,11 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
                 let copies = [memory("spool"), memory("first"), memory("second")];
                 for (bucket, from) in copies.iter().zip([&spool, &mailboxes[0], &mailboxes[1]]) {
                     for (name, bytes) in from {
-                        let bytes = if name == key { edit.clone() } else { bytes.clone() };
+                        let bytes = if name == key {
+                            edit.clone()
+                        } else {
+                            bytes.clone()
+                        };
                         publish_bytes(&**bucket, name, bytes, false).await.unwrap();
                     }
                 }
@@ -144,8 +164,7 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
                         assert!(!read, "{stage:?} {key}: read and believed");
                     }
                     Err(error) => {
-                        let named =
-                            matches!(&error, Error::Bucket(BucketError::Unverified { key: found, .. }) if found == key);
+                        let named = matches!(&error, Error::Bucket(BucketError::Unverified { key: found, .. }) if found == key);
                         assert!(named, "{stage:?} {key}: {error}");
                         assert_eq!(error.disposition(), Disposition::Reject);
                         assert_eq!(error.reason(), "unverified");
@@ -165,7 +184,10 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
         "/written/",
         "/points/",
     ] {
-        assert!(refused.iter().any(|key| key.contains(kind)), "{kind} among {refused:?}");
+        assert!(
+            refused.iter().any(|key| key.contains(kind)),
+            "{kind} among {refused:?}"
+        );
     }
     let unread: Vec<_> = all
         .difference(&refused)

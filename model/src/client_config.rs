@@ -108,7 +108,10 @@ impl ClientConfig {
     /// for a number of bins. Metrics without a key pair are omitted, because no share could be
     /// encrypted for them.
     #[must_use]
-    pub fn metrics_of(registry: &Registry, keys: impl Fn(u32) -> Option<[ClientKey; 2]>) -> Vec<ClientMetric> {
+    pub fn metrics_of(
+        registry: &Registry,
+        keys: impl Fn(u32) -> Option<[ClientKey; 2]>,
+    ) -> Vec<ClientMetric> {
         let advertised = registry
             .metrics
             .iter()

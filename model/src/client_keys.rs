@@ -94,7 +94,9 @@ fn look_at(told: &ClientKey, peers: &ClientKey, held: &[HeldPacketKey]) -> Optio
             told: told.bins,
             ours: bins,
         }),
-        _ if ours.id != told.encryption_key_id => Some(MismatchKind::OtherId { ours: ours.id.clone() }),
+        _ if ours.id != told.encryption_key_id => Some(MismatchKind::OtherId {
+            ours: ours.id.clone(),
+        }),
         _ => None,
     }
 }
@@ -186,7 +188,11 @@ mod tests {
         let told = [("f", "F", 5), ("s", "S", 5)];
         let kinds = |role, keys: &[HeldPacketKey]| -> Vec<MismatchKind> {
             let found = compare(&config(told), role, keys);
-            assert!(found.iter().all(|found| found.to_string().starts_with("metric a-v1: ")));
+            assert!(
+                found
+                    .iter()
+                    .all(|found| found.to_string().starts_with("metric a-v1: "))
+            );
             found.into_iter().map(|found| found.kind).collect()
         };
         let ours = [held("f", "F", Some(5)), held("older", "O", Some(5))];
@@ -195,11 +201,16 @@ mod tests {
         // The same keys at the other processor: clients use its key for the peer.
         assert_eq!(kinds(Role::Second, &ours), [MismatchKind::Swapped]);
         assert_eq!(kinds(Role::First, &ours[1..]), [MismatchKind::NotHeld]);
-        assert_eq!(kinds(Role::First, &[held("f", "X", Some(5))]), [MismatchKind::OtherKey]);
+        assert_eq!(
+            kinds(Role::First, &[held("f", "X", Some(5))]),
+            [MismatchKind::OtherKey]
+        );
         let other = [held("g", "F", Some(5))];
         assert_eq!(
             kinds(Role::First, &other),
-            [MismatchKind::OtherId { ours: "g".to_owned() }]
+            [MismatchKind::OtherId {
+                ours: "g".to_owned()
+            }]
         );
         let other = [held("f", "F", Some(9))];
         assert_eq!(

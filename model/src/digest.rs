@@ -65,7 +65,8 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::from_hex(&text).ok_or_else(|| serde::de::Error::custom("a digest has to be 64 hexadecimal digits"))
+        Self::from_hex(&text)
+            .ok_or_else(|| serde::de::Error::custom("a digest has to be 64 hexadecimal digits"))
     }
 }
 
@@ -158,7 +159,10 @@ mod tests {
             Digest::empty().to_hex(),
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         );
-        assert_eq!(Digest::from_hex(&Digest::empty().to_hex()), Some(Digest::empty()));
+        assert_eq!(
+            Digest::from_hex(&Digest::empty().to_hex()),
+            Some(Digest::empty())
+        );
         assert_eq!(Digest::from_hex("zz"), None);
         assert_eq!(Digest::from_hex(&"+1".repeat(32)), None);
     }
@@ -168,9 +172,15 @@ mod tests {
         let mut reader = HashingReader::new(&b"hello world"[..]);
         let mut start = [0; 5];
         reader.read_exact(&mut start).unwrap();
-        assert_eq!(reader.finish().unwrap(), (Digest::sha256(b"hello world"), 11));
+        assert_eq!(
+            reader.finish().unwrap(),
+            (Digest::sha256(b"hello world"), 11)
+        );
         let mut writer = HashingWriter::new(Vec::new());
         writer.write_all(b"hello").unwrap();
-        assert_eq!(writer.finish(), (b"hello".to_vec(), Digest::sha256(b"hello"), 5));
+        assert_eq!(
+            writer.finish(),
+            (b"hello".to_vec(), Digest::sha256(b"hello"), 5)
+        );
     }
 }

@@ -186,7 +186,12 @@ impl RosterSwitch {
     /// Determines the switch from both processors' times, for windows of this length. Returns
     /// `None` beyond the last representable time.
     #[must_use]
-    pub fn from_announcements(ours: BatchTime, theirs: BatchTime, minutes: u32, seen: BatchTime) -> Option<Self> {
+    pub fn from_announcements(
+        ours: BatchTime,
+        theirs: BatchTime,
+        minutes: u32,
+        seen: BatchTime,
+    ) -> Option<Self> {
         Some(Self {
             window: first_window(ours.max(theirs), minutes)?.start(),
             ours,
@@ -288,7 +293,13 @@ impl RosterUse {
     /// Determines the range from this processor's announcement, the last fetch of the peer's
     /// announcement, and the switches fixed before.
     #[must_use]
-    pub fn of(ours: Option<RosterExtension>, peer: &Sighting, fixed: &Fixed, minutes: u32, now: BatchTime) -> Self {
+    pub fn of(
+        ours: Option<RosterExtension>,
+        peer: &Sighting,
+        fixed: &Fixed,
+        minutes: u32,
+        now: BatchTime,
+    ) -> Self {
         let theirs = match peer {
             Sighting::Announced(extensions) => extensions.roster,
             Sighting::Absent | Sighting::Unknown => None,
@@ -299,7 +310,8 @@ impl RosterUse {
             (Some(fixed), ..) => Some(Bound::Known(fixed)),
             (None, None, ..) => None,
             (None, Some(ours), Some(theirs), _) => {
-                RosterSwitch::from_announcements(ours.since, theirs.since, minutes, now).map(Bound::Known)
+                RosterSwitch::from_announcements(ours.since, theirs.since, minutes, now)
+                    .map(Bound::Known)
             }
             (None, Some(ours), None, Sighting::Unknown) => open(ours.since),
             // The peer announces no rosters, so the windows are summed as in ENPA.
@@ -339,12 +351,17 @@ impl RosterUse {
 
 fn read<'a, T: Deserialize<'a>>(document: &'a [u8]) -> Result<T, ExtensionsError> {
     if document.len() > EXTENSIONS_SIZE_LIMIT {
-        return Err(ExtensionsError::TooLarge { size: document.len() });
+        return Err(ExtensionsError::TooLarge {
+            size: document.len(),
+        });
     }
     serde_json::from_slice(document).map_err(ExtensionsError::NotADocument)
 }
 
-#[allow(clippy::expect_used, reason = "structs of numbers and texts always serialise")]
+#[allow(
+    clippy::expect_used,
+    reason = "structs of numbers and texts always serialise"
+)]
 fn write(wire: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(wire).expect("an announcement holds nothing that JSON cannot")
 }

@@ -144,7 +144,12 @@ pub struct SumPart {
 impl IngestionHeader {
     /// Creates the header of a batch with these parameters.
     #[must_use]
-    pub fn new(batch: BatchId, parameters: BatchParameters, window_millis: (i64, i64), packets: Digest) -> Self {
+    pub fn new(
+        batch: BatchId,
+        parameters: BatchParameters,
+        window_millis: (i64, i64),
+        packets: Digest,
+    ) -> Self {
         let BatchParameters {
             name,
             bins,
@@ -268,13 +273,23 @@ pub(crate) mod digest_bytes {
     use super::Digest;
     use serde::{Deserializer, Serializer};
 
-    pub(crate) fn serialize<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        digest: &Digest,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&digest.0)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Digest, D::Error> {
         let bytes: Vec<u8> = serde_bytes::deserialize(deserializer)?;
-        let bad = || serde::de::Error::custom(format!("packet_file_digest has {} bytes, not 32", bytes.len()));
+        let bad = || {
+            serde::de::Error::custom(format!(
+                "packet_file_digest has {} bytes, not 32",
+                bytes.len()
+            ))
+        };
         bytes.as_slice().try_into().map(Digest).map_err(|_| bad())
     }
 }

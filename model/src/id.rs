@@ -43,7 +43,8 @@ fn shown(text: &str) -> String {
 fn check_name(kind: &'static str, text: &str, limit: usize) -> Result<(), IdError> {
     // A name is a component of object keys, which must not be `.` or `..`.
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if text.is_empty() || text.len() > limit || text.starts_with('.') || !text.chars().all(allowed) {
+    if text.is_empty() || text.len() > limit || text.starts_with('.') || !text.chars().all(allowed)
+    {
         return Err(IdError::Name {
             kind,
             text: shown(text),
@@ -229,7 +230,16 @@ mod tests {
         for good in ["a", "org.example.dim8", "kittens-seen", "A_b-1"] {
             assert_eq!(good.parse::<AggregationId>().unwrap().as_str(), good);
         }
-        for bad in ["", "a/b", "..", ".a", "task-markers", "a b", "é", &"x".repeat(201)] {
+        for bad in [
+            "",
+            "a/b",
+            "..",
+            ".a",
+            "task-markers",
+            "a b",
+            "é",
+            &"x".repeat(201),
+        ] {
             assert!(bad.parse::<AggregationId>().is_err(), "{bad}");
         }
     }

@@ -86,7 +86,12 @@ impl PacketKeyList {
     /// # Errors
     /// [`PacketKeyConflict`] if the key contradicts a key that was added before.
     pub fn add(&mut self, key: ListedPacketKey) -> Result<(), PacketKeyConflict> {
-        let ListedPacketKey { role, id, public, bins } = key;
+        let ListedPacketKey {
+            role,
+            id,
+            public,
+            bins,
+        } = key;
         let name = (role, id);
         if let Some((known, known_bins)) = self.by_id.get(&name) {
             let id = name.1;
@@ -95,7 +100,12 @@ impl PacketKeyList {
             }
             if *known_bins != bins {
                 let (bins, other) = (*known_bins, bins);
-                return Err(PacketKeyConflict::Bins { role, id, bins, other });
+                return Err(PacketKeyConflict::Bins {
+                    role,
+                    id,
+                    bins,
+                    other,
+                });
             }
             return Ok(());
         }
@@ -130,7 +140,11 @@ pub fn is_public_key(text: &str) -> bool {
     // by one of the first sixteen digits.
     let digit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
     let starts = |second: u8| second.is_ascii_uppercase() && second <= b'P';
-    padding == "=" && body.len() == 87 && body.bytes().all(digit) && body.starts_with('B') && starts(body.as_bytes()[1])
+    padding == "="
+        && body.len() == 87
+        && body.bytes().all(digit)
+        && body.starts_with('B')
+        && starts(body.as_bytes()[1])
 }
 
 #[cfg(test)]
@@ -156,7 +170,11 @@ mod tests {
         let conflict = |key| list.clone().add(key).unwrap_err();
         assert!(matches!(
             conflict(key(Role::First, "a", "A", 9)),
-            PacketKeyConflict::Bins { bins: 5, other: 9, .. }
+            PacketKeyConflict::Bins {
+                bins: 5,
+                other: 9,
+                ..
+            }
         ));
         assert!(matches!(
             conflict(key(Role::First, "a", "C", 5)),

@@ -279,8 +279,13 @@ impl Unconfirmed {
     /// Parses the name of a note; returns `None` for any other object.
     #[must_use]
     pub fn parse(key: &str) -> Option<Self> {
-        let (stem, word) = key.strip_prefix(UNCONFIRMED)?.strip_prefix('/')?.rsplit_once('.')?;
-        let part = BatchPart::ALL.into_iter().find(|part| part.as_str() == word)?;
+        let (stem, word) = key
+            .strip_prefix(UNCONFIRMED)?
+            .strip_prefix('/')?
+            .rsplit_once('.')?;
+        let part = BatchPart::ALL
+            .into_iter()
+            .find(|part| part.as_str() == word)?;
         let found = match BatchName::parse(stem) {
             Some(name) => Self::Validation(name, part),
             None => {
@@ -422,7 +427,8 @@ mod tests {
     use super::*;
 
     fn name() -> BatchName {
-        BatchName::parse("kittens-seen/2020/10/31/20/29/00112233-4455-6677-8899-aabbccddeeff").unwrap()
+        BatchName::parse("kittens-seen/2020/10/31/20/29/00112233-4455-6677-8899-aabbccddeeff")
+            .unwrap()
     }
 
     #[test]
@@ -458,7 +464,10 @@ mod tests {
             name().validation(Role::Second).packets,
             format!("{stem}.validity_1.avro")
         );
-        assert_eq!(BatchName::from_ingestion_signature(&ingestion.signature), Some(name()));
+        assert_eq!(
+            BatchName::from_ingestion_signature(&ingestion.signature),
+            Some(name())
+        );
     }
 
     #[test]
@@ -467,7 +476,11 @@ mod tests {
         let parts = [BatchPart::Header, BatchPart::Packets, BatchPart::Signature];
         let keys = |objects: BatchObjects| [objects.header, objects.packets, objects.signature];
         for (key, part) in keys(ingestion).iter().zip(parts) {
-            assert_eq!(BatchName::ingestion_part(key), Some((name(), part)), "{key}");
+            assert_eq!(
+                BatchName::ingestion_part(key),
+                Some((name(), part)),
+                "{key}"
+            );
             assert_eq!(BatchName::from_ingestion_object(key), Some(name()), "{key}");
             assert_eq!(BatchName::validation_part(key, Role::First), None, "{key}");
         }
@@ -480,7 +493,10 @@ mod tests {
             assert_eq!(BatchName::validation_part(key, Role::Second), None, "{key}");
             assert_eq!(BatchName::ingestion_part(key), None, "{key}");
         }
-        assert_eq!(BatchName::from_prepared(&name().prepared("0123abcd")), Some(name()));
+        assert_eq!(
+            BatchName::from_prepared(&name().prepared("0123abcd")),
+            Some(name())
+        );
         for key in [format!("{}.prepared", name()), format!("{}.k", name())] {
             assert_eq!(BatchName::from_prepared(&key), None, "{key}");
         }
@@ -505,14 +521,21 @@ mod tests {
     fn epochs_are_read_as_they_are_written() {
         assert_eq!(leader(7), "leader/0000000000000007");
         assert_eq!(leader_epoch(&leader(7)), Some(7));
-        for key in ["leader/7", "leader/000000000000000x", "leaders/0000000000000007"] {
+        for key in [
+            "leader/7",
+            "leader/000000000000000x",
+            "leaders/0000000000000007",
+        ] {
             assert_eq!(leader_epoch(key), None, "{key}");
         }
     }
 
     #[test]
     fn counts_of_failed_proofs_are_read_as_they_are_written() {
-        let object = format!("failed-proofs/us-xx-ingestor/2bad0fd610d99eae/{}.17", name());
+        let object = format!(
+            "failed-proofs/us-xx-ingestor/2bad0fd610d99eae/{}.17",
+            name()
+        );
         let count = FailedProofs::parse(&object).unwrap();
         assert_eq!((count.failed, count.key.as_str()), (17, "2bad0fd610d99eae"));
         assert_eq!(count.batch, name());
@@ -530,7 +553,11 @@ mod tests {
 
     #[test]
     fn the_packets_of_a_sum_part_have_a_name_of_their_own() {
-        let window = Window::new("2023/11/14/22/00".parse().unwrap(), "2023/11/14/23/00".parse().unwrap()).unwrap();
+        let window = Window::new(
+            "2023/11/14/22/00".parse().unwrap(),
+            "2023/11/14/23/00".parse().unwrap(),
+        )
+        .unwrap();
         let part = SumPartName {
             instance: "interop".parse().unwrap(),
             aggregation: "org.example.dim8".parse().unwrap(),
@@ -539,7 +566,10 @@ mod tests {
         };
         let stem = "interop/org.example.dim8/202311142200-202311142300";
         assert_eq!(part.objects().header, format!("{stem}.sum_0"));
-        assert_eq!(part.objects().packets, format!("{stem}.invalid_uuid_0.avro"));
+        assert_eq!(
+            part.objects().packets,
+            format!("{stem}.invalid_uuid_0.avro")
+        );
         assert_eq!(part.objects().signature, format!("{stem}.sum_0.sig"));
     }
 }

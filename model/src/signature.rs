@@ -106,13 +106,17 @@ impl ReadSignature {
                     if part.is_empty() {
                         return 0..0;
                     }
-                    let start = (part.as_ptr() as usize).saturating_sub(block.bytes.as_ptr() as usize);
+                    let start =
+                        (part.as_ptr() as usize).saturating_sub(block.bytes.as_ptr() as usize);
                     start..start + part.len()
                 };
                 read = Some((
                     record.batch_header_signature.to_vec(),
                     record.key_identifier,
-                    record.batch_header.map(place).zip(record.packets.map(place)),
+                    record
+                        .batch_header
+                        .map(place)
+                        .zip(record.packets.map(place)),
                 ));
             }
             if let Some((batch_header_signature, key_identifier, inline)) = read {
@@ -151,7 +155,10 @@ mod tests {
         ] {
             let file = encode_one(&signature, [7; 16]).unwrap();
             let read = ReadSignature::parse(&file, &limits).unwrap();
-            assert_eq!(read.batch_header_signature, signature.batch_header_signature);
+            assert_eq!(
+                read.batch_header_signature,
+                signature.batch_header_signature
+            );
             assert_eq!(read.key_identifier, signature.key_identifier);
             let part = |place: Range<usize>| read.record[place].to_vec();
             let inline = read
@@ -161,7 +168,9 @@ mod tests {
             assert_eq!(inline, signature.inline());
             // Both readers refuse the file truncated at any length.
             for cut in 0..file.len() {
-                let in_place = ReadSignature::parse(&file[..cut], &limits).unwrap_err().to_string();
+                let in_place = ReadSignature::parse(&file[..cut], &limits)
+                    .unwrap_err()
+                    .to_string();
                 let decoded = decode_one::<BatchSignature>(&file[..cut], &limits)
                     .unwrap_err()
                     .to_string();

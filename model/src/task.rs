@@ -129,7 +129,11 @@ impl AggregationTask {
             trace_id: parsed("trace-id", &wire.trace_id)?,
             aggregation_id: parsed("aggregation-id", &wire.aggregation_id)?,
             window: Window::new(start, end).map_err(|error| bad_value("aggregation-end", error))?,
-            batches: wire.batches.iter().map(batch).collect::<Result<_, TaskError>>()?,
+            batches: wire
+                .batches
+                .iter()
+                .map(batch)
+                .collect::<Result<_, TaskError>>()?,
             agreed: wire.agreed,
         })
     }
@@ -198,7 +202,9 @@ impl From<&TaskBatch> for WireBatch {
 
 fn read<'a, T: Deserialize<'a>>(message: &'a [u8]) -> Result<T, TaskError> {
     if message.len() > TASK_SIZE_LIMIT {
-        return Err(TaskError::TooLarge { size: message.len() });
+        return Err(TaskError::TooLarge {
+            size: message.len(),
+        });
     }
     serde_json::from_slice(message).map_err(TaskError::NotATask)
 }
@@ -218,7 +224,10 @@ where
     text.parse().map_err(|error| bad_value(key, error))
 }
 
-fn bad_value(key: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> TaskError {
+fn bad_value(
+    key: &'static str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> TaskError {
     TaskError::BadValue {
         key,
         source: Box::new(source),

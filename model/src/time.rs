@@ -80,7 +80,13 @@ impl BatchTime {
         if text.len() != 12 || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(bad());
         }
-        let parts = [&text[..4], &text[4..6], &text[6..8], &text[8..10], &text[10..]];
+        let parts = [
+            &text[..4],
+            &text[4..6],
+            &text[6..8],
+            &text[8..10],
+            &text[10..],
+        ];
         Self::from_parts(parts).ok_or_else(bad)
     }
 
@@ -128,7 +134,9 @@ impl FromStr for BatchTime {
         let parts: Vec<&str> = text.split('/').collect();
         let parts: [&str; 5] = parts.try_into().map_err(|_| bad())?;
         let widths = [4, 2, 2, 2, 2];
-        let digits = |(part, width): (&&str, usize)| part.len() == width && part.bytes().all(|b| b.is_ascii_digit());
+        let digits = |(part, width): (&&str, usize)| {
+            part.len() == width && part.bytes().all(|b| b.is_ascii_digit())
+        };
         if !parts.iter().zip(widths).all(digits) {
             return Err(bad());
         }
@@ -228,7 +236,10 @@ mod tests {
         assert_eq!(time.to_string(), "2023/11/14/22/01");
         assert_eq!(time.compact(), "202311142201");
         assert_eq!(BatchTime::from_compact("202311142201").unwrap(), time);
-        assert_eq!(BatchTime::from_millis(time.millis() + 59_999).unwrap(), time);
+        assert_eq!(
+            BatchTime::from_millis(time.millis() + 59_999).unwrap(),
+            time
+        );
         for bad in [
             "2023/11/14/22",
             "2023/11/14/22/1",
@@ -245,7 +256,8 @@ mod tests {
 
     #[test]
     fn windows_are_half_open() {
-        let [start, end] = ["2023/11/14/22/00", "2023/11/14/23/00"].map(|t| t.parse::<BatchTime>().unwrap());
+        let [start, end] =
+            ["2023/11/14/22/00", "2023/11/14/23/00"].map(|t| t.parse::<BatchTime>().unwrap());
         let window = Window::new(start, end).unwrap();
         assert!(window.contains(start) && !window.contains(end));
         assert!(Window::new(end, start).is_err() && Window::new(start, start).is_err());
@@ -263,13 +275,21 @@ mod tests {
         );
         // A day is a multiple of 8 hours, but not of 7. Both are counted from the year 1.
         assert_eq!(
-            aligned_window(time("2023/11/14/22/59"), 480).unwrap().start(),
+            aligned_window(time("2023/11/14/22/59"), 480)
+                .unwrap()
+                .start(),
             time("2023/11/14/16/00")
         );
         let next = next_window(window, 60).unwrap();
-        assert_eq!((next.start(), next.end()), (window.end(), time("2023/11/15/00/00")));
+        assert_eq!(
+            (next.start(), next.end()),
+            (window.end(), time("2023/11/15/00/00"))
+        );
         let longer = next_window(window, 480).unwrap();
-        assert_eq!((longer.start(), longer.end()), (window.end(), time("2023/11/15/00/00")));
+        assert_eq!(
+            (longer.start(), longer.end()),
+            (window.end(), time("2023/11/15/00/00"))
+        );
         let shorter = next_window(window, 7).unwrap();
         assert!(shorter.start() == window.end() && shorter.end() < next.end());
         assert_eq!(aligned_window(window.start(), 0), None);

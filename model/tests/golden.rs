@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tallybox_model::avro::{
-    AvroError, Block, Codec, ContainerReader, ContainerWriter, Limits, Record, RecordKind, Records, decode_one,
-    encode_one,
+    AvroError, Block, Codec, ContainerReader, ContainerWriter, Limits, Record, RecordKind, Records,
+    decode_one, encode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{IngestionHeader, SumPart, ValidationHeader};
@@ -58,7 +58,10 @@ macro_rules! rewrite {
         let same_schema = bytes
             .windows(60)
             .any(|w| w == &<$type as Record>::KIND.schema_json().as_bytes()[..60]);
-        let null = ContainerReader::open(bytes, &Limits::default()).unwrap().codec() == Codec::Null;
+        let null = ContainerReader::open(bytes, &Limits::default())
+            .unwrap()
+            .codec()
+            == Codec::Null;
         if same_schema && null {
             assert_eq!(ours.len(), bytes.len());
             if codec_first {
@@ -166,7 +169,9 @@ fn blocks_end_as_soon_as_they_hold_16000_bytes() {
     }
     let bytes = writer.finish().unwrap();
     let mut counts = Vec::new();
-    each(&bytes, |block, _| counts.push((block.records, block.bytes.len())));
+    each(&bytes, |block, _| {
+        counts.push((block.records, block.bytes.len()))
+    });
     // A record has 37 bytes: 433 is the first number of records that reaches 16,000 bytes.
     assert_eq!(counts, [(433, 16_021), (433, 16_021), (134, 4_958)]);
 }
@@ -263,7 +268,10 @@ fn by_judge<T: Serialize>(schema: &str, codec: apache_avro::Codec, records: &[T]
     let schema = apache_avro::Schema::parse_str(schema).unwrap();
     let mut writer = apache_avro::Writer::with_codec(&schema, Vec::new(), codec).unwrap();
     for record in records {
-        let value = apache_avro::to_value(record).unwrap().resolve(&schema).unwrap();
+        let value = apache_avro::to_value(record)
+            .unwrap()
+            .resolve(&schema)
+            .unwrap();
         writer.append_value(value).unwrap();
     }
     writer.into_inner().unwrap()
@@ -338,10 +346,15 @@ fn we_read_what_the_judge_writes_in_every_codec() {
         let file = by_judge(schema, codec, &records);
         let mut next = 0;
         each(&file, |block, reader| {
-            for packet in Records::<ValidationPacket>::new(block, reader.schema(), &Limits::default()) {
+            for packet in
+                Records::<ValidationPacket>::new(block, reader.schema(), &Limits::default())
+            {
                 let packet = packet.unwrap();
                 assert_eq!((packet.f_r, packet.g_r, packet.h_r), (next, 2, 3));
-                assert_eq!(packet.id.to_string(), "00112233-4455-6677-8899-aabbccddeeff");
+                assert_eq!(
+                    packet.id.to_string(),
+                    "00112233-4455-6677-8899-aabbccddeeff"
+                );
                 next += 1;
             }
         });

@@ -2,13 +2,15 @@
 //! never edited; new ones may be added.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use tallybox_model::avro::{AvroError, ContainerReader, ContainerWriter, Limits, Record as _, decode_one, encode_one};
+use tallybox_model::avro::{
+    AvroError, ContainerReader, ContainerWriter, Limits, Record as _, decode_one, encode_one,
+};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{BatchParameters, PRIME};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{
-    AgreedWindow, ChainReach, Claim, DatedBatch, LastWord, Listing, MOST_ENTRIES, OpenReason, RosterEntry,
-    RosterHeader, RosterTerms, WindowName,
+    AgreedWindow, ChainReach, Claim, DatedBatch, LastWord, Listing, MOST_ENTRIES, OpenReason,
+    RosterEntry, RosterHeader, RosterTerms, WindowName,
 };
 use tallybox_model::signature::BatchSignature;
 use tallybox_model::time::Window;
@@ -16,7 +18,11 @@ use tallybox_model::time::Window;
 fn name() -> WindowName {
     WindowName {
         aggregation: "kittens-seen".parse().unwrap(),
-        window: Window::new("2023/11/14/22/00".parse().unwrap(), "2023/11/14/23/00".parse().unwrap()).unwrap(),
+        window: Window::new(
+            "2023/11/14/22/00".parse().unwrap(),
+            "2023/11/14/23/00".parse().unwrap(),
+        )
+        .unwrap(),
     }
 }
 
@@ -56,12 +62,22 @@ fn a_header_has_these_bytes() {
         agreed_until: "2023/11/14/22/00".parse().unwrap(),
     };
     let instance = "us-ca-example".parse().unwrap();
-    let header = RosterHeader::new(&instance, &name(), Role::Second, chain, &terms, Digest::empty());
+    let header = RosterHeader::new(
+        &instance,
+        &name(),
+        Role::Second,
+        chain,
+        &terms,
+        Digest::empty(),
+    );
     let file = encode_one(&header, [7; 16]).unwrap();
     assert_eq!(Digest::sha256(&file).to_hex(), HEADER);
     let read: RosterHeader = decode_one(&file, &Limits::default()).unwrap();
     assert_eq!((read.terms(), read.chain()), (Some(terms), Some(chain)));
-    assert!(read.is_of(&instance, &name(), Role::Second) && !read.is_of(&instance, &name(), Role::First));
+    assert!(
+        read.is_of(&instance, &name(), Role::Second)
+            && !read.is_of(&instance, &name(), Role::First)
+    );
     assert!(!read.is_of(&"other".parse().unwrap(), &name(), Role::Second));
 }
 
@@ -75,7 +91,10 @@ fn entries_have_these_bytes() {
         let file = encode_one(&entry, [7; 16]).unwrap();
         assert_eq!(Digest::sha256(&file).to_hex(), digest, "{listing:?}");
         let read: RosterEntry = decode_one(&file, &Limits::default()).unwrap();
-        assert_eq!((read.batch(), read.listing()), (Some(batch()), Some(listing)));
+        assert_eq!(
+            (read.batch(), read.listing()),
+            (Some(batch()), Some(listing))
+        );
     }
     let mut newer = RosterEntry::new(batch(), &Listing::Open(OpenReason::Copied));
     newer.reason = Some("of-later-programs".to_owned());

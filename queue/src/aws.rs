@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
+use aws_sdk_sqs::types::{
+    Message, MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName,
+};
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -99,9 +101,16 @@ impl Way {
         }
     }
 
-    async fn send(&self, operation: &'static str, body: &Bytes, reason: Option<&str>) -> Result<(), QueueError> {
+    async fn send(
+        &self,
+        operation: &'static str,
+        body: &Bytes,
+        reason: Option<&str>,
+    ) -> Result<(), QueueError> {
         match self {
-            Self::Topic(client, topic) => send_to_topic(client, topic, operation, body, reason).await,
+            Self::Topic(client, topic) => {
+                send_to_topic(client, topic, operation, body, reason).await
+            }
             Self::Queue(queue) => queue.send(operation, body, reason).await,
         }
     }
@@ -138,7 +147,12 @@ async fn send_to_topic(
 }
 
 impl Sqs {
-    async fn send(&self, operation: &'static str, body: &Bytes, reason: Option<&str>) -> Result<(), QueueError> {
+    async fn send(
+        &self,
+        operation: &'static str,
+        body: &Bytes,
+        reason: Option<&str>,
+    ) -> Result<(), QueueError> {
         let queue = self.name.to_string();
         too_large(&queue, body.len(), SQS_BYTES)?;
         let request = self.client.get().await.send_message().queue_url(&self.url);
@@ -165,19 +179,38 @@ impl Sqs {
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
             QueueAttributeName::ApproximateNumberOfMessagesDelayed,
         );
-        let request = self.client.get().await.get_queue_attributes().queue_url(&self.url);
+        let request = self
+            .client
+            .get()
+            .await
+            .get_queue_attributes()
+            .queue_url(&self.url);
         let request = request.attribute_names(ready.clone());
-        let request = request.attribute_names(leased.clone()).attribute_names(delayed.clone());
+        let request = request
+            .attribute_names(leased.clone())
+            .attribute_names(delayed.clone());
         let answer = request.send().await;
-        let answer = answer.map_err(|error| read_failure(&self.name.to_string(), "depth", error))?;
-        let number = |name: &QueueAttributeName| answer.attributes()?.get(name)?.parse::<u64>().ok();
+        let answer =
+            answer.map_err(|error| read_failure(&self.name.to_string(), "depth", error))?;
+        let number =
+            |name: &QueueAttributeName| answer.attributes()?.get(name)?.parse::<u64>().ok();
         let held = number(&leased).map(|leased| leased + number(&delayed).unwrap_or(0));
         Ok((number(&ready), held))
     }
 
     /// Hides the message for some time from now.
-    async fn hide(&self, operation: &'static str, lease: &Lease, time: Duration) -> Result<(), QueueError> {
-        let request = self.client.get().await.change_message_visibility().queue_url(&self.url);
+    async fn hide(
+        &self,
+        operation: &'static str,
+        lease: &Lease,
+        time: Duration,
+    ) -> Result<(), QueueError> {
+        let request = self
+            .client
+            .get()
+            .await
+            .change_message_visibility()
+            .queue_url(&self.url);
         let request = request
             .receipt_handle(lease.as_str())
             .visibility_timeout(seconds(time.min(LONGEST_LEASE)));
@@ -191,11 +224,22 @@ impl Sqs {
 impl AwsQueue {
     fn queue(&self) -> Result<&Sqs, QueueError> {
         let problem = "nothing can be received: it is only published to; write url, the queue to receive from";
-        self.queue.as_ref().ok_or_else(|| setting(&self.location, problem))
+        self.queue
+            .as_ref()
+            .ok_or_else(|| setting(&self.location, problem))
     }
 
-    async fn receive_once(&self, queue: &Sqs, wait: Duration) -> Result<Option<Delivery>, QueueError> {
-        let request = queue.client.get().await.receive_message().queue_url(&queue.url);
+    async fn receive_once(
+        &self,
+        queue: &Sqs,
+        wait: Duration,
+    ) -> Result<Option<Delivery>, QueueError> {
+        let request = queue
+            .client
+            .get()
+            .await
+            .receive_message()
+            .queue_url(&queue.url);
         let request = request
             .max_number_of_messages(1)
             .wait_time_seconds(seconds(wait.min(LONGEST_WAIT)))
@@ -206,17 +250,24 @@ impl AwsQueue {
         let answer = request.send().await;
         let answer = answer.map_err(|error| read_failure(&self.location, "receive", error))?;
         let message = answer.messages.unwrap_or_default().into_iter().next();
-        message.map(|message| delivery(&self.location, message)).transpose()
+        message
+            .map(|message| delivery(&self.location, message))
+            .transpose()
     }
 }
 
 /// Converts a received message. A message without a receipt handle could never be acknowledged, so
 /// it is an error.
 fn delivery(queue: &str, message: Message) -> Result<Delivery, QueueError> {
-    let number = |name: &MessageSystemAttributeName| message.attributes.as_ref()?.get(name)?.parse::<u64>().ok();
+    let number = |name: &MessageSystemAttributeName| {
+        message.attributes.as_ref()?.get(name)?.parse::<u64>().ok()
+    };
     let attempt = number(&MessageSystemAttributeName::ApproximateReceiveCount);
     let published = number(&MessageSystemAttributeName::SentTimestamp);
-    let reason = message.message_attributes.as_ref().and_then(|all| all.get(REASON));
+    let reason = message
+        .message_attributes
+        .as_ref()
+        .and_then(|all| all.get(REASON));
     Ok(Delivery {
         attempt: attempt.and_then(|count| u32::try_from(count).ok()),
         published: published.map(|millis| UNIX_EPOCH + Duration::from_millis(millis)),
@@ -241,12 +292,19 @@ impl fmt::Debug for AwsQueue {
 impl TaskQueue for AwsQueue {
     async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
         let problem = "nothing can be published: write publish, the topic or queue to publish to";
-        let way = self.publish.as_ref().ok_or_else(|| setting(&self.location, problem))?;
+        let way = self
+            .publish
+            .as_ref()
+            .ok_or_else(|| setting(&self.location, problem))?;
         let limits = [Some(way), self.rejected.as_ref()]
             .into_iter()
             .flatten()
             .map(Way::limit);
-        too_large(&self.location, body.len(), limits.min().unwrap_or(SNS_BYTES) - RESERVED)?;
+        too_large(
+            &self.location,
+            body.len(),
+            limits.min().unwrap_or(SNS_BYTES) - RESERVED,
+        )?;
         way.send("publish", &body, None).await
     }
 
@@ -265,7 +323,12 @@ impl TaskQueue for AwsQueue {
 
     async fn ack(&self, lease: &Lease) -> Result<(), QueueError> {
         let queue = self.queue()?;
-        let request = queue.client.get().await.delete_message().queue_url(&queue.url);
+        let request = queue
+            .client
+            .get()
+            .await
+            .delete_message()
+            .queue_url(&queue.url);
         let answer = request.receipt_handle(lease.as_str()).send().await;
         answer
             .map(drop)
@@ -286,7 +349,10 @@ impl TaskQueue for AwsQueue {
         };
         // Publishing precedes the acknowledgement: after a crash in between, the message is
         // delivered again, but it is not lost.
-        match rejected.send("reject", &delivery.body, Some(&fit_reason(reason))).await {
+        match rejected
+            .send("reject", &delivery.body, Some(&fit_reason(reason)))
+            .await
+        {
             // Another publisher published the message, and it exceeds the limit of the rejected
             // queue.
             Err(QueueError::TooLarge { .. }) => self.nack(&delivery.lease, REJECTED_AGAIN).await,
@@ -309,7 +375,11 @@ impl TaskQueue for AwsQueue {
             }
             None => None,
         };
-        Ok(Depth { ready, held, rejected })
+        Ok(Depth {
+            ready,
+            held,
+            rejected,
+        })
     }
 
     fn lease_time(&self) -> Duration {
@@ -329,7 +399,9 @@ fn seconds(time: Duration) -> i32 {
 
 /// Returns the text of a message. SQS and SNS support only the characters of XML.
 fn text<'a>(queue: &str, body: &'a [u8]) -> Result<&'a str, QueueError> {
-    let carried = |c: char| (c >= ' ' || matches!(c, '\t' | '\n' | '\r')) && !matches!(c, '\u{FFFE}' | '\u{FFFF}');
+    let carried = |c: char| {
+        (c >= ' ' || matches!(c, '\t' | '\n' | '\r')) && !matches!(c, '\u{FFFE}' | '\u{FFFF}')
+    };
     match std::str::from_utf8(body) {
         Ok(text) if text.chars().all(carried) => Ok(text),
         _ => Err(QueueError::NotText {

@@ -108,31 +108,53 @@ impl Subject {
     /// Asserts that the message is delivered again `after` the moment `since`, and not earlier.
     async fn comes_back(&self, since: Instant, after: Duration) -> Delivery {
         let wait = after + self.pace.slack;
-        let received = self.queue.receive(wait).await.unwrap().expect("it comes back");
+        let received = self
+            .queue
+            .receive(wait)
+            .await
+            .unwrap()
+            .expect("it comes back");
         let (took, slack) = (since.elapsed(), self.pace.slack);
-        assert!(took + slack / 2 >= after, "it came back after {took:?}, not {after:?}");
+        assert!(
+            took + slack / 2 >= after,
+            "it came back after {took:?}, not {after:?}"
+        );
         received
     }
 }
 
 async fn messages_come_and_go(subject: &Subject) {
-    let texts: BTreeSet<String> = (0..5).map(|n| format!("{{\"task\": \"{n} äß\"}}")).collect();
+    let texts: BTreeSet<String> = (0..5)
+        .map(|n| format!("{{\"task\": \"{n} äß\"}}"))
+        .collect();
     for text in &texts {
         subject.publish(text).await;
     }
     let mut received = BTreeSet::new();
     for _ in 0..texts.len() {
         let delivery = subject.take().await;
-        assert_eq!(delivery.attempt.unwrap_or(1), 1, "handed out for the first time");
+        assert_eq!(
+            delivery.attempt.unwrap_or(1),
+            1,
+            "handed out for the first time"
+        );
         assert_eq!(delivery.reason, None);
-        assert!(delivery.published.is_some(), "the queue says when it was published");
+        assert!(
+            delivery.published.is_some(),
+            "the queue says when it was published"
+        );
         subject.queue.ack(&delivery.lease).await.unwrap();
         received.insert(String::from_utf8(delivery.body.to_vec()).unwrap());
     }
-    assert_eq!(received, texts, "what was published is received, byte for byte");
+    assert_eq!(
+        received, texts,
+        "what was published is received, byte for byte"
+    );
     subject.assert_nothing("all were acknowledged").await;
     sleep(subject.pace.lease + subject.pace.slack).await;
-    subject.assert_nothing("what was acknowledged does not come back").await;
+    subject
+        .assert_nothing("what was acknowledged does not come back")
+        .await;
 }
 
 async fn nothing_is_waited_for(subject: &Subject) {
@@ -155,7 +177,10 @@ async fn a_lease_that_runs_out(subject: &Subject) {
     subject.assert_nothing("it is leased").await;
     let second = subject.comes_back(start, subject.pace.lease).await;
     assert_eq!(second.body, first.body);
-    assert_ne!(second.lease, first.lease, "another lease of the same message");
+    assert_ne!(
+        second.lease, first.lease,
+        "another lease of the same message"
+    );
     assert!(second.attempt.unwrap_or(2) >= 2, "{second:?}");
     // If the queue accepts the late acknowledgement, the message is removed, and the second
     // acknowledgement finds no message.
@@ -215,7 +240,11 @@ async fn rejected(subject: &Subject) {
     subject.assert_nothing("it was set aside").await;
     let depth = subject.queue.depth().await.unwrap();
     assert_eq!(depth.rejected.unwrap_or(1), 1, "{depth:?}");
-    let aside = subject.rejected.receive(subject.pace.patience).await.unwrap();
+    let aside = subject
+        .rejected
+        .receive(subject.pace.patience)
+        .await
+        .unwrap();
     let aside = aside.expect("it is among the rejected");
     assert_eq!(aside.body, body, "byte for byte");
     assert_eq!(aside.reason.as_deref(), Some(reason));
@@ -278,7 +307,11 @@ async fn two_consumers(subject: &Subject) {
         "the machine is too slow for leases of {:?}",
         subject.pace.lease
     );
-    let bodies: BTreeSet<&Bytes> = one.iter().chain(&two).map(|(delivery, _)| &delivery.body).collect();
+    let bodies: BTreeSet<&Bytes> = one
+        .iter()
+        .chain(&two)
+        .map(|(delivery, _)| &delivery.body)
+        .collect();
     assert_eq!(bodies.len(), all, "each message was taken");
     assert_eq!(one.len() + two.len(), all, "by one of them");
     // A lease that one handle received is valid for the other.
@@ -289,7 +322,9 @@ async fn two_consumers(subject: &Subject) {
 }
 
 async fn sizes(subject: &Subject) {
-    let Some(limit) = subject.pace.limit else { return };
+    let Some(limit) = subject.pace.limit else {
+        return;
+    };
     let large = |size: usize| Bytes::from(vec![b'x'; size]);
     let refused = subject.queue.publish(large(limit + 1)).await;
     assert!(

@@ -120,7 +120,11 @@ impl DirectoryQueue {
             return self.clone();
         }
         let files = &self.shared.files;
-        Self::on_disk(files.disk(), files.root().join(REJECTED), self.shared.lease_time)
+        Self::on_disk(
+            files.disk(),
+            files.root().join(REJECTED),
+            self.shared.lease_time,
+        )
     }
 
     async fn run<T: Send + 'static>(
@@ -165,7 +169,9 @@ impl From<io::Error> for Failure {
 
 impl fmt::Debug for DirectoryQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("DirectoryQueue").field(&self.shared.location).finish()
+        f.debug_tuple("DirectoryQueue")
+            .field(&self.shared.location)
+            .finish()
     }
 }
 
@@ -208,12 +214,14 @@ impl TaskQueue for DirectoryQueue {
 
     async fn nack(&self, lease: &Lease, delay: Duration) -> Result<(), QueueError> {
         let lease = lease.clone();
-        self.run("nack", move |shared| shared.put_back(&lease, delay)).await
+        self.run("nack", move |shared| shared.put_back(&lease, delay))
+            .await
     }
 
     async fn extend(&self, lease: &Lease, by: Duration) -> Result<(), QueueError> {
         let lease = lease.clone();
-        self.run("extend", move |shared| shared.extend(&lease, by)).await
+        self.run("extend", move |shared| shared.extend(&lease, by))
+            .await
     }
 
     async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
@@ -338,11 +346,24 @@ impl Shared {
 
     fn put_back(&self, lease: &Lease, delay: Duration) -> Result<(), Failure> {
         let time = micros(SystemTime::now() + delay);
-        let state = if delay.is_zero() { State::Ready } else { State::Held };
+        let state = if delay.is_zero() {
+            State::Ready
+        } else {
+            State::Held
+        };
         self.end_lease(lease, |files, found| {
             let leased = false;
             let name = found.name.clone();
-            files.move_to(found, files, state, &Name { time, leased, ..name })
+            files.move_to(
+                found,
+                files,
+                state,
+                &Name {
+                    time,
+                    leased,
+                    ..name
+                },
+            )
         })
         .map(drop)
     }
@@ -365,7 +386,11 @@ impl Shared {
     }
 
     /// Performs the last step with a leased message.
-    fn end_lease(&self, lease: &Lease, step: impl Fn(&Files, &Found) -> io::Result<()>) -> Result<Found, Failure> {
+    fn end_lease(
+        &self,
+        lease: &Lease,
+        step: impl Fn(&Files, &Found) -> io::Result<()>,
+    ) -> Result<Found, Failure> {
         self.step(&mut self.leases(), lease, step)
     }
 
@@ -381,9 +406,10 @@ impl Shared {
         let mut next = leases.remove(lease.as_str());
         for _ in 0..TRIES {
             // Not in the cache: another handle received the lease, or renewed it since.
-            let Some(found) = next
-                .take()
-                .map_or_else(|| self.files.find_held(lease.as_str()), |found| Ok(Some(found)))?
+            let Some(found) = next.take().map_or_else(
+                || self.files.find_held(lease.as_str()),
+                |found| Ok(Some(found)),
+            )?
             else {
                 continue;
             };

@@ -88,22 +88,32 @@ fn parse(text: &str, relative_to: &Path) -> Result<Endpoint, String> {
     }
     if let Some(name) = text.strip_prefix("memory:") {
         if !name.bytes().all(is_word) {
-            return Err("the name of a queue in memory may contain letters, digits, - and _".into());
+            return Err(
+                "the name of a queue in memory may contain letters, digits, - and _".into(),
+            );
         }
-        return Ok(Endpoint::Memory { name: name.to_owned() });
+        return Ok(Endpoint::Memory {
+            name: name.to_owned(),
+        });
     }
-    if let Some(arn) = text.strip_prefix("sns:").or(text.starts_with("arn:").then_some(text)) {
+    if let Some(arn) = text
+        .strip_prefix("sns:")
+        .or(text.starts_with("arn:").then_some(text))
+    {
         return sns(arn).map(Endpoint::Sns);
     }
     if text.starts_with("file:") {
         return file_directory(text).map(Endpoint::Directory);
     }
     let Some((scheme, rest)) = text.split_once("://") else {
-        let directory = std::path::absolute(relative_to.join(text)).map_err(|error| error.to_string())?;
+        let directory =
+            std::path::absolute(relative_to.join(text)).map_err(|error| error.to_string())?;
         return Ok(Endpoint::Directory(directory));
     };
     if rest.contains(['@', '?', '#']) {
-        return Err("user names, queries and fragments are not allowed; credentials are settings".into());
+        return Err(
+            "user names, queries and fragments are not allowed; credentials are settings".into(),
+        );
     }
     let parts: Vec<&str> = rest.split('/').collect();
     match (scheme, parts.as_slice()) {
@@ -143,13 +153,20 @@ fn sqs(region: &str, account: &str, name: &str) -> Result<SqsName, String> {
     if !all(region, |byte| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
     }) {
-        return Err(format!("{region:?} is not a region: write one such as us-west-2"));
+        return Err(format!(
+            "{region:?} is not a region: write one such as us-west-2"
+        ));
     }
     if !all(account, |byte| byte.is_ascii_digit()) {
-        return Err(format!("{account:?} is not an account: write its twelve digits"));
+        return Err(format!(
+            "{account:?} is not an account: write its twelve digits"
+        ));
     }
     if name.ends_with(".fifo") {
-        return Err("FIFO queues are not supported, because tasks have no order: create a standard queue".into());
+        return Err(
+            "FIFO queues are not supported, because tasks have no order: create a standard queue"
+                .into(),
+        );
     }
     if !all(name, is_word) || name.len() > 80 {
         return Err("the name of a queue has to be 1 to 80 letters, digits, - and _".into());
@@ -168,7 +185,10 @@ fn sns(arn: &str) -> Result<SnsArn, String> {
         return Err(form.into());
     };
     if name.ends_with(".fifo") {
-        return Err("FIFO topics are not supported, because tasks have no order: create a standard topic".into());
+        return Err(
+            "FIFO topics are not supported, because tasks have no order: create a standard topic"
+                .into(),
+        );
     }
     // The rules for queues apply to these parts as well.
     sqs(region, account, name).map_err(|problem| format!("{form}: {problem}"))?;
@@ -182,7 +202,8 @@ fn sns(arn: &str) -> Result<SnsArn, String> {
 }
 
 fn pubsub(project: &str, name: &str) -> Result<Endpoint, String> {
-    let project_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':');
+    let project_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':');
     if project.is_empty() || !project.bytes().all(project_byte) {
         return Err(format!("{project:?} is not the id of a project"));
     }
@@ -247,7 +268,10 @@ mod tests {
         }
         assert_eq!(parsed("tasks").to_string(), "/config/tasks");
         assert_eq!(parsed("file:///srv/tasks").to_string(), "/srv/tasks");
-        for host in ["sqs.us-west-2.amazonaws.com", "sqs.us-west-2.amazonaws.com.cn"] {
+        for host in [
+            "sqs.us-west-2.amazonaws.com",
+            "sqs.us-west-2.amazonaws.com.cn",
+        ] {
             let text = format!("https://{host}/123456789012/a");
             assert_eq!(parsed(&text).to_string(), "sqs://us-west-2/123456789012/a");
         }
@@ -277,8 +301,13 @@ mod tests {
             ("sqs://us-west-2/1/key:SECRET@x", "credentials are settings"),
             ("pubsub://p/name?token=SECRET", "credentials are settings"),
         ] {
-            let error = Endpoint::parse(text, Path::new("/config")).unwrap_err().to_string();
-            assert!(error.contains(expected) && !error.contains("SECRET"), "{error}");
+            let error = Endpoint::parse(text, Path::new("/config"))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains(expected) && !error.contains("SECRET"),
+                "{error}"
+            );
         }
     }
 }

@@ -43,7 +43,9 @@ pub(crate) fn open(
 ) -> Result<SharedQueue, QueueError> {
     let location = ways.location();
     let name = |target: &Option<Endpoint>, kind: &str| match target {
-        Some(Endpoint::Pubsub { project, name }) => Some(format!("projects/{project}/{kind}/{name}")),
+        Some(Endpoint::Pubsub { project, name }) => {
+            Some(format!("projects/{project}/{kind}/{name}"))
+        }
         _ => None,
     };
     Ok(std::sync::Arc::new(PubsubQueue {
@@ -139,7 +141,10 @@ impl PubsubQueue {
         let request = Publish {
             messages: [Sent {
                 data: Base64::encode_string(body),
-                attributes: reason.map(|reason| (REASON, reason.to_owned())).into_iter().collect(),
+                attributes: reason
+                    .map(|reason| (REASON, reason.to_owned()))
+                    .into_iter()
+                    .collect(),
             }],
         };
         let path = format!("{topic}:publish");
@@ -156,7 +161,11 @@ impl PubsubQueue {
             max_messages: 1,
             return_immediately: wait.is_zero(),
         };
-        let Some(answer) = self.api.call("receive", Kind::Pull, &path, &request, wait).await? else {
+        let Some(answer) = self
+            .api
+            .call("receive", Kind::Pull, &path, &request, wait)
+            .await?
+        else {
             return Ok(None);
         };
         let bad = |problem: String| QueueError::Unavailable {
@@ -176,7 +185,8 @@ impl PubsubQueue {
             mut attributes,
             publish_time,
         } = received.message;
-        let body = Base64::decode_vec(&data).map_err(|_| bad("the message is not base64".into()))?;
+        let body =
+            Base64::decode_vec(&data).map_err(|_| bad("the message is not base64".into()))?;
         Ok(Some(Delivery {
             body: body.into(),
             lease: Lease::new(received.ack_id),
@@ -186,7 +196,12 @@ impl PubsubQueue {
         }))
     }
 
-    async fn set_deadline(&self, operation: &'static str, lease: &Lease, time: Duration) -> Result<(), QueueError> {
+    async fn set_deadline(
+        &self,
+        operation: &'static str,
+        lease: &Lease,
+        time: Duration,
+    ) -> Result<(), QueueError> {
         let path = format!("{}:modifyAckDeadline", self.subscription()?);
         let time = time.min(LONGEST_LEASE);
         let request = ModifyAckDeadline {
@@ -211,7 +226,10 @@ impl TaskQueue for PubsubQueue {
     async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
         too_large(&self.location, body.len(), MESSAGE_BYTES)?;
         let problem = "nothing can be published: write publish, the topic to publish to";
-        let topic = self.topic.as_ref().ok_or_else(|| setting(&self.location, problem))?;
+        let topic = self
+            .topic
+            .as_ref()
+            .ok_or_else(|| setting(&self.location, problem))?;
         self.send("publish", topic, &body, None).await
     }
 
@@ -223,14 +241,17 @@ impl TaskQueue for PubsubQueue {
             if let Some(delivery) = received {
                 // The subscription may have another deadline. If this request fails, that deadline
                 // applies, and the message is leased until then.
-                let _ = self.set_deadline("receive", &delivery.lease, self.lease_time).await;
+                let _ = self
+                    .set_deadline("receive", &delivery.lease, self.lease_time)
+                    .await;
                 return Ok(Some(delivery));
             }
             if tokio::time::Instant::now() >= end {
                 return Ok(None);
             }
             // Pause, in case the server responds immediately that there is no message.
-            let pause = Duration::from_millis(200).min(end.saturating_duration_since(tokio::time::Instant::now()));
+            let pause = Duration::from_millis(200)
+                .min(end.saturating_duration_since(tokio::time::Instant::now()));
             tokio::time::sleep(pause).await;
         }
     }
@@ -261,8 +282,13 @@ impl TaskQueue for PubsubQueue {
         };
         // Publishing precedes the acknowledgement: after a crash in between, the message is
         // delivered again, but it is not lost.
-        self.send("reject", rejected, &delivery.body, Some(&fit_reason(reason)))
-            .await?;
+        self.send(
+            "reject",
+            rejected,
+            &delivery.body,
+            Some(&fit_reason(reason)),
+        )
+        .await?;
         self.ack(&delivery.lease).await
     }
 

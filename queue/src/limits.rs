@@ -44,7 +44,10 @@ mod tests {
 
     #[test]
     fn a_reason_is_one_short_line() {
-        assert_eq!(fit_reason("batch 3f: no key\nat all\u{0}"), "batch 3f: no key at all ");
+        assert_eq!(
+            fit_reason("batch 3f: no key\nat all\u{0}"),
+            "batch 3f: no key at all "
+        );
         assert_eq!(fit_reason(" \n"), "no reason was given");
         let long = fit_reason(&"ä".repeat(1000));
         assert!(long.len() <= REASON_BYTES && long.len() > REASON_BYTES - 2);

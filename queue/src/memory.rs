@@ -125,7 +125,9 @@ impl MemoryQueue {
 
 impl fmt::Debug for MemoryQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("MemoryQueue").field(&self.shared.name).finish()
+        f.debug_tuple("MemoryQueue")
+            .field(&self.shared.name)
+            .finish()
     }
 }
 
@@ -153,7 +155,9 @@ impl TaskQueue for MemoryQueue {
                 return Ok(None);
             }
             let next = match self.shared.time {
-                Time::Tokio(..) => self.next_ready().map(|at| now + at.saturating_sub(self.shared.now())),
+                Time::Tokio(..) => self
+                    .next_ready()
+                    .map(|at| now + at.saturating_sub(self.shared.now())),
                 Time::Source(_) => Some(now + LOOK),
             };
             let wake = next.map_or(end, |next| next.min(end));
@@ -192,7 +196,11 @@ impl TaskQueue for MemoryQueue {
         let count = |shared: &Shared| shared.state().messages.len() as u64;
         let ready = {
             let state = self.shared.state();
-            state.messages.keys().take_while(|(at, _)| *at <= now).count() as u64
+            state
+                .messages
+                .keys()
+                .take_while(|(at, _)| *at <= now)
+                .count() as u64
         };
         Ok(Depth {
             ready: Some(ready),
@@ -279,7 +287,10 @@ impl Shared {
         let (number, place) = self.live(&state, lease, now)?;
         state.leases.remove(&number);
         let message = state.messages.remove(&place).ok_or_else(|| self.lost())?;
-        Ok(Message { lease: None, ..message })
+        Ok(Message {
+            lease: None,
+            ..message
+        })
     }
 
     fn extend(&self, lease: &Lease, by: Duration) -> Result<(), QueueError> {
@@ -296,7 +307,12 @@ impl Shared {
         Ok(())
     }
 
-    fn live(&self, state: &State, lease: &Lease, now: Duration) -> Result<(u64, (Duration, u64)), QueueError> {
+    fn live(
+        &self,
+        state: &State,
+        lease: &Lease,
+        now: Duration,
+    ) -> Result<(u64, (Duration, u64)), QueueError> {
         let number: u64 = lease.as_str().parse().map_err(|_| self.lost())?;
         match state.leases.get(&number) {
             Some(place) if place.0 > now => Ok((number, *place)),
@@ -319,7 +335,9 @@ impl State {
 }
 
 fn since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

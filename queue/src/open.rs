@@ -52,7 +52,10 @@ impl CloudRoutes {
 
 impl QueueSpec {
     pub(crate) fn new(place: &QueuePlace, directory: &Path) -> Result<Self, QueueError> {
-        let parse = |text: Option<&String>| text.map(|text| Endpoint::parse(text, directory)).transpose();
+        let parse = |text: Option<&String>| {
+            text.map(|text| Endpoint::parse(text, directory))
+                .transpose()
+        };
         let rejected = place.rejected.as_ref();
         let mut ways = CloudRoutes {
             url: parse(place.url.as_ref())?,
@@ -76,8 +79,18 @@ impl QueueSpec {
 
     fn check(&self) -> Result<(), QueueError> {
         let (queue, what, range, applicable): (String, _, _, &[&str]) = match &self.kind {
-            Kind::Memory(name) => (format!("memory:{name}"), "a queue in memory", 1..=31_536_000, &[]),
-            Kind::Directory(path) => (path.display().to_string(), "a directory", 1..=31_536_000, &[]),
+            Kind::Memory(name) => (
+                format!("memory:{name}"),
+                "a queue in memory",
+                1..=31_536_000,
+                &[],
+            ),
+            Kind::Directory(path) => (
+                path.display().to_string(),
+                "a directory",
+                1..=31_536_000,
+                &[],
+            ),
             Kind::Aws(ways) => (ways.location(), "SQS and SNS", 1..=43_200, &AWS_SETTINGS),
             Kind::Gcp(ways) => (ways.location(), "Pub/Sub", 10..=600, &GCP_SETTINGS),
         };
@@ -103,7 +116,9 @@ impl QueueSpec {
     pub(crate) fn open_rejected(self) -> Result<SharedQueue, QueueError> {
         match self.kind {
             Kind::Memory(name) => Ok(Arc::new(memory(&name, self.lease_time).rejected())),
-            Kind::Directory(path) => Ok(Arc::new(DirectoryQueue::new(path, self.lease_time).rejected())),
+            Kind::Directory(path) => Ok(Arc::new(
+                DirectoryQueue::new(path, self.lease_time).rejected(),
+            )),
             Kind::Aws(ways) => aws(ways.of_rejected()?, self.lease_time, &self.settings),
             Kind::Gcp(ways) => gcp(ways.of_rejected()?, self.lease_time, &self.settings),
         }
@@ -121,7 +136,12 @@ const AWS_SETTINGS: [&str; 8] = [
     "session-token-file",
 ];
 
-const GCP_SETTINGS: [&str; 4] = ["endpoint", "allow-http", "anonymous", "service-account-file"];
+const GCP_SETTINGS: [&str; 4] = [
+    "endpoint",
+    "allow-http",
+    "anonymous",
+    "service-account-file",
+];
 
 /// Determines the kind of queue, and completes missing texts with their defaults.
 fn kind(mut ways: CloudRoutes) -> Result<Kind, QueueError> {
@@ -148,17 +168,21 @@ fn kind(mut ways: CloudRoutes) -> Result<Kind, QueueError> {
                 _ => return wrong("the url is not a place to receive from"),
             })
         }
-        (None, Some(Endpoint::Memory { .. } | Endpoint::Directory(_))) => {
-            wrong("name it as url: a directory or a queue in memory is received from and published to in one place")
-        }
+        (None, Some(Endpoint::Memory { .. } | Endpoint::Directory(_))) => wrong(
+            "name it as url: a directory or a queue in memory is received from and published to in one place",
+        ),
         (Some(Endpoint::Sns(_)), _) => wrong(
             "nothing can be received from a topic: write the SQS queue that is subscribed to it as url, and the \
                    topic as publish",
         ),
         (Some(Endpoint::Sqs(_)), _) | (None, Some(Endpoint::Sqs(_) | Endpoint::Sns(_))) => {
-            let is_aws = |target: &Option<Endpoint>| matches!(target, None | Some(Endpoint::Sqs(_) | Endpoint::Sns(_)));
+            let is_aws = |target: &Option<Endpoint>| {
+                matches!(target, None | Some(Endpoint::Sqs(_) | Endpoint::Sns(_)))
+            };
             if !is_aws(&ways.publish) || !is_aws(&ways.rejected) || !is_aws(&ways.rejected_url) {
-                return wrong("url, publish and rejected have to be queues (sqs://…) and topics (sns:…) of AWS");
+                return wrong(
+                    "url, publish and rejected have to be queues (sqs://…) and topics (sns:…) of AWS",
+                );
             }
             if matches!(ways.rejected_url, Some(Endpoint::Sns(_))) {
                 return wrong(
@@ -176,12 +200,15 @@ fn kind(mut ways: CloudRoutes) -> Result<Kind, QueueError> {
                 ways.rejected_url = ways.rejected.clone();
             }
             if ways.rejected.is_some() && ways.rejected == ways.publish {
-                return wrong("rejected messages would be delivered as tasks: name another place as rejected");
+                return wrong(
+                    "rejected messages would be delivered as tasks: name another place as rejected",
+                );
             }
             Ok(Kind::Aws(ways))
         }
         (Some(Endpoint::Pubsub { .. }), _) | (None, Some(Endpoint::Pubsub { .. })) => {
-            let is_gcp = |target: &Option<Endpoint>| matches!(target, None | Some(Endpoint::Pubsub { .. }));
+            let is_gcp =
+                |target: &Option<Endpoint>| matches!(target, None | Some(Endpoint::Pubsub { .. }));
             if !is_gcp(&ways.publish) || !is_gcp(&ways.rejected) || !is_gcp(&ways.rejected_url) {
                 return wrong("url, publish and rejected have to be of Pub/Sub (pubsub://…)");
             }
@@ -196,7 +223,9 @@ fn kind(mut ways: CloudRoutes) -> Result<Kind, QueueError> {
                 ways.rejected_url = ways.rejected.clone();
             }
             if ways.rejected.is_some() && ways.rejected == ways.publish {
-                return wrong("rejected messages would be delivered as tasks: name another topic as rejected");
+                return wrong(
+                    "rejected messages would be delivered as tasks: name another topic as rejected",
+                );
             }
             Ok(Kind::Gcp(ways))
         }
@@ -232,7 +261,9 @@ fn memory(name: &str, lease_time: Duration) -> MemoryQueue {
     }
     let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
     let queue = named.entry(name.to_owned());
-    queue.or_insert_with(|| MemoryQueue::new(name, lease_time)).clone()
+    queue
+        .or_insert_with(|| MemoryQueue::new(name, lease_time))
+        .clone()
 }
 
 #[cfg(feature = "aws")]

@@ -57,20 +57,34 @@ impl QueueSettings {
 
     /// Refuses settings that do not apply to a queue of this kind, and an endpoint that would
     /// transmit secrets unencrypted.
-    pub(crate) fn only(&self, queue: &str, kind: &str, applicable: &[&str]) -> Result<(), QueueError> {
+    pub(crate) fn only(
+        &self,
+        queue: &str,
+        kind: &str,
+        applicable: &[&str],
+    ) -> Result<(), QueueError> {
         let set = [
             ("endpoint", self.endpoint.is_some()),
             ("allow-http", self.allow_http),
             ("anonymous", self.anonymous),
             ("access-key-id-env", self.access_key_id_env.is_some()),
             ("access-key-id-file", self.access_key_id_file.is_some()),
-            ("secret-access-key-env", self.secret_access_key_env.is_some()),
-            ("secret-access-key-file", self.secret_access_key_file.is_some()),
+            (
+                "secret-access-key-env",
+                self.secret_access_key_env.is_some(),
+            ),
+            (
+                "secret-access-key-file",
+                self.secret_access_key_file.is_some(),
+            ),
             ("session-token-env", self.session_token_env.is_some()),
             ("session-token-file", self.session_token_file.is_some()),
             ("service-account-file", self.service_account_file.is_some()),
         ];
-        if let Some((name, _)) = set.into_iter().find(|(name, set)| *set && !applicable.contains(name)) {
+        if let Some((name, _)) = set
+            .into_iter()
+            .find(|(name, set)| *set && !applicable.contains(name))
+        {
             return Err(setting(
                 queue,
                 format!("the setting {name} does not apply to {kind}: remove it"),
@@ -88,10 +102,14 @@ impl QueueSettings {
                          machine"
                 ),
             )),
-            Some(endpoint) if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") => Err(setting(
-                queue,
-                format!("the endpoint {endpoint} is not a URL: write https://HOST[:PORT]"),
-            )),
+            Some(endpoint)
+                if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") =>
+            {
+                Err(setting(
+                    queue,
+                    format!("the endpoint {endpoint} is not a URL: write https://HOST[:PORT]"),
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -105,7 +123,9 @@ const FILE_BYTES: u64 = 1 << 20;
 #[cfg(any(feature = "aws", feature = "gcp"))]
 pub(crate) fn read(queue: &str, file: &Path) -> Result<String, QueueError> {
     let bad = |problem: String| setting(queue, format!("{}: {problem}", file.display()));
-    let size = std::fs::metadata(file).map_err(|error| bad(error.to_string()))?.len();
+    let size = std::fs::metadata(file)
+        .map_err(|error| bad(error.to_string()))?
+        .len();
     if size > FILE_BYTES {
         return Err(bad(format!("larger than {FILE_BYTES} bytes")));
     }
@@ -130,7 +150,9 @@ pub(crate) fn secret(
             Ok(value) => Ok(Some(value)),
             Err(_) => Err(setting(
                 queue,
-                format!("the environment variable {variable} ({name}-env) is not set: set it, or use {name}-file"),
+                format!(
+                    "the environment variable {variable} ({name}-env) is not set: set it, or use {name}-file"
+                ),
             )),
         },
         (None, Some(file)) => read(queue, file).map(|text| Some(text.trim().to_owned())),
@@ -145,11 +167,21 @@ mod tests {
 
     #[test]
     fn only_what_applies_is_taken() {
-        let settings: QueueSettings = serde_json::from_str(r#"{"service-account-file": "sa.json"}"#).unwrap();
+        let settings: QueueSettings =
+            serde_json::from_str(r#"{"service-account-file": "sa.json"}"#).unwrap();
         let error = settings.only("/srv/tasks", "a directory", &[]).unwrap_err();
-        assert!(error.to_string().contains("service-account-file"), "{error}");
-        assert!(settings.only("q", "Pub/Sub", &["service-account-file"]).is_ok());
-        let file = settings.relative_to(Path::new("/config")).service_account_file;
+        assert!(
+            error.to_string().contains("service-account-file"),
+            "{error}"
+        );
+        assert!(
+            settings
+                .only("q", "Pub/Sub", &["service-account-file"])
+                .is_ok()
+        );
+        let file = settings
+            .relative_to(Path::new("/config"))
+            .service_account_file;
         assert_eq!(file.unwrap(), Path::new("/config/sa.json"));
         assert!(serde_json::from_str::<QueueSettings>(r#"{"secret-access-key": "x"}"#).is_err());
     }
@@ -158,10 +190,16 @@ mod tests {
     fn an_endpoint_is_encrypted_unless_it_may_not_be() {
         for (text, expected) in [
             (r#"{"endpoint": "https://localhost:1"}"#, None),
-            (r#"{"endpoint": "http://localhost:1", "allow-http": true}"#, None),
+            (
+                r#"{"endpoint": "http://localhost:1", "allow-http": true}"#,
+                None,
+            ),
             (r#"{"endpoint": "http://localhost:1"}"#, Some("allow-http")),
             (r#"{"endpoint": "localhost:1"}"#, Some("https://HOST")),
-            (r#"{"endpoint": "https://me:secret@localhost"}"#, Some("user name")),
+            (
+                r#"{"endpoint": "https://me:secret@localhost"}"#,
+                Some("user name"),
+            ),
         ] {
             let settings: QueueSettings = serde_json::from_str(text).unwrap();
             let result = settings
@@ -169,9 +207,9 @@ mod tests {
                 .map_err(|e| e.to_string());
             assert_eq!(result.is_ok(), expected.is_none());
             assert!(
-                result
-                    .err()
-                    .is_none_or(|error| error.contains(expected.unwrap()) && !error.contains("secret"))
+                result.err().is_none_or(
+                    |error| error.contains(expected.unwrap()) && !error.contains("secret")
+                )
             );
         }
     }

@@ -44,7 +44,11 @@ fn no_message_is_lost_and_what_was_acknowledged_is_gone() {
     let mut started = 0;
     let mut start = |place: usize| {
         started += 1;
-        let role = if place < PUBLISHERS { "publisher" } else { "worker" };
+        let role = if place < PUBLISHERS {
+            "publisher"
+        } else {
+            "worker"
+        };
         spawn(root.path(), role, started)
     };
     let mut children: Vec<Child> = (0..PUBLISHERS + WORKERS).map(&mut start).collect();
@@ -69,7 +73,10 @@ fn judge(told: &BTreeMap<String, Told>, left: &[String], aside: &[String]) {
     let (mut acked, mut rejected) = (0, 0);
     for (id, told) in told {
         let (left, aside) = (count(left, id), count(aside, id));
-        assert!(left + aside <= 1, "{id} is there {left} times, and {aside} times aside");
+        assert!(
+            left + aside <= 1,
+            "{id} is there {left} times, and {aside} times aside"
+        );
         if told.acked > 0 {
             assert_eq!(
                 (told.acked, left, aside),
@@ -81,11 +88,18 @@ fn judge(told: &BTreeMap<String, Told>, left: &[String], aside: &[String]) {
             assert_eq!((told.acked, left, aside), (0, 0, 1), "{id} was rejected");
         }
         let there = left + aside > 0 || told.tried;
-        assert!(told.published == 0 || there, "{id} was published and is lost");
+        assert!(
+            told.published == 0 || there,
+            "{id} was published and is lost"
+        );
         acked += told.acked;
         rejected += told.rejected;
     }
-    let unknown = left.iter().chain(aside).filter(|id| !told.contains_key(*id)).count();
+    let unknown = left
+        .iter()
+        .chain(aside)
+        .filter(|id| !told.contains_key(*id))
+        .count();
     println!(
         "{} published, {acked} acked, {rejected} rejected, {} left",
         told.len(),
@@ -94,7 +108,10 @@ fn judge(told: &BTreeMap<String, Told>, left: &[String], aside: &[String]) {
     // Messages whose publisher was killed between publishing and logging; there are at most as many
     // as kills.
     assert!(unknown <= 200, "{unknown} messages without a publisher");
-    assert!(acked > 20 && rejected > 0, "too little was done to mean anything");
+    assert!(
+        acked > 20 && rejected > 0,
+        "too little was done to mean anything"
+    );
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -144,7 +161,10 @@ fn told(root: &Path) -> BTreeMap<String, Told> {
     for entry in std::fs::read_dir(root.join("logs")).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
         // A kill may truncate a line; an incomplete line is ignored.
-        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+        for line in text
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'))
+        {
             let (what, id) = line.trim_end().split_once(' ').unwrap();
             let told = all.entry(id.to_owned()).or_default();
             match what {
@@ -164,7 +184,10 @@ fn told(root: &Path) -> BTreeMap<String, Told> {
 #[ignore = "a part of the other test"]
 fn child() {
     let text = |name: &str| std::env::var(name).unwrap();
-    let (root, number) = (PathBuf::from(text("TALLYBOX_KILL_ROOT")), text("TALLYBOX_KILL_NUMBER"));
+    let (root, number) = (
+        PathBuf::from(text("TALLYBOX_KILL_ROOT")),
+        text("TALLYBOX_KILL_NUMBER"),
+    );
     std::fs::create_dir_all(root.join("logs")).unwrap();
     let log = OpenOptions::new()
         .create(true)
@@ -216,6 +239,9 @@ async fn work(queue: &DirectoryQueue, mut log: File) {
                 done.inspect(|()| say(&mut log, "acked", &id))
             }
         };
-        assert!(matches!(done, Ok(()) | Err(QueueError::LeaseLost { .. })), "{done:?}");
+        assert!(
+            matches!(done, Ok(()) | Err(QueueError::LeaseLost { .. })),
+            "{done:?}"
+        );
     }
 }

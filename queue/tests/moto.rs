@@ -35,11 +35,15 @@ impl Moto {
                 std::env::var_os("CI").is_none(),
                 "TALLYBOX_MOTO is not set: see scripts/moto"
             );
-            eprintln!("SKIPPED: nothing is tested on SQS and SNS. TALLYBOX_MOTO=$(scripts/moto) is missing");
+            eprintln!(
+                "SKIPPED: nothing is tested on SQS and SNS. TALLYBOX_MOTO=$(scripts/moto) is missing"
+            );
             return None;
         };
         let server = Server::start(&program, |port| {
-            ["-H", "127.0.0.1", "-p", &port.to_string()].map(str::to_owned).to_vec()
+            ["-H", "127.0.0.1", "-p", &port.to_string()]
+                .map(str::to_owned)
+                .to_vec()
         });
         let credentials = || Credentials::new("id", "key", None, None, "test");
         let sqs = aws_sdk_sqs::Config::builder().behavior_version(BehaviorVersion::latest());
@@ -68,7 +72,12 @@ impl Moto {
     /// Creates a queue and returns its place.
     async fn queue(&self, what: &str) -> String {
         let name = self.name(what);
-        self.sqs.create_queue().queue_name(&name).send().await.unwrap();
+        self.sqs
+            .create_queue()
+            .queue_name(&name)
+            .send()
+            .await
+            .unwrap();
         format!("sqs://{REGION}/{ACCOUNT}/{name}")
     }
 
@@ -80,7 +89,11 @@ impl Moto {
         let subscribe = self.sns.subscribe().topic_arn(arn).protocol("sqs");
         let (_, queue) = queue.rsplit_once('/').unwrap();
         let subscribe = subscribe.endpoint(format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"));
-        subscribe.attributes("RawMessageDelivery", "true").send().await.unwrap();
+        subscribe
+            .attributes("RawMessageDelivery", "true")
+            .send()
+            .await
+            .unwrap();
         format!("sns:{arn}")
     }
 
@@ -123,7 +136,10 @@ async fn sqs_alone_does_what_every_queue_has_to() {
     let Some(moto) = Moto::start() else { return };
     let subject = || async {
         let (url, rejected) = (moto.queue("tasks").await, moto.queue("rejected").await);
-        moto.subject(serde_json::json!({"url": url, "rejected": rejected}), (1 << 20) - 1024)
+        moto.subject(
+            serde_json::json!({"url": url, "rejected": rejected}),
+            (1 << 20) - 1024,
+        )
     };
     conformance_at_once(subject).await;
 }
@@ -152,9 +168,16 @@ async fn a_topic_feeds_every_queue_that_is_subscribed_to_it() {
     let (_, name) = two.rsplit_once('/').unwrap();
     let subscribe = moto.sns.subscribe().topic_arn(arn).protocol("sqs");
     let subscribe = subscribe.endpoint(format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"));
-    subscribe.attributes("RawMessageDelivery", "true").send().await.unwrap();
+    subscribe
+        .attributes("RawMessageDelivery", "true")
+        .send()
+        .await
+        .unwrap();
     let publisher = moto.open(serde_json::json!({"publish": topic}));
-    publisher.publish(r#"{"trace-id":"x"}"#.into()).await.unwrap();
+    publisher
+        .publish(r#"{"trace-id":"x"}"#.into())
+        .await
+        .unwrap();
     for url in [one, two] {
         let queue = moto.open(serde_json::json!({"url": url}));
         let delivery = queue.receive(LEASE).await.unwrap().unwrap();
@@ -182,9 +205,15 @@ async fn what_is_missing_is_the_operators_to_create() {
     }
     let there = moto.open(serde_json::json!({"url": moto.queue("there").await}));
     let lost = there.ack(&Lease::new("nonsense")).await;
-    assert!(matches!(lost, Err(QueueError::LeaseLost { .. })), "{lost:?}");
+    assert!(
+        matches!(lost, Err(QueueError::LeaseLost { .. })),
+        "{lost:?}"
+    );
     let refused = there.publish(b"\xff".to_vec().into()).await;
-    assert!(matches!(refused, Err(QueueError::NotText { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(QueueError::NotText { .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
@@ -195,7 +224,10 @@ async fn without_a_place_for_rejected_ones_a_message_is_given_back() {
     let delivery = queue.receive(LEASE).await.unwrap().unwrap();
     queue.reject(&delivery, "bad").await.unwrap();
     let depth = queue.depth().await.unwrap();
-    assert_eq!((depth.ready, depth.held, depth.rejected), (Some(0), Some(1), None));
+    assert_eq!(
+        (depth.ready, depth.held, depth.rejected),
+        (Some(0), Some(1), None)
+    );
     tokio::time::sleep(LEASE).await;
     assert!(
         queue.receive(Duration::ZERO).await.unwrap().is_none(),

@@ -27,14 +27,20 @@ struct Emulator {
 impl Emulator {
     async fn start() -> Option<Self> {
         let Some(program) = program("TALLYBOX_PUBSUB") else {
-            eprintln!("SKIPPED: nothing is tested on Pub/Sub. TALLYBOX_PUBSUB=$(scripts/pubsub-emulator) is missing");
+            eprintln!(
+                "SKIPPED: nothing is tested on Pub/Sub. TALLYBOX_PUBSUB=$(scripts/pubsub-emulator) is missing"
+            );
             return None;
         };
         let server = Server::start(&program, |port| {
             vec!["--host=127.0.0.1".into(), format!("--port={port}")]
         });
         let (client, named) = (reqwest::Client::new(), Cell::new(0));
-        let emulator = Self { server, client, named };
+        let emulator = Self {
+            server,
+            client,
+            named,
+        };
         // The emulator accepts connections before it can respond.
         while emulator.put("topics/started", "{}").await.is_err() {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -59,8 +65,12 @@ impl Emulator {
         self.named.set(self.named.get() + 1);
         let name = format!("{what}-{}", self.named.get());
         self.put(&format!("topics/{name}"), "{}").await.unwrap();
-        let subscription = format!(r#"{{"topic": "projects/project/topics/{name}", "ackDeadlineSeconds": 60 {more}}}"#);
-        self.put(&format!("subscriptions/{name}"), &subscription).await.unwrap();
+        let subscription = format!(
+            r#"{{"topic": "projects/project/topics/{name}", "ackDeadlineSeconds": 60 {more}}}"#
+        );
+        self.put(&format!("subscriptions/{name}"), &subscription)
+            .await
+            .unwrap();
         format!("pubsub://project/{name}")
     }
 
@@ -81,7 +91,10 @@ async fn pubsub_does_what_every_queue_has_to() {
         return;
     };
     let subject = || async {
-        let (url, rejected) = (emulator.queue("tasks", "").await, emulator.queue("rejected", "").await);
+        let (url, rejected) = (
+            emulator.queue("tasks", "").await,
+            emulator.queue("rejected", "").await,
+        );
         let place = emulator.place(serde_json::json!({"url": url, "rejected": rejected}));
         let open = || place.open(Path::new("/")).unwrap();
         Subject {
@@ -112,7 +125,10 @@ async fn what_is_missing_or_lost_is_said() {
         nowhere.publish("a".into()).await.unwrap_err(),
     ] {
         assert!(matches!(error, QueueError::Setting { .. }), "{error:?}");
-        assert!(error.to_string().contains("/nowhere does not exist"), "{error}");
+        assert!(
+            error.to_string().contains("/nowhere does not exist"),
+            "{error}"
+        );
     }
     let queue = emulator.open(serde_json::json!({"url": emulator.queue("tasks", "").await}));
     let nonsense = queue.ack(&Lease::new("nonsense")).await;
@@ -131,6 +147,9 @@ async fn what_is_missing_or_lost_is_said() {
     queue.nack(&first.lease, Duration::ZERO).await.unwrap();
     let second = queue.receive(LEASE).await.unwrap().unwrap();
     let late = queue.ack(&first.lease).await;
-    assert!(matches!(late, Err(QueueError::LeaseLost { .. })), "{late:?}");
+    assert!(
+        matches!(late, Err(QueueError::LeaseLost { .. })),
+        "{late:?}"
+    );
     queue.ack(&second.lease).await.unwrap();
 }

@@ -95,7 +95,10 @@ impl AlwaysOn {
             };
             let announced = layout.root().join(announcement_file(role, &instance));
             let files = [
-                (layout.config(role), self.processor_text(role, &bins).into_bytes()),
+                (
+                    layout.config(role),
+                    self.processor_text(role, &bins).into_bytes(),
+                ),
                 (
                     layout.manager_config(role),
                     self.manager_text(role, &instance).into_bytes(),
@@ -190,12 +193,18 @@ mod tests {
         let since: BatchTime = "2026/01/01/00/00".parse().unwrap();
         AlwaysOn { minimum: 10, since }.write(&world).unwrap();
         let metric = *tallybox_client::traffic::Metric::named("CodeVerified-v1").unwrap();
-        layout.write_ingestor(&[metric], None, &served(3, 24)).unwrap();
+        layout
+            .write_ingestor(&[metric], None, &served(3, 24))
+            .unwrap();
         let setting = Setting::calm(&Clock::manual(since.millis()));
-        let ingestor = setting.ingestor(&RoleProcess::Batcher.config(layout)).unwrap();
+        let ingestor = setting
+            .ingestor(&RoleProcess::Batcher.config(layout))
+            .unwrap();
         assert_eq!(ingestor.batches.min_packets, 3);
         for role in Role::ALL {
-            let worker = setting.worker(&RoleProcess::Worker(role).config(layout)).unwrap();
+            let worker = setting
+                .worker(&RoleProcess::Worker(role).config(layout))
+                .unwrap();
             assert_eq!(worker.processor().minimum_contributions, 10);
             let manager = setting
                 .manager(&RoleProcess::Manager(role).config(layout))
@@ -205,6 +214,9 @@ mod tests {
             assert!(manager.run_once().await.unwrap().failed.is_empty());
         }
         let window = window_of(since).unwrap();
-        assert!(since == window.start(), "rosters start with a complete window");
+        assert!(
+            since == window.start(),
+            "rosters start with a complete window"
+        );
     }
 }

@@ -101,11 +101,16 @@ impl Verifier for Anybody {
         if signed_bytes(report).is_none() {
             return Err(Reason::SchemaVersion.into());
         }
-        let days = [now, now.saturating_sub(HOUR), now.saturating_add(HOUR)].map(|time| time.div_euclid(DAY));
+        let days = [now, now.saturating_sub(HOUR), now.saturating_add(HOUR)]
+            .map(|time| time.div_euclid(DAY));
         let signed = |day: &i64| {
-            message(report, *day).is_some_and(|message| key.verify(&message, attestation.signature).is_ok())
+            message(report, *day)
+                .is_some_and(|message| key.verify(&message, attestation.signature).is_ok())
         };
-        let day = days.into_iter().find(signed).ok_or(Reason::ReportSignature)?;
+        let day = days
+            .into_iter()
+            .find(signed)
+            .ok_or(Reason::ReportSignature)?;
         let mut digest = [0; 16];
         digest.copy_from_slice(&Sha256::digest(point)[..16]);
         Ok(AttestedKey { key: digest, day })

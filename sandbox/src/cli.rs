@@ -111,10 +111,20 @@ struct RunArgs {
     #[arg(long)]
     serve: bool,
     /// With --serve: address on which the ingestor accepts reports
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", requires = "serve")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8080",
+        requires = "serve"
+    )]
     listen: SocketAddr,
     /// With --serve: address of the debug pages, which show the status of each report
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8082", requires = "serve")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8082",
+        requires = "serve"
+    )]
     debug_listen: SocketAddr,
     /// With --serve: reports per second that the sandbox posts to itself, some of them hostile.
     /// Default: 10; 40 with --chaos; 0 with --unfriendly or --attestation
@@ -204,11 +214,15 @@ pub fn main() -> ExitCode {
 
 fn execute(cli: Cli) -> Exit {
     let output = cli.output;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            return output.failure(&Error::Internal(format!("the async runtime cannot be started: {error}")).failure());
+            return output.failure(
+                &Error::Internal(format!("the async runtime cannot be started: {error}")).failure(),
+            );
         }
     };
     let written = match cli.command {
@@ -304,7 +318,9 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<FinalRep
         return Err(Error::Setting(problem.to_owned()));
     }
     if !options.traffic.is_finite() || options.traffic < 0.0 || options.traffic > 10_000.0 {
-        return Err(Error::Setting("--traffic must be between 0 and 10000".to_owned()));
+        return Err(Error::Setting(
+            "--traffic must be between 0 and 10000".to_owned(),
+        ));
     }
     let serve = async |root: &Path| {
         Serving::start(root, &options, output)
@@ -316,7 +332,9 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<FinalRep
         Some(directory) => serve(directory).await,
         None => {
             let parent = std::env::temp_dir();
-            let directory = tempfile::Builder::new().prefix("tallybox-sandbox-").tempdir_in(&parent);
+            let directory = tempfile::Builder::new()
+                .prefix("tallybox-sandbox-")
+                .tempdir_in(&parent);
             let directory = directory.map_err(Error::file(&parent))?;
             let served = serve(directory.path()).await;
             // After a failed check the directory is kept: it is needed to find the cause.
@@ -339,7 +357,9 @@ fn metrics(args: &RunArgs) -> Result<Vec<Metric>, Error> {
     }
     let known = |name: &str| {
         let metric = Metric::named(name).copied();
-        metric.ok_or_else(|| Error::Setting(format!("unknown metric {name}; --help lists the metrics")))
+        metric.ok_or_else(|| {
+            Error::Setting(format!("unknown metric {name}; --help lists the metrics"))
+        })
     };
     names.into_iter().map(known).collect()
 }
@@ -353,7 +373,10 @@ async fn run_command(args: &RunArgs, output: Output) -> Result<Report, Error> {
     };
     let (outcome, kept) = match &args.dir {
         Some(directory) => (run(directory, &options, output).await?, true),
-        None => (run_in_temporary(&options, args.keep, output).await?, args.keep),
+        None => (
+            run_in_temporary(&options, args.keep, output).await?,
+            args.keep,
+        ),
     };
     Ok(Report {
         outcome: Outcome { kept, ..outcome },
@@ -363,9 +386,15 @@ async fn run_command(args: &RunArgs, output: Output) -> Result<Report, Error> {
 
 /// Runs in a temporary directory. The directory is removed afterwards, unless `keep` is set or the
 /// self-check failed.
-async fn run_in_temporary(options: &RunOptions, keep: bool, output: Output) -> Result<Outcome, Error> {
+async fn run_in_temporary(
+    options: &RunOptions,
+    keep: bool,
+    output: Output,
+) -> Result<Outcome, Error> {
     let parent = std::env::temp_dir();
-    let directory = tempfile::Builder::new().prefix("tallybox-sandbox-").tempdir_in(&parent);
+    let directory = tempfile::Builder::new()
+        .prefix("tallybox-sandbox-")
+        .tempdir_in(&parent);
     let directory = directory.map_err(Error::file(&parent))?;
     let result = tokio::select! {
         result = run(directory.path(), options, output) => result,

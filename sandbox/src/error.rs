@@ -80,12 +80,18 @@ impl Error {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Occupied { .. } | Self::Setting(_) | Self::File { .. } | Self::Config(_) => Exit::Usage,
+            Self::Occupied { .. } | Self::Setting(_) | Self::File { .. } | Self::Config(_) => {
+                Exit::Usage
+            }
             Self::Processor { source, .. } => source.exit(),
             Self::Ingestor(source) => source.exit(),
             Self::Manager(source) => source.exit(),
             Self::Client(_) | Self::Key(_) | Self::Check(_) => Exit::Rejected,
-            Self::Batch(_) | Self::Bucket(_) | Self::Queue(_) | Self::Internal(_) | Self::Interrupted => Exit::Retry,
+            Self::Batch(_)
+            | Self::Bucket(_)
+            | Self::Queue(_)
+            | Self::Internal(_)
+            | Self::Interrupted => Exit::Retry,
         }
     }
 
@@ -136,6 +142,9 @@ mod tests {
         let error = Error::Check("the sums are wrong".to_owned());
         assert_eq!(error.exit(), Exit::Rejected);
         let line = error.failure().to_string();
-        assert_eq!(line, "rejected (self-check): the self-check failed: the sums are wrong");
+        assert_eq!(
+            line,
+            "rejected (self-check): the self-check failed: the sums are wrong"
+        );
     }
 }

@@ -71,7 +71,10 @@ impl Flow {
 
     /// Returns the number of hostile packets.
     pub(crate) fn attacks(&self) -> u64 {
-        self.batches.iter().map(|batch| batch.attacks.len() as u64).sum()
+        self.batches
+            .iter()
+            .map(|batch| batch.attacks.len() as u64)
+            .sum()
     }
 }
 
@@ -81,7 +84,12 @@ pub(crate) fn flows(world: &World, options: &RunOptions, seed: u64) -> Result<Ve
     let copies = HOSTILE.div_ceil(metrics);
     let flow = |(place, metric): (u64, &Metric)| {
         let epsilon = options.epsilon.unwrap_or(metric.epsilon);
-        let traffic = Traffic::new(seed, metric, world.keys.for_clients(metric.bins())?, Some(epsilon))?;
+        let traffic = Traffic::new(
+            seed,
+            metric,
+            world.keys.for_clients(metric.bins())?,
+            Some(epsilon),
+        )?;
         let aggregation: AggregationId = metric
             .name
             .parse()
@@ -111,7 +119,12 @@ fn share(whole: u64, place: u64, parts: u64) -> u64 {
 
 /// Plans the batches of one metric. Honest packets are consecutive, hostile ones are distributed in
 /// turn, and replays are in the last batch.
-fn plan(seed: u64, aggregation: &AggregationId, honest: u64, copies: u64) -> Result<Vec<BatchPlan>, Error> {
+fn plan(
+    seed: u64,
+    aggregation: &AggregationId,
+    honest: u64,
+    copies: u64,
+) -> Result<Vec<BatchPlan>, Error> {
     let mut batches = Vec::new();
     let mut first = 0;
     for ordinal in 0..BATCHES {
@@ -170,7 +183,10 @@ mod tests {
                 .iter()
                 .any(|attack| matches!(attack, Attack::Replay { .. }))
         };
-        assert_eq!(batches.iter().map(replays).collect::<Vec<_>>(), [false, false, true]);
+        assert_eq!(
+            batches.iter().map(replays).collect::<Vec<_>>(),
+            [false, false, true]
+        );
         assert_eq!(
             batches
                 .iter()

@@ -101,12 +101,21 @@ pub struct GenerateSummary {
 /// # Errors
 /// [`Error::Setting`] and [`Error::Occupied`] before anything is written; other errors if a file
 /// cannot be written.
-pub async fn generate(root: &Path, options: &GenerateOptions, output: Output) -> Result<GenerateSummary, Error> {
+pub async fn generate(
+    root: &Path,
+    options: &GenerateOptions,
+    output: Output,
+) -> Result<GenerateSummary, Error> {
     let begin = Instant::now();
     check_options(options)?;
     let metric = Metric::fake(options.bins);
     let world = World::for_bins(root, Some(options.seed), options.points, &[options.bins])?;
-    let traffic = Traffic::new(options.seed, &metric, world.keys.for_clients(options.bins)?, None)?;
+    let traffic = Traffic::new(
+        options.seed,
+        &metric,
+        world.keys.for_clients(options.bins)?,
+        None,
+    )?;
     let ingestor = world.ingestor();
     let bytes = options.packets * options.batches * packet_bytes(options.bins, Role::First);
     let bar = output.progress(Some(bytes), "generate");
@@ -117,12 +126,15 @@ pub async fn generate(root: &Path, options: &GenerateOptions, output: Output) ->
     };
     let mut batches = Vec::new();
     for ordinal in 0..options.batches {
-        let (name, interval) = schedule::batch(options.seed, &options.aggregation, ordinal, options.batches)?;
+        let (name, interval) =
+            schedule::batch(options.seed, &options.aggregation, ordinal, options.batches)?;
         batches.push(GeneratedBatch {
             id: name.id,
             date: name.date,
         });
-        let pair = ingestor.begin(spec(options, &metric, name.clone(), interval)?).await?;
+        let pair = ingestor
+            .begin(spec(options, &metric, name.clone(), interval)?)
+            .await?;
         let first = ordinal * options.packets;
         let plan = BatchPlan {
             name,
@@ -161,7 +173,9 @@ pub async fn generate(root: &Path, options: &GenerateOptions, output: Output) ->
 
 fn check_options(options: &GenerateOptions) -> Result<(), Error> {
     if options.packets == 0 || options.batches == 0 {
-        return Err(Error::Setting("--packets and --batches must be at least 1".to_owned()));
+        return Err(Error::Setting(
+            "--packets and --batches must be at least 1".to_owned(),
+        ));
     }
     Prio2::new(options.bins).map_err(|error| Error::Setting(error.to_string()))?;
     // A sum must stay below the modulus, which is slightly below 2^32.
@@ -173,8 +187,14 @@ fn check_options(options: &GenerateOptions) -> Result<(), Error> {
     }
 }
 
-fn spec(options: &GenerateOptions, metric: &Metric, name: BatchName, interval: Window) -> Result<BatchSpec, Error> {
-    let parameters = ingest::parameters(options.aggregation.as_str(), options.bins, metric.epsilon)?;
+fn spec(
+    options: &GenerateOptions,
+    metric: &Metric,
+    name: BatchName,
+    interval: Window,
+) -> Result<BatchSpec, Error> {
+    let parameters =
+        ingest::parameters(options.aggregation.as_str(), options.bins, metric.epsilon)?;
     let text = format!(
         "generated {} {} {:?} {name}",
         options.seed, options.packets, options.points
@@ -197,7 +217,11 @@ struct Work {
 impl Work {
     /// Writes one batch. Blocking.
     fn write(mut self, plan: &BatchPlan, mut pair: BatchPair) -> Result<Self, Error> {
-        let Self { traffic, tally, bar } = &mut self;
+        let Self {
+            traffic,
+            tally,
+            bar,
+        } = &mut self;
         let bins = traffic.metric().bins();
         let bytes = packet_bytes(bins, Role::First);
         let make = |position| plan.make(traffic, position).map_err(Error::from);
@@ -214,7 +238,8 @@ impl Work {
 }
 
 fn write_json(path: &Path, generated: &Generated) -> Result<(), Error> {
-    let mut text = serde_json::to_vec_pretty(generated).map_err(|error| Error::Internal(error.to_string()))?;
+    let mut text =
+        serde_json::to_vec_pretty(generated).map_err(|error| Error::Internal(error.to_string()))?;
     text.push(b'\n');
     fs::write(path, text).map_err(Error::file(path))
 }
@@ -249,14 +274,20 @@ impl Summary for GenerateSummary {
         )?;
         for role in Role::ALL {
             if let Some(GeneratedBatch { id, date }) = batches.first() {
-                writeln!(f, "  facilitator --config {directory}/{role}.yaml intake-batch \\")?;
+                writeln!(
+                    f,
+                    "  facilitator --config {directory}/{role}.yaml intake-batch \\"
+                )?;
                 writeln!(f, "      --aggregation {aggregation} --date {date} \\")?;
                 writeln!(f, "      --batch {id}")?;
             }
         }
         writeln!(f, "\nand then, for both processors:\n")?;
         for role in Role::ALL {
-            writeln!(f, "  facilitator --config {directory}/{role}.yaml aggregate \\")?;
+            writeln!(
+                f,
+                "  facilitator --config {directory}/{role}.yaml aggregate \\"
+            )?;
             writeln!(
                 f,
                 "      --aggregation {aggregation} --start {} --end {}",

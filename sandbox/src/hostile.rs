@@ -145,7 +145,9 @@ impl Attack {
         let rejecting: Vec<Role> = Role::ALL.into_iter().filter(rejecting).collect();
         let (roles, ending): (&[Role], Ending) = match self {
             Self::Replay { .. } => (&[], Ending::FirstOneCounted),
-            Self::OtherPoint | Self::PointOutOfRange | Self::RootOfUnity => (&Role::ALL, Ending::NotCounted),
+            Self::OtherPoint | Self::PointOutOfRange | Self::RootOfUnity => {
+                (&Role::ALL, Ending::NotCounted)
+            }
             Self::Client(hostility) => match hostility.verdict() {
                 ExpectedOutcome::Counted => (&[], Ending::Counted),
                 ExpectedOutcome::RejectedTogether => (&[], Ending::NotCounted),
@@ -178,7 +180,11 @@ impl fmt::Display for Answer {
             Self::Message => f.write_str("message"),
             Self::Rejected(reason) => {
                 let name = serde_json::to_value(reason).ok();
-                f.write_str(name.as_ref().and_then(serde_json::Value::as_str).unwrap_or("rejected"))
+                f.write_str(
+                    name.as_ref()
+                        .and_then(serde_json::Value::as_str)
+                        .unwrap_or("rejected"),
+                )
             }
         }
     }
@@ -231,12 +237,18 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_name_of_its_own() {
-        let mut names: Vec<String> = Attack::every(0, 0).iter().map(ToString::to_string).collect();
+        let mut names: Vec<String> = Attack::every(0, 0)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let all = names.len();
         names.sort();
         names.dedup();
         assert_eq!(names.len(), all);
-        assert_eq!(Answer::Rejected(PacketReason::BadShare).to_string(), "bad-share");
+        assert_eq!(
+            Answer::Rejected(PacketReason::BadShare).to_string(),
+            "bad-share"
+        );
     }
 
     #[test]

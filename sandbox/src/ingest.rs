@@ -77,7 +77,12 @@ impl Ingestor {
         let create = |role: Role| {
             let bucket = Arc::clone(&self.mailboxes[role.index()]);
             let (objects, inputs) = (spec.name.ingestion(), vec![spec.origin]);
-            BatchWriter::create::<DataSharePacket<'static>>(bucket, objects, ENCODER_GENERATION, inputs)
+            BatchWriter::create::<DataSharePacket<'static>>(
+                bucket,
+                objects,
+                ENCODER_GENERATION,
+                inputs,
+            )
         };
         let writers = [create(Role::First).await?, create(Role::Second).await?];
         Ok(BatchPair {
@@ -151,8 +156,9 @@ impl fmt::Debug for BatchPair {
 /// # Errors
 /// [`Error::Setting`] if the number of bins does not fit into a header.
 pub fn parameters(aggregation: &str, bins: usize, epsilon: f64) -> Result<BatchParameters, Error> {
-    let bins = i32::try_from(bins)
-        .map_err(|_| Error::Setting(format!("{bins} bins are more than a batch header can name")))?;
+    let bins = i32::try_from(bins).map_err(|_| {
+        Error::Setting(format!("{bins} bins are more than a batch header can name"))
+    })?;
     let name = aggregation.to_owned();
     Ok(BatchParameters {
         name,

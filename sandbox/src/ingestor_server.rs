@@ -72,9 +72,14 @@ impl IngestorServer {
 
     /// Starts the server of an ingestor at the configured address, with middleware around its
     /// routes.
-    pub(crate) async fn serve(ingestor: Ingestor, front: impl FnOnce(Router) -> Router) -> Result<Self, Error> {
+    pub(crate) async fn serve(
+        ingestor: Ingestor,
+        front: impl FnOnce(Router) -> Router,
+    ) -> Result<Self, Error> {
         let ingestor = Arc::new(ingestor);
-        let server = Server::bind(Arc::clone(&ingestor)).await.map_err(Error::ingestor)?;
+        let server = Server::bind(Arc::clone(&ingestor))
+            .await
+            .map_err(Error::ingestor)?;
         let server = server.behind(front);
         let address = server.address().map_err(Error::ingestor)?;
         let shutdown = CancellationToken::new();
@@ -120,7 +125,9 @@ pub(crate) fn reporter(
     options.timeouts.request = options.timeouts.request.min(2 * patience);
     options.backoff.cap = options.backoff.cap.min(patience);
     // The sandbox clock is always within the range of a timestamp, so the default is never used.
-    options.clock = ClientClock::new(move || jiff::Timestamp::from_millisecond(clock.millis()).unwrap_or_default());
+    options.clock = ClientClock::new(move || {
+        jiff::Timestamp::from_millisecond(clock.millis()).unwrap_or_default()
+    });
     Reporter::new(&address, trust, options).map_err(|error| Error::Internal(error.to_string()))
 }
 
@@ -128,7 +135,9 @@ impl Post {
     /// Returns every kind of post, derived from the honest report `of`.
     pub fn every(of: u64) -> Vec<Self> {
         let hostile = Hostility::every(of).into_iter().map(Self::Hostile);
-        hostile.chain([Self::Again { of }, Self::Copied { of }]).collect()
+        hostile
+            .chain([Self::Again { of }, Self::Copied { of }])
+            .collect()
     }
 
     fn make(self, traffic: &Traffic, index: u64) -> Result<Generated, ClientError> {
@@ -192,8 +201,12 @@ fn answer(posted: Posted) -> Result<PostAnswer, Error> {
                 problem.kind
             ))),
         },
-        Posted::TryLater { cause, .. } => Err(Error::Check(format!("a report could not be posted: {cause}"))),
-        other => Err(Error::Internal(format!("a post had the unexpected outcome {other:?}"))),
+        Posted::TryLater { cause, .. } => Err(Error::Check(format!(
+            "a report could not be posted: {cause}"
+        ))),
+        other => Err(Error::Internal(format!(
+            "a post had the unexpected outcome {other:?}"
+        ))),
     }
 }
 

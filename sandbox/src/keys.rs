@@ -10,7 +10,9 @@ use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
 use tallybox_client::ProcessorKey;
 use tallybox_client::traffic::{EXAMPLES, METRICS, Metric};
-use tallybox_crypto::{IngestorSecret, KeyError, PacketKeyDocument, PacketPrivateKey, SealingKey, SigningKey};
+use tallybox_crypto::{
+    IngestorSecret, KeyError, PacketKeyDocument, PacketPrivateKey, SealingKey, SigningKey,
+};
 use tallybox_model::client_config::ClientKey;
 use tallybox_model::extensions::AnnouncedPacketKey;
 use tallybox_model::role::Role;
@@ -64,7 +66,8 @@ impl ProcessorKeys {
     pub fn records(&self) -> Result<Records, Error> {
         let key = RecordKey::from_bytes(self.sealing.record_key());
         let instance = INSTANCE.parse().ok();
-        let records = instance.and_then(|instance| Records::of_processor([key], &instance, self.role));
+        let records =
+            instance.and_then(|instance| Records::of_processor([key], &instance, self.role));
         records.ok_or_else(|| Error::Internal("the sandbox's instance name is invalid".to_owned()))
     }
 }
@@ -81,7 +84,9 @@ impl SandboxKeys {
     #[must_use]
     pub fn from_seed(seed: u64, bins: &[usize]) -> Self {
         Self::draw(bins, |label| {
-            let hash = Sha256::new().chain_update(DOMAIN).chain_update(seed.to_be_bytes());
+            let hash = Sha256::new()
+                .chain_update(DOMAIN)
+                .chain_update(seed.to_be_bytes());
             ChaCha20Rng::from_seed(hash.chain_update(label).finalize().into())
         })
     }
@@ -94,7 +99,9 @@ impl SandboxKeys {
             packet: bins
                 .iter()
                 .map(|&bins| {
-                    let key = PacketPrivateKey::generate(&mut generator(&format!("{role} packet {bins} 1")));
+                    let key = PacketPrivateKey::generate(&mut generator(&format!(
+                        "{role} packet {bins} 1"
+                    )));
                     (bins, key)
                 })
                 .collect(),
@@ -115,7 +122,8 @@ impl SandboxKeys {
     /// [`Error::Setting`] if the sandbox has no packet keys for this number of bins.
     pub fn for_clients(&self, bins: usize) -> Result<Vec<ProcessorKey>, Error> {
         let public = |keys: &ProcessorKeys| {
-            let missing = || Error::Setting(format!("the sandbox has no packet keys for {bins} bins"));
+            let missing =
+                || Error::Setting(format!("the sandbox has no packet keys for {bins} bins"));
             Ok(ProcessorKey {
                 key_id: Some(packet_key_id(keys.role, bins)),
                 public: *keys.packet.get(&bins).ok_or_else(missing)?.public(),
@@ -134,7 +142,11 @@ impl SandboxKeys {
             public_key: key.public.to_x962_base64(),
             bins,
         };
-        keys.into_iter().map(key).collect::<Vec<_>>().try_into().ok()
+        keys.into_iter()
+            .map(key)
+            .collect::<Vec<_>>()
+            .try_into()
+            .ok()
     }
 
     /// Returns a processor's packet keys in the form of its extension document.
@@ -147,7 +159,11 @@ impl SandboxKeys {
             bins: u32::try_from(*bins).unwrap_or(u32::MAX),
             public_key: key.public().to_x962_base64(),
         };
-        self.processors[role.index()].packet.iter().map(announced).collect()
+        self.processors[role.index()]
+            .packet
+            .iter()
+            .map(announced)
+            .collect()
     }
 
     /// Returns the numbers of bins for which packet keys exist, in ascending order.
@@ -166,18 +182,33 @@ impl SandboxKeys {
         for keys in &self.processors {
             let role = keys.role;
             for (&bins, key) in &keys.packet {
-                secret(packet_key_file(role, bins), &packet_key_document(role, bins, key)?)?;
-                public(packet_public_file(role, bins), &key.public().to_x962_base64())?;
+                secret(
+                    packet_key_file(role, bins),
+                    &packet_key_document(role, bins, key)?,
+                )?;
+                public(
+                    packet_public_file(role, bins),
+                    &key.public().to_x962_base64(),
+                )?;
             }
             secret(signing_key_file(role), &keys.signing.to_pkcs8_base64())?;
-            public(verifying_key_file(role), &keys.signing.verifying_key().to_spki_pem())?;
+            public(
+                verifying_key_file(role),
+                &keys.signing.verifying_key().to_spki_pem(),
+            )?;
             secret(sealing_key_file(role), &keys.sealing.to_base64())?;
             let record = RecordKey::from_bytes(keys.sealing.record_key());
             secret(record_key_file(role), &record.to_text())?;
         }
         let ingestor = &self.ingestor_signing;
-        secret(format!("{INGESTOR_KEY_ID}.pkcs8.b64"), &ingestor.to_pkcs8_base64())?;
-        public(ingestor_verifying_key_file(), &ingestor.verifying_key().to_spki_pem())?;
+        secret(
+            format!("{INGESTOR_KEY_ID}.pkcs8.b64"),
+            &ingestor.to_pkcs8_base64(),
+        )?;
+        public(
+            ingestor_verifying_key_file(),
+            &ingestor.verifying_key().to_spki_pem(),
+        )?;
         let client_config = &self.client_config;
         secret(
             format!("{CLIENT_CONFIG_KEY_ID}.pkcs8.b64"),
@@ -209,8 +240,16 @@ pub fn bins_of(metrics: &[Metric]) -> Vec<usize> {
 
 /// Returns the JSON document of a packet key, which restricts the key to the sandbox's instance and
 /// to this number of bins.
-fn packet_key_document(role: Role, bins: usize, key: &PacketPrivateKey) -> Result<Zeroizing<String>, Error> {
-    let unusable = |error: KeyError| Error::Setting(format!("the packet key for {bins} bins is unusable: {error}"));
+fn packet_key_document(
+    role: Role,
+    bins: usize,
+    key: &PacketPrivateKey,
+) -> Result<Zeroizing<String>, Error> {
+    let unusable = |error: KeyError| {
+        Error::Setting(format!(
+            "the packet key for {bins} bins is unusable: {error}"
+        ))
+    };
     let document = PacketKeyDocument {
         id: packet_key_id(role, bins),
         instance: INSTANCE.to_owned(),
@@ -286,12 +325,17 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_keys_and_nothing_else_does() {
-        let packet = |keys: &SandboxKeys, index: usize| keys.processors[index].packet[&5].public().fingerprint();
+        let packet = |keys: &SandboxKeys, index: usize| {
+            keys.processors[index].packet[&5].public().fingerprint()
+        };
         let one = SandboxKeys::from_seed(7, &[5, 6]);
         assert_eq!(packet(&one, 0), packet(&SandboxKeys::from_seed(7, &[5]), 0));
         assert_ne!(packet(&one, 0), packet(&one, 1));
         assert_ne!(packet(&one, 0), packet(&SandboxKeys::from_seed(8, &[5]), 0));
-        assert_ne!(packet(&one, 0), one.processors[0].packet[&6].public().fingerprint());
+        assert_ne!(
+            packet(&one, 0),
+            one.processors[0].packet[&6].public().fingerprint()
+        );
         let fresh = || packet(&SandboxKeys::fresh(&[5]), 0);
         assert_ne!(fresh(), fresh());
         assert_eq!(one.bins(), [5, 6]);
@@ -307,14 +351,25 @@ mod tests {
         let packet = PacketKeyDocument::parse(&read(packet_key_file(Role::Second, 5))).unwrap();
         assert_eq!((packet.bins, packet.instance.as_str()), (5, INSTANCE));
         assert_eq!(packet.key.public(), keys.processors[1].packet[&5].public());
-        let verifying = tallybox_crypto::VerifyingKey::parse(&read(ingestor_verifying_key_file())).unwrap();
-        assert!(verifying.verify(b"x", &keys.ingestor_signing.sign(b"x")).is_ok());
+        let verifying =
+            tallybox_crypto::VerifyingKey::parse(&read(ingestor_verifying_key_file())).unwrap();
+        assert!(
+            verifying
+                .verify(b"x", &keys.ingestor_signing.sign(b"x"))
+                .is_ok()
+        );
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
             let file = directory.path().join(sealing_key_file(Role::First));
-            assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                std::fs::metadata(file).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
         }
-        assert!(keys.write(directory.path()).is_err(), "nothing is overwritten");
+        assert!(
+            keys.write(directory.path()).is_err(),
+            "nothing is overwritten"
+        );
     }
 }

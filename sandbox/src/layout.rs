@@ -123,10 +123,21 @@ impl Layout {
     ///
     /// # Errors
     /// [`Error::File`] if a file cannot be written.
-    pub fn write_ingestor(&self, metrics: &[Metric], epsilon: Option<f64>, served: &Served) -> Result<(), Error> {
+    pub fn write_ingestor(
+        &self,
+        metrics: &[Metric],
+        epsilon: Option<f64>,
+        served: &Served,
+    ) -> Result<(), Error> {
         for (path, text) in [
-            (self.ingestor_config(), ingestor_text(served, &keys::bins_of(metrics))),
-            (self.root.join("registry.yaml"), registry_text(metrics, epsilon)),
+            (
+                self.ingestor_config(),
+                ingestor_text(served, &keys::bins_of(metrics)),
+            ),
+            (
+                self.root.join("registry.yaml"),
+                registry_text(metrics, epsilon),
+            ),
         ] {
             fs::write(&path, text).map_err(Error::file(&path))?;
         }
@@ -257,7 +268,10 @@ fn ingestor_text(served: &Served, bins: &[usize]) -> String {
         attestation,
     } = served;
     let key = |role: Role, bins: usize| {
-        let (id, file) = (keys::packet_key_id(role, bins), keys::packet_public_file(role, bins));
+        let (id, file) = (
+            keys::packet_key_id(role, bins),
+            keys::packet_public_file(role, bins),
+        );
         format!("{{ id: {id}, file: keys/{file} }}")
     };
     let pair = |bins: &usize| {
@@ -300,7 +314,9 @@ localities:
 
 /// Returns the registry file with these metrics.
 fn registry_text(metrics: &[Metric], epsilon: Option<f64>) -> String {
-    let mut text = "# The metrics of a sandbox; written by tallybox-sandbox.\nversion: 1\nmetrics:\n".to_owned();
+    let mut text =
+        "# The metrics of a sandbox; written by tallybox-sandbox.\nversion: 1\nmetrics:\n"
+            .to_owned();
     for metric in metrics {
         let kind = match metric.encoding {
             Encoding::Histogram { .. } => "histogram",
@@ -326,10 +342,15 @@ pub(crate) fn config_text(role: Role, points: Points, minimum: u64, bins: &[usiz
     let peer = role.peer();
     let points = match points {
         Points::Pinned => "pinned      # one evaluation point for all packets under a packet key",
-        Points::PerPacket => "per-packet  # this ingestor draws a point for each packet\naccept-replay-risk: true",
+        Points::PerPacket => {
+            "per-packet  # this ingestor draws a point for each packet\naccept-replay-risk: true"
+        }
     };
     let packet_key = |bins: &usize| {
-        let (id, file) = (keys::packet_key_id(role, *bins), keys::packet_key_file(role, *bins));
+        let (id, file) = (
+            keys::packet_key_id(role, *bins),
+            keys::packet_key_file(role, *bins),
+        );
         format!("  - {{ id: {id}, file: keys/{file} }}\n")
     };
     let packet_keys: String = bins.iter().map(packet_key).collect();

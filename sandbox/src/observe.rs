@@ -42,22 +42,33 @@ impl Notes {
             role: processor.role,
             source: Box::new(error),
         };
-        let replayed = summary.rejected_by_reason.count(PacketReason::DuplicateInWindow);
+        let replayed = summary
+            .rejected_by_reason
+            .count(PacketReason::DuplicateInWindow);
         let mut notes = Self {
             replayed,
             ..Self::default()
         };
         for name in batches {
             let prepared = find_prepared(processor, name).await.map_err(refuse)?;
-            let missing = || Error::Internal(format!("the prepared batch of {name} does not exist"));
+            let missing =
+                || Error::Internal(format!("the prepared batch of {name} does not exist"));
             let prepared = prepared.ok_or_else(missing)?;
-            let repeated = prepared.footer().rejections.count(PacketReason::DuplicateUuid);
+            let repeated = prepared
+                .footer()
+                .rejections
+                .count(PacketReason::DuplicateUuid);
             notes.repeated.insert(name.id, repeated);
             for chunk in prepared.chunks(ChunkKind::Rejects) {
-                let rejects = prepared.rejects(chunk).await.map_err(|error| refuse(error.into()))?;
-                notes
-                    .rejected
-                    .extend(rejects.into_iter().map(|(id, reason)| ((name.id, id), reason)));
+                let rejects = prepared
+                    .rejects(chunk)
+                    .await
+                    .map_err(|error| refuse(error.into()))?;
+                notes.rejected.extend(
+                    rejects
+                        .into_iter()
+                        .map(|(id, reason)| ((name.id, id), reason)),
+                );
             }
         }
         Ok(notes)
@@ -68,7 +79,9 @@ impl Notes {
         if sent.attack.repeats_in_batch() {
             // Repeated ids are counted but not listed in the records. If the count is as expected,
             // each of them was detected.
-            let expected = count(all, |other| other.batch.id == batch && other.attack.repeats_in_batch());
+            let expected = count(all, |other| {
+                other.batch.id == batch && other.attack.repeats_in_batch()
+            });
             if self.repeated.get(&batch) == Some(&expected) {
                 return Answer::Rejected(PacketReason::DuplicateUuid);
             }

@@ -163,7 +163,9 @@ impl Outcome {
     /// Records the ingestor's answers to hostile posts.
     pub(crate) fn add_door(&mut self, answered: Vec<AdmissionOutcome>) {
         for row in answered {
-            let same = |other: &&mut AdmissionOutcome| other.kind == row.kind && other.answer == row.answer;
+            let same = |other: &&mut AdmissionOutcome| {
+                other.kind == row.kind && other.answer == row.answer
+            };
             match self.door.iter_mut().find(same) {
                 Some(known) => known.reports += row.reports,
                 None => self.door.push(row),
@@ -173,7 +175,10 @@ impl Outcome {
 
     /// Sorts the hostile packets by kind, in the order of [`Attack::every`].
     pub(crate) fn sort_hostile(&mut self) {
-        let kinds: Vec<String> = Attack::every(0, 0).iter().map(ToString::to_string).collect();
+        let kinds: Vec<String> = Attack::every(0, 0)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         self.hostile
             .sort_by_key(|row| kinds.iter().position(|kind| *kind == row.kind));
     }

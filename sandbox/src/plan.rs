@@ -60,7 +60,9 @@ impl BatchPlan {
             .filter(|_| self.place(before) == position);
         let generated = match attack {
             None => traffic.packet(self.first + position - before as u64)?,
-            Some(attack) => attack.make(traffic, HOSTILE_INDEX | self.ordinal << 24 | before as u64)?,
+            Some(attack) => {
+                attack.make(traffic, HOSTILE_INDEX | self.ordinal << 24 | before as u64)?
+            }
         };
         Ok(Made { generated, attack })
     }
@@ -143,7 +145,10 @@ mod tests {
             let mut hostile = 0;
             for position in 0..plan.packets() {
                 let made = plan.make(&traffic, position).unwrap();
-                assert!(ids.insert(made.generated.report.id), "{honest} {attacks} {position}");
+                assert!(
+                    ids.insert(made.generated.report.id),
+                    "{honest} {attacks} {position}"
+                );
                 assert!(position > 0 || made.attack.is_none());
                 hostile += usize::from(made.attack.is_some());
             }

@@ -49,7 +49,11 @@ pub struct Parts {
 ///
 /// # Errors
 /// As [`Parts::total`].
-pub async fn total(world: &World, aggregation: &AggregationId, window: Window) -> Result<Total, Error> {
+pub async fn total(
+    world: &World,
+    aggregation: &AggregationId,
+    window: Window,
+) -> Result<Total, Error> {
     Parts::open(world)?.total(aggregation, window).await
 }
 
@@ -121,12 +125,16 @@ impl Parts {
             window,
             writer,
         };
-        let (mailbox, trusted) = (&*self.mailboxes[writer.index()], &self.trusted[writer.index()]);
+        let (mailbox, trusted) = (
+            &*self.mailboxes[writer.index()],
+            &self.trusted[writer.index()],
+        );
         let part = SignedBatch::open(mailbox, name.objects(), trusted, &Limits::default()).await?;
         let header: SumPart = part.header()?;
         let packets = part.packets(mailbox, header.packet_file_digest).await?;
         let reading = tokio::task::spawn_blocking(move || invalid(packets)).await;
-        let invalid = reading.map_err(|error| Error::Internal(format!("reading {name}: {error}")))??;
+        let invalid =
+            reading.map_err(|error| Error::Internal(format!("reading {name}: {error}")))??;
         Ok((header, invalid))
     }
 }
@@ -135,7 +143,11 @@ impl Parts {
 ///
 /// # Errors
 /// Never in fact: the instance is a constant.
-pub fn sum_part_name(aggregation: &AggregationId, window: Window, writer: Role) -> Result<SumPartName, Error> {
+pub fn sum_part_name(
+    aggregation: &AggregationId,
+    window: Window,
+    writer: Role,
+) -> Result<SumPartName, Error> {
     Ok(SumPartName {
         instance: instance()?,
         aggregation: aggregation.clone(),

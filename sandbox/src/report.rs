@@ -53,7 +53,14 @@ impl Report {
         let packets = grouped(outcome.honest_packets + outcome.hostile_packets);
         let batches: usize = outcome.metrics.iter().map(|metric| metric.batches).sum();
         let left = Align::Left;
-        let mut table = Table::new(screen, &[("role", left), ("does", left), ("writes to buckets/…", left)]);
+        let mut table = Table::new(
+            screen,
+            &[
+                ("role", left),
+                ("does", left),
+                ("writes to buckets/…", left),
+            ],
+        );
         table.row([
             "clients",
             &format!("randomise, split, encrypt {packets} answers"),
@@ -65,14 +72,34 @@ impl Report {
             &format!("signs {batches} batches for each processor"),
             "ingestion-{first,second}",
         ]);
-        table.row(["first", "verifies its shares, sends messages", "validation-for-second"]);
-        table.row(["second", "verifies its own shares likewise", "validation-for-first"]);
-        table.row(["both", "add the shares that both accepted", "sum-{first,second}"]);
-        table.row(["portal", "adds the two sum parts, removes the noise", "your screen"]);
+        table.row([
+            "first",
+            "verifies its shares, sends messages",
+            "validation-for-second",
+        ]);
+        table.row([
+            "second",
+            "verifies its own shares likewise",
+            "validation-for-first",
+        ]);
+        table.row([
+            "both",
+            "add the shares that both accepted",
+            "sum-{first,second}",
+        ]);
+        table.row([
+            "portal",
+            "adds the two sum parts, removes the noise",
+            "your screen",
+        ]);
         let title = "Tallybox sandbox: every role in one process, every mailbox a directory";
         writeln!(text, "{}\n\n{table}\n", screen.paint(Tone::Heading, title))?;
         if let Some(metric) = outcome.metrics.first() {
-            let part = |index: usize| metric.parts[index].first().map_or(0, |part| part.unsigned_abs());
+            let part = |index: usize| {
+                metric.parts[index]
+                    .first()
+                    .map_or(0, |part| part.unsigned_abs())
+            };
             let (first, second) = (grouped(part(0)), grouped(part(1)));
             let sum = grouped(metric.sums.first().copied().unwrap_or(0));
             let modulus = grouped(MODULUS.into());
@@ -120,7 +147,10 @@ impl Report {
             text,
             "The ingestor cannot decrypt shares. The processors find the invalid packets that"
         )?;
-        writeln!(text, "the ingestor accepts, and those that a lying ingestor sends:\n")
+        writeln!(
+            text,
+            "the ingestor accepts, and those that a lying ingestor sends:\n"
+        )
     }
 
     /// Writes the table of hostile packets and their outcomes.
@@ -194,7 +224,10 @@ impl Report {
         if outcome.kept {
             writeln!(text, "\nAll files are in {directory}. Next, inspect one:\n")?;
             writeln!(text, "  make build; D=\"{directory}\"")?;
-            writeln!(text, "  target/release/facilitator --config $D/first.yaml inspect \\")?;
+            writeln!(
+                text,
+                "  target/release/facilitator --config $D/first.yaml inspect \\"
+            )?;
             write!(text, "      $D/{part}")
         } else {
             writeln!(
@@ -202,7 +235,10 @@ impl Report {
                 "\nThe directory is removed. Next, keep one and inspect it; then try more noise:\n"
             )?;
             writeln!(text, "  cargo run --release -- --dir demo && make build")?;
-            writeln!(text, "  target/release/facilitator --config demo/first.yaml inspect \\")?;
+            writeln!(
+                text,
+                "  target/release/facilitator --config demo/first.yaml inspect \\"
+            )?;
             writeln!(text, "      demo/{part}")?;
             write!(text, "  cargo run --release -- --epsilon 2")
         }
@@ -245,7 +281,9 @@ mod tests {
             epsilon: None,
         };
         let directory = tempfile::tempdir().unwrap();
-        let mut outcome = run(directory.path(), &options, Output::new(true)).await.unwrap();
+        let mut outcome = run(directory.path(), &options, Output::new(true))
+            .await
+            .unwrap();
         outcome.directory = "demo".into();
         Report {
             outcome,
@@ -260,7 +298,12 @@ mod tests {
             report.all_bins = all_bins;
             report.outcome.kept = kept;
             for width in [80, 120] {
-                let text = report.render(Screen { width, colour: false }).unwrap();
+                let text = report
+                    .render(Screen {
+                        width,
+                        colour: false,
+                    })
+                    .unwrap();
                 // Paths that the user copies are never broken.
                 for line in text.lines().filter(|line| !line.contains("/buckets/")) {
                     assert!(line.chars().count() <= width, "{line}");

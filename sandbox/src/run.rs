@@ -51,7 +51,12 @@ pub async fn run(root: &Path, options: &RunOptions, output: Output) -> Result<Ou
     let traffic_seed = options.seed.unwrap_or_else(rand::random);
     check_options(options)?;
     let mut watch = Watch::new(output);
-    let world = World::for_bins(root, options.seed, Points::Pinned, &bins_of(&options.metrics))?;
+    let world = World::for_bins(
+        root,
+        options.seed,
+        Points::Pinned,
+        &bins_of(&options.metrics),
+    )?;
     world
         .layout
         .write_ingestor(&options.metrics, options.epsilon, &Served::default())?;
@@ -70,7 +75,10 @@ pub async fn run(root: &Path, options: &RunOptions, output: Output) -> Result<Ou
     };
     flows = post_all(&world, flows, &mut watch, &mut outcome).await?;
     flows = ingest_all(&world, flows, traffic_seed, &mut watch).await?;
-    let processors = [world.processor(Role::First)?, world.processor(Role::Second)?];
+    let processors = [
+        world.processor(Role::First)?,
+        world.processor(Role::Second)?,
+    ];
     for processor in &processors {
         intake_all(processor, &flows, &mut watch).await?;
     }
@@ -98,7 +106,13 @@ pub async fn run(root: &Path, options: &RunOptions, output: Output) -> Result<Ou
 fn check_options(options: &RunOptions) -> Result<(), Error> {
     let refuse = |problem: String| Err(Error::Setting(problem));
     let metrics = &options.metrics;
-    let twice = |metric: &Metric| metrics.iter().filter(|other| other.name == metric.name).count() > 1;
+    let twice = |metric: &Metric| {
+        metrics
+            .iter()
+            .filter(|other| other.name == metric.name)
+            .count()
+            > 1
+    };
     if metrics.is_empty() {
         return refuse("at least one metric is required".to_owned());
     }
@@ -107,7 +121,10 @@ fn check_options(options: &RunOptions) -> Result<(), Error> {
     }
     let fewest = FEWEST * metrics.len() as u64;
     if options.packets < fewest {
-        return refuse(format!("{} metrics need at least {fewest} packets", metrics.len()));
+        return refuse(format!(
+            "{} metrics need at least {fewest} packets",
+            metrics.len()
+        ));
     }
     // A sum must stay below the modulus; the limit of 2^31 leaves a margin for the hostile packets.
     if options.packets > 1 << 31 {
@@ -128,8 +145,14 @@ fn metric_outcome(flow: &Flow, window: Window, total: Total) -> Result<MetricOut
         .map(|sum| noise.debias(*sum, total.accepted))
         .collect();
     let internal = |error: tallybox_client::EncodeError| Error::Internal(error.to_string());
-    let truth = metric.encoding.sum(&flow.expected.true_counts).map_err(internal)?;
-    let estimate = metric.encoding.estimated_sum(&estimates).map_err(internal)?;
+    let truth = metric
+        .encoding
+        .sum(&flow.expected.true_counts)
+        .map_err(internal)?;
+    let estimate = metric
+        .encoding
+        .estimated_sum(&estimates)
+        .map_err(internal)?;
     let number = truth.zip(estimate);
     let number = number.map(|(truth, estimate)| NumberOutcome {
         truth: u64::try_from(truth).unwrap_or(u64::MAX),
@@ -137,7 +160,11 @@ fn metric_outcome(flow: &Flow, window: Window, total: Total) -> Result<MetricOut
     });
     let sum_part = |role: Role| {
         let name = portal::sum_part_name(&flow.aggregation, window, role)?;
-        Ok::<_, Error>(format!("{}/{}", BucketKind::Sum.path(role), name.objects().header))
+        Ok::<_, Error>(format!(
+            "{}/{}",
+            BucketKind::Sum.path(role),
+            name.objects().header
+        ))
     };
     Ok(MetricOutcome {
         name: metric.name,

@@ -28,7 +28,12 @@ pub fn window() -> Result<Window, Error> {
 ///
 /// # Errors
 /// [`Error::Internal`] if `ordinal` is not below `batches`.
-pub fn batch(seed: u64, aggregation: &AggregationId, ordinal: u64, batches: u64) -> Result<(BatchName, Window), Error> {
+pub fn batch(
+    seed: u64,
+    aggregation: &AggregationId,
+    ordinal: u64,
+    batches: u64,
+) -> Result<(BatchName, Window), Error> {
     if ordinal >= batches {
         return Err(Error::Internal(format!(
             "batch {ordinal} does not exist: there are {batches}"
@@ -51,7 +56,9 @@ pub fn batch(seed: u64, aggregation: &AggregationId, ordinal: u64, batches: u64)
 }
 
 fn batch_id(seed: u64, aggregation: &AggregationId, ordinal: u64) -> BatchId {
-    let hash = Sha256::new().chain_update(DOMAIN).chain_update(seed.to_be_bytes());
+    let hash = Sha256::new()
+        .chain_update(DOMAIN)
+        .chain_update(seed.to_be_bytes());
     let hash = hash
         .chain_update(ordinal.to_be_bytes())
         .chain_update(aggregation.as_str());
@@ -63,7 +70,11 @@ fn batch_id(seed: u64, aggregation: &AggregationId, ordinal: u64) -> BatchId {
 
 fn minute(offset: i64) -> Result<BatchTime, Error> {
     let time = BatchTime::from_millis(START_MILLIS + offset * 60_000);
-    time.ok_or_else(|| Error::Internal(format!("minute {offset} of the window is outside the supported range")))
+    time.ok_or_else(|| {
+        Error::Internal(format!(
+            "minute {offset} of the window is outside the supported range"
+        ))
+    })
 }
 
 #[cfg(test)]

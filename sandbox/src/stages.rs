@@ -92,10 +92,16 @@ pub(crate) async fn ingest_all(
     Ok(done)
 }
 
-async fn ingestor_batch(ingestor: &Ingestor, flow: &Flow, plan: &BatchPlan, seed: u64) -> Result<BatchPair, Error> {
+async fn ingestor_batch(
+    ingestor: &Ingestor,
+    flow: &Flow,
+    plan: &BatchPlan,
+    seed: u64,
+) -> Result<BatchPair, Error> {
     let metric = flow.traffic.metric();
     let parameters = ingest::parameters(metric.name, metric.bins(), flow.epsilon)?;
-    let origin = Digest::sha256(format!("sandbox {seed} {} {}", plan.name, plan.packets()).as_bytes());
+    let origin =
+        Digest::sha256(format!("sandbox {seed} {} {}", plan.name, plan.packets()).as_bytes());
     ingestor
         .begin(BatchSpec {
             name: plan.name.clone(),
@@ -107,7 +113,12 @@ async fn ingestor_batch(ingestor: &Ingestor, flow: &Flow, plan: &BatchPlan, seed
 }
 
 /// Makes the packets of a batch on all cores and writes them to both mailboxes, in order. Blocking.
-fn write_batch(flow: &mut Flow, plan: &BatchPlan, mut pair: BatchPair, bar: &Bar) -> Result<(), Error> {
+fn write_batch(
+    flow: &mut Flow,
+    plan: &BatchPlan,
+    mut pair: BatchPair,
+    bar: &Bar,
+) -> Result<(), Error> {
     let Flow {
         traffic,
         expected,
@@ -118,7 +129,10 @@ fn write_batch(flow: &mut Flow, plan: &BatchPlan, mut pair: BatchPair, bar: &Bar
     let make = |position| plan.make(traffic, position).map_err(Error::from);
     let take = |Made { generated, attack }: Made| {
         let point = pair.point(&generated.report);
-        pair.append(&generated.report, attack.map_or(point, |attack| attack.point(point)))?;
+        pair.append(
+            &generated.report,
+            attack.map_or(point, |attack| attack.point(point)),
+        )?;
         if attack.is_none_or(Attack::is_counted) {
             expected.add(&generated);
         }
@@ -132,7 +146,11 @@ fn write_batch(flow: &mut Flow, plan: &BatchPlan, mut pair: BatchPair, bar: &Bar
 }
 
 /// Runs the intake of all batches at a processor.
-pub(crate) async fn intake_all(processor: &Arc<Processor>, flows: &[Flow], watch: &mut Watch) -> Result<(), Error> {
+pub(crate) async fn intake_all(
+    processor: &Arc<Processor>,
+    flows: &[Flow],
+    watch: &mut Watch,
+) -> Result<(), Error> {
     let begin = Instant::now();
     let stage = ["intake-first", "intake-second"][processor.role.index()];
     let bar = watch.bar(stage, flows, processor.role);

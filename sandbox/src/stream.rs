@@ -50,7 +50,15 @@ mod tests {
 
     #[test]
     fn items_come_in_order_whatever_the_chunks() {
-        for (count, chunk) in [(0, 4), (1, 4), (10, 3), (12, 4), (1000, 1), (5, 0), (7, 100)] {
+        for (count, chunk) in [
+            (0, 4),
+            (1, 4),
+            (10, 3),
+            (12, 4),
+            (1000, 1),
+            (5, 0),
+            (7, 100),
+        ] {
             let mut taken = Vec::new();
             let done: Result<(), ()> = in_order(count, chunk, Ok, |item| {
                 taken.push(item);

@@ -32,7 +32,11 @@ impl World {
     ///
     /// # Errors
     /// [`Error::Occupied`] if the directory is not empty, [`Error::File`] if it cannot be written.
-    pub fn create(root: impl Into<PathBuf>, seed: Option<u64>, points: Points) -> Result<Self, Error> {
+    pub fn create(
+        root: impl Into<PathBuf>,
+        seed: Option<u64>,
+        points: Points,
+    ) -> Result<Self, Error> {
         Self::for_bins(root, seed, points, &known_bins())
     }
 
@@ -109,13 +113,22 @@ mod tests {
     #[test]
     fn both_processors_open_by_their_configuration_files() {
         let directory = tempfile::tempdir().unwrap();
-        let world = World::create(directory.path().join("new"), Some(1), Points::PerPacket).unwrap();
+        let world =
+            World::create(directory.path().join("new"), Some(1), Points::PerPacket).unwrap();
         for role in Role::ALL {
             let processor = world.processor(role).unwrap();
-            assert_eq!((processor.role, processor.points), (role, Points::PerPacket));
+            assert_eq!(
+                (processor.role, processor.points),
+                (role, Points::PerPacket)
+            );
             assert_eq!(processor.minimum_contributions, 1);
             let trusted = &processor.peer_keys[&crate::keys::signing_key_id(role.peer())];
-            assert!(*trusted == world.keys.processors[role.peer().index()].signing.verifying_key());
+            assert!(
+                *trusted
+                    == world.keys.processors[role.peer().index()]
+                        .signing
+                        .verifying_key()
+            );
         }
     }
 }

@@ -42,7 +42,10 @@ mod tests {
         let refused = || std::io::Error::other("connection refused");
         let request = Failed::Unavailable(Box::new(Failed::SaysItsSource(refused())));
         let error = Failed::Transparent(Box::new(request));
-        assert_eq!(chain(&error), "cannot reach a/b: request failed: connection refused");
+        assert_eq!(
+            chain(&error),
+            "cannot reach a/b: request failed: connection refused"
+        );
         assert_eq!(chain(&refused()), "connection refused");
     }
 }

@@ -31,7 +31,9 @@ impl Screen {
 
     /// Reads the properties of the terminal on stderr.
     pub fn stderr() -> Self {
-        let columns = Term::stderr().size_checked().map(|(_, columns)| usize::from(columns));
+        let columns = Term::stderr()
+            .size_checked()
+            .map(|(_, columns)| usize::from(columns));
         Self {
             width: columns.unwrap_or(Self::PLAIN).max(Self::NARROWEST),
             colour: console::colors_enabled_stderr(),
@@ -156,7 +158,12 @@ impl Table {
     /// 10.
     pub fn room(&self) -> usize {
         let before = self.columns.len().saturating_sub(1);
-        let used: usize = self.widths().iter().take(before).map(|width| width + Self::GAP).sum();
+        let used: usize = self
+            .widths()
+            .iter()
+            .take(before)
+            .map(|width| width + Self::GAP)
+            .sum();
         self.screen.width.saturating_sub(used).max(10)
     }
 
@@ -205,8 +212,15 @@ impl Display for Table {
         let widths = self.widths();
         let mut lines = Vec::with_capacity(self.rows.len() + 1);
         if self.columns.iter().any(|(heading, _)| !heading.is_empty()) {
-            let headings: Vec<String> = self.columns.iter().map(|(heading, _)| heading.clone()).collect();
-            lines.push(self.screen.paint(Tone::Heading, &self.line(&headings, &widths)));
+            let headings: Vec<String> = self
+                .columns
+                .iter()
+                .map(|(heading, _)| heading.clone())
+                .collect();
+            lines.push(
+                self.screen
+                    .paint(Tone::Heading, &self.line(&headings, &widths)),
+            );
         }
         lines.extend(self.rows.iter().map(|row| self.line(row, &widths)));
         formatter.write_str(&lines.join("\n"))
@@ -242,10 +256,17 @@ mod tests {
     fn columns_align_and_lines_have_no_trailing_blanks() {
         let mut table = Table::new(
             Screen::plain(),
-            &[("metric", Align::Left), ("count", Align::Right), ("", Align::Left)],
+            &[
+                ("metric", Align::Left),
+                ("count", Align::Right),
+                ("", Align::Left),
+            ],
         );
         table.row(["a", "5", "ok"]).row(["größe", "1,000"]);
-        assert_eq!(table.to_string(), "metric  count\na           5  ok\ngröße   1,000");
+        assert_eq!(
+            table.to_string(),
+            "metric  count\na           5  ok\ngröße   1,000"
+        );
     }
 
     #[test]
@@ -282,7 +303,10 @@ mod tests {
 
     #[test]
     fn a_table_without_headings_or_rows_is_nothing() {
-        assert_eq!(Table::new(Screen::plain(), &[("", Align::Left)]).to_string(), "");
+        assert_eq!(
+            Table::new(Screen::plain(), &[("", Align::Left)]).to_string(),
+            ""
+        );
         assert!(Screen::stdout().width >= Screen::NARROWEST);
     }
 }

@@ -38,7 +38,9 @@ pub struct Pace {
 
 /// Error of a text that is not a [`Pace`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} does not have the form ORIGIN:REAL:RATE, in milliseconds since the epoch with a rate of 1 or more")]
+#[error(
+    "{0:?} does not have the form ORIGIN:REAL:RATE, in milliseconds since the epoch with a rate of 1 or more"
+)]
 pub struct PaceError(String);
 
 impl Clock {
@@ -89,7 +91,9 @@ impl Pace {
     /// Returns the time of the accelerated clock when the system clock shows `real`.
     #[must_use]
     pub fn at(&self, real: i64) -> i64 {
-        let gone = real.saturating_sub(self.real).saturating_mul(i64::from(self.rate));
+        let gone = real
+            .saturating_sub(self.real)
+            .saturating_mul(i64::from(self.rate));
         self.origin.saturating_add(gone)
     }
 }
@@ -97,7 +101,9 @@ impl Pace {
 fn machine() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+        .map_or(0, |time| {
+            i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+        })
 }
 
 impl fmt::Display for Pace {
@@ -141,7 +147,10 @@ mod tests {
         );
         assert_eq!(pace.at(i64::MAX), i64::MAX);
         let text = pace.to_string();
-        assert_eq!((text.as_str(), text.parse()), ("1000000:5000:600", Ok(pace)));
+        assert_eq!(
+            (text.as_str(), text.parse()),
+            ("1000000:5000:600", Ok(pace))
+        );
         for bad in ["", "1:2", "1:2:0", "1:2:-1", "1:2:3:4", "a:2:3"] {
             assert!(bad.parse::<Pace>().is_err(), "{bad}");
         }
@@ -150,7 +159,10 @@ mod tests {
     #[test]
     fn clocks_of_the_same_pace_agree_whoever_asks() {
         let pace = Pace::from_now(0, 1000);
-        let (one, two) = (Clock::scaled(pace), Clock::scaled(pace.to_string().parse().unwrap()));
+        let (one, two) = (
+            Clock::scaled(pace),
+            Clock::scaled(pace.to_string().parse().unwrap()),
+        );
         let (before, between, after) = (one.millis(), two.millis(), one.millis());
         assert!(before <= between && between <= after);
         one.set(7);

@@ -85,7 +85,9 @@ fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
     let read = || -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         // One byte beyond the limit shows that the file is too large.
-        File::open(path)?.take(CONFIG_LIMIT + 1).read_to_end(&mut bytes)?;
+        File::open(path)?
+            .take(CONFIG_LIMIT + 1)
+            .read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes = read().map_err(|source| ConfigError::Unreadable {
@@ -185,7 +187,9 @@ mod tests {
         if text.len() == 6 {
             Ok(text)
         } else {
-            Err(serde::de::Error::custom(format!("{text} has not six letters")))
+            Err(serde::de::Error::custom(format!(
+                "{text} has not six letters"
+            )))
         }
     }
 
@@ -228,39 +232,60 @@ mod tests {
         let mapped = loaded
             .try_map(|sample| Ok::<_, ()>(sample.minimum_contributions))
             .unwrap();
-        assert_eq!((mapped.value, mapped.directory), (1, directory.path().to_path_buf()));
+        assert_eq!(
+            (mapped.value, mapped.directory),
+            (1, directory.path().to_path_buf())
+        );
     }
 
     #[test]
     fn a_bare_file_name_stands_in_the_current_directory() {
         assert_eq!(directory_of(Path::new("first.yaml")), Path::new("."));
-        assert_eq!(resolve(Path::new("."), Path::new("keys/a")), Path::new("keys/a"));
+        assert_eq!(
+            resolve(Path::new("."), Path::new("keys/a")),
+            Path::new("keys/a")
+        );
     }
 
     #[test]
     fn an_unknown_key_is_named_with_its_place() {
-        let error = try_load("instance: interop\nrole: first\nminimum-contribution: 1\n").unwrap_err();
+        let error =
+            try_load("instance: interop\nrole: first\nminimum-contribution: 1\n").unwrap_err();
         let ConfigError::Invalid {
-            line, column, problem, ..
+            line,
+            column,
+            problem,
+            ..
         } = &error
         else {
             panic!("{error:?}")
         };
         assert_eq!((*line, *column), (3, 1));
-        assert!(problem.contains("unknown key `minimum-contribution`"), "{problem}");
-        assert!(problem.contains("did you mean `minimum-contributions`"), "{problem}");
+        assert!(
+            problem.contains("unknown key `minimum-contribution`"),
+            "{problem}"
+        );
+        assert!(
+            problem.contains("did you mean `minimum-contributions`"),
+            "{problem}"
+        );
         assert!(error.to_string().contains("first.yaml:3:1: "), "{error}");
     }
 
     #[test]
     fn a_missing_key_is_named() {
         let error = try_load("role: first\n").unwrap_err();
-        assert!(error.to_string().ends_with("missing key `instance`"), "{error}");
+        assert!(
+            error.to_string().ends_with("missing key `instance`"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_nested_fault_has_the_whole_key() {
-        let error = try_load("instance: i\nrole: first\nkeys:\n  - { id: k1, secret: abcdef }\n  - { id: k2 }\n");
+        let error = try_load(
+            "instance: i\nrole: first\nkeys:\n  - { id: k1, secret: abcdef }\n  - { id: k2 }\n",
+        );
         let error = error.unwrap_err().to_string();
         assert!(error.contains("first.yaml:5:"), "{error}");
         assert!(error.contains("keys[1]: missing key `secret`"), "{error}");
@@ -303,7 +328,10 @@ mod tests {
             "",
             "instance: [1]\nrole: first\n",
         ] {
-            assert!(matches!(try_load(text).expect_err(text), ConfigError::Invalid { .. }));
+            assert!(matches!(
+                try_load(text).expect_err(text),
+                ConfigError::Invalid { .. }
+            ));
         }
     }
 
@@ -323,7 +351,10 @@ mod tests {
     #[test]
     fn size_and_encoding_are_checked_first() {
         let big = vec![b'#'; usize::try_from(CONFIG_LIMIT).unwrap() + 1];
-        assert!(matches!(try_load(big).unwrap_err(), ConfigError::TooLarge { .. }));
+        assert!(matches!(
+            try_load(big).unwrap_err(),
+            ConfigError::TooLarge { .. }
+        ));
         assert!(matches!(
             try_load(b"ab\xff").unwrap_err(),
             ConfigError::NotText { valid: 2, .. }

@@ -74,7 +74,9 @@ fn subject(key: &str) -> String {
 #[non_exhaustive]
 pub enum LogError {
     /// The filter from `--log` or the environment does not parse.
-    #[error("log filter {filter:?} does not parse (examples: info, warn,tallybox_facilitator=debug)")]
+    #[error(
+        "log filter {filter:?} does not parse (examples: info, warn,tallybox_facilitator=debug)"
+    )]
     BadFilter {
         /// The filter as given.
         filter: String,

@@ -115,12 +115,18 @@ pub fn parse_from<T: Parser>(
 ) -> Result<T, Exit> {
     // clap wants a text that lives as long as the process.
     let version: &'static str = Box::leak(build.to_string().into_boxed_str());
-    let matches = T::command().version(version).try_get_matches_from(arguments);
+    let matches = T::command()
+        .version(version)
+        .try_get_matches_from(arguments);
     let parsed = matches.and_then(|mut matches| T::from_arg_matches_mut(&mut matches));
     parsed.map_err(|error| {
         // A reader that has closed the pipe (`| head`) is not an error of the command line.
         let _ = error.print();
-        if error.use_stderr() { Exit::Usage } else { Exit::Done }
+        if error.use_stderr() {
+            Exit::Usage
+        } else {
+            Exit::Done
+        }
     })
 }
 
@@ -149,7 +155,10 @@ mod tests {
     #[test]
     fn words_are_distinct_and_are_the_json() {
         let mut words: Vec<&str> = Exit::ALL.into_iter().map(Exit::as_str).collect();
-        assert_eq!(serde_json::to_string(&Exit::BelowMinimum).unwrap(), "\"below-minimum\"");
+        assert_eq!(
+            serde_json::to_string(&Exit::BelowMinimum).unwrap(),
+            "\"below-minimum\""
+        );
         assert_eq!(format!("{:>9}", Exit::Retry), "    retry");
         words.sort_unstable();
         words.dedup();
@@ -158,8 +167,16 @@ mod tests {
 
     #[test]
     fn the_command_line_ends_in_our_codes() {
-        assert_eq!(parse_from::<Arguments>(&BUILD, ["x", "--count", "3"]).unwrap().count, 3);
-        assert_eq!(parse_from::<Arguments>(&BUILD, ["x"]).unwrap_err(), Exit::Usage);
+        assert_eq!(
+            parse_from::<Arguments>(&BUILD, ["x", "--count", "3"])
+                .unwrap()
+                .count,
+            3
+        );
+        assert_eq!(
+            parse_from::<Arguments>(&BUILD, ["x"]).unwrap_err(),
+            Exit::Usage
+        );
         assert_eq!(
             parse_from::<Arguments>(&BUILD, ["x", "--count", "many"]).unwrap_err(),
             Exit::Usage

@@ -27,7 +27,9 @@ enum Place {
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
     /// The URL may not be used for documents.
-    #[error("{0:?} must be an https:// URL without credentials, an http:// URL of this machine, or a file")]
+    #[error(
+        "{0:?} must be an https:// URL without credentials, an http:// URL of this machine, or a file"
+    )]
     Url(String),
     /// TLS is not available.
     #[error("the HTTPS client cannot be set up")]
@@ -87,7 +89,9 @@ impl Document {
         match &self.place {
             Place::Server(client, url) => self.fetch_from(client, url).await,
             Place::File(file) => match tokio::fs::read(file).await {
-                Ok(document) if document.len() > self.limit => Err(FetchError::TooLarge(self.limit)),
+                Ok(document) if document.len() > self.limit => {
+                    Err(FetchError::TooLarge(self.limit))
+                }
                 Ok(document) => Ok(Some(document)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error.into()),
@@ -130,8 +134,13 @@ mod tests {
 
     #[test]
     fn only_encrypted_places_without_credentials_are_taken() {
-        let at = |place| Document::at(place, Path::new("/etc"), 10).map(|document| document.to_string());
-        for good in ["https://a.example/x", "http://127.0.0.1:80/x", "http://[::1]/x"] {
+        let at =
+            |place| Document::at(place, Path::new("/etc"), 10).map(|document| document.to_string());
+        for good in [
+            "https://a.example/x",
+            "http://127.0.0.1:80/x",
+            "http://[::1]/x",
+        ] {
             assert!(at(good).is_ok(), "{good}");
         }
         assert_eq!(at("told.json").unwrap(), "/etc/told.json");
@@ -149,7 +158,12 @@ mod tests {
     async fn a_file_is_read_up_to_its_limit() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("d"), "0123456789").unwrap();
-        let fetch = async |name, limit| Document::at(name, folder.path(), limit).unwrap().fetch().await;
+        let fetch = async |name, limit| {
+            Document::at(name, folder.path(), limit)
+                .unwrap()
+                .fetch()
+                .await
+        };
         assert_eq!(fetch("d", 10).await.unwrap().unwrap(), b"0123456789");
         assert!(matches!(fetch("d", 9).await, Err(FetchError::TooLarge(9))));
         assert!(fetch("e", 9).await.unwrap().is_none());

@@ -44,7 +44,11 @@ pub fn init(filter: &str) -> Result<(), LogError> {
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadySet)
 }
 
-fn subscriber<W>(filter: &str, terminal: bool, writer: W) -> Result<impl Subscriber + Send + Sync, LogError>
+fn subscriber<W>(
+    filter: &str,
+    terminal: bool,
+    writer: W,
+) -> Result<impl Subscriber + Send + Sync, LogError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -59,7 +63,11 @@ where
             .with_ansi(console::colors_enabled_stderr())
             .boxed()
     } else {
-        fmt::layer().with_writer(writer).json().flatten_event(true).boxed()
+        fmt::layer()
+            .with_writer(writer)
+            .json()
+            .flatten_event(true)
+            .boxed()
     };
     Ok(Registry::default().with(parsed).with(lines))
 }
@@ -113,7 +121,10 @@ mod tests {
     #[test]
     fn off_a_terminal_each_event_is_one_json_line() {
         let text = logged("info", false);
-        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0]["message"], "batch taken");
         assert_eq!(lines[0]["batch_id"], "b1");
@@ -124,7 +135,8 @@ mod tests {
     fn on_a_terminal_people_read_it() {
         let text = logged("info", true);
         assert!(
-            text.contains("batch taken") && serde_json::from_str::<serde_json::Value>(&text).is_err(),
+            text.contains("batch taken")
+                && serde_json::from_str::<serde_json::Value>(&text).is_err(),
             "{text}"
         );
     }
@@ -133,7 +145,10 @@ mod tests {
     fn the_filter_filters() {
         assert_eq!(logged(QUIET, false).lines().count(), 1);
         assert_eq!(logged("off", false), "");
-        assert_eq!(logged("warn,tallybox_service=info", false).lines().count(), 2);
+        assert_eq!(
+            logged("warn,tallybox_service=info", false).lines().count(),
+            2
+        );
     }
 
     #[test]

@@ -144,7 +144,11 @@ async fn metrics(State(Pages { program, common }): State<Pages>) -> impl IntoRes
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let mut text = program.metrics();
     // OpenMetrics permits one `# EOF`, at the end; the common metrics are appended below.
-    text.truncate(text.trim_end().strip_suffix("# EOF").map_or(text.len(), str::len));
+    text.truncate(
+        text.trim_end()
+            .strip_suffix("# EOF")
+            .map_or(text.len(), str::len),
+    );
     // Writing to a string does not fail.
     let _ = text::encode(&mut text, &common);
     ([(header::CONTENT_TYPE, OPEN_METRICS)], text)
@@ -182,7 +186,9 @@ impl Operations {
             loop {
                 match self.listener.accept().await {
                     Ok((stream, _)) => {
-                        let Ok(place) = places.enter(None).await else { continue };
+                        let Ok(place) = places.enter(None).await else {
+                            continue;
+                        };
                         let (router, stop) = (router.clone(), stop.clone());
                         tasks.spawn(async move {
                             // Errors of a connection are caused by its client, so they are not
@@ -194,7 +200,10 @@ impl Operations {
                         // Too many open files, or a connection that has been reset: the endpoint
                         // continues.
                         places.make_room();
-                        tracing::warn!(error = chain(&error), "cannot accept an operator's connection");
+                        tracing::warn!(
+                            error = chain(&error),
+                            "cannot accept an operator's connection"
+                        );
                         sleep(Duration::from_millis(50)).await;
                     }
                 }
@@ -206,12 +215,21 @@ impl Operations {
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, stop: CancellationToken, connection: &Arc<Connection>) {
+async fn serve(
+    stream: TcpStream,
+    router: Router,
+    stop: CancellationToken,
+    connection: &Arc<Connection>,
+) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let asked = connection.asked();
         let request = request.map(|body| Body::new(asked.coming(body)));
         let answering = router.clone().oneshot(request);
-        async move { answering.await.map(|answer| answer.map(|body| asked.going(body))) }
+        async move {
+            answering
+                .await
+                .map(|answer| answer.map(|body| asked.going(body)))
+        }
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -250,7 +268,9 @@ mod tests {
 
         fn stuck(&self) -> Vec<String> {
             let ill = self.ill.load(Ordering::SeqCst);
-            ill.then(|| "a task is stuck".to_owned()).into_iter().collect()
+            ill.then(|| "a task is stuck".to_owned())
+                .into_iter()
+                .collect()
         }
 
         fn readiness(&self) -> Readiness {
@@ -277,7 +297,9 @@ mod tests {
     #[tokio::test]
     async fn the_pages_say_what_the_program_says() {
         let program = Arc::new(Program::default());
-        let page = Operations::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let page = Operations::bind("127.0.0.1:0".parse().unwrap())
+            .await
+            .unwrap();
         let (address, stop) = (page.address().unwrap(), CancellationToken::new());
         let running = tokio::spawn(page.run(router(program.clone()), stop.clone()));
 
@@ -288,7 +310,10 @@ mod tests {
         );
         let answer = get(address, "/readyz").await;
         let json = r#"{"ready":true,"reasons":[],"warnings":["it is late"]}"#;
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(json), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with(json),
+            "{answer}"
+        );
         let answer = get(address, "/metrics").await;
         assert!(
             answer.contains("openmetrics-text") && answer.ends_with("# EOF\n"),
@@ -312,12 +337,17 @@ mod tests {
 
         stop.cancel();
         running.await.unwrap();
-        assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");
+        assert!(
+            TcpStream::connect(address).await.is_err(),
+            "the listener is closed"
+        );
     }
 
     #[tokio::test]
     async fn silent_and_slow_connections_keep_no_probe_waiting() {
-        let page = Operations::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let page = Operations::bind("127.0.0.1:0".parse().unwrap())
+            .await
+            .unwrap();
         let (address, stop) = (page.address().unwrap(), CancellationToken::new());
         let running = tokio::spawn(page.run(router(Arc::new(Program::default())), stop.clone()));
         let mut held = Vec::new();
@@ -332,7 +362,9 @@ mod tests {
             }
             held.push(stream);
         }
-        let answer = timeout(Duration::from_secs(1), get(address, "/healthz")).await.unwrap();
+        let answer = timeout(Duration::from_secs(1), get(address, "/healthz"))
+            .await
+            .unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         stop.cancel();
         running.await.unwrap();

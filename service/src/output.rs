@@ -53,7 +53,11 @@ impl Failure {
     }
 
     /// Creates a failure from an error and its causes: `cannot read: no such file or directory`.
-    pub fn from_error(exit: Exit, reason: impl Into<String>, error: &dyn std::error::Error) -> Self {
+    pub fn from_error(
+        exit: Exit,
+        reason: impl Into<String>,
+        error: &dyn std::error::Error,
+    ) -> Self {
         Self::new(exit, reason, chain(error))
     }
 
@@ -79,7 +83,11 @@ impl Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} ({}): ", self.exit, OneLine(&self.reason))?;
         // Many messages already contain the object's name.
-        if let Some(object) = self.object.as_deref().filter(|object| !self.message.contains(object)) {
+        if let Some(object) = self
+            .object
+            .as_deref()
+            .filter(|object| !self.message.contains(object))
+        {
             write!(formatter, "{}: ", OneLine(object))?;
         }
         write!(formatter, "{}", OneLine(&self.message))?;
@@ -100,7 +108,9 @@ struct OneLine<'a>(&'a str);
 impl Display for OneLine<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for character in self.0.chars() {
-            if character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            if character.is_control()
+                || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            {
                 write!(formatter, "{}", character.escape_default())?;
             } else {
                 fmt::Write::write_char(formatter, character)?;
@@ -160,7 +170,11 @@ impl Output {
         if self.json {
             write_json(out, summary)
         } else {
-            writeln!(out, "{}", fmt::from_fn(|formatter| summary.human(formatter)))?;
+            writeln!(
+                out,
+                "{}",
+                fmt::from_fn(|formatter| summary.human(formatter))
+            )?;
             out.flush()
         }
     }
@@ -195,7 +209,11 @@ mod tests {
 
     impl Summary for Counted {
         fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(formatter, "packets   {}\nrejected  {}", self.packets, self.rejected)
+            write!(
+                formatter,
+                "packets   {}\nrejected  {}",
+                self.packets, self.rejected
+            )
         }
     }
 
@@ -239,7 +257,8 @@ mod tests {
                 packets: 1,
                 rejected: 0,
             };
-            let write = |kind| survive(Output::new(json).write_summary(&mut Broken(kind), &counted));
+            let write =
+                |kind| survive(Output::new(json).write_summary(&mut Broken(kind), &counted));
             assert!(write(io::ErrorKind::BrokenPipe).is_ok());
             assert_eq!(
                 write(io::ErrorKind::StorageFull).unwrap_err().kind(),
@@ -273,7 +292,8 @@ mod tests {
 
     #[test]
     fn names_from_outside_cannot_write_on_the_terminal() {
-        let failure = Failure::new(Exit::Retry, "absent", "not there\nrejected (x): forged").object("a\u{1b}[2Jb\r");
+        let failure = Failure::new(Exit::Retry, "absent", "not there\nrejected (x): forged")
+            .object("a\u{1b}[2Jb\r");
         let line = failure.to_string();
         assert_eq!(
             line,
@@ -285,7 +305,8 @@ mod tests {
 
     #[test]
     fn an_object_named_by_the_message_is_not_said_twice() {
-        let failure = Failure::new(Exit::Retry, "absent", "a/b.batch: not there").object("a/b.batch");
+        let failure =
+            Failure::new(Exit::Retry, "absent", "a/b.batch: not there").object("a/b.batch");
         assert_eq!(failure.to_string(), "retry (absent): a/b.batch: not there");
     }
 

@@ -13,7 +13,9 @@ pub fn protect_memory() {
     }
     #[cfg(target_os = "linux")]
     {
-        use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+        use rustix::process::{
+            DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit,
+        };
         let none = Rlimit {
             current: Some(0),
             maximum: Some(0),

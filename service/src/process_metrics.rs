@@ -47,13 +47,25 @@ impl Collector for ProcessCollector {
             let help = "CPU time, user and system, in seconds";
             add("process_cpu_seconds", help, &ConstCounter::new(seconds))?;
         }
-        if let Some(start) = start_seconds(&stat, &fs::read_to_string("/proc/stat").unwrap_or_default()) {
+        if let Some(start) =
+            start_seconds(&stat, &fs::read_to_string("/proc/stat").unwrap_or_default())
+        {
             let help = "Start time of the process, in seconds since 1970";
             add("process_start_time_seconds", help, &ConstGauge::new(start))?;
         }
         for (name, help, field, factor) in [
-            ("process_resident_memory_bytes", "Resident memory", "VmRSS:", 1024),
-            ("process_virtual_memory_bytes", "Virtual address space", "VmSize:", 1024),
+            (
+                "process_resident_memory_bytes",
+                "Resident memory",
+                "VmRSS:",
+                1024,
+            ),
+            (
+                "process_virtual_memory_bytes",
+                "Virtual address space",
+                "VmSize:",
+                1024,
+            ),
             ("process_threads", "Threads", "Threads:", 1),
         ] {
             if let Some(count) = status_field(&status, field) {
@@ -65,7 +77,11 @@ impl Collector for ProcessCollector {
             add("process_open_fds", "Open files", &ConstGauge::new(open))?;
         }
         if let Some(most) = most_files() {
-            add("process_max_fds", "Limit of open files", &ConstGauge::new(most))?;
+            add(
+                "process_max_fds",
+                "Limit of open files",
+                &ConstGauge::new(most),
+            )?;
         }
         Ok(())
     }
@@ -73,11 +89,21 @@ impl Collector for ProcessCollector {
 
 /// A metric of any type, encoded with its descriptor.
 trait Encode {
-    fn add(&self, encoder: &mut DescriptorEncoder, name: &str, help: &str) -> Result<(), std::fmt::Error>;
+    fn add(
+        &self,
+        encoder: &mut DescriptorEncoder,
+        name: &str,
+        help: &str,
+    ) -> Result<(), std::fmt::Error>;
 }
 
 impl<M: EncodeMetric> Encode for M {
-    fn add(&self, encoder: &mut DescriptorEncoder, name: &str, help: &str) -> Result<(), std::fmt::Error> {
+    fn add(
+        &self,
+        encoder: &mut DescriptorEncoder,
+        name: &str,
+        help: &str,
+    ) -> Result<(), std::fmt::Error> {
         self.encode(encoder.encode_descriptor(name, help, None, self.metric_type())?)
     }
 }
@@ -87,7 +113,10 @@ impl<M: EncodeMetric> Encode for M {
 fn stat_field(stat: &str, number: usize) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(')')?;
     // proc(5) counts fields from 1; the first two end at the parenthesis.
-    rest.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
+    rest.split_whitespace()
+        .nth(number.checked_sub(3)?)?
+        .parse()
+        .ok()
 }
 
 fn cpu_seconds(stat: &str) -> Option<f64> {
@@ -96,7 +125,9 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
 
 /// Returns the start time of the process: the boot time plus the ticks from boot to start.
 fn start_seconds(stat: &str, machine: &str) -> Option<f64> {
-    let booted = machine.lines().find_map(|line| line.strip_prefix("btime "))?;
+    let booted = machine
+        .lines()
+        .find_map(|line| line.strip_prefix("btime "))?;
     Some(booted.trim().parse::<f64>().ok()? + stat_field(stat, 22)? / TICKS_PER_SECOND)
 }
 
@@ -129,13 +160,18 @@ mod tests {
         let mut out = String::new();
         text::encode(&mut out, &registry(&Build::new("x", &[("cloud", true)]))).unwrap();
         let value = |name: &str| {
-            let line = out.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+            let line = out
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("{name} ")));
             line.unwrap_or_else(|| panic!("{name} in {out}"))
                 .parse::<f64>()
                 .unwrap()
         };
         let now = std::time::SystemTime::now();
-        let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        let now = now
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs_f64();
         assert!(
             (0.0..3600.0).contains(&(now - value("process_start_time_seconds"))),
             "{out}"
@@ -149,8 +185,13 @@ mod tests {
             value("process_cpu_seconds_total") >= 0.0 && value("process_threads") >= 1.0,
             "{out}"
         );
-        assert!(value("process_max_fds") >= value("process_open_fds"), "{out}");
-        let info = format!(r#"build_info{{program="x",version="{VERSION}",commit="{COMMIT}",features="cloud"}} 1"#);
+        assert!(
+            value("process_max_fds") >= value("process_open_fds"),
+            "{out}"
+        );
+        let info = format!(
+            r#"build_info{{program="x",version="{VERSION}",commit="{COMMIT}",features="cloud"}} 1"#
+        );
         assert!(out.contains(&info), "{out}");
     }
 

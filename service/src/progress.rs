@@ -100,7 +100,11 @@ fn style(known_length: bool, packets: Arc<AtomicU64>) -> ProgressStyle {
 fn rate(count: u64, elapsed: Duration) -> String {
     let mut text = format!("{} packets", grouped(count));
     if let Some(per_second) = (u128::from(count) * 1000).checked_div(elapsed.as_millis()) {
-        let _ = write!(text, ", {}/s", grouped(u64::try_from(per_second).unwrap_or(u64::MAX)));
+        let _ = write!(
+            text,
+            ", {}/s",
+            grouped(u64::try_from(per_second).unwrap_or(u64::MAX))
+        );
     }
     text
 }
@@ -213,6 +217,9 @@ mod tests {
         assert_eq!(grouped(1_000), "1,000");
         assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
         assert_eq!(rate(10, Duration::ZERO), "10 packets");
-        assert_eq!(rate(3_000, Duration::from_millis(1500)), "3,000 packets, 2,000/s");
+        assert_eq!(
+            rate(3_000, Duration::from_millis(1500)),
+            "3,000 packets, 2,000/s"
+        );
     }
 }

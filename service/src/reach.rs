@@ -37,14 +37,21 @@ impl Reach {
             (Err(problem), Some(known)) => known.problem = problem,
             (Err(problem), None) => {
                 tracing::warn!(what, error = problem, "dependency is out of reach");
-                let known = Failing { since: asked, problem };
+                let known = Failing {
+                    since: asked,
+                    problem,
+                };
                 failing.insert(what.to_owned(), known);
             }
         }
     }
 
     /// Checks a dependency every few seconds, until the future is dropped.
-    pub async fn watch<F: Future<Output = Result<(), String>>>(&self, what: &str, ask: impl Fn() -> F) {
+    pub async fn watch<F: Future<Output = Result<(), String>>>(
+        &self,
+        what: &str,
+        ask: impl Fn() -> F,
+    ) {
         loop {
             let asked = Instant::now();
             let late = || format!("no answer within {} seconds", EVERY.as_secs());

@@ -21,11 +21,16 @@ pub fn read(path: &Path) -> io::Result<Zeroizing<String>> {
     // The buffer gets its final size at once: a buffer that grows leaves copies of the secret
     // behind.
     let size = file.metadata()?.len().min(LIMIT);
-    let mut text = Zeroizing::new(String::with_capacity(usize::try_from(size).unwrap_or(0) + 1));
+    let mut text = Zeroizing::new(String::with_capacity(
+        usize::try_from(size).unwrap_or(0) + 1,
+    ));
     // One byte beyond the limit shows that the file is too large.
     file.take(LIMIT + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LIMIT {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "larger than any key file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "larger than any key file",
+        ));
     }
     Ok(text)
 }

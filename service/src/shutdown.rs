@@ -55,7 +55,9 @@ impl Reload {
     pub fn on_hangup() -> Self {
         let (sender, reload) = Self::channel();
         #[cfg(unix)]
-        if let Ok(mut signal) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+        if let Ok(mut signal) =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
+        {
             tokio::spawn(async move {
                 while signal.recv().await.is_some() && !sender.0.is_closed() {
                     sender.ask();
@@ -107,14 +109,26 @@ mod tests {
         sender.ask();
         reload.asked().await;
         other.asked().await;
-        assert!(timeout(Duration::from_millis(1), reload.asked()).await.is_err());
+        assert!(
+            timeout(Duration::from_millis(1), reload.asked())
+                .await
+                .is_err()
+        );
         drop(sender);
-        assert!(timeout(Duration::from_millis(1), other.asked()).await.is_err());
+        assert!(
+            timeout(Duration::from_millis(1), other.asked())
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test]
     async fn nothing_is_cancelled_without_a_signal() {
         let token = on_signal();
-        assert!(timeout(Duration::from_millis(1), token.cancelled()).await.is_err());
+        assert!(
+            timeout(Duration::from_millis(1), token.cancelled())
+                .await
+                .is_err()
+        );
     }
 }

@@ -56,12 +56,18 @@ mod tests {
 
     #[test]
     fn a_build_names_version_commit_and_features() {
-        let build = Build::new("x", &[("cloud", true), ("faults", false), ("kubernetes", true)]);
+        let build = Build::new(
+            "x",
+            &[("cloud", true), ("faults", false), ("kubernetes", true)],
+        );
         let said = format!("{VERSION} (commit {COMMIT}, features cloud,kubernetes)");
         assert_eq!(build.to_string(), said);
         assert_eq!(Build::new("x", &[("cloud", false)]).features(), "none");
         let without = format!("{VERSION} (commit {COMMIT})");
         assert_eq!(Build::new("x", &[]).to_string(), without);
-        assert!(!COMMIT.is_empty() && !COMMIT.contains(char::is_whitespace), "{COMMIT}");
+        assert!(
+            !COMMIT.is_empty() && !COMMIT.contains(char::is_whitespace),
+            "{COMMIT}"
+        );
     }
 }

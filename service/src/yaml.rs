@@ -48,7 +48,11 @@ fn options() -> Options {
 fn fault(error: &Error, text: &str, key: String) -> Fault {
     let location = error.location();
     // `.` is the path of the whole document.
-    let key = if key == "." { String::new() } else { printable(&key) };
+    let key = if key == "." {
+        String::new()
+    } else {
+        printable(&key)
+    };
     Fault {
         line: location.map_or(0, |place| place.line()),
         column: location.map_or(0, |place| place.column()),
@@ -61,14 +65,18 @@ fn fault(error: &Error, text: &str, key: String) -> Fault {
 /// not contain it.
 fn problem(error: &Error, value: Option<&str>) -> String {
     match error {
-        Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
+        Error::SerdeUnknownField {
+            field, expected, ..
+        } => unknown_key(field, expected),
         Error::SerdeMissingField { field, .. } => format!("missing key `{field}`"),
         Error::DuplicateMappingKey { .. } => "this key appears twice".to_owned(),
         Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
             format!("expected {expected}")
         }
         Error::SerdeInvalidLength { expected, .. } => format!("wrong length, expected {expected}"),
-        Error::SerdeUnknownVariant { expected, .. } => format!("expected {}", alternatives(expected)),
+        Error::SerdeUnknownVariant { expected, .. } => {
+            format!("expected {}", alternatives(expected))
+        }
         Error::InvalidScalar { ty, .. } => format!("expected {ty}"),
         Error::Unexpected { expected, .. } => format!("expected {expected}"),
         Error::Eof { .. } => "the document ends too early".to_owned(),
@@ -150,8 +158,14 @@ fn scalar(text: &str, place: Location) -> Option<&str> {
     let source = text.get(start..start.checked_add(length)?)?.trim();
     // Any other text before the scalar is a tag or an anchor, and a tag can change the value.
     let bare = before.is_empty() || before.ends_with([':', '-', ',', '[', '{', '\n']);
-    let inner = source.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let inner = inner.or_else(|| source.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')));
+    let inner = source
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let inner = inner.or_else(|| {
+        source
+            .strip_prefix('\'')
+            .and_then(|rest| rest.strip_suffix('\''))
+    });
     let inner = inner.unwrap_or(source);
     let respelled = inner.contains(['\\', '\'', '"']) || inner.chars().any(char::is_control);
     let indirect = source.starts_with(['!', '&', '*', '|', '>', '{', '[']);
@@ -188,7 +202,10 @@ mod tests {
 
     #[test]
     fn a_quoted_value_is_cut_out_or_the_message_dropped() {
-        assert_eq!(without_value("abc is too short", Some("abc")), "(value) is too short");
+        assert_eq!(
+            without_value("abc is too short", Some("abc")),
+            "(value) is too short"
+        );
         assert_eq!(
             without_value("abc is too short", None),
             "not a valid value for this key"

@@ -3,7 +3,9 @@
 
 use crate::vectors::{Case, vectors};
 use tallybox_crypto::SigningKey;
-use tallybox_model::avro::{ContainerReader, ContainerWriter, Limits, Record as _, Records, decode_one, encode_one};
+use tallybox_model::avro::{
+    ContainerReader, ContainerWriter, Limits, Record as _, Records, decode_one, encode_one,
+};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::packet::DataSharePacket;
@@ -111,7 +113,8 @@ impl Batch {
             ..self.header.clone()
         };
         let header = encode_one(&header, [8; 16]).expect("a header");
-        let signature = signature_file(&objects.signature, 1, &header, None, key).expect("a signature");
+        let signature =
+            signature_file(&objects.signature, 1, &header, None, key).expect("a signature");
         [
             (objects.packets, packets),
             (objects.header, header),

@@ -2,7 +2,9 @@
 //! key.
 
 use tallybox_crypto::SigningKey;
-use tallybox_model::avro::{ContainerReader, ContainerWriter, Limits, Record, Records, decode_one, encode_one};
+use tallybox_model::avro::{
+    ContainerReader, ContainerWriter, Limits, Record, Records, decode_one, encode_one,
+};
 use tallybox_model::digest::Digest;
 use tallybox_model::roster::{RosterEntry, RosterHeader};
 use tallybox_model::signature::BatchSignature;

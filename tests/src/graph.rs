@@ -48,7 +48,11 @@ impl Graph {
             .current_dir(root())
             .output()
             .expect("cargo runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         Self::parse(&serde_json::from_slice(&output.stdout).expect("cargo prints JSON"))
     }
 
@@ -85,8 +89,12 @@ impl Graph {
                     .iter()
                     .any(|kind| kind["kind"] != "dev")
             });
-            let needed = needed.map(|dep| text(&dep["pkg"]).expect("a package")).collect();
-            graph.needs.insert(text(&node["id"]).expect("an id"), needed);
+            let needed = needed
+                .map(|dep| text(&dep["pkg"]).expect("a package"))
+                .collect();
+            graph
+                .needs
+                .insert(text(&node["id"]).expect("an id"), needed);
         }
         // Omit packages that are resolved, but not used.
         let used: BTreeSet<String> = graph.needs.keys().cloned().collect();
@@ -96,7 +104,9 @@ impl Graph {
 
     /// Returns the packages of the workspace.
     pub fn members(&self) -> impl Iterator<Item = (&String, &Package)> {
-        self.packages.iter().filter(|(_, package)| package.source.is_none())
+        self.packages
+            .iter()
+            .filter(|(_, package)| package.source.is_none())
     }
 
     /// Returns the names of all packages on which this one depends, directly or indirectly.

@@ -25,7 +25,10 @@ pub type Batches = BTreeMap<BatchName, Vec<(String, Vec<u8>)>>;
 /// If a batch is incomplete, or does not match its header.
 #[allow(clippy::panic, reason = "test support")]
 pub async fn batches(mailbox: &dyn Bucket, key: &VerifyingKey) -> Batches {
-    let entries = mailbox.list("", ListRange::default()).await.expect("a mailbox");
+    let entries = mailbox
+        .list("", ListRange::default())
+        .await
+        .expect("a mailbox");
     let keys: Vec<String> = entries
         .map_ok(|entry| entry.key)
         .try_collect()
@@ -35,7 +38,11 @@ pub async fn batches(mailbox: &dyn Bucket, key: &VerifyingKey) -> Batches {
         .iter()
         .filter_map(|key| BatchName::from_ingestion_signature(key))
         .collect();
-    assert_eq!(keys.len(), 3 * names.len(), "a batch is incomplete: {keys:?}");
+    assert_eq!(
+        keys.len(),
+        3 * names.len(),
+        "a batch is incomplete: {keys:?}"
+    );
     let mut all = Batches::new();
     for name in names {
         let objects = name.ingestion();

@@ -1,6 +1,9 @@
 //! Shared code of the pipeline tests: ENPA's test vectors, processors that read them, and the graph
 //! of crates.
-#![allow(clippy::expect_used, reason = "test support: a failure here is a failed test")]
+#![allow(
+    clippy::expect_used,
+    reason = "test support: a failure here is a failed test"
+)]
 
 pub mod forge;
 pub mod forged;

@@ -15,7 +15,10 @@ pub fn binary(name: &str) -> PathBuf {
     let built = || {
         let test = std::env::current_exe().expect("a running test");
         // target/debug/deps/this-test
-        test.ancestors().nth(2).expect("a folder of programs").to_owned()
+        test.ancestors()
+            .nth(2)
+            .expect("a folder of programs")
+            .to_owned()
     };
     let path = folder.unwrap_or_else(built).join(name);
     assert!(

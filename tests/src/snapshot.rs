@@ -34,7 +34,10 @@ pub async fn all(places: &[(&str, &SharedBucket)]) -> Snapshot {
 }
 
 async fn add(all: &mut Snapshot, name: &str, bucket: &SharedBucket) {
-    let entries = bucket.list("", ListRange::default()).await.expect("a listing");
+    let entries = bucket
+        .list("", ListRange::default())
+        .await
+        .expect("a listing");
     let entries: Vec<_> = entries.try_collect().await.expect("a listing");
     for entry in entries {
         let bytes = read_all(&**bucket, &entry.key, u64::MAX)

@@ -44,7 +44,8 @@ impl Case {
     #[must_use]
     pub fn load(name: &str) -> Self {
         let folder = vectors().join(name);
-        let text = std::fs::read(folder.join("expected.json")).expect("the case has an expected.json");
+        let text =
+            std::fs::read(folder.join("expected.json")).expect("the case has an expected.json");
         Self {
             folder,
             expected: serde_json::from_slice(&text).expect("expected.json is JSON"),
@@ -73,7 +74,11 @@ impl Case {
         let batch = |pair: &Value| BatchName {
             aggregation: self.aggregation(),
             id: pair[0].as_str().expect("a batch").parse().expect("a uuid"),
-            date: pair[1].as_str().expect("a date").parse().expect("a good date"),
+            date: pair[1]
+                .as_str()
+                .expect("a date")
+                .parse()
+                .expect("a good date"),
         };
         self.expected["batches"]
             .as_array()
@@ -168,8 +173,13 @@ pub fn write_config(folder: &Path, role: Role, places: &Places, more: &str) -> P
     let keys = keys.display();
     let sealing = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     write_private(&folder.join("sealing.b64"), sealing);
-    let record = SealingKey::parse(sealing).expect("a sealing key").record_key();
-    write_private(&folder.join("record.b64"), &RecordKey::from_bytes(record).to_text());
+    let record = SealingKey::parse(sealing)
+        .expect("a sealing key")
+        .record_key();
+    write_private(
+        &folder.join("record.b64"),
+        &RecordKey::from_bytes(record).to_text(),
+    );
     let text = format!(
         "instance: interop
 role: {role}

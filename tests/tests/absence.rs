@@ -26,7 +26,13 @@ const LAYERS: [&str; 15] = [
     "simulation",
 ];
 /// The programs, which never depend on each other.
-const PROGRAMS: [&str; 5] = ["ingestor", "facilitator", "workflow-manager", "key-rotator", "portal"];
+const PROGRAMS: [&str; 5] = [
+    "ingestor",
+    "facilitator",
+    "workflow-manager",
+    "key-rotator",
+    "portal",
+];
 /// Crates that give network access.
 const NETWORK: [&str; 15] = [
     "tokio",
@@ -60,7 +66,10 @@ fn the_pure_crates_cannot_reach_a_network() {
     for pure in ["tallybox-model", "tallybox-crypto"] {
         let reached = graph.reaches(pure);
         assert!(reached.len() > 5, "{pure} needs something");
-        let bad: Vec<_> = NETWORK.into_iter().filter(|name| reached.contains(*name)).collect();
+        let bad: Vec<_> = NETWORK
+            .into_iter()
+            .filter(|name| reached.contains(*name))
+            .collect();
         assert_eq!(bad, [""; 0], "{pure}");
     }
     assert!(
@@ -82,11 +91,22 @@ fn built(package: &str) -> BTreeSet<String> {
             "--target",
             "all",
         ])
-        .args(["--edges", "normal,build", "--prefix", "none", "--format", "{p}"])
+        .args([
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines()
         .filter_map(|line| line.split(' ').next())
@@ -129,14 +149,21 @@ fn releases_have_no_faults_to_switch_on() {
             .current_dir(root())
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let text = String::from_utf8(output.stdout).unwrap();
         text.lines().filter(|line| line.contains("faults")).count()
     };
     assert_eq!(faults(&["--workspace"]), 0);
     assert_eq!(faults(&["--workspace", "--no-default-features"]), 0);
     let simulation = ["--package", "tallybox-simulation", "--features", "faults"];
-    assert!(faults(&simulation) > 3, "the check must be able to find faults");
+    assert!(
+        faults(&simulation) > 3,
+        "the check must be able to find faults"
+    );
 }
 
 /// `ring` is in the lock file as an option of other packages. Cargo's resolver, unlike its
@@ -144,17 +171,43 @@ fn releases_have_no_faults_to_switch_on() {
 #[test]
 fn there_is_one_crypto_library_under_tls() {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--workspace", "--all-features", "--target", "all"])
-        .args(["--edges", "normal,build", "--prefix", "none", "--format", "{p}"])
+        .args([
+            "tree",
+            "--locked",
+            "--workspace",
+            "--all-features",
+            "--target",
+            "all",
+        ])
+        .args([
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let built: BTreeSet<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert!(built.contains("aws-lc-sys") && built.contains("rustls"), "{built:?}");
     assert!(
-        ["ring", "openssl-sys"].iter().all(|name| !built.contains(name)),
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    let built: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert!(
+        built.contains("aws-lc-sys") && built.contains("rustls"),
+        "{built:?}"
+    );
+    assert!(
+        ["ring", "openssl-sys"]
+            .iter()
+            .all(|name| !built.contains(name)),
         "{built:?}"
     );
 }
@@ -164,8 +217,15 @@ fn every_locked_package_comes_from_crates_io() {
     for lock in ["Cargo.lock", "fuzz/Cargo.lock"] {
         let text = std::fs::read_to_string(root().join(lock)).unwrap();
         let sources: Vec<&str> = text.lines().filter(|line| line.contains("://")).collect();
-        assert!(sources.len() > 100, "{lock} has only {} sources", sources.len());
-        let foreign: Vec<_> = sources.into_iter().filter(|line| *line != CRATES_IO).collect();
+        assert!(
+            sources.len() > 100,
+            "{lock} has only {} sources",
+            sources.len()
+        );
+        let foreign: Vec<_> = sources
+            .into_iter()
+            .filter(|line| *line != CRATES_IO)
+            .collect();
         assert_eq!(foreign, [""; 0], "{lock}");
     }
 }
@@ -175,14 +235,16 @@ fn a_crate_uses_only_crates_above_it() {
     let graph = Graph::load(&["--all-features"]);
     let place = |name: &str| LAYERS.iter().position(|layer| *layer == short(name));
     for (id, package) in graph.members() {
-        let own = place(&package.name).unwrap_or_else(|| panic!("{} is missing in the list LAYERS", package.name));
+        let own = place(&package.name)
+            .unwrap_or_else(|| panic!("{} is missing in the list LAYERS", package.name));
         for needed in graph.own_needs(id) {
             assert!(
                 place(&needed) < Some(own),
                 "{} uses {needed}, which comes after it in the list LAYERS",
                 package.name
             );
-            let programs = PROGRAMS.contains(&short(&package.name)) && PROGRAMS.contains(&short(&needed));
+            let programs =
+                PROGRAMS.contains(&short(&package.name)) && PROGRAMS.contains(&short(&needed));
             assert!(!programs, "program {} uses program {needed}", package.name);
         }
     }
@@ -247,11 +309,15 @@ fn faults(name: &str, text: &str) -> Vec<String> {
         let code = line.split("//").next().unwrap_or_default();
         let mut words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
         // Neither the keyword itself nor an attribute that would allow it.
-        if !UNSAFE.contains(&name) && words.any(|word| word == keyword || word == format!("{keyword}_code")) {
+        if !UNSAFE.contains(&name)
+            && words.any(|word| word == keyword || word == format!("{keyword}_code"))
+        {
             faults.push(format!("{name}:{number} has {keyword} code"));
         }
         if line.contains(&marker) && !numbered(line, &marker) {
-            faults.push(format!("{name}:{number} has a work marker without an issue number"));
+            faults.push(format!(
+                "{name}:{number} has a work marker without an issue number"
+            ));
         }
     }
     faults

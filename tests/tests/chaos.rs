@@ -32,10 +32,17 @@ fn run(arguments: &[&str], seconds: u64, seed: u64) -> (Option<i32>, Vec<Value>)
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let verdict = events.last().unwrap();
     println!("{verdict:#}");
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     (output.status.code(), events)
 }
 
@@ -66,9 +73,15 @@ fn under_chaos_every_report_counts_once() {
     let (code, events) = run(&["--chaos"], seconds, seed);
     let verdict = events.last().unwrap();
     well(code, verdict);
-    let kills = events.iter().filter(|event| event["event"] == "killed").count() as u64;
+    let kills = events
+        .iter()
+        .filter(|event| event["event"] == "killed")
+        .count() as u64;
     assert!(kills >= seconds / 4, "{kills} kills in {seconds} seconds");
-    assert!(verdict["counted"].as_u64().unwrap() > 5 * seconds, "{verdict:#}");
+    assert!(
+        verdict["counted"].as_u64().unwrap() > 5 * seconds,
+        "{verdict:#}"
+    );
     assert!(verdict["windows"].as_u64().unwrap() > 4, "{verdict:#}");
 }
 

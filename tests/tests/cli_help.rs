@@ -15,7 +15,10 @@ fn folder() -> PathBuf {
 fn add(mut command: Command, name: &str, all: &mut BTreeMap<String, String>) {
     command = command.term_width(80);
     command.build();
-    all.insert(format!("{name}.txt"), command.render_long_help().to_string());
+    all.insert(
+        format!("{name}.txt"),
+        command.render_long_help().to_string(),
+    );
     for inner in command
         .get_subcommands()
         .filter(|inner| inner.get_name() != "help" && !inner.is_hide_set())

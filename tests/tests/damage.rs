@@ -32,8 +32,8 @@ enum Object {
 }
 
 use Object::{
-    IngestionHeader, IngestionPackets, IngestionSignature, Prepared, ValidationHeader, ValidationPackets,
-    ValidationSignature,
+    IngestionHeader, IngestionPackets, IngestionSignature, Prepared, ValidationHeader,
+    ValidationPackets, ValidationSignature,
 };
 
 const ALL: [Object; 7] = [
@@ -97,7 +97,9 @@ impl World {
             processor.buckets.peer_validation_out = validations[role.peer().index()].clone();
             processor.buckets.sum_parts = memory("sum");
             for batch in forged {
-                batch[role.index()].write(&*processor.buckets.ingestion).await;
+                batch[role.index()]
+                    .write(&*processor.buckets.ingestion)
+                    .await;
             }
             processors.push(Arc::new(processor));
         }
@@ -116,7 +118,10 @@ impl World {
         }
     }
 
-    async fn aggregate(&self, dry_run: bool) -> [Result<AggregateSummary, tallybox_facilitator::error::Error>; 2] {
+    async fn aggregate(
+        &self,
+        dry_run: bool,
+    ) -> [Result<AggregateSummary, tallybox_facilitator::error::Error>; 2] {
         let [first, second] = &self.processors;
         let aggregation = self.batches[0].aggregation.clone();
         let task = AggregateTask {
@@ -139,7 +144,10 @@ impl World {
             IngestionPackets => (&first.buckets.ingestion, ingestion.packets),
             IngestionHeader => (&first.buckets.ingestion, ingestion.header),
             IngestionSignature => (&first.buckets.ingestion, ingestion.signature),
-            Prepared => (&first.buckets.own, batch.prepared(&first.sealing_keys[0].id())),
+            Prepared => (
+                &first.buckets.own,
+                batch.prepared(&first.sealing_keys[0].id()),
+            ),
             ValidationPackets => (&first.buckets.peer_validation_in, validation.packets),
             ValidationHeader => (&first.buckets.peer_validation_in, validation.header),
             ValidationSignature => (&first.buckets.peer_validation_in, validation.signature),
@@ -175,7 +183,9 @@ impl World {
 }
 
 async fn put(bucket: &SharedBucket, name: &str, bytes: Vec<u8>) {
-    publish_bytes(&**bucket, name, bytes.into(), false).await.unwrap();
+    publish_bytes(&**bucket, name, bytes.into(), false)
+        .await
+        .unwrap();
 }
 
 /// Creates three batches of four packets each, for both processors.
@@ -216,7 +226,11 @@ impl Truth {
                     (0..4).map(|k| u64::from(bit(k))).sum()
                 })
                 .collect();
-            assert_eq!(add(first, &parts[1][id]), plain, "the parts add up to the plain sum");
+            assert_eq!(
+                add(first, &parts[1][id]),
+                plain,
+                "the parts add up to the plain sum"
+            );
         }
         Self {
             all: forged.iter().map(|batch| batch[0].name.id).collect(),
@@ -248,14 +262,20 @@ fn widen(sum: &[u32]) -> Vec<u64> {
 }
 
 fn add(one: &[u64], other: &[u64]) -> Vec<u64> {
-    one.iter().zip(other).map(|(a, b)| (a + b) % PRIME).collect()
+    one.iter()
+        .zip(other)
+        .map(|(a, b)| (a + b) % PRIME)
+        .collect()
 }
 
 /// Returns whether the first processor must leave out the damaged batch. Otherwise the damage comes
 /// too late or affects an object that is not read.
 fn must_be_left_out(object: Object, stage: Stage) -> bool {
     match stage {
-        Stage::BeforeIntake => matches!(object, IngestionPackets | IngestionHeader | IngestionSignature),
+        Stage::BeforeIntake => matches!(
+            object,
+            IngestionPackets | IngestionHeader | IngestionSignature
+        ),
         Stage::BeforeAggregate => {
             matches!(
                 object,
@@ -273,13 +293,25 @@ async fn damage_to_one_object_costs_at_most_its_batch() {
     let truth = Truth::of(&case, &forged).await;
     let flips = (0..=16).step_by(4).map(Damage::Flip);
     let cuts = [0, 1, 8, 15].map(Damage::Truncate);
-    let others = [Damage::Append, Damage::Delete, Damage::Swap, Damage::Replace];
+    let others = [
+        Damage::Append,
+        Damage::Delete,
+        Damage::Swap,
+        Damage::Replace,
+    ];
     let damages: Vec<Damage> = flips.chain(cuts).chain(others).collect();
-    for stage in [Stage::BeforeIntake, Stage::BeforeAggregate, Stage::AfterAggregate] {
+    for stage in [
+        Stage::BeforeIntake,
+        Stage::BeforeAggregate,
+        Stage::AfterAggregate,
+    ] {
         for object in ALL {
             // An object cannot be damaged before the stage that creates it.
             if stage == Stage::BeforeIntake
-                && !matches!(object, IngestionPackets | IngestionHeader | IngestionSignature)
+                && !matches!(
+                    object,
+                    IngestionPackets | IngestionHeader | IngestionSignature
+                )
             {
                 continue;
             }
@@ -290,7 +322,12 @@ async fn damage_to_one_object_costs_at_most_its_batch() {
     }
 }
 
-async fn one(case: &Case, forged: &[[Batch; 2]], truth: &Truth, (stage, object, damage): (Stage, Object, Damage)) {
+async fn one(
+    case: &Case,
+    forged: &[[Batch; 2]],
+    truth: &Truth,
+    (stage, object, damage): (Stage, Object, Damage),
+) {
     let context = format!("{stage:?} {object:?} {damage:?}");
     let world = World::new(case, forged).await;
     if stage == Stage::BeforeIntake {
@@ -331,7 +368,8 @@ async fn one(case: &Case, forged: &[[Batch; 2]], truth: &Truth, (stage, object, 
         );
         // The file around a signature is not signed: a changed bit in its schema may leave the
         // signature valid.
-        let harmless = matches!(damage, Damage::Flip(_)) && matches!(object, IngestionSignature | ValidationSignature);
+        let harmless = matches!(damage, Damage::Flip(_))
+            && matches!(object, IngestionSignature | ValidationSignature);
         // A batch without its signature object does not exist, and a lost prepared batch is created
         // again.
         let harmless = harmless || damage == Damage::Delete;
@@ -346,8 +384,17 @@ async fn one(case: &Case, forged: &[[Batch; 2]], truth: &Truth, (stage, object, 
 
 /// Signs the header of an object again with another party's key.
 async fn sign_again(bucket: &SharedBucket, objects: &BatchObjects, key_id: &str, key_file: &str) {
-    let header = read_all(&**bucket, &objects.header, u64::MAX).await.unwrap();
-    let file = signature_file(&objects.signature, 1, &header, None, (key_id, &signing_key(key_file))).unwrap();
+    let header = read_all(&**bucket, &objects.header, u64::MAX)
+        .await
+        .unwrap();
+    let file = signature_file(
+        &objects.signature,
+        1,
+        &header,
+        None,
+        (key_id, &signing_key(key_file)),
+    )
+    .unwrap();
     bucket.delete(&objects.signature).await.unwrap();
     put(bucket, &objects.signature, file).await;
 }
@@ -382,10 +429,21 @@ async fn a_signature_by_anybody_else_is_no_signature() {
             let [first, _] = world.aggregate(false).await;
             let summary = first.unwrap();
             let summed = truth.check(0, &summary, key_id);
-            assert_eq!(summed, [truth.all[0], truth.all[2]], "{key_id} {before_intake}");
-            let left_out = summary.batches.iter().find(|batch| batch.reason.is_some()).unwrap();
+            assert_eq!(
+                summed,
+                [truth.all[0], truth.all[2]],
+                "{key_id} {before_intake}"
+            );
+            let left_out = summary
+                .batches
+                .iter()
+                .find(|batch| batch.reason.is_some())
+                .unwrap();
             let reason = left_out.reason.as_deref().unwrap();
-            assert!(["bad-signature", "unknown-key"].contains(&reason), "{reason}");
+            assert!(
+                ["bad-signature", "unknown-key"].contains(&reason),
+                "{reason}"
+            );
         }
     }
 }
@@ -417,7 +475,11 @@ async fn a_batch_copied_to_another_path_is_not_summed_again() {
         world.intake().await;
         for (role, processor) in Role::ALL.into_iter().zip(&world.processors) {
             let pairs = [
-                (&processor.buckets.ingestion, original.ingestion(), copy.ingestion()),
+                (
+                    &processor.buckets.ingestion,
+                    original.ingestion(),
+                    copy.ingestion(),
+                ),
                 (
                     &processor.buckets.peer_validation_in,
                     original.validation(role.peer()),
@@ -463,7 +525,11 @@ async fn a_packet_in_two_batches_counts_in_the_first() {
         let summary = result.unwrap();
         assert_eq!(truth.check(role, &summary, "replay"), truth.all);
         assert_eq!(
-            (summary.packets_accepted, summary.duplicates, summary.packets_rejected),
+            (
+                summary.packets_accepted,
+                summary.duplicates,
+                summary.packets_rejected
+            ),
             (12, 1, 0)
         );
     }
@@ -481,7 +547,10 @@ async fn batches_of_other_parameters_never_meet() {
     world.intake().await;
     for (role, result) in world.aggregate(false).await.into_iter().enumerate() {
         let summary = result.unwrap();
-        assert_eq!(truth.check(role, &summary, "epsilon"), [truth.all[0], truth.all[2]]);
+        assert_eq!(
+            truth.check(role, &summary, "epsilon"),
+            [truth.all[0], truth.all[2]]
+        );
         let reason = summary.batches[1].reason.as_deref();
         assert_eq!(reason, Some("parameter-mismatch"));
     }

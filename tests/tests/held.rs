@@ -10,7 +10,9 @@ use tallybox_facilitator::intake::{intake, no_progress};
 use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
 use tallybox_facilitator::roster::{RosterRules, aggregate_agreed, roster};
 use tallybox_facilitator::worker::{Kind, Outcome, handle};
-use tallybox_model::avro::{ContainerReader, ContainerWriter, Limits, Record as _, Records, decode_one, encode_one};
+use tallybox_model::avro::{
+    ContainerReader, ContainerWriter, Limits, Record as _, Records, decode_one, encode_one,
+};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::ValidationHeader;
 use tallybox_model::packet::ValidationPacket;
@@ -61,14 +63,17 @@ impl Pair {
         };
         for role in Role::ALL {
             for batch in pair.case.batches() {
-                intake(&pair.get(role, false), &batch, no_progress()).await.unwrap();
+                intake(&pair.get(role, false), &batch, no_progress())
+                    .await
+                    .unwrap();
             }
         }
         pair
     }
 
     fn get(&self, role: Role, rosters: bool) -> Arc<Processor> {
-        let mut processor = Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
+        let mut processor =
+            Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
         processor.buckets = self.buckets[role.index()].clone();
         processor.rosters = rosters.then(|| RosterRules {
             origin: Some(Case::window().start()),
@@ -125,7 +130,13 @@ type Ids = Vec<tallybox_model::id::PacketId>;
 
 /// Rewrites a validation batch with fewer messages, signed by its writer; returns the remaining
 /// packets.
-async fn keep(mailbox: &dyn Bucket, batch: &BatchName, writer: Role, kept: usize, ids: Option<Ids>) -> Ids {
+async fn keep(
+    mailbox: &dyn Bucket,
+    batch: &BatchName,
+    writer: Role,
+    kept: usize,
+    ids: Option<Ids>,
+) -> Ids {
     let (objects, limits) = (batch.validation(writer), Limits::default());
     let header = read_all(mailbox, &objects.header, 1 << 20).await.unwrap();
     let file = read_all(mailbox, &objects.packets, 1 << 20).await.unwrap();
@@ -135,7 +146,10 @@ async fn keep(mailbox: &dyn Bucket, batch: &BatchName, writer: Role, kept: usize
     if !file.is_empty() {
         let mut reader = ContainerReader::open(&file[..], &limits).unwrap();
         while let Some(block) = reader.next_block().unwrap() {
-            packets.extend(Records::<ValidationPacket>::new(&block, reader.schema(), &limits).map(Result::unwrap));
+            packets.extend(
+                Records::<ValidationPacket>::new(&block, reader.schema(), &limits)
+                    .map(Result::unwrap),
+            );
         }
     }
     let ids = ids.unwrap_or_else(|| packets.iter().take(kept).map(|packet| packet.id).collect());
@@ -153,20 +167,33 @@ async fn keep(mailbox: &dyn Bucket, batch: &BatchName, writer: Role, kept: usize
         format!("{}-key-1", side(writer)),
         format!("{}-signing.pkcs8.b64", side(writer)),
     );
-    let signature = signature_file(&objects.signature, 1, &header, None, (&id, &signing_key(&key))).unwrap();
+    let signature = signature_file(
+        &objects.signature,
+        1,
+        &header,
+        None,
+        (&id, &signing_key(&key)),
+    )
+    .unwrap();
     for (object, bytes) in [
         (objects.packets, packets),
         (objects.header, header),
         (objects.signature, signature),
     ] {
         mailbox.delete(&object).await.unwrap();
-        publish_bytes(mailbox, &object, bytes.into(), false).await.unwrap();
+        publish_bytes(mailbox, &object, bytes.into(), false)
+            .await
+            .unwrap();
     }
     ids
 }
 
 fn rejections(error: &Error) -> (u64, u64) {
-    assert_eq!((error.exit(), error.reason().as_str()), (Exit::Held, "held"), "{error}");
+    assert_eq!(
+        (error.exit(), error.reason().as_str()),
+        (Exit::Held, "held"),
+        "{error}"
+    );
     match error {
         Error::Held { rejections, .. } => (rejections.rejected, rejections.messages),
         other => panic!("{other}"),
@@ -180,7 +207,9 @@ async fn a_sum_of_the_peers_choice_is_held_without_rosters() {
     // The rejected fraction is that of the window. An empty validation batch, which excludes its
     // batch from the sum, counts, too.
     pair.choose([70, 1, 0]).await;
-    let error = aggregate(&first, &pair.task(), no_progress()).await.unwrap_err();
+    let error = aggregate(&first, &pair.task(), no_progress())
+        .await
+        .unwrap_err();
     assert_eq!(rejections(&error), (229, 300));
     assert!(!pair.has_sum().await);
     assert!(pair.has(&pair.name().held()).await && !pair.has(&pair.name().done()).await);
@@ -200,23 +229,37 @@ async fn a_sum_of_the_peers_choice_is_held_without_rosters() {
             .collect(),
         agreed: false,
     };
-    assert_eq!(handle(&first, Kind::Aggregate, &task.to_json()).await, Outcome::Done);
+    assert_eq!(
+        handle(&first, Kind::Aggregate, &task.to_json()).await,
+        Outcome::Done
+    );
     assert!(!pair.has(&pair.name().done()).await && !pair.has_sum().await);
     // A release applies to the counts that the operator has seen. With fewer remaining packets the
     // window is held again.
-    let Error::Held { rejections: seen, .. } = error else {
+    let Error::Held {
+        rejections: seen, ..
+    } = error
+    else {
         panic!("{error}");
     };
     release(&first, &pair.name(), seen).await.unwrap();
     pair.choose([69, 1, 0]).await;
-    let error = aggregate(&first, &pair.task(), no_progress()).await.unwrap_err();
+    let error = aggregate(&first, &pair.task(), no_progress())
+        .await
+        .unwrap_err();
     assert_eq!(rejections(&error), (230, 300));
-    let Error::Held { rejections: seen, .. } = error else {
+    let Error::Held {
+        rejections: seen, ..
+    } = error
+    else {
         panic!("{error}");
     };
     release(&first, &pair.name(), seen).await.unwrap();
     // The restarted task finds the release.
-    assert_eq!(handle(&first, Kind::Aggregate, &task.to_json()).await, Outcome::Done);
+    assert_eq!(
+        handle(&first, Kind::Aggregate, &task.to_json()).await,
+        Outcome::Done
+    );
     assert!(pair.has(&pair.name().done()).await && pair.has_sum().await);
 }
 
@@ -226,7 +269,10 @@ async fn a_share_at_the_limit_is_released() {
     pair.choose([73, 1, 1]).await;
     let summary = aggregate(&pair.get(Role::First, false), &pair.task(), no_progress()).await;
     let summary = summary.unwrap();
-    assert_eq!((summary.rejections.rejected, summary.rejections.messages), (225, 300));
+    assert_eq!(
+        (summary.rejections.rejected, summary.rejections.messages),
+        (225, 300)
+    );
     assert!(summary.rejections.is_alarming());
 }
 
@@ -240,16 +286,23 @@ async fn a_sum_of_the_peers_choice_is_held_with_rosters() {
             .unwrap();
     }
     let first = pair.get(Role::First, true);
-    let error = aggregate_agreed(&first, &pair.name(), no_progress()).await.unwrap_err();
+    let error = aggregate_agreed(&first, &pair.name(), no_progress())
+        .await
+        .unwrap_err();
     // The batch that the rosters do not agree on, because the peer has rejected all its packets,
     // counts, too.
     assert_eq!(rejections(&error), (229, 300));
     assert!(!pair.has_sum().await && pair.has(&pair.name().held()).await);
-    let Error::Held { rejections: seen, .. } = error else {
+    let Error::Held {
+        rejections: seen, ..
+    } = error
+    else {
         panic!("{error}");
     };
     release(&first, &pair.name(), seen).await.unwrap();
-    let summary = aggregate_agreed(&first, &pair.name(), no_progress()).await.unwrap();
+    let summary = aggregate_agreed(&first, &pair.name(), no_progress())
+        .await
+        .unwrap();
     assert_eq!(summary.packets_accepted, 71);
     assert!(pair.has_sum().await && pair.has(&pair.name().done()).await);
 }

@@ -60,12 +60,19 @@ impl World {
 
     /// Returns one world with old batches, and one with batches of today.
     fn both(case: &str, role: Role, form: ValidationForm) -> [Self; 2] {
-        [Self::new(case, role, form), Self::new(case, role, form).young()]
+        [
+            Self::new(case, role, form),
+            Self::new(case, role, form).young(),
+        ]
     }
 
     /// Opens a processor of this encoder generation, with new buckets in memory that `change` may
     /// wrap.
-    fn processor(&self, generation: u32, change: impl FnOnce(ProcessorBuckets) -> ProcessorBuckets) -> Arc<Processor> {
+    fn processor(
+        &self,
+        generation: u32,
+        change: impl FnOnce(ProcessorBuckets) -> ProcessorBuckets,
+    ) -> Arc<Processor> {
         let mut processor = Processor::open(&load::<Config>(&self.config).unwrap()).unwrap();
         processor.buckets.own = memory("own");
         processor.buckets.peer_validation_out = memory("out");
@@ -159,7 +166,10 @@ async fn every_command_can_be_run_again_and_changes_nothing() {
                 .all(|summary| summary.done_before)
         );
         assert!(world.aggregate(&processor).await.unwrap().done_before);
-        assert_eq!(difference(&before, &written(&processor.buckets).await), [""; 0]);
+        assert_eq!(
+            difference(&before, &written(&processor.buckets).await),
+            [""; 0]
+        );
         // Another machine with the same inputs and keys writes the same bytes.
         assert_eq!(difference(&before, &world.reference().await), [""; 0]);
     }
@@ -196,7 +206,10 @@ async fn a_failure_of_any_bucket_operation_leaves_nothing_that_a_rerun_does_not_
                 world.intake(&sound).await.unwrap();
                 world.aggregate(&sound).await.unwrap();
                 let changed = difference(&reference, &written(&sound.buckets).await);
-                assert_eq!(changed, [""; 0], "{role} {form:?} {kind:?} at operation {n}");
+                assert_eq!(
+                    changed, [""; 0],
+                    "{role} {form:?} {kind:?} at operation {n}"
+                );
                 if through {
                     break;
                 }
@@ -247,7 +260,11 @@ async fn another_generation(world: &World) {
                 .map_or_else(|error| error.exit(), |_| Exit::Done);
             assert_eq!(
                 part,
-                if has(".sum_0.sig") { Exit::Done } else { Exit::Conflict },
+                if has(".sum_0.sig") {
+                    Exit::Done
+                } else {
+                    Exit::Conflict
+                },
                 "sum part at {n}"
             );
             conflicts += u32::from(part == Exit::Conflict);
@@ -271,7 +288,11 @@ async fn another_generation(world: &World) {
 async fn a_sum_part_of_other_batches_is_a_conflict_that_names_both() {
     let world = World::new("dim8", Role::Second, ValidationForm::ThreeObjects);
     let processor = world.processor(1, |buckets| buckets);
-    let (aggregation, window, batches) = (world.case.aggregation(), Case::window(), world.case.batches());
+    let (aggregation, window, batches) = (
+        world.case.aggregation(),
+        Case::window(),
+        world.case.batches(),
+    );
     let task = |batches| AggregateTask {
         aggregation: aggregation.clone(),
         window,
@@ -301,7 +322,10 @@ async fn a_sum_part_of_other_batches_is_a_conflict_that_names_both() {
     );
     assert!(message.contains(&batches[2].id.to_string()), "{message}");
     let kept: Vec<_> = difference(&before, &written(&processor.buckets).await);
-    assert!(kept.iter().all(|name| !name.starts_with("sum:")), "{kept:?}");
+    assert!(
+        kept.iter().all(|name| !name.starts_with("sum:")),
+        "{kept:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,14 +341,20 @@ async fn an_object_with_other_bytes_is_never_overwritten() {
     );
     foreign.await.unwrap();
     let error = world.intake(&processor).await.unwrap_err();
-    assert_eq!((error.exit(), error.reason().as_str()), (Exit::Conflict, "conflict"));
+    assert_eq!(
+        (error.exit(), error.reason().as_str()),
+        (Exit::Conflict, "conflict")
+    );
     assert!(error.to_string().contains(&objects.header), "{error}");
     let out = &processor.buckets.peer_validation_out;
     let kept = tallybox_transport::read_all(&**out, &objects.header, 100)
         .await
         .unwrap();
     assert_eq!(&kept[..], b"something else");
-    assert!(out.size(&objects.signature).await.is_err(), "the batch does not exist");
+    assert!(
+        out.size(&objects.signature).await.is_err(),
+        "the batch does not exist"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -334,14 +364,17 @@ async fn a_lost_prepared_batch_is_made_again() {
         let reference = world.reference().await;
         world.intake(&processor).await.unwrap();
         let prepared = written(&processor.buckets).await;
-        for key in prepared
-            .keys()
-            .filter_map(|key| key.strip_prefix("own:").filter(|key| key.ends_with(".prepared")))
-        {
+        for key in prepared.keys().filter_map(|key| {
+            key.strip_prefix("own:")
+                .filter(|key| key.ends_with(".prepared"))
+        }) {
             processor.buckets.own.delete(key).await.unwrap();
         }
         world.aggregate(&processor).await.unwrap();
-        assert_eq!(difference(&reference, &written(&processor.buckets).await), [""; 0]);
+        assert_eq!(
+            difference(&reference, &written(&processor.buckets).await),
+            [""; 0]
+        );
     }
 }
 
@@ -363,10 +396,15 @@ async fn a_record_made_again_holds_what_was_published_and_no_other_packet() {
         // the own bucket is empty.
         let mut packets = ContainerWriter::new(Vec::new(), ValidationPacket::KIND, [9; 16]);
         let file = read(&objects.packets);
-        let mut reader = tallybox_model::avro::ContainerReader::open(&file[..], &Limits::default()).unwrap();
+        let mut reader =
+            tallybox_model::avro::ContainerReader::open(&file[..], &Limits::default()).unwrap();
         let block = reader.next_block().unwrap().unwrap();
         let limits = Limits::default();
-        let records = tallybox_model::avro::Records::<ValidationPacket>::new(&block, reader.schema(), &limits);
+        let records = tallybox_model::avro::Records::<ValidationPacket>::new(
+            &block,
+            reader.schema(),
+            &limits,
+        );
         records
             .skip(dropped)
             .for_each(|packet| packets.append(&packet.unwrap()).unwrap());
@@ -378,7 +416,8 @@ async fn a_record_made_again_holds_what_was_published_and_no_other_packet() {
         };
         let header = encode_one(&header, [9; 16]).unwrap();
         let key = tallybox_tests::forge::signing_key("pha-signing.pkcs8.b64");
-        let signature = signature_file(&objects.signature, 1, &header, None, ("pha-key-1", &key)).unwrap();
+        let signature =
+            signature_file(&objects.signature, 1, &header, None, ("pha-key-1", &key)).unwrap();
         let processor = world.processor(1, |buckets| buckets);
         let out = &processor.buckets.peer_validation_out;
         for (name, file) in [
@@ -386,7 +425,9 @@ async fn a_record_made_again_holds_what_was_published_and_no_other_packet() {
             (&objects.header, header),
             (&objects.signature, signature),
         ] {
-            publish_bytes(&**out, name, file.into(), false).await.unwrap();
+            publish_bytes(&**out, name, file.into(), false)
+                .await
+                .unwrap();
         }
         let before = written(&processor.buckets).await;
         let summary = world.intake(&processor).await.unwrap().remove(0);
@@ -395,7 +436,10 @@ async fn a_record_made_again_holds_what_was_published_and_no_other_packet() {
             (20 - dropped as u64, dropped as u64)
         );
         let changed = difference(&before, &written(&processor.buckets).await);
-        assert!(changed.iter().all(|name| name.starts_with("own:")), "{changed:?}");
+        assert!(
+            changed.iter().all(|name| name.starts_with("own:")),
+            "{changed:?}"
+        );
         let summary = world.aggregate(&processor).await.unwrap();
         assert_eq!(summary.packets_accepted, 20 - dropped as u64);
     }
@@ -429,7 +473,12 @@ async fn a_bucket_that_fails_for_a_moment_costs_the_run_and_not_a_batch() {
             .keys()
             .filter_map(|key| key.strip_prefix("own:sum-parts/"))
         {
-            sound.buckets.own.delete(&format!("sum-parts/{key}")).await.unwrap();
+            sound
+                .buckets
+                .own
+                .delete(&format!("sum-parts/{key}"))
+                .await
+                .unwrap();
         }
         if faults.operations() < n {
             break;
@@ -465,7 +514,9 @@ async fn another_signing_key(world: &World) {
         world.aggregate(&new).await.unwrap();
         let after = written(&old.buckets).await;
         assert!(
-            before.iter().all(|(name, bytes)| after.get(name) == Some(bytes)),
+            before
+                .iter()
+                .all(|(name, bytes)| after.get(name) == Some(bytes)),
             "nothing is overwritten"
         );
         completed += u32::from(before != after);
@@ -474,5 +525,8 @@ async fn another_signing_key(world: &World) {
         }
         n += 1;
     }
-    assert!(completed > 10, "only {completed} crashes left something to complete");
+    assert!(
+        completed > 10,
+        "only {completed} crashes left something to complete"
+    );
 }

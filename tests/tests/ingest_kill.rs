@@ -23,5 +23,10 @@ async fn what_was_acknowledged_is_batched_exactly_once() {
         posters: 8,
         last_kills: 12,
     };
-    blow(Site::new(seed, |name| format!(r#""buckets/{name}""#)), storm, seed).await;
+    blow(
+        Site::new(seed, |name| format!(r#""buckets/{name}""#)),
+        storm,
+        seed,
+    )
+    .await;
 }

@@ -23,14 +23,24 @@ use tallybox_transport::faults::{Faults, Kind};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_of_s3_does_what_every_bucket_has_to() {
-    let Some(weed) = Seaweed::start().await else { return };
+    let Some(weed) = Seaweed::start().await else {
+        return;
+    };
     let next = AtomicU64::new(0);
-    conformance_of_tree(|| weed.bucket(&format!("conformance-{}", next.fetch_add(1, Ordering::SeqCst)))).await;
+    conformance_of_tree(|| {
+        weed.bucket(&format!(
+            "conformance-{}",
+            next.fetch_add(1, Ordering::SeqCst)
+        ))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
-    let Some(weed) = Seaweed::start().await else { return };
+    let Some(weed) = Seaweed::start().await else {
+        return;
+    };
     let (undisturbed, reports) = World::new().with_two_windows().await;
     undisturbed.batch().await.unwrap();
     undisturbed.batched().await.assert_exactly(&reports);
@@ -63,7 +73,10 @@ async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
                 assert!(expected.get(&key) == Some(&bytes), "{kind:?} {n}: {key}");
             }
             world.batch().await.unwrap();
-            assert!(world.snapshot().await == expected, "{kind:?} at operation {n}");
+            assert!(
+                world.snapshot().await == expected,
+                "{kind:?} at operation {n}"
+            );
         }
     }
     println!("struck {struck} times");
@@ -72,7 +85,9 @@ async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_acknowledged_is_batched_exactly_once() {
-    let Some(weed) = Seaweed::start().await else { return };
+    let Some(weed) = Seaweed::start().await else {
+        return;
+    };
     let seed = number("TALLYBOX_KILL_SEED", rand::random());
     println!("TALLYBOX_KILL_SEED={seed}");
     let storm = Storm {

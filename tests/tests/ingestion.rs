@@ -38,7 +38,13 @@ fn files(root: &Path, below: &Path, out: &mut Vec<String>) {
         if path.is_dir() {
             files(root, &path, out);
         } else {
-            out.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
+            out.push(
+                path.strip_prefix(root)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned(),
+            );
         }
     }
 }
@@ -54,7 +60,9 @@ async fn batches_of_the_ingestor_are_written_as_the_predecessors() {
         seed: Some(1),
         epsilon: None,
     };
-    run(directory.path(), &options, Output::new(true)).await.unwrap();
+    run(directory.path(), &options, Output::new(true))
+        .await
+        .unwrap();
     let layout = Layout::at(directory.path());
     for role in Role::ALL {
         let bucket = layout.directory(BucketKind::Ingestion, role);
@@ -81,7 +89,10 @@ async fn batches_of_the_ingestor_are_written_as_the_predecessors() {
                 (header.batch_uuid, header.bins, header.number_of_servers),
                 (name.id, 6, 2)
             );
-            assert!(header.batch_start_time < header.batch_end_time && header.batch_start_time % 60_000 == 0);
+            assert!(
+                header.batch_start_time < header.batch_end_time
+                    && header.batch_start_time % 60_000 == 0
+            );
             let signature: BatchSignature = decode_one(&signature, &Limits::default()).unwrap();
             assert_eq!(signature.key_identifier, INGESTOR_KEY_ID);
         }
@@ -102,7 +113,11 @@ impl Running {
         let server = Server::bind(Arc::new(ingestor)).await.unwrap();
         let (address, stop) = (server.address().unwrap(), CancellationToken::new());
         let serving = tokio::spawn(server.run(stop.clone()));
-        Self { address, stop, serving }
+        Self {
+            address,
+            stop,
+            serving,
+        }
     }
 
     async fn stop(self) -> SocketAddr {
@@ -149,8 +164,17 @@ async fn after_a_change_of_keys_old_clients_are_told_and_recover() {
     let world = world(directory.path(), None);
     let before = Running::start(&world, |_| {}).await;
     let client = reporter(&world, before.address, 8.0);
-    assert!(client.report(METRIC, &answer()).await.unwrap().is_accepted());
-    let (old, frozen) = (prepared(&client).await, prepared(&client).await.upload().clone());
+    assert!(
+        client
+            .report(METRIC, &answer())
+            .await
+            .unwrap()
+            .is_accepted()
+    );
+    let (old, frozen) = (
+        prepared(&client).await,
+        prepared(&client).await.upload().clone(),
+    );
     let address = before.stop().await;
     let _after = Running::start(&world, |ingestor| {
         ingestor.serve.listen = address;
@@ -168,7 +192,13 @@ async fn after_a_change_of_keys_old_clients_are_told_and_recover() {
     assert_eq!(dropped(&told), Some(ProblemKind::OutdatedKey), "{told:?}");
     // If the client still has the answer, it encrypts the report with the new keys automatically.
     assert!(client.send(old).await.is_accepted());
-    assert!(client.report(METRIC, &answer()).await.unwrap().is_accepted());
+    assert!(
+        client
+            .report(METRIC, &answer())
+            .await
+            .unwrap()
+            .is_accepted()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,7 +207,10 @@ async fn after_a_change_of_the_registry_old_clients_are_told_and_recover() {
     let world = world(directory.path(), None);
     let before = Running::start(&world, |_| {}).await;
     let client = reporter(&world, before.address, 8.0);
-    let (old, frozen) = (prepared(&client).await, prepared(&client).await.upload().clone());
+    let (old, frozen) = (
+        prepared(&client).await,
+        prepared(&client).await.upload().clone(),
+    );
     let address = before.stop().await;
     // Never done in production: the same name with other parameters.
     let metrics = [*Metric::named(METRIC).unwrap()];
@@ -187,7 +220,11 @@ async fn after_a_change_of_the_registry_old_clients_are_told_and_recover() {
         .unwrap();
     let after = Running::start(&world, |ingestor| ingestor.serve.listen = address).await;
     let told = client.send(Prepared::from(frozen)).await;
-    assert_eq!(dropped(&told), Some(ProblemKind::ParameterMismatch), "{told:?}");
+    assert_eq!(
+        dropped(&told),
+        Some(ProblemKind::ParameterMismatch),
+        "{told:?}"
+    );
     assert!(client.send(old).await.is_accepted());
     // A client with a lower limit for epsilon refuses to answer with so little noise.
     let careful = reporter(&world, after.address, 3.0);

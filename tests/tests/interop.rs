@@ -49,7 +49,8 @@ fn records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8]) -> Vec<T> {
 fn validation(bucket: &Path, objects: &BatchObjects) -> (ValidationHeader, Vec<ValidationPacket>) {
     let limits = Limits::default();
     let read = |name: &str| std::fs::read(bucket.join(name)).unwrap();
-    let signature: BatchSignature = decode_one(&read(&objects.signature), &limits.for_signature()).unwrap();
+    let signature: BatchSignature =
+        decode_one(&read(&objects.signature), &limits.for_signature()).unwrap();
     let (header, packets) = signature
         .inline()
         .unwrap_or_else(|| (read(&objects.header), read(&objects.packets)));
@@ -76,7 +77,10 @@ fn sum_part(bucket: &Path, case: &Case, role: Role) -> (SumPart, BTreeSet<Packet
     let part: SumPart = decode_one(&file, &Limits::default()).unwrap();
     assert_eq!(part.packet_file_digest, Digest::sha256(&invalid));
     let invalid: Vec<InvalidPacket> = records(&invalid);
-    assert!(invalid.is_sorted(), "expected sorted identifiers without duplicates");
+    assert!(
+        invalid.is_sorted(),
+        "expected sorted identifiers without duplicates"
+    );
     (part, invalid.into_iter().map(|packet| packet.id).collect())
 }
 
@@ -92,7 +96,12 @@ async fn sum(processor: &Arc<Processor>, case: &Case) -> Result<AggregateSummary
 }
 
 fn numbers(value: &Value) -> Vec<u64> {
-    value.as_array().unwrap().iter().map(|v| v.as_u64().unwrap()).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v.as_u64().unwrap())
+        .collect()
 }
 
 /// Returns the first message of each packet, in order.
@@ -118,7 +127,8 @@ async fn both_roles_say_of_every_packet_what_the_predecessor_said() {
                 assert_eq!(summary.packets_rejected, 0);
                 let objects = batch.validation(role);
                 let (our_header, ours) = validation(&places.validation_out, &objects);
-                let (their_header, theirs) = validation(&case.validation_for(role.peer()), &objects);
+                let (their_header, theirs) =
+                    validation(&case.validation_for(role.peer()), &objects);
                 assert_eq!(ours, first_of_each(&theirs), "{name} {role}");
                 assert!(our_header.parameters().same(&their_header.parameters()));
                 assert_eq!(our_header.batch_uuid, their_header.batch_uuid);
@@ -170,7 +180,10 @@ async fn our_files_are_framed_as_the_predecessors() {
         assert_framed_as_the_predecessors(&signature, RecordKind::BatchSignature);
         // Both inline fields are the null branch of their union: two zero bytes before the last
         // sync marker.
-        assert_eq!(signature[signature.len() - 18..signature.len() - 16], [0, 0]);
+        assert_eq!(
+            signature[signature.len() - 18..signature.len() - 16],
+            [0, 0]
+        );
         let record: BatchSignature = decode_one(&signature, &Limits::default()).unwrap();
         assert_eq!(record.key_identifier, "pha-key-1");
         assert_eq!(record.batch_header_signature[0], 0x30, "an ASN.1 sequence");
@@ -183,7 +196,12 @@ async fn our_files_are_framed_as_the_predecessors() {
         RecordKind::ValidationPacket,
     );
     let part = sum_objects(&case, Role::First);
-    check(&places.sum_parts, part, RecordKind::SumPart, RecordKind::InvalidPacket);
+    check(
+        &places.sum_parts,
+        part,
+        RecordKind::SumPart,
+        RecordKind::InvalidPacket,
+    );
 }
 
 /// The result of an invalid case on each side: the number of accepted packets, or exit code and
@@ -215,7 +233,10 @@ async fn run_bad(
         ends.push(match sum(processor, case).await {
             Ok(summary) => {
                 let (part, rejected) = sum_part(&bucket, case, role);
-                assert_eq!(part.total_individual_clients as u64, summary.packets_accepted);
+                assert_eq!(
+                    part.total_individual_clients as u64,
+                    summary.packets_accepted
+                );
                 let add = |total: &mut Vec<u64>| {
                     total
                         .iter_mut()
@@ -240,12 +261,16 @@ async fn run_bad(
 /// ingestion batch.
 fn plain_sum(case: &Case, without: &BTreeSet<PacketId>) -> Vec<u64> {
     let batch = &case.batches()[0];
-    let bits = case.expected["plain_bits"][batch.id.to_string()].as_array().unwrap();
+    let bits = case.expected["plain_bits"][batch.id.to_string()]
+        .as_array()
+        .unwrap();
     let file = std::fs::read(case.ingestion(Role::First).join(batch.ingestion().packets)).unwrap();
     let mut reader = ContainerReader::open(&file[..], &Limits::default()).unwrap();
     let (mut sum, mut seen) = (vec![0; 8], Vec::new());
     while let Some(block) = reader.next_block().unwrap() {
-        for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &Limits::default()) {
+        for packet in
+            Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &Limits::default())
+        {
             let id = packet.unwrap().packet_id().unwrap();
             if seen.contains(&id) {
                 continue;
@@ -268,7 +293,12 @@ async fn bad_cases_end_as_the_table_says() {
     let nothing = |exit, reason: &'static str| [Err((exit, reason)), Err((exit, reason))];
     // Only the first side's batch was edited. The second waits for a validation batch that never
     // arrives.
-    let first_only = |reason| [Err((Exit::Rejected, reason)), Err((Exit::Retry, "not-there"))];
+    let first_only = |reason| {
+        [
+            Err((Exit::Rejected, reason)),
+            Err((Exit::Retry, "not-there")),
+        ]
+    };
     let table: [(&str, Ends); 20] = [
         ("invalid-proof", accepted(18)),
         ("undecryptable", accepted(19)),
@@ -286,12 +316,18 @@ async fn bad_cases_end_as_the_table_says() {
         // second waits for its validation batch.
         (
             "bins-wrong",
-            [Err((Exit::Retry, "wrong-key")), Err((Exit::Retry, "not-there"))],
+            [
+                Err((Exit::Retry, "wrong-key")),
+                Err((Exit::Retry, "not-there")),
+            ],
         ),
         ("empty-batch", nothing(Exit::Rejected, "empty-batch")),
         ("bins-zero", nothing(Exit::Rejected, "bins")),
         ("other-prime", nothing(Exit::Rejected, "other-prime")),
-        ("header-mismatch", nothing(Exit::Rejected, "header-mismatch")),
+        (
+            "header-mismatch",
+            nothing(Exit::Rejected, "header-mismatch"),
+        ),
         ("bad-digest", first_only("bad-digest")),
         ("bad-signature", first_only("bad-signature")),
         ("unknown-key-id", first_only("unknown-key")),

@@ -27,7 +27,9 @@ impl World {
             .arg(self.folder.join(format!("{role}.yaml")))
             .arg("--json")
             .arg(what);
-        command.arg("--aggregation").arg(text(&self.generated["aggregation"]));
+        command
+            .arg("--aggregation")
+            .arg(text(&self.generated["aggregation"]));
         if what == "aggregate" {
             let window = &self.generated["window"];
             command.args([
@@ -101,7 +103,8 @@ fn fifty_kills_leave_nothing_that_a_rerun_does_not_heal() {
         .stdout(Stdio::null())
         .status();
     assert!(generate.unwrap().success());
-    let generated = serde_json::from_slice(&std::fs::read(folder.join("generated.json")).unwrap()).unwrap();
+    let generated =
+        serde_json::from_slice(&std::fs::read(folder.join("generated.json")).unwrap()).unwrap();
     let world = World { folder, generated };
     let start = Instant::now();
     world.run();
@@ -149,5 +152,8 @@ fn fifty_kills_leave_nothing_that_a_rerun_does_not_heal() {
         }
     }
     world.run();
-    assert!(world.snapshot() == reference, "after {killed} kills (seed {seed})");
+    assert!(
+        world.snapshot() == reference,
+        "after {killed} kills (seed {seed})"
+    );
 }

@@ -58,7 +58,8 @@ impl Pair {
     }
 
     fn with(&self, role: Role, change: impl FnOnce(&mut Processor)) -> Arc<Processor> {
-        let mut processor = Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
+        let mut processor =
+            Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
         processor.buckets = self.buckets[role.index()].clone();
         change(&mut processor);
         Arc::new(processor)
@@ -89,12 +90,16 @@ impl Pair {
 
     async fn intakes(&self, role: Role) {
         for batch in self.case.batches() {
-            intake(&self.with(role, |_| {}), &batch, no_progress()).await.unwrap();
+            intake(&self.with(role, |_| {}), &batch, no_progress())
+                .await
+                .unwrap();
         }
     }
 
     async fn accepted(&self, role: Role, processor: &Arc<Processor>) -> u64 {
-        aggregate(processor, &self.task(), no_progress()).await.unwrap();
+        aggregate(processor, &self.task(), no_progress())
+            .await
+            .unwrap();
         let part = SumPartName {
             instance: processor.instance.clone(),
             aggregation: self.case.aggregation(),
@@ -102,7 +107,9 @@ impl Pair {
             writer: role,
         };
         let sums = &*self.buckets[role.index()].sum_parts;
-        let file = read_all(sums, &part.objects().header, 1 << 20).await.unwrap();
+        let file = read_all(sums, &part.objects().header, 1 << 20)
+            .await
+            .unwrap();
         let part = decode_one::<SumPart>(&file, &Limits::default()).unwrap();
         u64::try_from(part.total_individual_clients).unwrap()
     }
@@ -137,7 +144,10 @@ async fn a_validation_of_which_a_mailbox_only_says_that_it_exists_is_put_again()
         intake(&processor, &batch, no_progress()).await.unwrap();
         let mailbox = &pair.buckets[0].peer_validation_out;
         let absent = mailbox.size(&object).await;
-        assert!(matches!(absent, Err(BucketError::NotFound { .. })), "{absent:?}");
+        assert!(
+            matches!(absent, Err(BucketError::NotFound { .. })),
+            "{absent:?}"
+        );
         assert_eq!(notes(own).await.len(), 1, "{suffix}");
         put_again(&processor, &batch.aggregation).await;
         mailbox.size(&object).await.unwrap();
@@ -160,7 +170,10 @@ async fn what_is_there_is_believed_after_an_hour() {
     assert_eq!(notes(own).await.len(), 3);
     for note in Unconfirmed::of_validation(&batch) {
         own.delete(&note.note()).await.unwrap();
-        let old = processor.records.create(&**own, &note.note(), b"1700000000000").await;
+        let old = processor
+            .records
+            .create(&**own, &note.note(), b"1700000000000")
+            .await;
         old.unwrap();
     }
     put_again(&processor, &batch.aggregation).await;
@@ -182,12 +195,16 @@ async fn a_sum_part_of_which_a_mailbox_only_says_that_it_exists_is_put_again() {
         writer: Role::First,
     };
     let (sums, signature) = (&pair.buckets[0].sum_parts, name.objects().signature);
-    assert!(matches!(sums.size(&signature).await, Err(BucketError::NotFound { .. })));
+    assert!(matches!(
+        sums.size(&signature).await,
+        Err(BucketError::NotFound { .. })
+    ));
     assert_eq!(notes(&pair.buckets[0].own).await.len(), 1);
     put_again(&processor, &pair.case.aggregation()).await;
     sums.size(&signature).await.unwrap();
     assert_eq!(
-        pair.accepted(Role::Second, &pair.with(Role::Second, |_| {})).await,
+        pair.accepted(Role::Second, &pair.with(Role::Second, |_| {}))
+            .await,
         accepted
     );
 }
@@ -197,7 +214,8 @@ async fn a_sum_part_of_which_a_mailbox_only_says_that_it_exists_is_put_again() {
 async fn with_bad_reads(suffix: &'static str) {
     let pair = Pair::new();
     let undisturbed = pair.with(Role::Second, |_| {});
-    let flip = |bucket: &SharedBucket| FlippedReads::new(bucket.clone(), move |key| key.ends_with(suffix));
+    let flip =
+        |bucket: &SharedBucket| FlippedReads::new(bucket.clone(), move |key| key.ends_with(suffix));
     let (ingestion, inbox) = (
         flip(&pair.buckets[0].ingestion),
         flip(&pair.buckets[0].peer_validation_in),
@@ -211,7 +229,11 @@ async fn with_bad_reads(suffix: &'static str) {
         intake(&undisturbed, &batch, no_progress()).await.unwrap();
     }
     let accepted = pair.accepted(Role::First, &processor).await;
-    assert_eq!(accepted, pair.accepted(Role::Second, &undisturbed).await, "{suffix}");
+    assert_eq!(
+        accepted,
+        pair.accepted(Role::Second, &undisturbed).await,
+        "{suffix}"
+    );
     let flipped = ingestion.flipped().len() + inbox.flipped().len();
     assert_eq!(flipped, pair.case.batches().len(), "{suffix}");
 }
@@ -258,7 +280,11 @@ async fn one_bad_read_of_a_roster_is_no_bad_roster() {
         processor.buckets.peer_validation_in = inbox.clone();
     });
     let summary = roster(&first, &name, no_progress()).await.unwrap();
-    assert_eq!((summary.agreed.len(), summary.alarms.len()), (1, 0), "{summary:?}");
+    assert_eq!(
+        (summary.agreed.len(), summary.alarms.len()),
+        (1, 0),
+        "{summary:?}"
+    );
     assert_eq!(inbox.flipped().len(), 1);
 }
 
@@ -278,10 +304,17 @@ async fn damage_that_stays_rejects_its_batch() {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;
         }
-        publish_bytes(&*ingestion, object, bytes.into(), false).await.unwrap();
+        publish_bytes(&*ingestion, object, bytes.into(), false)
+            .await
+            .unwrap();
     }
-    let processor = pair.with(Role::First, |processor| processor.buckets.ingestion = ingestion);
+    let processor = pair.with(Role::First, |processor| {
+        processor.buckets.ingestion = ingestion
+    });
     let error = intake(&processor, &batch, no_progress()).await.unwrap_err();
-    assert!(matches!(&error, Error::Batch(error) if error.is_damage()), "{error}");
+    assert!(
+        matches!(&error, Error::Batch(error) if error.is_damage()),
+        "{error}"
+    );
     assert_eq!(error.reason(), "bad-digest");
 }

@@ -4,7 +4,9 @@
 
 mod offered;
 
-use offered::{FIRST_POINT, OTHER_POINT, messages, of_other_bins, processor, restarted, take_in, twice};
+use offered::{
+    FIRST_POINT, OTHER_POINT, messages, of_other_bins, processor, restarted, take_in, twice,
+};
 use tallybox_client::sample_bits;
 use tallybox_crypto::PacketPrivateKey;
 use tallybox_crypto::prio2::{Point, Prio2};
@@ -28,8 +30,14 @@ async fn a_packet_offered_again_at_another_point_gets_no_second_message() {
         let [first, again] = twice(&case, role);
         assert_eq!(take_in(&processor, &first).await.packets_accepted, 100);
         let summary = take_in(&processor, &again).await;
-        assert_eq!((summary.packets_accepted, summary.packets_rejected), (0, 100));
-        assert_eq!(summary.rejected_by_reason.count(PacketReason::PointChanged), 100);
+        assert_eq!(
+            (summary.packets_accepted, summary.packets_rejected),
+            (0, 100)
+        );
+        assert_eq!(
+            summary.rejected_by_reason.count(PacketReason::PointChanged),
+            100
+        );
         assert!(messages(&processor, &again).await.is_empty());
         // At the first point the packets are accepted again, since the same message reveals nothing
         // new.
@@ -37,10 +45,21 @@ async fn a_packet_offered_again_at_another_point_gets_no_second_message() {
             id: "0badcafe-0001-4000-8000-000000000003".parse().unwrap(),
             ..again.name.clone()
         });
-        third.packets.iter_mut().for_each(|packet| packet.r_pit = FIRST_POINT);
+        third
+            .packets
+            .iter_mut()
+            .for_each(|packet| packet.r_pit = FIRST_POINT);
         assert_eq!(take_in(&processor, &third).await.packets_accepted, 100);
-        let both = [messages(&processor, &first).await, messages(&processor, &third).await];
-        assert!(both[0].iter().zip(&both[1]).all(|(a, b)| a.message == b.message));
+        let both = [
+            messages(&processor, &first).await,
+            messages(&processor, &third).await,
+        ];
+        assert!(
+            both[0]
+                .iter()
+                .zip(&both[1])
+                .all(|(a, b)| a.message == b.message)
+        );
     }
 }
 
@@ -57,7 +76,10 @@ async fn the_point_is_pinned_within_a_batch_too_and_by_the_order_of_the_file() {
         .for_each(|packet| packet.r_pit = OTHER_POINT);
     let summary = take_in(&processor, &batch).await;
     assert_eq!(summary.packets_accepted, 50);
-    assert_eq!(summary.rejected_by_reason.count(PacketReason::PointChanged), 50);
+    assert_eq!(
+        summary.rejected_by_reason.count(PacketReason::PointChanged),
+        50
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +90,12 @@ async fn with_a_point_a_packet_a_ciphertext_gets_one_message_within_its_batch() 
     batch.packets.extend(again.packets);
     let summary = take_in(&processor, &batch).await;
     assert_eq!(summary.packets_accepted, 100);
-    assert_eq!(summary.rejected_by_reason.count(PacketReason::DuplicateCiphertext), 100);
+    assert_eq!(
+        summary
+            .rejected_by_reason
+            .count(PacketReason::DuplicateCiphertext),
+        100
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,8 +111,15 @@ async fn a_packet_offered_again_in_a_batch_of_other_bins_gets_no_second_message(
             let other = of_other_bins(&first, bins);
             let fresh = restarted(&case, &processor, Points::Pinned, 8);
             let summary = take_in(&fresh, &other).await;
-            assert_eq!((summary.packets_accepted, summary.packets_rejected), (0, 100), "{bins}");
-            assert_eq!(summary.rejected_by_reason.count(PacketReason::BinsChanged), 100);
+            assert_eq!(
+                (summary.packets_accepted, summary.packets_rejected),
+                (0, 100),
+                "{bins}"
+            );
+            assert_eq!(
+                summary.rejected_by_reason.count(PacketReason::BinsChanged),
+                100
+            );
             assert!(messages(&fresh, &other).await.is_empty());
         }
     }
@@ -97,7 +131,10 @@ async fn a_key_without_a_point_is_not_pinned_by_a_batch_of_other_bins() {
     let processor = processor(&case, Role::Second, Points::Pinned);
     let [first, again] = twice(&case, Role::Second);
     let summary = take_in(&processor, &of_other_bins(&again, 9)).await;
-    assert_eq!(summary.rejected_by_reason.count(PacketReason::BinsChanged), 100);
+    assert_eq!(
+        summary.rejected_by_reason.count(PacketReason::BinsChanged),
+        100
+    );
     assert_eq!(take_in(&processor, &first).await.packets_accepted, 100);
 }
 
@@ -116,7 +153,10 @@ fn an_instance_that_shares_a_packet_key_is_refused() {
             config.value.instance = "interop-evil".parse().unwrap();
             let refused = Processor::open(&config).unwrap_err();
             let text = refused.to_string();
-            assert!(text.contains("interop-evil") && text.contains("instance"), "{text}");
+            assert!(
+                text.contains("interop-evil") && text.contains("instance"),
+                "{text}"
+            );
             assert_eq!(refused.exit(), Exit::Usage);
         }
     }
@@ -143,7 +183,10 @@ fn weights(prio2: &Prio2, point: i64) -> (u64, Vec<u64>) {
         unit[place] = 1;
         u64::from(evaluator.message(0, &unit).f)
     };
-    (weight(prio2.bins()), (0..prio2.bins()).map(weight).collect())
+    (
+        weight(prio2.bins()),
+        (0..prio2.bins()).map(weight).collect(),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,7 +230,11 @@ async fn two_points_would_tell_the_answer() {
             .enumerate()
             .map(|(bin, bit)| u32::from(*bit) << bin)
             .sum::<u32>();
-        assert_eq!(answers, [truth], "packet {k}: only the client's answer fits");
+        assert_eq!(
+            answers,
+            [truth],
+            "packet {k}: only the client's answer fits"
+        );
     }
 }
 
@@ -214,7 +261,10 @@ async fn two_numbers_of_bins_would_tell_the_answer() {
     for batch in [&at_second, &evil] {
         assert_eq!(take_in(&second, batch).await.packets_accepted, 100);
     }
-    let (narrow, wide) = (messages(&second, &at_second).await, messages(&second, &evil).await);
+    let (narrow, wide) = (
+        messages(&second, &at_second).await,
+        messages(&second, &evil).await,
+    );
     // First is curious: it has its own shares, and Second's messages.
     let [at_first, _] = twice(&case, Role::First);
     let evaluator = prio2.evaluator(Point::new(point, &prio2).unwrap());
@@ -234,11 +284,19 @@ async fn two_numbers_of_bins_would_tell_the_answer() {
             // A candidate answer determines the masks, hence the client's proof, hence Second's
             // share, hence its message for 9 bins.
             let x: Vec<u64> = (0..8).map(|bin| u64::from(answer >> bin & 1)).collect();
-            let of_x: Vec<u64> = bins.iter().zip(&x).map(|(weight, x)| weight * x % PRIME).collect();
+            let of_x: Vec<u64> = bins
+                .iter()
+                .zip(&x)
+                .map(|(weight, x)| weight * x % PRIME)
+                .collect();
             let f0 = minus(f, sum(&of_x)) * inverse(mask) % PRIME;
             let g0 = minus(g, minus(sum(&of_x), sum(&bins))) * inverse(mask) % PRIME;
             let proof = [&x[..], &[f0, g0, f0 * g0 % PRIME]].concat();
-            let other: Vec<u64> = proof.iter().zip(&share).map(|(all, own)| minus(*all, *own)).collect();
+            let other: Vec<u64> = proof
+                .iter()
+                .zip(&share)
+                .map(|(all, own)| minus(*all, *own))
+                .collect();
             let terms: Vec<u64> = wide_bins
                 .iter()
                 .zip(&other)
@@ -256,6 +314,10 @@ async fn two_numbers_of_bins_would_tell_the_answer() {
             .enumerate()
             .map(|(bin, bit)| u32::from(*bit) << bin)
             .sum::<u32>();
-        assert_eq!(answers, [truth], "packet {k}: only the client's answer fits");
+        assert_eq!(
+            answers,
+            [truth],
+            "packet {k}: only the client's answer fits"
+        );
     }
 }

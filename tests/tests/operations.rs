@@ -49,7 +49,10 @@ impl Side {
         // The own bucket is older than the batches, and the batches are of today.
         let own = memory("own");
         let born = birth(&processor.instance);
-        let born = processor.records.create(&*own, &born, b"2025/12/01/00/00").await;
+        let born = processor
+            .records
+            .create(&*own, &born, b"2025/12/01/00/00")
+            .await;
         born.unwrap();
         let now: BatchTime = "2026/01/01/08/30".parse().unwrap();
         processor.clock = Clock::manual(now.millis());
@@ -134,7 +137,9 @@ impl Side {
 fn windows() -> Vec<Window> {
     let start: BatchTime = "2026/01/01/00/00".parse().unwrap();
     let at = |i: i64| start.plus_minutes(i * MINUTES).unwrap();
-    (0..WINDOWS).map(|i| Window::new(at(i), at(i + 1)).unwrap()).collect()
+    (0..WINDOWS)
+        .map(|i| Window::new(at(i), at(i + 1)).unwrap())
+        .collect()
 }
 
 /// How the batches of a window are selected.
@@ -159,7 +164,10 @@ struct Run {
 async fn whole_way(layout: &Layout, generated: &Generated, run: Run) -> [f64; 2] {
     let mailboxes = [memory("for-first"), memory("for-second")];
     let first = Side::new(layout, Role::First, &mailboxes, run).await;
-    let sides = [first, Side::new(layout, Role::Second, &mailboxes, run).await];
+    let sides = [
+        first,
+        Side::new(layout, Role::Second, &mailboxes, run).await,
+    ];
     let aggregation = &generated.aggregation;
     for side in &sides {
         for batch in &generated.batches {
@@ -185,7 +193,11 @@ async fn whole_way(layout: &Layout, generated: &Generated, run: Run) -> [f64; 2]
                 };
                 // From here on the bucket's clock is that of this machine.
                 side_at_real_time(&sides[side]);
-                sides[side].aggregate.publish(task.to_json().into()).await.unwrap();
+                sides[side]
+                    .aggregate
+                    .publish(task.to_json().into())
+                    .await
+                    .unwrap();
                 sides[side].work(Kind::Aggregate).await;
             }
         }
@@ -195,7 +207,10 @@ async fn whole_way(layout: &Layout, generated: &Generated, run: Run) -> [f64; 2]
     }
     for (side, stages) in sides.iter().zip(&mut stages) {
         for window in windows() {
-            let inside = generated.batches.iter().filter(|batch| window.contains(batch.date));
+            let inside = generated
+                .batches
+                .iter()
+                .filter(|batch| window.contains(batch.date));
             let batch = |batch: &GeneratedBatch| TaskBatch {
                 id: batch.id,
                 time: batch.date,
@@ -217,7 +232,10 @@ async fn whole_way(layout: &Layout, generated: &Generated, run: Run) -> [f64; 2]
         side.work(Kind::Aggregate).await;
         stages.push(side.counts());
         let summed = side.worker.metrics.text();
-        let line = format!("facilitator_packets_summed_total {}", generated.batches.len() * 20);
+        let line = format!(
+            "facilitator_packets_summed_total {}",
+            generated.batches.len() * 20
+        );
         assert!(summed.contains(&line), "{summed}");
     }
     stages.map(|stages| {
@@ -248,10 +266,13 @@ fn options(batches: u64, packets: u64) -> GenerateOptions {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_small_batches_cost_at_most_thirteen_operations_each_or_nine_as_single_objects() {
+async fn a_thousand_small_batches_cost_at_most_thirteen_operations_each_or_nine_as_single_objects()
+{
     let root = tempfile::tempdir().unwrap();
     let world = root.path().join("world");
-    let generated = generate(&world, &options(1000, 20), Output::default()).await.unwrap();
+    let generated = generate(&world, &options(1000, 20), Output::default())
+        .await
+        .unwrap();
     let (layout, generated) = (Layout::at(&world), generated.generated);
     // Without rosters each batch is claimed for its window, which needs one more object.
     for (choice, claim) in [(Choice::Named, 1.0), (Choice::Rosters, 0.0)] {
@@ -259,9 +280,16 @@ async fn a_thousand_small_batches_cost_at_most_thirteen_operations_each_or_nine_
             (ValidationForm::ThreeObjects, 32, 12.0),
             (ValidationForm::SingleObject, 32, 8.0),
         ] {
-            let run = Run { form, choice, cache };
+            let run = Run {
+                form,
+                choice,
+                cache,
+            };
             for total in whole_way(&layout, &generated, run).await {
-                assert!(total <= most + claim, "{run:?}: {total} operations per batch");
+                assert!(
+                    total <= most + claim,
+                    "{run:?}: {total} operations per batch"
+                );
             }
         }
     }
@@ -272,7 +300,9 @@ async fn a_thousand_small_batches_cost_at_most_thirteen_operations_each_or_nine_
 async fn without_memory_of_prepared_batches_each_costs_one_read_more() {
     let root = tempfile::tempdir().unwrap();
     let world = root.path().join("world");
-    let generated = generate(&world, &options(80, 20), Output::default()).await.unwrap();
+    let generated = generate(&world, &options(80, 20), Output::default())
+        .await
+        .unwrap();
     let (layout, generated) = (Layout::at(&world), generated.generated);
     for form in [ValidationForm::ThreeObjects, ValidationForm::SingleObject] {
         let choice = Choice::Named;
@@ -286,7 +316,16 @@ async fn without_memory_of_prepared_batches_each_costs_one_read_more() {
             },
         )
         .await;
-        let without = whole_way(&layout, &generated, Run { form, choice, cache: 0 }).await;
+        let without = whole_way(
+            &layout,
+            &generated,
+            Run {
+                form,
+                choice,
+                cache: 0,
+            },
+        )
+        .await;
         for (with, without) in with.into_iter().zip(without) {
             assert!((without - with - 1.0).abs() < 1e-9, "{with} and {without}");
         }
@@ -303,7 +342,10 @@ async fn a_batch_that_is_older_than_the_own_bucket_is_looked_for_in_the_peers_ma
         .await
         .unwrap()
         .generated;
-    let (layout, mailboxes) = (Layout::at(&world), [memory("for-first"), memory("for-second")]);
+    let (layout, mailboxes) = (
+        Layout::at(&world),
+        [memory("for-first"), memory("for-second")],
+    );
     let batch = generated.batches[0];
     let name = BatchName {
         aggregation: generated.aggregation.clone(),
@@ -322,7 +364,9 @@ async fn a_batch_that_is_older_than_the_own_bucket_is_looked_for_in_the_peers_ma
         };
         let side = Side::new(&layout, Role::First, &mailboxes, run).await;
         let processor = side.worker.processor();
-        processor.clock.set(clock.parse::<BatchTime>().unwrap().millis());
+        processor
+            .clock
+            .set(clock.parse::<BatchTime>().unwrap().millis());
         let progress = tallybox_facilitator::intake::no_progress();
         tallybox_facilitator::intake::intake(&processor, &name, progress)
             .await
@@ -333,6 +377,10 @@ async fn a_batch_that_is_older_than_the_own_bucket_is_looked_for_in_the_peers_ma
             .filter(|operation| operation.key == signature)
             .map(|operation| operation.kind)
             .next();
-        assert_eq!(first == Some(OperationKind::Get), looks, "at {clock}: {first:?}");
+        assert_eq!(
+            first == Some(OperationKind::Get),
+            looks,
+            "at {clock}: {first:?}"
+        );
     }
 }

@@ -22,7 +22,9 @@ use tallybox_sandbox::layout::Layout;
 use tallybox_service::clock::Clock;
 use tallybox_service::output::Output;
 use tallybox_transport::recorded::{OperationKind, RecordedBucket};
-use tallybox_transport::{BucketError, Records, SharedBucket, TRAILER_BYTES, memory, publish_bytes, read_all};
+use tallybox_transport::{
+    BucketError, Records, SharedBucket, TRAILER_BYTES, memory, publish_bytes, read_all,
+};
 
 /// The length of a window in minutes. All batches are in the first window.
 const PERIOD: u32 = 480;
@@ -55,7 +57,10 @@ impl Scene {
             points: Points::Pinned,
             aggregation: "org.example.small".parse().unwrap(),
         };
-        let generated = generate(&world, &options, Output::default()).await.unwrap().generated;
+        let generated = generate(&world, &options, Output::default())
+            .await
+            .unwrap()
+            .generated;
         Self {
             layout: Layout::at(&world),
             generated,
@@ -143,7 +148,9 @@ impl Scene {
             roster(&first, &window, no_progress()).await.unwrap();
         }
         if stage >= Stage::Summed {
-            aggregate_agreed(&first, &window, no_progress()).await.unwrap();
+            aggregate_agreed(&first, &window, no_progress())
+                .await
+                .unwrap();
         }
         world
     }
@@ -200,7 +207,9 @@ impl World {
 
     async fn replace(&self, key: &str, bytes: Bytes) {
         self.own[0].delete(key).await.unwrap();
-        publish_bytes(&*self.own[0], key, bytes, false).await.unwrap();
+        publish_bytes(&*self.own[0], key, bytes, false)
+            .await
+            .unwrap();
     }
 }
 
@@ -233,7 +242,11 @@ fn records_in(objects: BTreeMap<String, Bytes>) -> BTreeMap<String, Bytes> {
 /// dates, too.
 fn edited(edit: Edit, key: &str, payload: &[u8], records: &Records) -> Bytes {
     let mut changed = payload.to_vec();
-    let digit = changed.iter_mut().rev().find(|byte| byte.is_ascii_digit()).unwrap();
+    let digit = changed
+        .iter_mut()
+        .rev()
+        .find(|byte| byte.is_ascii_digit())
+        .unwrap();
     *digit = if *digit == b'1' { b'2' } else { b'1' };
     let trailer = records.seal(key, payload).slice(payload.len()..);
     match edit {
@@ -251,7 +264,12 @@ fn is_refused(error: &Error, named: &str) -> bool {
 async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
     let scene = Scene::new().await;
     let (mut all, mut refused) = (BTreeSet::new(), BTreeSet::new());
-    for stage in [Stage::PreparedLost, Stage::Written, Stage::Agreed, Stage::Summed] {
+    for stage in [
+        Stage::PreparedLost,
+        Stage::Written,
+        Stage::Agreed,
+        Stage::Summed,
+    ] {
         let before = scene.at(stage).await;
         scene.run(&before.copy().await).await.unwrap();
         let records = scene.processor(&before, Role::First).records;
@@ -260,7 +278,9 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
             for edit in [Edit::Payload, Edit::NoTrailer, Edit::Moved] {
                 let context = format!("{stage:?} {edit:?} {key}");
                 let mut world = before.copy().await;
-                world.replace(&key, edited(edit, &key, &payload, &records)).await;
+                world
+                    .replace(&key, edited(edit, &key, &payload, &records))
+                    .await;
                 let own = RecordedBucket::new(world.own[0].clone());
                 world.own[0] = own.clone();
                 match scene.run(&world).await {
@@ -270,7 +290,11 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
                     ),
                     Err(error) => {
                         assert!(is_refused(&error, &key), "{context}: {error}");
-                        assert_eq!(objects(&world.sums[0]).await, sums, "{context}: a sum was signed");
+                        assert_eq!(
+                            objects(&world.sums[0]).await,
+                            sums,
+                            "{context}: a sum was signed"
+                        );
                         refused.insert(key.clone());
                     }
                 }
@@ -289,7 +313,10 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
         ".done",
     ];
     for kind in kinds {
-        assert!(refused.iter().any(|key| key.contains(kind)), "{kind} among {refused:?}");
+        assert!(
+            refused.iter().any(|key| key.contains(kind)),
+            "{kind} among {refused:?}"
+        );
     }
     let unread: Vec<_> = all.difference(&refused).collect();
     assert_eq!(unread, [""; 0], "some objects are read by no stage");
@@ -308,7 +335,9 @@ async fn the_birth_of_the_bucket_is_refused_when_it_is_edited() {
     publish_bytes(&*world.own[0], &key, "2025/12/01/00/00".into(), false)
         .await
         .unwrap();
-    let error = intake(&Arc::new(first), &name, no_progress()).await.unwrap_err();
+    let error = intake(&Arc::new(first), &name, no_progress())
+        .await
+        .unwrap_err();
     assert!(is_refused(&error, &key), "{error}");
 }
 
@@ -322,7 +351,10 @@ async fn an_edited_agreed_set_makes_nobody_sign_a_small_sum() {
     let key = scene.window(0).agreed();
     let payload = first.read_record(&key, 1 << 20).await.unwrap().unwrap();
     let agreed: AgreedWindow = serde_json::from_slice(&payload).unwrap();
-    assert_eq!((agreed.batches.len(), agreed.counted, agreed.minimum), (4, 80, MINIMUM));
+    assert_eq!(
+        (agreed.batches.len(), agreed.counted, agreed.minimum),
+        (4, 80, MINIMUM)
+    );
     let mut small = agreed.clone();
     small.batches.truncate(1);
     small.counted = 20;
@@ -374,7 +406,9 @@ async fn an_edited_object_takes_no_batch_out_of_a_sum() {
     let mut first = scene.processor(&world, Role::First);
     first.rosters = None;
     let name = scene.batches().remove(1);
-    world.replace(&name.first_seen(), "2026/01/01/00/00".into()).await;
+    world
+        .replace(&name.first_seen(), "2026/01/01/00/00".into())
+        .await;
     let window: Window = scene.window(0).window;
     let task = AggregateTask {
         aggregation: name.aggregation.clone(),
@@ -382,7 +416,9 @@ async fn an_edited_object_takes_no_batch_out_of_a_sum() {
         batches: Vec::new(),
         dry_run: false,
     };
-    let error = aggregate(&Arc::new(first), &task, no_progress()).await.unwrap_err();
+    let error = aggregate(&Arc::new(first), &task, no_progress())
+        .await
+        .unwrap_err();
     assert!(is_refused(&error, &name.first_seen()), "{error}");
     assert_eq!(error.reason(), "unverified");
     assert!(objects(&world.sums[0]).await.is_empty());

@@ -66,7 +66,10 @@ rosters:
 ",
             Case::window().start()
         );
-        let queue = DirectoryQueue::new(root.path().join("queues/aggregate"), Duration::from_secs(600));
+        let queue = DirectoryQueue::new(
+            root.path().join("queues/aggregate"),
+            Duration::from_secs(600),
+        );
         Self {
             config: write_config(root.path(), Role::First, &places, &more),
             case,
@@ -85,7 +88,9 @@ rosters:
 
     async fn put(&self, key: &str, bytes: Vec<u8>) {
         let mailbox = LocalBucket::new(&self.places.validation_in);
-        publish_bytes(&mailbox, key, bytes.into(), false).await.unwrap();
+        publish_bytes(&mailbox, key, bytes.into(), false)
+            .await
+            .unwrap();
     }
 
     /// Writes Second's roster with this file of entries.
@@ -110,19 +115,22 @@ rosters:
         let header = RosterHeader::new(&instance, &name, Role::Second, chain, &terms, digest);
         let header = encode_one(&header, [6; 16]).unwrap();
         let (id, key) = second_key();
-        let file = signature_file("forged", 1, &header, Some(entries), (id.as_str(), &key)).unwrap();
+        let file =
+            signature_file("forged", 1, &header, Some(entries), (id.as_str(), &key)).unwrap();
         self.put(&name.roster(Role::Second), file).await;
     }
 
     /// Writes Second's validation of a batch with this file of messages, in one object or in three.
     async fn validation(&self, batch: &BatchName, messages: Vec<u8>, inline: bool) {
         let header = Batch::read(&self.case, batch, Role::First).header;
-        let header = ValidationHeader::new(batch.id, header.parameters(), Digest::sha256(&messages));
+        let header =
+            ValidationHeader::new(batch.id, header.parameters(), Digest::sha256(&messages));
         let header = encode_one(&header, [6; 16]).unwrap();
         let objects = batch.validation(Role::Second);
         let (id, key) = second_key();
         let packets = inline.then(|| messages.clone());
-        let signature = signature_file(&objects.signature, 1, &header, packets, (id.as_str(), &key)).unwrap();
+        let signature =
+            signature_file(&objects.signature, 1, &header, packets, (id.as_str(), &key)).unwrap();
         if !inline {
             self.put(&objects.packets, messages).await;
             self.put(&objects.header, header).await;
@@ -133,7 +141,9 @@ rosters:
     /// Reads the entries of the roster that the worker has written.
     async fn listed(&self) -> Vec<RosterEntry> {
         let own = LocalBucket::new(&self.places.own);
-        let record = read_all(&own, &self.name().roster(Role::First), 1 << 24).await.unwrap();
+        let record = read_all(&own, &self.name().roster(Role::First), 1 << 24)
+            .await
+            .unwrap();
         let file = &record[..record.len() - TRAILER_BYTES];
         let signature: BatchSignature = decode_one(file, &Limits::default()).unwrap();
         let (_, entries) = signature.inline().expect("one object");
@@ -188,8 +198,11 @@ impl Process {
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut line).unwrap();
-        let started: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
-        let operations = started["operations"].as_str().unwrap_or_else(|| panic!("{line}"));
+        let started: serde_json::Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
+        let operations = started["operations"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{line}"));
         Self {
             operations: operations.strip_prefix("http://").unwrap().to_owned(),
             child,
@@ -200,7 +213,11 @@ impl Process {
         let begun = Instant::now();
         let page = || {
             let mut stream = TcpStream::connect(&self.operations).unwrap();
-            write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            write!(
+                stream,
+                "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            )
+            .unwrap();
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();
             answer
@@ -213,7 +230,10 @@ impl Process {
 
     fn peak_mib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
         kib >> 10
     }
@@ -318,14 +338,20 @@ async fn a_validation_of_the_peers_takes_bounded_memory() {
         .map(|block| (block.len() / 40, block.to_vec()))
         .collect();
     let small = deflated(schema, &blocks);
-    for (what, file, inline) in [("compressed", small, false), ("one object", vec![1; 63 << 20], true)] {
+    for (what, file, inline) in [
+        ("compressed", small, false),
+        ("one object", vec![1; 63 << 20], true),
+    ] {
         let world = World::new();
         let batch = world.case.batches().remove(0);
         world.validation(&batch, file, inline).await;
         let peak = world.peak().await;
         assert!(peak <= MEMORY_MIB + BEYOND_MIB, "{what}: {peak} MiB");
         let listed = world.listed().await;
-        let entry = listed.iter().find(|entry| entry.batch_uuid == batch.id).unwrap();
+        let entry = listed
+            .iter()
+            .find(|entry| entry.batch_uuid == batch.id)
+            .unwrap();
         assert_eq!(entry.reason.as_deref(), Some("bad-validation"), "{what}");
     }
 }

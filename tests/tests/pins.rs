@@ -22,7 +22,9 @@ use tallybox_transport::{BucketError, ListRange, publish_bytes};
 /// Runs the intake of a batch that must fail.
 async fn refused(processor: &Arc<Processor>, batch: &Batch) -> Error {
     batch.write(&*processor.buckets.ingestion).await;
-    intake(processor, &batch.name, no_progress()).await.unwrap_err()
+    intake(processor, &batch.name, no_progress())
+        .await
+        .unwrap_err()
 }
 
 async fn pins(processor: &Processor) -> Vec<String> {
@@ -32,7 +34,11 @@ async fn pins(processor: &Processor) -> Vec<String> {
         .list("points", ListRange::default())
         .await
         .unwrap();
-    listed.map_ok(|entry| entry.key).try_collect().await.unwrap()
+    listed
+        .map_ok(|entry| entry.key)
+        .try_collect()
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,11 +54,17 @@ async fn a_pin_that_was_removed_is_missed_and_no_other_point_is_taken() {
         let fresh = restarted(&case, &processor, Points::Pinned, 8);
         let missed = refused(&fresh, &again).await;
         assert!(matches!(missed, Error::PinMissing { .. }), "{missed}");
-        assert_eq!((missed.exit(), missed.reason().as_str()), (Exit::Retry, "pin-missing"));
+        assert_eq!(
+            (missed.exit(), missed.reason().as_str()),
+            (Exit::Retry, "pin-missing")
+        );
         // The pin has been restored from the footer of the first batch, and is enforced.
         let fresh = restarted(&case, &processor, Points::Pinned, 8);
         let summary = intake(&fresh, &again.name, no_progress()).await.unwrap();
-        assert_eq!(summary.rejected_by_reason.count(PacketReason::PointChanged), 100);
+        assert_eq!(
+            summary.rejected_by_reason.count(PacketReason::PointChanged),
+            100
+        );
     }
 }
 
@@ -67,20 +79,31 @@ async fn a_prepared_batch_that_is_read_witnesses_its_pins() {
     processor.buckets.own.delete(&pin).await.unwrap();
     let read = async || {
         let fresh = restarted(&case, &processor, Points::Pinned, 8);
-        find_prepared(&fresh, &first.name).await.map(|found| found.is_some())
+        find_prepared(&fresh, &first.name)
+            .await
+            .map(|found| found.is_some())
     };
     assert!(matches!(read().await, Err(Error::PinMissing { .. })));
     assert!(read().await.unwrap(), "the pin was restored");
-    assert_eq!(processor.read_record(&pin, 4096).await.unwrap(), Some(text.clone()));
+    assert_eq!(
+        processor.read_record(&pin, 4096).await.unwrap(),
+        Some(text.clone())
+    );
     // Replace the pin by another one.
     processor.buckets.own.delete(&pin).await.unwrap();
     let text = String::from_utf8(text.to_vec()).unwrap();
     let other = text.replace(&FIRST_POINT.to_string(), &OTHER_POINT.to_string());
     assert_ne!(other, text);
     // No other party can create a valid record; a misconfigured own bucket could contain one.
-    processor.create_record(&pin, other.as_bytes()).await.unwrap();
+    processor
+        .create_record(&pin, other.as_bytes())
+        .await
+        .unwrap();
     let contradicted = read().await.unwrap_err();
-    assert!(matches!(contradicted, Error::PinContradicted { .. }), "{contradicted}");
+    assert!(
+        matches!(contradicted, Error::PinContradicted { .. }),
+        "{contradicted}"
+    );
     assert_eq!(contradicted.exit(), Exit::Conflict);
 }
 
@@ -118,7 +141,10 @@ async fn a_pin_that_was_fixed_meanwhile_is_read_by_the_next_try() {
     let other = processor(&case, Role::First, Points::Pinned);
     take_in(&other, &again).await;
     let mut unreadable = of_other_bins(&first, 8);
-    unreadable.packets.iter_mut().for_each(|packet| packet.payload.clear());
+    unreadable
+        .packets
+        .iter_mut()
+        .for_each(|packet| packet.payload.clear());
     take_in(&late, &unreadable).await;
     for pin in pins(&other).await {
         let text = other.read_record(&pin, 4096).await.unwrap().unwrap();
@@ -129,7 +155,10 @@ async fn a_pin_that_was_fixed_meanwhile_is_read_by_the_next_try() {
     assert_eq!(raced.exit(), Exit::Retry);
     let summary = intake(&late, &first.name, no_progress()).await.unwrap();
     let changed = summary.rejected_by_reason.count(PacketReason::PointChanged);
-    assert_eq!(changed, summary.packets_read, "the existing pin is enforced");
+    assert_eq!(
+        changed, summary.packets_read,
+        "the existing pin is enforced"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +210,10 @@ async fn a_key_that_has_a_point_keeps_it_whatever_the_configuration_says() {
     free.buckets = processor.buckets.clone();
     free.wrong_key.accept = true;
     let summary = take_in(&Arc::new(free), &again).await;
-    assert_eq!(summary.rejected_by_reason.count(PacketReason::PointChanged), 100);
+    assert_eq!(
+        summary.rejected_by_reason.count(PacketReason::PointChanged),
+        100
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,8 +227,15 @@ async fn a_packet_that_names_one_key_and_is_sealed_to_another_pins_nothing() {
             packet.key = Some(named.to_owned());
         }
         let summary = take_in(&processor, &first).await;
-        undecryptable.push(summary.rejected_by_reason.count(PacketReason::Undecryptable));
-        assert_eq!(pins(&processor).await.is_empty(), summary.packets_accepted == 0);
+        undecryptable.push(
+            summary
+                .rejected_by_reason
+                .count(PacketReason::Undecryptable),
+        );
+        assert_eq!(
+            pins(&processor).await.is_empty(),
+            summary.packets_accepted == 0
+        );
     }
     undecryptable.sort_unstable();
     assert_eq!(undecryptable, [0, 100]);

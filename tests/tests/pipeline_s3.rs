@@ -46,7 +46,10 @@ struct Site {
 
 /// Returns the hour that ended `ago` full hours ago.
 fn hour(ago: i64) -> Window {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_millis();
     let minutes = i64::try_from(now).unwrap() / 60_000 / 60 * 60;
     let at = |hours: i64| BatchTime::from_millis((minutes - 60 * hours) * 60_000).unwrap();
     Window::new(at(ago + 1), at(ago)).unwrap()
@@ -132,7 +135,10 @@ schedule: {{ period-minutes: 60, grace-minutes: 0, look-back-hours: 4, horizon-h
     /// Runs every task in one of a processor's queues.
     async fn work_on(&self, role: Role, kind: Kind) -> usize {
         let mut done = 0;
-        while let Some(outcome) = step(&self.workers[role.index()], kind, Duration::ZERO).await.unwrap() {
+        while let Some(outcome) = step(&self.workers[role.index()], kind, Duration::ZERO)
+            .await
+            .unwrap()
+        {
             done += usize::from(outcome == Outcome::Done);
             assert!(!matches!(outcome, Outcome::Reject { .. }), "{outcome:?}");
         }
@@ -177,12 +183,20 @@ schedule: {{ period-minutes: 60, grace-minutes: 0, look-back-hours: 4, horizon-h
             }
         }
         let status = Role::ALL.map(|role| self.manager(role, &["status"]));
-        panic!("{}: no sums after {ROUNDS} rounds: {last}; {status:?}", self.name);
+        panic!(
+            "{}: no sums after {ROUNDS} rounds: {last}; {status:?}",
+            self.name
+        );
     }
 }
 
 /// Creates a processor's worker, with all buckets of the configuration on the server.
-fn worker(root: &TempDir, place: &dyn Fn(&str) -> String, role: Role, rosters: bool) -> Arc<Worker> {
+fn worker(
+    root: &TempDir,
+    place: &dyn Fn(&str) -> String,
+    role: Role,
+    rosters: bool,
+) -> Arc<Worker> {
     let nowhere = |name: &str| Path::new("/nowhere").join(name);
     let places = Places {
         ingestion: nowhere("ingestion"),
@@ -202,10 +216,16 @@ fn worker(root: &TempDir, place: &dyn Fn(&str) -> String, role: Role, rosters: b
         (&places.ingestion, format!("ingestion-{role}")),
         (&places.own, format!("own-{role}")),
         (&places.validation_in, format!("validation-for-{role}")),
-        (&places.validation_out, format!("validation-for-{}", role.peer())),
+        (
+            &places.validation_out,
+            format!("validation-for-{}", role.peer()),
+        ),
         (&places.sum_parts, format!("sum-{role}")),
     ] {
-        text = text.replace(&format!(": {}\n", local.display()), &format!(": {}\n", place(&bucket)));
+        text = text.replace(
+            &format!(": {}\n", local.display()),
+            &format!(": {}\n", place(&bucket)),
+        );
     }
     assert!(!text.contains("/nowhere"), "{text}");
     std::fs::write(&path, text).unwrap();
@@ -214,13 +234,18 @@ fn worker(root: &TempDir, place: &dyn Fn(&str) -> String, role: Role, rosters: b
         let directory = root.path().join(format!("queues/{kind}-{role}"));
         Arc::new(DirectoryQueue::new(directory, Duration::from_secs(600)))
     };
-    let queues = [(Kind::Intake, queue("intake")), (Kind::Aggregate, queue("aggregate"))];
+    let queues = [
+        (Kind::Intake, queue("intake")),
+        (Kind::Aggregate, queue("aggregate")),
+    ];
     Worker::new(processor, queues, WorkerConfig::default())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn with_rosters_a_window_comes_to_its_sums_and_everything_can_be_replayed() {
-    let Some(weed) = Seaweed::start().await else { return };
+    let Some(weed) = Seaweed::start().await else {
+        return;
+    };
     let site = Site::new(&weed, "rosters", 0, true).await;
     site.sum(&weed, &["run-once"]).await;
     for role in Role::ALL {
@@ -247,14 +272,18 @@ async fn with_rosters_a_window_comes_to_its_sums_and_everything_can_be_replayed(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_rosters_a_window_comes_to_its_sums() {
-    let Some(weed) = Seaweed::start().await else { return };
+    let Some(weed) = Seaweed::start().await else {
+        return;
+    };
     let site = Site::new(&weed, "enpa", 1, false).await;
     site.sum(&weed, &["run-once"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_window_beyond_the_horizon_is_summed_by_backfill() {
-    let Some(weed) = Seaweed::start().await else { return };
+    let Some(weed) = Seaweed::start().await else {
+        return;
+    };
     let site = Site::new(&weed, "backfill", 30, false).await;
     for role in Role::ALL {
         site.manager(role, &["run-once"]);
@@ -264,7 +293,10 @@ async fn a_window_beyond_the_horizon_is_summed_by_backfill() {
             "expected no task: the window is older than the horizon"
         );
     }
-    let (from, to) = (site.window.start().to_string(), site.window.end().to_string());
+    let (from, to) = (
+        site.window.start().to_string(),
+        site.window.end().to_string(),
+    );
     site.sum(&weed, &["backfill", "--from", &from, "--to", &to, "--yes"])
         .await;
 }

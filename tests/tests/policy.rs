@@ -54,7 +54,12 @@ impl Deny {
         let mut faults = Vec::new();
         if let Some(source) = &package.source {
             let registry = source.strip_prefix("registry+").unwrap_or(source);
-            if !self.sources.allow_registry.iter().any(|allowed| allowed == registry) {
+            if !self
+                .sources
+                .allow_registry
+                .iter()
+                .any(|allowed| allowed == registry)
+            {
                 faults.push(format!("{shown} comes from {source}"));
             }
         }
@@ -74,7 +79,8 @@ impl Deny {
     fn may_be_used(&self, package: &Package) -> bool {
         // Old crates write "MIT/Apache-2.0" for the expression "MIT OR Apache-2.0".
         let license = package.license.as_deref();
-        let expression = license.and_then(|text| spdx::Expression::parse_mode(text, spdx::ParseMode::LAX).ok());
+        let expression =
+            license.and_then(|text| spdx::Expression::parse_mode(text, spdx::ParseMode::LAX).ok());
         let exceptions = self
             .licenses
             .exceptions
@@ -84,7 +90,9 @@ impl Deny {
             .flat_map(|exception| &exception.allow)
             .chain(&self.licenses.allow)
             .collect();
-        let allowed = |requirement: &spdx::LicenseReq| allow.iter().any(|text| **text == requirement.to_string());
+        let allowed = |requirement: &spdx::LicenseReq| {
+            allow.iter().any(|text| **text == requirement.to_string())
+        };
         expression.is_some_and(|expression| expression.evaluate(allowed))
     }
 }
@@ -93,7 +101,8 @@ impl Ban {
     /// Returns whether the ban matches. `name` bans every version, `name:<1.2` the matching ones.
     fn hits(&self, package: &Package) -> bool {
         let (name, versions) = self.name.split_once(':').unwrap_or((&self.name, "*"));
-        let versions = semver::VersionReq::parse(versions).expect("a version requirement in deny.toml");
+        let versions =
+            semver::VersionReq::parse(versions).expect("a version requirement in deny.toml");
         name == package.name && versions.matches(&semver::Version::parse(&package.version).unwrap())
     }
 }
@@ -101,7 +110,11 @@ impl Ban {
 #[test]
 fn every_dependency_may_be_here() {
     let (deny, graph) = (deny(), Graph::load(&["--all-features"]));
-    assert!(graph.packages.len() > 200, "only {} packages", graph.packages.len());
+    assert!(
+        graph.packages.len() > 200,
+        "only {} packages",
+        graph.packages.len()
+    );
     let faults: Vec<String> = graph
         .packages
         .values()
@@ -143,5 +156,8 @@ fn the_check_can_fail() {
     ] {
         assert_eq!(deny.faults(&bad).len(), 1, "{bad:?}");
     }
-    assert!(deny.faults(&package("rustls", "0.23.1", "MIT", registry)).is_empty());
+    assert!(
+        deny.faults(&package("rustls", "0.23.1", "MIT", registry))
+            .is_empty()
+    );
 }

@@ -35,13 +35,22 @@ impl Pair {
     }
 
     async fn run(&self, processor: &Arc<Processor>, later: u32) -> RosterSummary {
-        roster(processor, &self.window(later), no_progress()).await.unwrap()
+        roster(processor, &self.window(later), no_progress())
+            .await
+            .unwrap()
     }
 
     /// Makes the second processor dishonest: changes its roster of a window, in its own bucket and
     /// in the mailbox.
-    async fn forge(&self, later: u32, change: impl FnOnce(&mut RosterHeader, &mut Vec<RosterEntry>)) {
-        let (second, object) = (self.get(Role::Second), self.window(later).roster(Role::Second));
+    async fn forge(
+        &self,
+        later: u32,
+        change: impl FnOnce(&mut RosterHeader, &mut Vec<RosterEntry>),
+    ) {
+        let (second, object) = (
+            self.get(Role::Second),
+            self.window(later).roster(Role::Second),
+        );
         let (own, mailbox) = (&self.buckets[1].own, &self.buckets[0].peer_validation_in);
         let old = read_all(&**mailbox, &object, 1 << 20).await.unwrap();
         let key = (second.signing_key_id.as_str(), &second.signing_key);
@@ -50,7 +59,9 @@ impl Pair {
             bucket.delete(&object).await.unwrap();
         }
         second.records.create(&**own, &object, &new).await.unwrap();
-        publish_bytes(&**mailbox, &object, new.into(), false).await.unwrap();
+        publish_bytes(&**mailbox, &object, new.into(), false)
+            .await
+            .unwrap();
     }
 
     /// Asserts that both processors have the same agreed set, and returns the set.
@@ -88,7 +99,9 @@ async fn a_name_without_a_signature_is_not_listed_and_costs_no_batch() {
     for role in Role::ALL {
         let ingestion = &*pair.buckets[role.index()].ingestion;
         let file = garbage.ingestion().signature;
-        publish_bytes(ingestion, &file, "garbage!".into(), false).await.unwrap();
+        publish_bytes(ingestion, &file, "garbage!".into(), false)
+            .await
+            .unwrap();
         let (from, to) = (other.ingestion(), copied.ingestion());
         for (from, to) in [
             (from.packets, to.packets),
@@ -126,7 +139,9 @@ async fn a_name_without_a_signature_is_not_listed_and_costs_no_batch() {
     }
     let agreed = pair.same(0).await;
     assert_eq!(agreed.batches.len(), batches.len());
-    assert!(agreed.expired.is_empty() && agreed.excluded.is_empty() && agreed.several_dates.is_empty());
+    assert!(
+        agreed.expired.is_empty() && agreed.excluded.is_empty() && agreed.several_dates.is_empty()
+    );
 }
 
 /// A peer lists a batch under a date that is too old, before the batch is summed.
@@ -193,7 +208,11 @@ async fn terms_that_a_roster_changes_do_not_hold() {
     pair.intake(Role::First, std::slice::from_ref(late)).await;
     pair.roster(Role::Second, 1).await;
     pair.forge(1, |header, _| {
-        (header.maximum_age, header.replay_horizon, header.period_minutes) = (0, 1, 30);
+        (
+            header.maximum_age,
+            header.replay_horizon,
+            header.period_minutes,
+        ) = (0, 1, 30);
         header.origin += 60_000;
     })
     .await;
@@ -215,7 +234,11 @@ async fn terms_that_a_roster_changes_do_not_hold() {
     copy_all(&whole.buckets[1].ingestion, &pair.buckets[1].ingestion, "-").await;
     pair.intake(Role::Second, std::slice::from_ref(late)).await;
     pair.agree(2).await;
-    assert_eq!(pair.same(2).await.batches.len(), 1, "the late batch is summed");
+    assert_eq!(
+        pair.same(2).await.batches.len(),
+        1,
+        "the late batch is summed"
+    );
     // A changed configuration does not change the terms of the windows either, and is reported.
     let alarms = pair.run(&pair.young(Role::First), 3).await.alarms;
     assert!(

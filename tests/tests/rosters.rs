@@ -7,7 +7,9 @@ mod pair;
 use pair::{Pair, copy_all};
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::no_progress;
-use tallybox_facilitator::roster::{Alarm, Outcome, Whereabouts, aggregate_agreed, explain, roster, show};
+use tallybox_facilitator::roster::{
+    Alarm, Outcome, Whereabouts, aggregate_agreed, explain, roster, show,
+};
 use tallybox_model::role::Role;
 use tallybox_model::time::next_window;
 use tallybox_tests::snapshot::{difference, written};
@@ -16,7 +18,10 @@ use tallybox_transport::faults::{Faults, Kind};
 use tallybox_transport::{memory, publish_bytes, read_all};
 
 fn add(left: &[u32], right: &[u32]) -> Vec<u32> {
-    left.iter().zip(right).map(|(left, right)| left + right).collect()
+    left.iter()
+        .zip(right)
+        .map(|(left, right)| left + right)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,7 +55,10 @@ async fn both_sum_what_both_can() {
     let before = written(&pair.buckets[0]).await;
     pair.agree(0).await;
     pair.sums(0).await;
-    assert_eq!(difference(&before, &written(&pair.buckets[0]).await), [""; 0]);
+    assert_eq!(
+        difference(&before, &written(&pair.buckets[0]).await),
+        [""; 0]
+    );
 }
 
 /// An operator who asks why a window waits sees the peer's roster before it is copied into the own
@@ -64,7 +72,10 @@ async fn what_an_operator_sees_of_a_window() {
     let (name, first) = (pair.window(0), pair.get(Role::First));
     let empty = show(&first, &name).await.unwrap();
     assert_eq!(empty.rosters, [Whereabouts::Missing, Whereabouts::Missing]);
-    assert!(empty.to_string().contains("no roster lists a batch"), "{empty}");
+    assert!(
+        empty.to_string().contains("no roster lists a batch"),
+        "{empty}"
+    );
     // The second never receives the late batch.
     let ingestion = memory("ingestion");
     copy_all(&pair.buckets[1].ingestion, &ingestion, &late.to_string()).await;
@@ -73,24 +84,46 @@ async fn what_an_operator_sees_of_a_window() {
     pair.intake(Role::Second, rest).await;
     pair.roster(Role::Second, 0).await;
     let waiting = show(&first, &name).await.unwrap();
-    assert_eq!(waiting.rosters, [Whereabouts::Missing, Whereabouts::Mailbox]);
+    assert_eq!(
+        waiting.rosters,
+        [Whereabouts::Missing, Whereabouts::Mailbox]
+    );
     assert_eq!(
         waiting.batches.len(),
         batches.len(),
         "the second says that it lacks the late one"
     );
-    assert!(waiting.batches.iter().all(|view| view.outcome == Outcome::Waiting));
-    assert!(waiting.to_string().contains("the next run copies it"), "{waiting}");
+    assert!(
+        waiting
+            .batches
+            .iter()
+            .all(|view| view.outcome == Outcome::Waiting)
+    );
+    assert!(
+        waiting.to_string().contains("the next run copies it"),
+        "{waiting}"
+    );
     pair.agree(0).await;
     let agreed = show(&first, &name).await.unwrap();
     assert_eq!(agreed.rosters, [Whereabouts::Own, Whereabouts::Own]);
-    let outcomes = |outcome| agreed.batches.iter().filter(|view| view.outcome == outcome).count();
-    assert_eq!((outcomes(Outcome::Summed), outcomes(Outcome::Open)), (rest.len(), 1));
+    let outcomes = |outcome| {
+        agreed
+            .batches
+            .iter()
+            .filter(|view| view.outcome == outcome)
+            .count()
+    };
+    assert_eq!(
+        (outcomes(Outcome::Summed), outcomes(Outcome::Open)),
+        (rest.len(), 1)
+    );
     // Continue window by window until the batch has expired.
     for later in 1..=3 {
         pair.agree(later).await;
     }
-    let way = explain(&first, &name.aggregation, late.date, late.id).await.unwrap();
+    let way = explain(&first, &name.aggregation, late.date, late.id)
+        .await
+        .unwrap();
     let outcomes: Vec<Outcome> = way.iter().map(|view| view.outcome).collect();
     assert_eq!(outcomes.last(), Some(&Outcome::Expired), "{way:?}");
     assert_eq!(
@@ -99,11 +132,16 @@ async fn what_an_operator_sees_of_a_window() {
     );
     // A roster with an unknown signer is shown as refused.
     let pair = Pair::new("dim8");
-    let forged = pair.with(Role::Second, |processor| processor.signing_key_id = "who".to_owned());
+    let forged = pair.with(Role::Second, |processor| {
+        processor.signing_key_id = "who".to_owned()
+    });
     roster(&forged, &name, no_progress()).await.unwrap();
     let refused = show(&pair.get(Role::First), &name).await.unwrap();
     assert!(
-        matches!(refused.rosters, [Whereabouts::Missing, Whereabouts::Refused(_)]),
+        matches!(
+            refused.rosters,
+            [Whereabouts::Missing, Whereabouts::Refused(_)]
+        ),
         "{refused:?}"
     );
 }
@@ -128,9 +166,16 @@ async fn a_batch_that_an_earlier_window_has_summed_is_marked() {
         );
     }
     let marked = format!("summed earlier, in {}", pair.window(0).window);
-    assert_eq!(view.to_string().matches(&marked).count(), batches.len(), "{view}");
+    assert_eq!(
+        view.to_string().matches(&marked).count(),
+        batches.len(),
+        "{view}"
+    );
     let own = show(&pair.get(Role::First), &pair.window(0)).await.unwrap();
-    assert!(own.batches.iter().all(|batch| batch.earlier.is_none()), "{own}");
+    assert!(
+        own.batches.iter().all(|batch| batch.earlier.is_none()),
+        "{own}"
+    );
 }
 
 /// Case W3: ENPA's processors select their batches independently, so that one late validation makes
@@ -150,7 +195,10 @@ async fn w3_a_late_batch_is_summed_by_both_in_the_next_window() {
     let objects = late.validation(Role::First);
     let mut kept = Vec::new();
     for key in [objects.packets, objects.header, objects.signature] {
-        kept.push((key.clone(), read_all(&**mailbox, &key, 1 << 20).await.unwrap()));
+        kept.push((
+            key.clone(),
+            read_all(&**mailbox, &key, 1 << 20).await.unwrap(),
+        ));
         mailbox.delete(&key).await.unwrap();
     }
     pair.agree(0).await;
@@ -162,7 +210,11 @@ async fn w3_a_late_batch_is_summed_by_both_in_the_next_window() {
     pair.agree(1).await;
     let (parts, later) = pair.sums(1).await;
     assert_eq!(parts[0].batch_uuids, [late.id]);
-    assert_eq!(add(&now, &later), pair.expected(), "each batch once, over both windows");
+    assert_eq!(
+        add(&now, &later),
+        pair.expected(),
+        "each batch once, over both windows"
+    );
     pair.agree(2).await;
     let third = pair.agreed(Role::Second, 2).await;
     assert!(third.batches.is_empty() && third.expired.is_empty());
@@ -181,11 +233,21 @@ async fn a_validation_that_never_went_out_is_published_when_the_peer_misses_it()
     }
     let lost = batches.last().unwrap().validation(Role::First);
     for key in [&lost.packets, &lost.header, &lost.signature] {
-        pair.buckets[1].peer_validation_in.delete(key).await.unwrap();
+        pair.buckets[1]
+            .peer_validation_in
+            .delete(key)
+            .await
+            .unwrap();
     }
     pair.agree(0).await;
     let (_, now) = pair.sums(0).await;
-    assert!(pair.buckets[1].peer_validation_in.size(&lost.signature).await.is_ok());
+    assert!(
+        pair.buckets[1]
+            .peer_validation_in
+            .size(&lost.signature)
+            .await
+            .is_ok()
+    );
     pair.agree(1).await;
     let (_, later) = pair.sums(1).await;
     assert_eq!(add(&now, &later), pair.expected());
@@ -213,8 +275,14 @@ async fn a_batch_that_one_side_never_gets_expires_on_both_and_says_why() {
         .iter()
         .filter(|alarm| matches!(alarm, Alarm::Expired { batch, .. } if batch.id == lost.id));
     assert_eq!(expired.count(), 2, "{alarms:?}");
-    assert_eq!(pair.agreed(Role::First, 3).await, pair.agreed(Role::Second, 3).await);
-    assert_eq!(pair.agreed(Role::First, 3).await.expired[0].batch.id, lost.id);
+    assert_eq!(
+        pair.agreed(Role::First, 3).await,
+        pair.agreed(Role::Second, 3).await
+    );
+    assert_eq!(
+        pair.agreed(Role::First, 3).await.expired[0].batch.id,
+        lost.id
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,8 +313,12 @@ async fn a_roster_that_is_replaced_is_an_alarm_and_changes_nothing() {
     // A roster with an unknown signer is invalid, and the window waits.
     let pair = Pair::new("dim8");
     let mailbox = &pair.buckets[0].peer_validation_in;
-    let forged = pair.with(Role::Second, |processor| processor.signing_key_id = "who".to_owned());
-    roster(&forged, &pair.window(0), no_progress()).await.unwrap();
+    let forged = pair.with(Role::Second, |processor| {
+        processor.signing_key_id = "who".to_owned()
+    });
+    roster(&forged, &pair.window(0), no_progress())
+        .await
+        .unwrap();
     assert!(mailbox.size(&object).await.is_ok());
     let summary = pair.roster(Role::First, 0).await;
     assert!(
@@ -263,30 +335,40 @@ async fn a_roster_waits_for_its_time_and_for_equal_rules() {
         let policy = processor.rosters.as_mut().unwrap();
         policy.grace_minutes = 100 * 365 * 24 * 60;
     });
-    let error = roster(&early, &pair.window(0), no_progress()).await.unwrap_err();
+    let error = roster(&early, &pair.window(0), no_progress())
+        .await
+        .unwrap_err();
     let Error::TooEarly { due, now, .. } = &error else {
         panic!("{error}")
     };
     // The message contains dates in a readable form.
     assert!(
-        error.to_string().contains(&format!("is due at {due}; it is {now} by")),
+        error
+            .to_string()
+            .contains(&format!("is due at {due}; it is {now} by")),
         "{error}"
     );
     let stepped = pair.with(Role::First, |processor| {
         let now = processor.clock.millis();
         processor.clock = tallybox_service::clock::Clock::manual(now + 10 * 60_000);
     });
-    let error = roster(&stepped, &pair.window(0), no_progress()).await.unwrap_err();
+    let error = roster(&stepped, &pair.window(0), no_progress())
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Clocks { .. }), "{error}");
     let mut name = pair.window(0);
     name.window = next_window(name.window, 30).unwrap();
-    let error = roster(&pair.get(Role::First), &name, no_progress()).await.unwrap_err();
+    let error = roster(&pair.get(Role::First), &name, no_progress())
+        .await
+        .unwrap_err();
     assert_eq!(error.reason(), "no-such-window");
     let other = pair.with(Role::Second, |processor| {
         let policy = processor.rosters.as_mut().unwrap();
         policy.replay_horizon = 11;
     });
-    roster(&other, &pair.window(0), no_progress()).await.unwrap();
+    roster(&other, &pair.window(0), no_progress())
+        .await
+        .unwrap();
     let error = roster(&pair.get(Role::First), &pair.window(0), no_progress())
         .await
         .unwrap_err();

@@ -57,7 +57,9 @@ impl Pair {
         };
         for role in Role::ALL {
             for batch in pair.case.batches() {
-                intake(&pair.with(role, None), &batch, no_progress()).await.unwrap();
+                intake(&pair.with(role, None), &batch, no_progress())
+                    .await
+                    .unwrap();
             }
         }
         pair
@@ -65,7 +67,8 @@ impl Pair {
 
     /// Returns a processor with rosters from `origin` on.
     fn with(&self, role: Role, origin: Option<&str>) -> Arc<Processor> {
-        let mut processor = Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
+        let mut processor =
+            Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
         processor.buckets = self.buckets[role.index()].clone();
         processor.rosters = origin.map(|origin| RosterRules {
             origin: Some(origin.parse().unwrap()),
@@ -104,7 +107,9 @@ impl Pair {
     async fn agree(&self, window: Window) {
         for role in [Role::First, Role::Second, Role::First] {
             let processor = self.with(role, Some("2023/11/14/22/00"));
-            roster(&processor, &self.name(window), no_progress()).await.unwrap();
+            roster(&processor, &self.name(window), no_progress())
+                .await
+                .unwrap();
         }
     }
 }
@@ -126,9 +131,17 @@ async fn a_batch_that_one_window_sums_is_a_conflict_in_another_that_names_both()
     let (two, hour) = (window("22/00", "22/03"), window("22/00", "23/00"));
     assert_eq!(pair.sum(two, &[]).await.unwrap().packets_accepted, 200);
     let before = written(&pair.buckets[0]).await;
-    for (window, batches) in [(hour, &[][..]), (hour, &batches), (window("22/02", "23/00"), &[])] {
+    for (window, batches) in [
+        (hour, &[][..]),
+        (hour, &batches),
+        (window("22/02", "23/00"), &[]),
+    ] {
         let error = pair.sum(window, batches).await.unwrap_err();
-        assert_eq!(kind(&error), (Exit::Conflict, "summed-before".to_owned()), "{error}");
+        assert_eq!(
+            kind(&error),
+            (Exit::Conflict, "summed-before".to_owned()),
+            "{error}"
+        );
         let message = error.to_string();
         assert!(message.contains(&two.to_string()), "{message}");
         assert!(message.contains(&window.to_string()), "{message}");
@@ -141,7 +154,10 @@ async fn a_batch_that_one_window_sums_is_a_conflict_in_another_that_names_both()
     }
     // A rejected window claims none of its batches: the remaining batch can be summed in any
     // window.
-    assert_eq!(difference(&before, &written(&pair.buckets[0]).await), [""; 0]);
+    assert_eq!(
+        difference(&before, &written(&pair.buckets[0]).await),
+        [""; 0]
+    );
     let rest = pair.sum(hour, &batches[2..]).await.unwrap();
     assert_eq!((rest.packets_accepted, rest.done_before), (100, false));
     let again = pair.sum(two, &[]).await.unwrap();
@@ -180,15 +196,25 @@ async fn a_window_that_is_broken_off_between_its_claims_is_completed() {
         }
         match pair.sum(hour, &[]).await {
             Err(error) => {
-                assert_eq!(kind(&error), (Exit::Conflict, "summed-before".to_owned()), "{error}");
+                assert_eq!(
+                    kind(&error),
+                    (Exit::Conflict, "summed-before".to_owned()),
+                    "{error}"
+                );
                 assert_eq!(pair.sum(two, &[]).await.unwrap().packets_accepted, 200);
                 claimed += 1;
             }
-            Ok(_) => assert_eq!(kind(&pair.sum(two, &[]).await.unwrap_err()).1, "summed-before"),
+            Ok(_) => assert_eq!(
+                kind(&pair.sum(two, &[]).await.unwrap_err()).1,
+                "summed-before"
+            ),
         }
         n += 1;
     }
-    assert!(claimed >= 3, "only {claimed} crashes were after the first claim");
+    assert!(
+        claimed >= 3,
+        "only {claimed} crashes were after the first claim"
+    );
 }
 
 /// The case that led to this test: a window begins a minute before the rosters, and would sum their
@@ -206,7 +232,11 @@ async fn a_window_that_touches_the_time_of_rosters_is_refused_from_everywhere() 
         for batches in [Vec::new(), pair.case.batches()] {
             let error = aggregate(&first, &pair.task(window, &batches), no_progress()).await;
             let error = error.unwrap_err();
-            assert_eq!(kind(&error), (Exit::Rejected, "touches-rosters".to_owned()), "{error}");
+            assert_eq!(
+                kind(&error),
+                (Exit::Rejected, "touches-rosters".to_owned()),
+                "{error}"
+            );
         }
         let task = AggregationTask {
             trace_id: uuid::Uuid::nil(),
@@ -225,7 +255,9 @@ async fn a_window_that_touches_the_time_of_rosters_is_refused_from_everywhere() 
         };
         // A task from a queue or of a Job.
         match handle(&first, Kind::Aggregate, &task.to_json()).await {
-            Outcome::Reject { reason } => assert!(reason.starts_with("touches-rosters"), "{reason}"),
+            Outcome::Reject { reason } => {
+                assert!(reason.starts_with("touches-rosters"), "{reason}")
+            }
             other => panic!("{window}: {other:?}"),
         }
     }
@@ -244,7 +276,9 @@ async fn what_was_summed_without_rosters_no_roster_lists() {
     pair.sum(two, &[]).await.unwrap();
     pair.agree(hour).await;
     let first = pair.with(Role::First, Some("2023/11/14/22/00"));
-    let summed = aggregate_agreed(&first, &pair.name(hour), no_progress()).await.unwrap();
+    let summed = aggregate_agreed(&first, &pair.name(hour), no_progress())
+        .await
+        .unwrap();
     assert_eq!(summed.packets_accepted, 100, "{summed}");
 }
 
@@ -256,11 +290,17 @@ async fn what_rosters_agree_on_is_summed_by_them_alone() {
     // The rosters have been removed from the configuration.
     for window in [hour, window("22/00", "22/02"), window("22/03", "22/04")] {
         let error = pair.sum(window, &[]).await.unwrap_err();
-        assert_eq!(kind(&error), (Exit::Conflict, "summed-before".to_owned()), "{error}");
+        assert_eq!(
+            kind(&error),
+            (Exit::Conflict, "summed-before".to_owned()),
+            "{error}"
+        );
         assert!(error.to_string().contains(&hour.to_string()), "{error}");
     }
     let first = pair.with(Role::First, Some("2023/11/14/22/00"));
-    let summed = aggregate_agreed(&first, &pair.name(hour), no_progress()).await.unwrap();
+    let summed = aggregate_agreed(&first, &pair.name(hour), no_progress())
+        .await
+        .unwrap();
     assert_eq!(summed.packets_accepted, 300);
 }
 
@@ -281,5 +321,9 @@ async fn an_agreed_batch_that_is_claimed_meanwhile_is_not_summed_twice() {
     let error = aggregate_agreed(&first, &pair.name(hour), no_progress())
         .await
         .unwrap_err();
-    assert_eq!(kind(&error), (Exit::Conflict, "summed-before".to_owned()), "{error}");
+    assert_eq!(
+        kind(&error),
+        (Exit::Conflict, "summed-before".to_owned()),
+        "{error}"
+    );
 }

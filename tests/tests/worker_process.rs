@@ -34,10 +34,20 @@ struct World {
 
 impl World {
     async fn new(packets: usize) -> Self {
-        let (case, root, role) = (Case::load("dim8"), tempfile::tempdir().unwrap(), Role::First);
+        let (case, root, role) = (
+            Case::load("dim8"),
+            tempfile::tempdir().unwrap(),
+            Role::First,
+        );
         let name = case.batches().remove(0);
         let mut batch = Batch::read(&case, &name, role);
-        batch.packets = batch.packets.iter().cycle().take(packets).cloned().collect();
+        batch.packets = batch
+            .packets
+            .iter()
+            .cycle()
+            .take(packets)
+            .cloned()
+            .collect();
         let places = Places {
             ingestion: root.path().join("ingestion"),
             ..Places::beside_predecessor(&case, root.path(), role)
@@ -86,8 +96,11 @@ impl Process {
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let started: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
-        let operations = started["operations"].as_str().unwrap_or_else(|| panic!("{line}"));
+        let started: serde_json::Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
+        let operations = started["operations"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{line}"));
         Self {
             operations: operations.strip_prefix("http://").unwrap().to_owned(),
             child,
@@ -96,12 +109,22 @@ impl Process {
 
     fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        assert!(
+            Command::new("sh")
+                .args(["-c", &kill])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     fn get(&self, page: &str) -> String {
         let mut stream = TcpStream::connect(&self.operations).unwrap();
-        write!(stream, "GET {page} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "GET {page} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -111,7 +134,11 @@ impl Process {
     fn wait_for(&self, line: &str) {
         let begun = Instant::now();
         while !self.get("/metrics").lines().any(|found| found == line) {
-            assert!(begun.elapsed() < PATIENCE, "{line} in {}", self.get("/metrics"));
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{line} in {}",
+                self.get("/metrics")
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -168,7 +195,10 @@ async fn w20_sigterm_in_the_middle_of_a_long_intake_gives_the_task_back_within_f
     let took = Process::end(process);
     assert!(took < Duration::from_secs(5), "{took:?}");
     let delivery = world.queue.receive(Duration::ZERO).await.unwrap();
-    assert_eq!(delivery.expect("the task can be received at once").attempt, Some(2));
+    assert_eq!(
+        delivery.expect("the task can be received at once").attempt,
+        Some(2)
+    );
     let fixed = objects(&world.own);
     assert!(
         !fixed.iter().any(|name| name.ends_with(".prepared")),
@@ -187,7 +217,11 @@ async fn sighup_has_keys_read_again_and_an_idle_worker_ends_at_once() {
     std::fs::write(&world.config, "role: third").unwrap();
     process.signal("HUP");
     process.wait_for("facilitator_reload_failures_total 1");
-    assert!(process.get("/readyz").contains("the old ones stay in force"));
+    assert!(
+        process
+            .get("/readyz")
+            .contains("the old ones stay in force")
+    );
     std::fs::write(&world.config, good).unwrap();
     process.signal("INT");
     let took = Process::end(process);

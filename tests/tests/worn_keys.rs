@@ -49,9 +49,18 @@ async fn sum(processor: &Arc<Processor>, batch: &BatchName) -> u64 {
 
 async fn counts(processor: &Processor) -> Vec<FailedProofs> {
     let own = &processor.buckets.own;
-    let listed = own.list("failed-proofs", ListRange::default()).await.unwrap();
-    let keys: Vec<String> = listed.map_ok(|entry| entry.key).try_collect().await.unwrap();
-    keys.iter().map(|key| FailedProofs::parse(key).unwrap()).collect()
+    let listed = own
+        .list("failed-proofs", ListRange::default())
+        .await
+        .unwrap();
+    let keys: Vec<String> = listed
+        .map_ok(|entry| entry.key)
+        .try_collect()
+        .await
+        .unwrap();
+    keys.iter()
+        .map(|key| FailedProofs::parse(key).unwrap())
+        .collect()
 }
 
 /// Returns the batch under another identifier.
@@ -75,7 +84,11 @@ async fn failed_proofs_count_once_however_often_their_batch_is_judged() {
         let counts = counts(&again).await;
         assert_eq!(counts.len(), 1, "{counts:?}");
         assert_eq!((counts[0].failed, &counts[0].batch), (2, &batch.name));
-        let known: Vec<&str> = first.packet_keys.iter().map(|key| key.fingerprint.as_str()).collect();
+        let known: Vec<&str> = first
+            .packet_keys
+            .iter()
+            .map(|key| key.fingerprint.as_str())
+            .collect();
         assert!(known.contains(&counts[0].key.as_str()));
     }
 }
@@ -95,7 +108,9 @@ async fn a_key_that_is_worn_out_opens_no_packet_any_more() {
         {
             let mut other = renamed(&batch);
             other.name.date = other.name.date.plus_minutes(place as i64).unwrap();
-            other.name.id = format!("0badcafe-0007-4000-8000-{place:012x}").parse().unwrap();
+            other.name.id = format!("0badcafe-0007-4000-8000-{place:012x}")
+                .parse()
+                .unwrap();
             let summary = take_in(processor, &other.clone().renamed(other.name.clone())).await;
             let worn_out = summary.rejected_by_reason.count(PacketReason::KeyWornOut);
             assert_eq!(

@@ -54,14 +54,20 @@ impl Pair {
             _root: root,
         };
         for role in Role::ALL {
-            let opened = Processor::open(&load::<Config>(&pair.configs[role.index()]).unwrap()).unwrap();
-            copy(&opened.buckets.ingestion, &pair.buckets[role.index()].ingestion).await;
+            let opened =
+                Processor::open(&load::<Config>(&pair.configs[role.index()]).unwrap()).unwrap();
+            copy(
+                &opened.buckets.ingestion,
+                &pair.buckets[role.index()].ingestion,
+            )
+            .await;
         }
         pair
     }
 
     fn with(&self, role: Role, change: impl FnOnce(&mut Processor)) -> Arc<Processor> {
-        let mut processor = Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
+        let mut processor =
+            Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
         processor.buckets = self.buckets[role.index()].clone();
         change(&mut processor);
         Arc::new(processor)
@@ -89,7 +95,9 @@ async fn copy(from: &SharedBucket, to: &SharedBucket) {
     let entries: Vec<_> = entries.try_collect().await.unwrap();
     for entry in entries {
         let bytes = read_all(&**from, &entry.key, 1 << 20).await.unwrap();
-        publish_bytes(&**to, &entry.key, bytes, false).await.unwrap();
+        publish_bytes(&**to, &entry.key, bytes, false)
+            .await
+            .unwrap();
     }
 }
 
@@ -129,14 +137,21 @@ async fn nearly_all_of_at_least_twenty_packets_and_nothing_is_fixed() {
         let done = intake(&first, &name, no_progress()).await;
         if !waits {
             let summary = done.unwrap();
-            let undecryptable = summary.rejected_by_reason.count(PacketReason::Undecryptable);
+            let undecryptable = summary
+                .rejected_by_reason
+                .count(PacketReason::Undecryptable);
             assert_eq!(undecryptable, spoilt as u64);
             continue;
         }
         let error = done.unwrap_err();
-        assert_eq!((error.exit(), error.reason().as_str()), (Exit::Retry, "wrong-key"));
+        assert_eq!(
+            (error.exit(), error.reason().as_str()),
+            (Exit::Retry, "wrong-key")
+        );
         assert!(
-            error.to_string().contains(&format!("{spoilt} of {packets} packets")),
+            error
+                .to_string()
+                .contains(&format!("{spoilt} of {packets} packets")),
             "{error}"
         );
         let changed = difference(&before, &written(&pair.buckets[0]).await);
@@ -160,7 +175,8 @@ async fn a_roster_says_that_a_key_may_be_wrong() {
             Role::First => ("pha-packet-1", 20),
             _ => ("facilitator-packet-1", 0),
         };
-        pair.forge(role, &bad, |batch| spoil(batch, 20, spoilt, Some(id))).await;
+        pair.forge(role, &bad, |batch| spoil(batch, 20, spoilt, Some(id)))
+            .await;
     }
     let window = WindowName {
         aggregation: pair.case.aggregation(),
@@ -191,8 +207,10 @@ async fn a_roster_says_that_a_key_may_be_wrong() {
 async fn a_batch_that_one_side_cannot_open_is_left_out_by_both() {
     let pair = Pair::new().await;
     let stale = pair.name(9);
-    pair.forge(Role::First, &stale, |batch| spoil(batch, 1, 1, None)).await;
-    pair.forge(Role::Second, &stale, |batch| spoil(batch, 1, 0, None)).await;
+    pair.forge(Role::First, &stale, |batch| spoil(batch, 1, 1, None))
+        .await;
+    pair.forge(Role::Second, &stale, |batch| spoil(batch, 1, 0, None))
+        .await;
     let mut batches = pair.case.batches();
     batches.push(stale.clone());
     let at = |text: &str| text.parse::<BatchTime>().unwrap().millis();
@@ -217,7 +235,10 @@ async fn a_batch_that_one_side_cannot_open_is_left_out_by_both() {
         let error = aggregate(&get(role, early), &task(&batches), no_progress())
             .await
             .unwrap_err();
-        assert_eq!((error.exit(), error.reason().as_str()), (Exit::Retry, reason));
+        assert_eq!(
+            (error.exit(), error.reason().as_str()),
+            (Exit::Retry, reason)
+        );
     }
     let late = at("2023/11/15/03/00");
     let mut summed = Vec::new();

@@ -150,7 +150,10 @@ impl BlockingWriter {
     pub fn finish(mut self) -> Result<Created, BucketError> {
         let sent = self.flush().and_then(|()| self.send(Message::Commit));
         match sent {
-            Ok(()) => self.outcome.blocking_recv().unwrap_or_else(|_| Err(stopped())),
+            Ok(()) => self
+                .outcome
+                .blocking_recv()
+                .unwrap_or_else(|_| Err(stopped())),
             Err(error) => Err(BucketError::recover(error).unwrap_or_else(|_| stopped())),
         }
     }
@@ -209,7 +212,11 @@ async fn drive(
 }
 
 fn stopped() -> BucketError {
-    BucketError::unavailable("upload", "its object", "the task that writes the object has stopped")
+    BucketError::unavailable(
+        "upload",
+        "its object",
+        "the task that writes the object has stopped",
+    )
 }
 
 #[cfg(test)]

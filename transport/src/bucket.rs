@@ -95,7 +95,11 @@ pub trait Bucket: Send + Sync + std::fmt::Debug {
 
     /// Starts an upload that creates the object, if it is absent at the commit. `size_hint` is the
     /// expected length in bytes; a wrong value only costs time.
-    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError>;
+    async fn create(
+        &self,
+        key: &str,
+        size_hint: Option<u64>,
+    ) -> Result<Box<dyn Upload>, BucketError>;
 
     /// Lists the objects in the directory `prefix` and below (all objects if `prefix` is empty), in
     /// the byte order of their keys. A trailing slash of `prefix` has no effect: `a/b` never lists
@@ -117,7 +121,9 @@ pub trait Bucket: Send + Sync + std::fmt::Debug {
     /// the function writes an object named [`CLOCK`] and reads its date. A bucket without a clock
     /// uses the machine's.
     async fn date(&self) -> Result<i64, BucketError> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 

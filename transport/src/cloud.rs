@@ -28,7 +28,10 @@ mod gcp;
 mod noting;
 
 /// Opens a bucket in a cloud.
-pub(crate) fn open(location: &BucketUrl, settings: &BucketSettings) -> Result<SharedBucket, BucketError> {
+pub(crate) fn open(
+    location: &BucketUrl,
+    settings: &BucketSettings,
+) -> Result<SharedBucket, BucketError> {
     let missing = |feature| {
         Err(BucketError::FeatureMissing {
             bucket: location.to_string(),
@@ -37,7 +40,11 @@ pub(crate) fn open(location: &BucketUrl, settings: &BucketSettings) -> Result<Sh
     };
     match &location.0 {
         #[cfg(feature = "aws")]
-        Place::S3 { region, bucket, prefix } => aws::open(location, (region, bucket, prefix), settings),
+        Place::S3 {
+            region,
+            bucket,
+            prefix,
+        } => aws::open(location, (region, bucket, prefix), settings),
         #[cfg(not(feature = "aws"))]
         Place::S3 { .. } => missing("aws"),
         #[cfg(feature = "gcp")]

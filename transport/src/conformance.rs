@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 
 use crate::faults::{Phantoms, WriteOnly};
 use crate::{
-    Bucket, BucketError, Created, ListRange, Published, SharedBucket, digest, publish_bytes, publish_stream, read_all,
+    Bucket, BucketError, Created, ListRange, Published, SharedBucket, digest, publish_bytes,
+    publish_stream, read_all,
 };
 
 /// A length of several chunks in any bucket that is not a multiple of a chunk.
@@ -56,7 +57,13 @@ async fn put(bucket: &dyn Bucket, key: &str, bytes: &'static [u8]) -> Created {
 }
 
 async fn listed(bucket: &dyn Bucket, prefix: &str, range: ListRange) -> Vec<String> {
-    let entries: Vec<_> = bucket.list(prefix, range).await.unwrap().try_collect().await.unwrap();
+    let entries: Vec<_> = bucket
+        .list(prefix, range)
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
     entries.into_iter().map(|entry| entry.key).collect()
 }
 
@@ -113,7 +120,10 @@ async fn created_objects(bucket: &dyn Bucket) {
     assert!(is_not_found(bucket.get("d").await, "d"));
     assert_eq!(read_all(bucket, "d/e/f", 10).await.unwrap(), "0123456789");
     let refused = read_all(bucket, "d/e/f", 9).await;
-    assert!(matches!(refused, Err(BucketError::TooLarge { limit: 9, .. })));
+    assert!(matches!(
+        refused,
+        Err(BucketError::TooLarge { limit: 9, .. })
+    ));
     let expected: [u8; 32] = Sha256::digest(b"0123456789").into();
     assert_eq!(digest(bucket, "d/e/f").await.unwrap(), (expected, 10));
 }
@@ -121,7 +131,9 @@ async fn created_objects(bucket: &dyn Bucket) {
 async fn empty_objects(bucket: &dyn Bucket) {
     let upload = bucket.create("empty", Some(0)).await.unwrap();
     assert_eq!(upload.commit().await.unwrap(), Created::New);
-    publish_bytes(bucket, "empty", Bytes::new(), false).await.unwrap();
+    publish_bytes(bucket, "empty", Bytes::new(), false)
+        .await
+        .unwrap();
     let nothing: [u8; 32] = Sha256::digest(b"").into();
     let source = stream::empty::<Result<Bytes, BucketError>>();
     publish_stream(bucket, "empty", &nothing, 0, false, source)
@@ -133,7 +145,13 @@ async fn empty_objects(bucket: &dyn Bucket) {
         assert_eq!(read_all(bucket, "empty", 0).await.unwrap(), "");
         assert_eq!(digest(bucket, "empty").await.unwrap(), (nothing, 0));
         assert_eq!(
-            bucket.create("empty", None).await.unwrap().commit().await.unwrap(),
+            bucket
+                .create("empty", None)
+                .await
+                .unwrap()
+                .commit()
+                .await
+                .unwrap(),
             Created::Exists
         );
     } else {
@@ -144,7 +162,9 @@ async fn empty_objects(bucket: &dyn Bucket) {
 
 /// Returns bytes that differ between positions.
 fn pattern(length: usize) -> Bytes {
-    (0..length).map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8).collect()
+    (0..length)
+        .map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8)
+        .collect()
 }
 
 fn in_chunks(bytes: &Bytes, chunk: usize) -> Vec<Result<Bytes, BucketError>> {
@@ -172,10 +192,17 @@ async fn large_objects(bucket: &dyn Bucket) {
         assert_eq!(upload.commit().await.unwrap(), Created::New);
         let object = bucket.get(key).await.unwrap();
         let chunks: Vec<Bytes> = object.body.try_collect().await.unwrap();
-        assert!(chunks.iter().all(|chunk| chunk.len() <= 1 << 20 && !chunk.is_empty()));
+        assert!(
+            chunks
+                .iter()
+                .all(|chunk| chunk.len() <= 1 << 20 && !chunk.is_empty())
+        );
         assert!(chunks.concat() == bytes, "{key}: the bytes come back");
     }
-    let mut again = bucket.create("large", Some(LARGE_BYTES as u64)).await.unwrap();
+    let mut again = bucket
+        .create("large", Some(LARGE_BYTES as u64))
+        .await
+        .unwrap();
     again.write(pattern(LARGE_BYTES).slice(1..)).await.unwrap();
     assert_eq!(again.commit().await.unwrap(), Created::Exists);
     let at = LARGE_BYTES as u64 - 7;
@@ -188,7 +215,10 @@ async fn large_objects(bucket: &dyn Bucket) {
 
 async fn aborted_uploads(bucket: &dyn Bucket) {
     for bytes in [pattern(10), pattern(LARGE_BYTES)] {
-        let mut upload = bucket.create("x/aborted", Some(bytes.len() as u64)).await.unwrap();
+        let mut upload = bucket
+            .create("x/aborted", Some(bytes.len() as u64))
+            .await
+            .unwrap();
         upload.write(bytes.clone()).await.unwrap();
         upload.abort().await;
         let mut upload = bucket.create("x/dropped", None).await.unwrap();
@@ -223,7 +253,10 @@ async fn concurrent_creation(bucket: &SharedBucket) {
             .filter(|(created, _)| *created == Created::New)
             .collect();
         assert_eq!(winners.len(), 1, "{outcomes:?}");
-        assert_eq!(read_all(&**bucket, &key, 1000).await.unwrap(), vec![winners[0].1; 1000]);
+        assert_eq!(
+            read_all(&**bucket, &key, 1000).await.unwrap(),
+            vec![winners[0].1; 1000]
+        );
     }
 }
 
@@ -267,7 +300,10 @@ async fn keys(bucket: &dyn Bucket) {
     ] {
         let invalid = |result| matches!(result, Err(BucketError::InvalidKey { .. }));
         assert!(invalid(bucket.get(key).await.map(drop)), "{key:?}");
-        assert!(invalid(bucket.get_range(key, 0..1).await.map(drop)), "{key:?}");
+        assert!(
+            invalid(bucket.get_range(key, 0..1).await.map(drop)),
+            "{key:?}"
+        );
         assert!(invalid(bucket.size(key).await.map(drop)), "{key:?}");
         assert!(invalid(bucket.create(key, None).await.map(drop)), "{key:?}");
         assert!(invalid(bucket.delete(key).await), "{key:?}");
@@ -328,7 +364,9 @@ async fn listings(bucket: &dyn Bucket, sorted: &[&str]) {
         SORTED[3..5]
     );
     assert!(
-        listed(bucket, "a/2020/1", ListRange::default()).await.is_empty(),
+        listed(bucket, "a/2020/1", ListRange::default())
+            .await
+            .is_empty(),
         "a directory is whole components"
     );
 
@@ -355,7 +393,9 @@ async fn listings(bucket: &dyn Bucket, sorted: &[&str]) {
         "b/c/d",
         "zz",
     ];
-    let bounds = || std::iter::once(None).chain(cuts.iter().chain(sorted).map(|cut| Some((*cut).to_owned())));
+    let bounds = || {
+        std::iter::once(None).chain(cuts.iter().chain(sorted).map(|cut| Some((*cut).to_owned())))
+    };
     for start_at in bounds() {
         for end_before in bounds() {
             let range = ListRange {
@@ -367,18 +407,33 @@ async fn listings(bucket: &dyn Bucket, sorted: &[&str]) {
                     && range.end_before.as_deref().is_none_or(|end| *key < end)
             };
             let expected: Vec<_> = sorted.iter().copied().filter(wanted).collect();
-            assert_eq!(listed(bucket, "", range.clone()).await, expected, "{range:?}");
+            assert_eq!(
+                listed(bucket, "", range.clone()).await,
+                expected,
+                "{range:?}"
+            );
             let expected: Vec<_> = expected
                 .into_iter()
                 .filter(|key| key.starts_with("a/2020/10/"))
                 .collect();
-            assert_eq!(listed(bucket, "a/2020/10", range.clone()).await, expected, "{range:?}");
+            assert_eq!(
+                listed(bucket, "a/2020/10", range.clone()).await,
+                expected,
+                "{range:?}"
+            );
         }
     }
 }
 
 async fn directories(bucket: &dyn Bucket) {
-    for key in ["top", "b/x", "a/one/x", "a/one.two/x", "a/file", "a/two/deep/x"] {
+    for key in [
+        "top",
+        "b/x",
+        "a/one/x",
+        "a/one.two/x",
+        "a/file",
+        "a/two/deep/x",
+    ] {
         put(bucket, key, b"x").await;
     }
     assert_eq!(bucket.list_directories("").await.unwrap(), ["a", "b"]);
@@ -388,7 +443,10 @@ async fn directories(bucket: &dyn Bucket) {
             ["a/one", "a/one.two", "a/two"]
         );
     }
-    assert_eq!(bucket.list_directories("a/two").await.unwrap(), ["a/two/deep"]);
+    assert_eq!(
+        bucket.list_directories("a/two").await.unwrap(),
+        ["a/two/deep"]
+    );
     assert!(bucket.list_directories("a/o").await.unwrap().is_empty());
 }
 
@@ -410,7 +468,10 @@ async fn deletion(bucket: &dyn Bucket, with_directory: bool) {
 async fn dates(bucket: &dyn Bucket) {
     let [first, second] = [bucket.date().await.unwrap(), bucket.date().await.unwrap()];
     // The servers of the tests run on this machine. Clouds return whole seconds.
-    let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    let ours = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_millis() as i64;
     assert!(
         first <= second && (ours - second).abs() < 60_000,
         "{first} {second} {ours}"
@@ -420,20 +481,34 @@ async fn dates(bucket: &dyn Bucket) {
 async fn publishing(bucket: &dyn Bucket) {
     let bytes = Bytes::from_static(b"the bytes");
     assert_eq!(
-        publish_bytes(bucket, "p/q", bytes.clone(), false).await.unwrap(),
+        publish_bytes(bucket, "p/q", bytes.clone(), false)
+            .await
+            .unwrap(),
         Published::New
     );
     assert_eq!(
-        publish_bytes(bucket, "p/q", bytes.clone(), false).await.unwrap(),
+        publish_bytes(bucket, "p/q", bytes.clone(), false)
+            .await
+            .unwrap(),
         Published::Same
     );
     let other = publish_bytes(bucket, "p/q", Bytes::from_static(b"other"), true).await;
-    let Err(BucketError::Conflict { key, ours, theirs, .. }) = other else {
+    let Err(BucketError::Conflict {
+        key, ours, theirs, ..
+    }) = other
+    else {
         panic!("{other:?}")
     };
-    assert_eq!((key.as_str(), ours[..] == Sha256::digest(b"other")[..]), ("p/q", true));
+    assert_eq!(
+        (key.as_str(), ours[..] == Sha256::digest(b"other")[..]),
+        ("p/q", true)
+    );
     assert_eq!(theirs[..], Sha256::digest(b"the bytes")[..]);
-    assert_eq!(read_all(bucket, "p/q", 9).await.unwrap(), bytes, "nothing was changed");
+    assert_eq!(
+        read_all(bucket, "p/q", 9).await.unwrap(),
+        bytes,
+        "nothing was changed"
+    );
 }
 
 /// Publishes into a bucket that once reports an absent object as existing. The first run must not
@@ -477,15 +552,27 @@ async fn publishing_streams(bucket: &dyn Bucket) {
         "{shorter:?}"
     );
     let longer = publish_stream(bucket, "s", &sum, size - 1, true, source()).await;
-    assert!(matches!(longer, Err(BucketError::NotReproduced { .. })), "{longer:?}");
+    assert!(
+        matches!(longer, Err(BucketError::NotReproduced { .. })),
+        "{longer:?}"
+    );
     let other = publish_stream(bucket, "s", &[7; 32], size, true, source()).await;
     assert!(
-        matches!(other, Err(BucketError::NotReproduced { expected: [7, ..], .. })),
+        matches!(
+            other,
+            Err(BucketError::NotReproduced {
+                expected: [7, ..],
+                ..
+            })
+        ),
         "{other:?}"
     );
     let broken = source()
         .take(3)
-        .chain(stream::iter([Err(BucketError::not_found("elsewhere", "part"))]));
+        .chain(stream::iter([Err(BucketError::not_found(
+            "elsewhere",
+            "part",
+        ))]));
     assert!(is_not_found(
         publish_stream(bucket, "s", &sum, size, true, broken).await,
         "part"
@@ -496,16 +583,24 @@ async fn publishing_streams(bucket: &dyn Bucket) {
     );
 
     assert_eq!(
-        publish_stream(bucket, "s", &sum, size, true, source()).await.unwrap(),
+        publish_stream(bucket, "s", &sum, size, true, source())
+            .await
+            .unwrap(),
         Published::New
     );
     assert_eq!(
-        publish_stream(bucket, "s", &sum, size, true, source()).await.unwrap(),
+        publish_stream(bucket, "s", &sum, size, true, source())
+            .await
+            .unwrap(),
         Published::Same
     );
     let different = Bytes::from_static(b"different");
     let theirs: [u8; 32] = Sha256::digest(&different).into();
-    let conflict = publish_stream(bucket, "s", &theirs, 9, true, stream::iter([Ok(different)])).await;
-    assert!(matches!(conflict, Err(BucketError::Conflict { .. })), "{conflict:?}");
+    let conflict =
+        publish_stream(bucket, "s", &theirs, 9, true, stream::iter([Ok(different)])).await;
+    assert!(
+        matches!(conflict, Err(BucketError::Conflict { .. })),
+        "{conflict:?}"
+    );
     assert_eq!(digest(bucket, "s").await.unwrap(), (sum, size));
 }

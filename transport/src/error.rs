@@ -218,7 +218,11 @@ impl BucketError {
         }
     }
 
-    pub(crate) fn not_settled(bucket: &str, key: &str, source: Option<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub(crate) fn not_settled(
+        bucket: &str,
+        key: &str,
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
         Self::NotSettled {
             key: key.to_owned(),
             bucket: bucket.to_owned(),
@@ -226,7 +230,11 @@ impl BucketError {
         }
     }
 
-    pub(crate) fn unavailable(bucket: &str, key: &str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub(crate) fn unavailable(
+        bucket: &str,
+        key: &str,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
         Self::Unavailable {
             key: key.to_owned(),
             bucket: bucket.to_owned(),
@@ -303,7 +311,8 @@ mod tests {
             BucketError::recover(wrapped),
             Ok(BucketError::NotFound { .. })
         ));
-        let foreign = BucketError::recover(io::Error::from(io::ErrorKind::UnexpectedEof)).unwrap_err();
+        let foreign =
+            BucketError::recover(io::Error::from(io::ErrorKind::UnexpectedEof)).unwrap_err();
         assert_eq!(foreign.kind(), io::ErrorKind::UnexpectedEof);
     }
 

@@ -79,7 +79,8 @@ impl Faults {
         operation: impl Future<Output = Result<T, BucketError>>,
     ) -> Result<T, BucketError> {
         let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        let struck = self.at != 0 && (number == self.at || (number > self.at && self.kind == Kind::Die));
+        let struck =
+            self.at != 0 && (number == self.at || (number > self.at && self.kind == Kind::Die));
         if !struck {
             return operation.await;
         }
@@ -102,7 +103,10 @@ pub fn died(error: &(dyn std::error::Error + 'static)) -> bool {
             return true;
         }
         // The error inside an `io::Error` is not its source but replaces it.
-        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        next = match error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+        {
             Some(inner) => Some(inner),
             None => error.source(),
         };
@@ -139,7 +143,9 @@ impl FaultyBucket {
         key: &str,
         operation: impl Future<Output = Result<T, BucketError>>,
     ) -> Result<T, BucketError> {
-        self.faults.run(&self.inner.location(), key, operation).await
+        self.faults
+            .run(&self.inner.location(), key, operation)
+            .await
     }
 }
 
@@ -157,7 +163,11 @@ impl Bucket for FaultyBucket {
         self.run(key, self.inner.size(key)).await
     }
 
-    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+    async fn create(
+        &self,
+        key: &str,
+        size_hint: Option<u64>,
+    ) -> Result<Box<dyn Upload>, BucketError> {
         let inner = self.run(key, self.inner.create(key, size_hint)).await?;
         let (faults, bucket) = (self.faults.clone(), self.inner.location());
         Ok(Box::new(FaultyUpload {
@@ -207,7 +217,9 @@ struct FaultyUpload {
 #[async_trait]
 impl Upload for FaultyUpload {
     async fn write(&mut self, bytes: Bytes) -> Result<(), BucketError> {
-        self.faults.run(&self.bucket, &self.key, self.inner.write(bytes)).await
+        self.faults
+            .run(&self.bucket, &self.key, self.inner.write(bytes))
+            .await
     }
 
     async fn commit(self: Box<Self>) -> Result<Created, BucketError> {

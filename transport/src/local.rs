@@ -103,7 +103,11 @@ impl Bucket for LocalBucket {
         self.blocking(key, move || object_size(&path)).await
     }
 
-    async fn create(&self, key: &str, _size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+    async fn create(
+        &self,
+        key: &str,
+        _size_hint: Option<u64>,
+    ) -> Result<Box<dyn Upload>, BucketError> {
         let target = self.path(key)?;
         let directories = Arc::clone(&self.directories);
         let upload = {
@@ -145,7 +149,8 @@ impl Bucket for LocalBucket {
                 sender.blocking_send(Ok(entry)).is_ok()
             });
             if let Err(error) = walked {
-                let _ = sender.blocking_send(Err(BucketError::from_file(&location, &prefix, error)));
+                let _ =
+                    sender.blocking_send(Err(BucketError::from_file(&location, &prefix, error)));
             }
         });
         Ok(stream::unfold(receiver, |mut receiver| async {
@@ -221,7 +226,10 @@ fn open_object(path: &Path) -> io::Result<(File, u64)> {
 }
 
 fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// Reads exactly `length` bytes into memory that is not zeroed first.
@@ -237,7 +245,12 @@ fn read_chunk(file: &mut File, length: u64) -> io::Result<Bytes> {
     Ok(chunk.into())
 }
 
-fn body(file: File, size: u64, location: String, key: String) -> BoxStream<'static, Result<Bytes, BucketError>> {
+fn body(
+    file: File,
+    size: u64,
+    location: String,
+    key: String,
+) -> BoxStream<'static, Result<Bytes, BucketError>> {
     stream::try_unfold(
         (file, size, location, key),
         |(mut file, left, location, key)| async move {
@@ -245,7 +258,10 @@ fn body(file: File, size: u64, location: String, key: String) -> BoxStream<'stat
                 return Ok(None);
             }
             let length = left.min(CHUNK_BYTES);
-            let (chunk, file) = blocking(&location, &key, move || Ok((read_chunk(&mut file, length)?, file))).await?;
+            let (chunk, file) = blocking(&location, &key, move || {
+                Ok((read_chunk(&mut file, length)?, file))
+            })
+            .await?;
             Ok(Some((chunk, (file, left - length, location, key))))
         },
     )

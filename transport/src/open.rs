@@ -22,7 +22,9 @@ pub fn open(location: &BucketUrl, settings: &BucketSettings) -> Result<SharedBuc
             settings.only(&location.to_string(), &[])?;
             Ok(memory(name))
         }
-        Place::S3 { .. } | Place::Gs { .. } | Place::Azure { .. } => cloud::open(location, settings),
+        Place::S3 { .. } | Place::Gs { .. } | Place::Azure { .. } => {
+            cloud::open(location, settings)
+        }
     }
 }
 
@@ -34,7 +36,10 @@ mod tests {
     use super::*;
 
     fn open_text(text: &str, settings: &BucketSettings) -> Result<SharedBucket, BucketError> {
-        open(&BucketUrl::parse(text, Path::new("/config")).unwrap(), settings)
+        open(
+            &BucketUrl::parse(text, Path::new("/config")).unwrap(),
+            settings,
+        )
     }
 
     #[test]
@@ -62,9 +67,15 @@ mod tests {
     #[test]
     #[cfg(not(any(feature = "aws", feature = "gcp", feature = "azure")))]
     fn a_build_without_the_cloud_says_which_feature_it_lacks() {
-        for (text, wanted) in [("s3://region/b", "aws"), ("gs://b", "gcp"), ("az://a/c", "azure")] {
+        for (text, wanted) in [
+            ("s3://region/b", "aws"),
+            ("gs://b", "gcp"),
+            ("az://a/c", "azure"),
+        ] {
             let error = open_text(text, &BucketSettings::default()).unwrap_err();
-            assert!(matches!(error, BucketError::FeatureMissing { feature, .. } if feature == wanted));
+            assert!(
+                matches!(error, BucketError::FeatureMissing { feature, .. } if feature == wanted)
+            );
             assert!(
                 error.to_string().contains(wanted) && error.to_string().contains(text),
                 "{error}"

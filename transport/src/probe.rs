@@ -73,7 +73,9 @@ impl Probed {
     /// Returns whether a check has this outcome.
     #[must_use]
     pub fn has(&self, verdict: CheckResult) -> bool {
-        self.findings.iter().any(|finding| finding.verdict == verdict)
+        self.findings
+            .iter()
+            .any(|finding| finding.verdict == verdict)
     }
 }
 
@@ -87,7 +89,11 @@ impl fmt::Display for Probed {
                 CheckResult::Unreachable => "UNREACHABLE",
                 CheckResult::TooMuch => "too much",
             };
-            write!(f, "\n    {:<18} {mark:<12} {}", finding.check, finding.detail)?;
+            write!(
+                f,
+                "\n    {:<18} {mark:<12} {}",
+                finding.check, finding.detail
+            )?;
         }
         Ok(())
     }
@@ -97,7 +103,12 @@ impl fmt::Display for Probed {
 /// outcomes allow it to work.
 #[must_use]
 pub fn worst(probed: &[Probed]) -> Option<CheckResult> {
-    let found = |verdict| probed.iter().any(|bucket| bucket.has(verdict)).then_some(verdict);
+    let found = |verdict| {
+        probed
+            .iter()
+            .any(|bucket| bucket.has(verdict))
+            .then_some(verdict)
+    };
     found(CheckResult::Failed).or_else(|| found(CheckResult::Unreachable))
 }
 
@@ -166,7 +177,11 @@ async fn own(bucket: &dyn Bucket, now: i64, findings: &mut Vec<Finding>) {
 
 fn finding(check: &'static str, verdict: CheckResult, detail: impl Into<String>) -> Finding {
     let detail = detail.into();
-    Finding { check, verdict, detail }
+    Finding {
+        check,
+        verdict,
+        detail,
+    }
 }
 
 /// Returns the finding for an operation that has to succeed.
@@ -188,7 +203,9 @@ fn needed<T>(check: &'static str, good: &str, result: Result<T, BucketError>) ->
 /// Returns the finding for an operation that should be denied.
 fn unneeded(check: &'static str, result: Result<(), BucketError>) -> Finding {
     match result {
-        Err(BucketError::PermissionDenied { .. }) => finding(check, CheckResult::Good, "denied, as required"),
+        Err(BucketError::PermissionDenied { .. }) => {
+            finding(check, CheckResult::Good, "denied, as required")
+        }
         Ok(()) => finding(
             check,
             CheckResult::TooMuch,
@@ -200,7 +217,14 @@ fn unneeded(check: &'static str, result: Result<(), BucketError>) -> Finding {
 }
 
 async fn list(bucket: &dyn Bucket) -> Finding {
-    let first = async { bucket.list("", ListRange::default()).await?.next().await.transpose() };
+    let first = async {
+        bucket
+            .list("", ListRange::default())
+            .await?
+            .next()
+            .await
+            .transpose()
+    };
     needed("list", "allowed", first.await)
 }
 
@@ -256,7 +280,8 @@ async fn date(bucket: &dyn Bucket, now: i64) -> Finding {
         }
         Ok(date) => {
             let seconds = (date - now) / 1000;
-            let detail = format!("{seconds} s from this machine's clock: correct the clock that is wrong");
+            let detail =
+                format!("{seconds} s from this machine's clock: correct the clock that is wrong");
             finding("date", CheckResult::Failed, detail)
         }
         Err(error) => needed::<()>("date", "", Err(error)),
@@ -265,7 +290,9 @@ async fn date(bucket: &dyn Bucket, now: i64) -> Finding {
 
 async fn list_from_bound(bucket: &dyn Bucket) -> Finding {
     let directories = [0, 1].map(|minute| format!("{PROBE_DIRECTORY}/2026/01/01/00/{minute:02}"));
-    let keys = directories.each_ref().map(|directory| format!("{directory}/x"));
+    let keys = directories
+        .each_ref()
+        .map(|directory| format!("{directory}/x"));
     let result = lists_all_from(bucket, &directories, &keys).await;
     for key in &keys {
         // A failed deletion is reported by the separate check of deletion.
@@ -322,7 +349,10 @@ mod tests {
     }
 
     fn details(probed: &Probed, verdict: CheckResult) -> Vec<&'static str> {
-        let found = probed.findings.iter().filter(|finding| finding.verdict == verdict);
+        let found = probed
+            .findings
+            .iter()
+            .filter(|finding| finding.verdict == verdict);
         found.map(|finding| finding.check).collect()
     }
 
@@ -343,7 +373,10 @@ mod tests {
             .await
             .unwrap();
         // Every program that reads a bucket's date creates the clock object.
-        assert!(left.iter().all(|entry| entry.key == crate::bucket::CLOCK), "{left:?}");
+        assert!(
+            left.iter().all(|entry| entry.key == crate::bucket::CLOCK),
+            "{left:?}"
+        );
         let late = probe("own", &*bucket, Purpose::Own, now() - 10 * 60_000).await;
         assert_eq!(details(&late, CheckResult::Failed), ["date"], "{late}");
     }
@@ -364,7 +397,11 @@ mod tests {
             "{own}"
         );
         let inbox = probe("in", &*memory("inbox"), Purpose::Inbox, now()).await;
-        assert_eq!(details(&inbox, CheckResult::TooMuch), ["create", "delete"], "{inbox}");
+        assert_eq!(
+            details(&inbox, CheckResult::TooMuch),
+            ["create", "delete"],
+            "{inbox}"
+        );
     }
 
     #[tokio::test]
@@ -377,7 +414,11 @@ mod tests {
         );
         let missing = LocalBucket::new("/nowhere/at/all");
         let probed = probe("own", &missing, Purpose::Own, now()).await;
-        assert_eq!(details(&probed, CheckResult::Unreachable), ["directory"], "{probed}");
+        assert_eq!(
+            details(&probed, CheckResult::Unreachable),
+            ["directory"],
+            "{probed}"
+        );
     }
 
     #[tokio::test]
@@ -385,7 +426,10 @@ mod tests {
         let (folder, reachable) = (tempfile::tempdir().unwrap(), Reachable::default());
         let root = folder.path().join("own");
         let bucket = LocalBucket::new(&root);
-        assert!(reachable.ask(&bucket).await.is_ok(), "the first write creates it");
+        assert!(
+            reachable.ask(&bucket).await.is_ok(),
+            "the first write creates it"
+        );
         std::fs::create_dir(&root).unwrap();
         assert!(reachable.ask(&bucket).await.is_ok());
         std::fs::remove_dir(&root).unwrap();
@@ -406,13 +450,21 @@ mod tests {
             async fn get(&self, key: &str) -> Result<crate::Object, BucketError> {
                 self.0.get(key).await
             }
-            async fn get_range(&self, key: &str, range: std::ops::Range<u64>) -> Result<Bytes, BucketError> {
+            async fn get_range(
+                &self,
+                key: &str,
+                range: std::ops::Range<u64>,
+            ) -> Result<Bytes, BucketError> {
                 self.0.get_range(key, range).await
             }
             async fn size(&self, key: &str) -> Result<u64, BucketError> {
                 self.0.size(key).await
             }
-            async fn create(&self, key: &str, hint: Option<u64>) -> Result<Box<dyn crate::Upload>, BucketError> {
+            async fn create(
+                &self,
+                key: &str,
+                hint: Option<u64>,
+            ) -> Result<Box<dyn crate::Upload>, BucketError> {
                 self.0.delete(key).await?;
                 self.0.create(key, hint).await
             }
@@ -420,8 +472,10 @@ mod tests {
                 &self,
                 prefix: &str,
                 _: ListRange,
-            ) -> Result<futures::stream::BoxStream<'static, Result<crate::Entry, BucketError>>, BucketError>
-            {
+            ) -> Result<
+                futures::stream::BoxStream<'static, Result<crate::Entry, BucketError>>,
+                BucketError,
+            > {
                 self.0.list(prefix, ListRange::default()).await
             }
             async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {

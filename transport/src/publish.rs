@@ -51,7 +51,14 @@ pub async fn publish_bytes(
         return Err(error);
     }
     let created = upload.commit().await?;
-    compare_existing(bucket, key, created, || Sha256::digest(&bytes).into(), fixed).await
+    compare_existing(
+        bucket,
+        key,
+        created,
+        || Sha256::digest(&bytes).into(),
+        fixed,
+    )
+    .await
 }
 
 /// Publishes an object of `size` bytes with the SHA-256 `digest` from a stream, in constant memory.
@@ -187,7 +194,9 @@ async fn compare_existing(
             })
         }
         Err(BucketError::PermissionDenied { .. }) if fixed => Ok(Published::Assumed),
-        Err(BucketError::NotFound { .. }) => Err(BucketError::not_settled(&bucket.location(), key, None)),
+        Err(BucketError::NotFound { .. }) => {
+            Err(BucketError::not_settled(&bucket.location(), key, None))
+        }
         Err(error) => Err(error),
     }
 }

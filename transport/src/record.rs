@@ -56,7 +56,11 @@ impl Records {
     /// Creates the records of an owner. New records use the first key; any of the keys verifies
     /// one. `context` is the list of words that distinguishes this owner from any other, such as
     /// program, instance and role.
-    pub fn new(first: RecordKey, others: impl IntoIterator<Item = RecordKey>, context: &[&str]) -> Self {
+    pub fn new(
+        first: RecordKey,
+        others: impl IntoIterator<Item = RecordKey>,
+        context: &[&str],
+    ) -> Self {
         Self {
             keys: std::iter::once(first).chain(others).collect(),
             context: trailer::context(context).into(),
@@ -65,7 +69,11 @@ impl Records {
 
     /// Creates the records of a processor's own bucket, which its programs share. New records use
     /// the first key; any of the keys verifies one. Returns `None` if there is no key.
-    pub fn of_processor(keys: impl IntoIterator<Item = RecordKey>, instance: &Instance, role: Role) -> Option<Self> {
+    pub fn of_processor(
+        keys: impl IntoIterator<Item = RecordKey>,
+        instance: &Instance,
+        role: Role,
+    ) -> Option<Self> {
         let mut keys = keys.into_iter();
         let words = ["processor", instance.as_str(), &role.to_string()];
         Some(Self::new(keys.next()?, keys, &words))
@@ -116,7 +124,11 @@ impl Records {
         let length = object.len().checked_sub(TRAILER_BYTES);
         let payload = object.slice(..length.ok_or(RecordFault::NoTrailer)?);
         let digest = Sha256::digest(&payload).into();
-        self.check(name, (&digest, payload.len() as u64), &object[payload.len()..])?;
+        self.check(
+            name,
+            (&digest, payload.len() as u64),
+            &object[payload.len()..],
+        )?;
         Ok(payload)
     }
 
@@ -134,14 +146,24 @@ impl Records {
     /// # Errors
     /// [`BucketError::Unverified`] if the object is not a valid record, or another error of the
     /// bucket.
-    pub async fn read(&self, bucket: &dyn Bucket, name: &str, limit: u64) -> Result<Option<Bytes>, BucketError> {
+    pub async fn read(
+        &self,
+        bucket: &dyn Bucket,
+        name: &str,
+        limit: u64,
+    ) -> Result<Option<Bytes>, BucketError> {
         match self.read_once(bucket, name, limit).await {
             Err(BucketError::Unverified { .. }) => self.read_once(bucket, name, limit).await,
             done => done,
         }
     }
 
-    async fn read_once(&self, bucket: &dyn Bucket, name: &str, limit: u64) -> Result<Option<Bytes>, BucketError> {
+    async fn read_once(
+        &self,
+        bucket: &dyn Bucket,
+        name: &str,
+        limit: u64,
+    ) -> Result<Option<Bytes>, BucketError> {
         match read_all(bucket, name, limit.saturating_add(TRAILER_BYTES as u64)).await {
             Err(BucketError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -153,7 +175,12 @@ impl Records {
     }
 
     /// Checks the trailer of a payload with this SHA-256 and length.
-    fn check(&self, name: &str, payload: (&[u8; 32], u64), trailer: &[u8]) -> Result<(), RecordFault> {
+    fn check(
+        &self,
+        name: &str,
+        payload: (&[u8; 32], u64),
+        trailer: &[u8],
+    ) -> Result<(), RecordFault> {
         let parsed = trailer::Trailer::parse(trailer)?;
         let mut same_id = self
             .keys

@@ -84,7 +84,9 @@ fn record(log: &Log, kind: OperationKind, key: &str) {
         kind,
         key: key.to_owned(),
     };
-    log.lock().unwrap_or_else(PoisonError::into_inner).push(operation);
+    log.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(operation);
 }
 
 #[async_trait]
@@ -104,7 +106,11 @@ impl Bucket for RecordedBucket {
         self.inner.size(key).await
     }
 
-    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+    async fn create(
+        &self,
+        key: &str,
+        size_hint: Option<u64>,
+    ) -> Result<Box<dyn Upload>, BucketError> {
         record(&self.log, OperationKind::Create, key);
         let inner = self.inner.create(key, size_hint).await?;
         Ok(Box::new(RecordedUpload {
@@ -184,10 +190,18 @@ mod tests {
             .unwrap();
         bucket.get("none").await.unwrap_err();
         assert_eq!(bucket.keys(OperationKind::Get), ["none"]);
-        let kinds: Vec<_> = bucket.drain().into_iter().map(|operation| operation.kind).collect();
+        let kinds: Vec<_> = bucket
+            .drain()
+            .into_iter()
+            .map(|operation| operation.kind)
+            .collect();
         assert_eq!(
             kinds,
-            [OperationKind::Create, OperationKind::Commit, OperationKind::Get]
+            [
+                OperationKind::Create,
+                OperationKind::Commit,
+                OperationKind::Get
+            ]
         );
         assert!(bucket.drain().is_empty());
     }

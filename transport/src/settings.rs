@@ -80,20 +80,33 @@ impl BucketSettings {
             ("anonymous", self.anonymous),
             ("access-key-id-env", self.access_key_id_env.is_some()),
             ("access-key-id-file", self.access_key_id_file.is_some()),
-            ("secret-access-key-env", self.secret_access_key_env.is_some()),
-            ("secret-access-key-file", self.secret_access_key_file.is_some()),
+            (
+                "secret-access-key-env",
+                self.secret_access_key_env.is_some(),
+            ),
+            (
+                "secret-access-key-file",
+                self.secret_access_key_file.is_some(),
+            ),
             ("session-token-env", self.session_token_env.is_some()),
             ("session-token-file", self.session_token_file.is_some()),
             ("service-account-file", self.service_account_file.is_some()),
             ("account-key-env", self.account_key_env.is_some()),
             ("account-key-file", self.account_key_file.is_some()),
         ];
-        all.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
+        all.into_iter()
+            .filter(|(_, set)| *set)
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// Refuses settings that do not apply to the bucket at `location`.
     pub(crate) fn only(&self, location: &str, applicable: &[&str]) -> Result<(), BucketError> {
-        match self.set().into_iter().find(|name| !applicable.contains(name)) {
+        match self
+            .set()
+            .into_iter()
+            .find(|name| !applicable.contains(name))
+        {
             None => Ok(()),
             Some(name) => Err(invalid(
                 location,
@@ -195,7 +208,10 @@ mod tests {
             ..BucketSettings::default()
         };
         let settings = settings.relative_to(Path::new("/config"));
-        assert_eq!(settings.service_account_file.unwrap(), Path::new("/config/sa.json"));
+        assert_eq!(
+            settings.service_account_file.unwrap(),
+            Path::new("/config/sa.json")
+        );
         assert_eq!(settings.ca_certificate.unwrap(), Path::new("/etc/ca.pem"));
     }
 }

@@ -49,7 +49,11 @@ pub(crate) struct StoreBucket {
 
 impl StoreBucket {
     /// Creates the bucket of all objects in `store`; `location` identifies it in messages.
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, location: String, stores_empty_objects: bool) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn ObjectStore>,
+        location: String,
+        stores_empty_objects: bool,
+    ) -> Self {
         Self {
             store,
             location,
@@ -106,10 +110,16 @@ impl Bucket for StoreBucket {
 
     async fn size(&self, key: &str) -> Result<u64, BucketError> {
         let found = self.store.head(&Self::path(key)?).await;
-        found.map(|meta| meta.size).map_err(|error| self.error(key, error))
+        found
+            .map(|meta| meta.size)
+            .map_err(|error| self.error(key, error))
     }
 
-    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+    async fn create(
+        &self,
+        key: &str,
+        size_hint: Option<u64>,
+    ) -> Result<Box<dyn Upload>, BucketError> {
         let mut upload = StoreUpload {
             bucket: self.clone(),
             path: Self::path(key)?,
@@ -151,7 +161,9 @@ impl Bucket for StoreBucket {
     async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
         let directory = to_path(check_prefix(prefix)?)?;
         let listed = self.store.list_with_delimiter(Some(&directory)).await;
-        let prefixes = listed.map_err(|error| self.error(prefix, error))?.common_prefixes;
+        let prefixes = listed
+            .map_err(|error| self.error(prefix, error))?
+            .common_prefixes;
         let mut directories: Vec<String> = prefixes.into_iter().map(String::from).collect();
         directories.sort_unstable();
         Ok(directories)
@@ -169,7 +181,11 @@ impl Bucket for StoreBucket {
         // Overwriting the object updates its modification date.
         let written = self.store.put(&path, PutPayload::new()).await;
         written.map_err(|error| self.error(CLOCK, error))?;
-        let found = self.store.head(&path).await.map_err(|error| self.error(CLOCK, error))?;
+        let found = self
+            .store
+            .head(&path)
+            .await
+            .map_err(|error| self.error(CLOCK, error))?;
         Ok(found.last_modified.timestamp_millis())
     }
 
@@ -266,7 +282,12 @@ impl StoreUpload {
         for tries in 1.. {
             let answer = LastAnswer::default();
             let options = answer.create_options();
-            let error = match self.bucket.store.put_opts(&self.path, payload.clone(), options).await {
+            let error = match self
+                .bucket
+                .store
+                .put_opts(&self.path, payload.clone(), options)
+                .await
+            {
                 Ok(_) => return Ok(Created::New),
                 Err(
                     error @ (StoreError::AlreadyExists { .. }
@@ -299,7 +320,10 @@ impl StoreUpload {
 impl Upload for StoreUpload {
     async fn write(&mut self, bytes: Bytes) -> Result<(), BucketError> {
         match &mut self.state {
-            State::Held { chunks, bytes: held } => {
+            State::Held {
+                chunks,
+                bytes: held,
+            } => {
                 *held += bytes.len();
                 chunks.push(bytes);
                 if *held > self.bucket.single_request_bytes {
@@ -336,7 +360,9 @@ impl Upload for StoreUpload {
 
 impl Drop for StoreUpload {
     fn drop(&mut self) {
-        let State::Parts(parts) = self.take_state() else { return };
+        let State::Parts(parts) = self.take_state() else {
+            return;
+        };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let location = self.bucket.location.clone();
             runtime.spawn(async move { forget_parts(parts, &location).await });
@@ -435,11 +461,13 @@ pub(crate) fn to_path(key: &str) -> Result<Path, BucketError> {
 fn meaning(location: &str, key: &str, error: StoreError) -> BucketError {
     match error {
         StoreError::NotFound { .. } => BucketError::not_found(location, key),
-        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => BucketError::PermissionDenied {
-            key: key.to_owned(),
-            bucket: location.to_owned(),
-            source: Box::new(error),
-        },
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
+            BucketError::PermissionDenied {
+                key: key.to_owned(),
+                bucket: location.to_owned(),
+                source: Box::new(error),
+            }
+        }
         other => BucketError::unavailable(location, key, other),
     }
 }

@@ -64,7 +64,9 @@ impl BucketUrl {
     pub fn directory(&self) -> Option<&Path> {
         match &self.0 {
             Place::Local { directory } => Some(directory),
-            Place::Memory { .. } | Place::S3 { .. } | Place::Gs { .. } | Place::Azure { .. } => None,
+            Place::Memory { .. } | Place::S3 { .. } | Place::Gs { .. } | Place::Azure { .. } => {
+                None
+            }
         }
     }
 }
@@ -74,7 +76,11 @@ impl fmt::Display for BucketUrl {
         match &self.0 {
             Place::Local { directory } => write!(f, "{}", directory.display()),
             Place::Memory { name } => write!(f, "memory:{name}"),
-            Place::S3 { region, bucket, prefix } => {
+            Place::S3 {
+                region,
+                bucket,
+                prefix,
+            } => {
                 write!(f, "s3://{region}/{bucket}{}", Suffix(prefix))
             }
             Place::Gs { bucket, prefix } => write!(f, "gs://{bucket}{}", Suffix(prefix)),
@@ -125,12 +131,19 @@ fn parse_place(text: &str, relative_to: &Path) -> Result<Place, String> {
         });
     };
     if rest.contains(['@', '?', '#']) {
-        return Err("user names, queries and fragments are not allowed; put credentials into the settings".into());
+        return Err(
+            "user names, queries and fragments are not allowed; put credentials into the settings"
+                .into(),
+        );
     }
     match scheme {
         "s3" => {
             let (region, bucket, prefix) = two_names(rest, "region", "bucket")?;
-            Ok(Place::S3 { region, bucket, prefix })
+            Ok(Place::S3 {
+                region,
+                bucket,
+                prefix,
+            })
         }
         "gs" => {
             let (bucket, prefix) = one_name(rest, "bucket")?;
@@ -154,8 +167,10 @@ fn file_directory(text: &str) -> Result<PathBuf, String> {
     let url = ::url::Url::parse(text).map_err(|_| form())?;
     // An `@` may be the end of a password. A directory with this character in its name has to be
     // given as a plain path.
-    let plain =
-        url.query().is_none() && url.fragment().is_none() && text.starts_with("file:///") && !text.contains('@');
+    let plain = url.query().is_none()
+        && url.fragment().is_none()
+        && text.starts_with("file:///")
+        && !text.contains('@');
     if !plain {
         return Err(form());
     }
@@ -190,7 +205,9 @@ fn one_name(rest: &str, what: &str) -> Result<(String, String), String> {
     let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
     match fault(prefix) {
-        Some(reason) if !prefix.is_empty() => Err(format!("the prefix is not an object key: {reason}")),
+        Some(reason) if !prefix.is_empty() => {
+            Err(format!("the prefix is not an object key: {reason}"))
+        }
         _ => Ok((named(what, name)?, prefix.to_owned())),
     }
 }
@@ -202,7 +219,9 @@ fn named(what: &str, name: &str) -> Result<String, String> {
     if name.is_empty() {
         Err(format!("the location has no {what}"))
     } else if !name.chars().all(inside) || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-        Err(format!("the {what} contains a character that is not allowed"))
+        Err(format!(
+            "the {what} contains a character that is not allowed"
+        ))
     } else {
         Ok(name.to_owned())
     }

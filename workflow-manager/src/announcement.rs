@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use tallybox_model::extensions::{AnnouncedPacketKey, Announcement, Extensions, ExtensionsError, Sighting};
+use tallybox_model::extensions::{
+    AnnouncedPacketKey, Announcement, Extensions, ExtensionsError, Sighting,
+};
 use tallybox_service::cause::chain;
 use tallybox_service::config::Loaded;
 use tallybox_service::fetch::Document;
@@ -34,7 +36,8 @@ pub fn of_config(config: &Loaded<Config>) -> Result<Announcement, Error> {
             public_key: text.trim().to_owned(),
         });
     }
-    let refused = |error: ExtensionsError| Error::Setting(format!("packet-keys: {}", chain(&error)));
+    let refused =
+        |error: ExtensionsError| Error::Setting(format!("packet-keys: {}", chain(&error)));
     announcement.check(config.value.role).map_err(refused)?;
     Ok(announcement)
 }

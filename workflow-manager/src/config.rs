@@ -298,11 +298,17 @@ impl Config {
     pub fn check(&self) -> Result<(), String> {
         let refuse = |problem: &str| Err(problem.to_owned());
         let (schedule, policy) = (&self.schedule, self.policy());
-        if schedule.period_minutes == 0 || schedule.reenqueue_after_minutes == 0 || schedule.concurrency == 0 {
-            return refuse("schedule: period-minutes, reenqueue-after-minutes and concurrency must be 1 or more");
+        if schedule.period_minutes == 0
+            || schedule.reenqueue_after_minutes == 0
+            || schedule.concurrency == 0
+        {
+            return refuse(
+                "schedule: period-minutes, reenqueue-after-minutes and concurrency must be 1 or more",
+            );
         }
-        let closed =
-            u64::from(policy.period_minutes) * 2 + u64::from(policy.grace_minutes) + u64::from(policy.wait_minutes);
+        let closed = u64::from(policy.period_minutes) * 2
+            + u64::from(policy.grace_minutes)
+            + u64::from(policy.wait_minutes);
         if u64::from(policy.horizon_minutes) < closed {
             return refuse(
                 "schedule.horizon-hours must be at least twice period-minutes plus grace-minutes and wait-minutes: \
@@ -320,7 +326,9 @@ impl Config {
                 return refuse("roster.until must be after roster.since");
             }
             if roster.peer.starts_with("http://") {
-                return refuse("roster.peer must be an https:// URL or a file: the certificate authenticates the peer");
+                return refuse(
+                    "roster.peer must be an https:// URL or a file: the certificate authenticates the peer",
+                );
             }
         }
         if let Some(jobs) = &self.jobs {
@@ -332,7 +340,9 @@ impl Config {
             }
         }
         if self.serve.poll_secs == 0 || self.serve.lease_secs < 3 || self.serve.stuck_secs == 0 {
-            return refuse("serve: poll-secs and stuck-secs must be 1 or more, lease-secs 3 or more");
+            return refuse(
+                "serve: poll-secs and stuck-secs must be 1 or more, lease-secs 3 or more",
+            );
         }
         Ok(())
     }

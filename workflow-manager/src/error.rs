@@ -67,9 +67,10 @@ impl Error {
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::Bucket(error) => error.disposition(),
-            Self::Queue(QueueError::TooLarge { .. }) | Self::Damaged { .. } | Self::Task(_) | Self::Nothing(_) => {
-                Disposition::Reject
-            }
+            Self::Queue(QueueError::TooLarge { .. })
+            | Self::Damaged { .. }
+            | Self::Task(_)
+            | Self::Nothing(_) => Disposition::Reject,
             Self::Kubernetes { passing: false, .. } => Disposition::Reject,
             Self::Config(_)
             | Self::Setting(_)
@@ -96,10 +97,13 @@ impl Error {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Setting(_) | Self::Listen { .. } | Self::Queue(QueueError::Setting { .. }) => {
+            Self::Config(_)
+            | Self::Setting(_)
+            | Self::Listen { .. }
+            | Self::Queue(QueueError::Setting { .. }) => Exit::Usage,
+            Self::Bucket(BucketError::InvalidUrl { .. } | BucketError::InvalidSettings { .. }) => {
                 Exit::Usage
             }
-            Self::Bucket(BucketError::InvalidUrl { .. } | BucketError::InvalidSettings { .. }) => Exit::Usage,
             Self::Bucket(BucketError::Conflict { .. }) => Exit::Conflict,
             _ => match self.disposition() {
                 Disposition::Retry => Exit::Retry,

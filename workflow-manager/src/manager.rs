@@ -115,7 +115,12 @@ impl Manager {
         }
         for name in &look.assessment.passed {
             let text = format!("{{\"given-up\":\"{}\"}}", look.now);
-            if self.buckets.put_record(&name.given_up(), text.as_bytes()).await? == Created::New {
+            if self
+                .buckets
+                .put_record(&name.given_up(), text.as_bytes())
+                .await?
+                == Created::New
+            {
                 self.metrics.given_up();
                 tracing::warn!(
                     aggregation_id = %name.aggregation, window = %name.window,
@@ -144,14 +149,17 @@ impl Manager {
             .filter(|name| minute.is_none_or(|minute| name.window.contains(minute)))
             .collect();
         if wanted.is_empty() {
-            let which = minute.map_or_else(String::new, |minute| format!(" that contains {minute}"));
+            let which =
+                minute.map_or_else(String::new, |minute| format!(" that contains {minute}"));
             return Err(Error::Nothing(format!(
                 "{aggregation}: no unacknowledged window{which} that was given up; see `given-up` in `status --json`"
             )));
         }
         for name in &wanted {
             let text = format!("{{\"acknowledged\":\"{}\"}}", look.now);
-            self.buckets.put_record(&name.acknowledged(), text.as_bytes()).await?;
+            self.buckets
+                .put_record(&name.acknowledged(), text.as_bytes())
+                .await?;
         }
         Ok(wanted)
     }
@@ -169,9 +177,22 @@ impl Manager {
         self.assess(scope, now, switch).await
     }
 
-    async fn assess(&self, scope: Scope, now: BatchTime, switch: SwitchState) -> Result<Observation, Error> {
+    async fn assess(
+        &self,
+        scope: Scope,
+        now: BatchTime,
+        switch: SwitchState,
+    ) -> Result<Observation, Error> {
         let (buckets, policy) = (&self.buckets, &self.policy);
-        let inventory = scan(buckets, policy, scope, switch.rosters, now, &self.scan_cache).await?;
+        let inventory = scan(
+            buckets,
+            policy,
+            scope,
+            switch.rosters,
+            now,
+            &self.scan_cache,
+        )
+        .await?;
         let assessment = assess(&inventory, now, policy);
         Ok(Observation {
             now,
@@ -190,9 +211,14 @@ impl Manager {
         let running = match self.starter.running().await {
             Ok(running) => running,
             Err(error) => {
-                tracing::error!(error = chain(&error), "cannot determine which tasks are running");
+                tracing::error!(
+                    error = chain(&error),
+                    "cannot determine which tasks are running"
+                );
                 summary.left += due.len();
-                summary.failed.push(FailedStart::of("running tasks", &error));
+                summary
+                    .failed
+                    .push(FailedStart::of("running tasks", &error));
                 return;
             }
         };
@@ -333,7 +359,9 @@ impl Run<'_> {
                 message: Bytes::from(due.message(&manager.instance, manager.policy.role)),
             };
             let tasks: Vec<Task> = ready.iter().map(task).collect();
-            let queue = ready.first().map_or(QueueKind::Intake, |due| due.work.queue());
+            let queue = ready
+                .first()
+                .map_or(QueueKind::Intake, |due| due.work.queue());
             manager.starter.start(queue, &tasks).await?;
         }
         let mut started = Vec::with_capacity(ready.len());
@@ -369,9 +397,16 @@ impl Run<'_> {
         })
     }
 
-    async fn fix(&self, name: &WindowName, batches: &WindowBatches) -> Result<WindowBatches, Error> {
+    async fn fix(
+        &self,
+        name: &WindowName,
+        batches: &WindowBatches,
+    ) -> Result<WindowBatches, Error> {
         let buckets = &self.manager.buckets;
-        match buckets.put_record(&name.batches(), &batches.to_json()).await? {
+        match buckets
+            .put_record(&name.batches(), &batches.to_json())
+            .await?
+        {
             Created::New => {
                 self.manager.metrics.skipped(batches.skipped.len());
                 Ok(batches.clone())
@@ -383,7 +418,9 @@ impl Run<'_> {
     async fn mark(&self, marker: &TaskMarker) -> Result<(), Error> {
         // An existing marker is identical except for its time.
         let buckets = &self.manager.buckets;
-        buckets.put_record(&marker.name(), marker.text().as_bytes()).await?;
+        buckets
+            .put_record(&marker.name(), marker.text().as_bytes())
+            .await?;
         Ok(())
     }
 }

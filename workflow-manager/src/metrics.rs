@@ -127,7 +127,11 @@ impl Metrics {
             "Started tasks, including repetitions",
             self.started.clone(),
         );
-        registry.register("windows", "Windows that are not done, by stage", self.windows.clone());
+        registry.register(
+            "windows",
+            "Windows that are not done, by stage",
+            self.windows.clone(),
+        );
         registry.register(
             "rejected_tasks",
             "Tasks that workers rejected and whose work has not been done since",
@@ -135,7 +139,11 @@ impl Metrics {
         );
         for (name, help, counter) in [
             ("runs", "Runs, including failed ones", &self.runs),
-            ("runs_failed", "Runs in which something failed", &self.failed_runs),
+            (
+                "runs_failed",
+                "Runs in which something failed",
+                &self.failed_runs,
+            ),
             (
                 "failures",
                 "Tasks and aggregations that failed, counted in each run",
@@ -155,7 +163,11 @@ impl Metrics {
             registry.register(name, help, counter.clone());
         }
         for (name, help, gauge) in [
-            ("tasks_left", "Due tasks that were left for the next run", &self.left),
+            (
+                "tasks_left",
+                "Due tasks that were left for the next run",
+                &self.left,
+            ),
             (
                 "peer_skipped_batches_now",
                 "Complete batches of closed windows that the peer has not validated",
@@ -196,7 +208,11 @@ impl Metrics {
                 "End of the last run without a failure, in seconds since 1970",
                 &self.last_success,
             ),
-            ("leading", "1 while this process is the leader", &self.leading),
+            (
+                "leading",
+                "1 while this process is the leader",
+                &self.leading,
+            ),
         ] {
             registry.register(name, help, gauge.clone());
         }
@@ -214,19 +230,24 @@ impl Metrics {
             ..
         } = &look.assessment;
         for stage in STAGES {
-            let count = windows.iter().filter(|window| window.stage.as_str() == stage).count();
+            let count = windows
+                .iter()
+                .filter(|window| window.stage.as_str() == stage)
+                .count();
             self.windows
                 .get_or_create_owned(&StageLabels { stage })
                 .set(number(count));
         }
         // A stage that is missing in `STAGES` would not be counted.
-        debug_assert!(
-            windows
-                .iter()
-                .all(|window| { window.stage == WindowStage::Done || STAGES.contains(&window.stage.as_str()) })
-        );
+        debug_assert!(windows.iter().all(|window| {
+            window.stage == WindowStage::Done || STAGES.contains(&window.stage.as_str())
+        }));
         let age = |since: BatchTime| (look.now.millis() - since.millis()) / 1000;
-        let open = || batches.iter().filter(|batch| batch.stage != BatchStage::Both);
+        let open = || {
+            batches
+                .iter()
+                .filter(|batch| batch.stage != BatchStage::Both)
+        };
         self.open_batches.set(number(open().count()));
         let oldest = open().map(|batch| age(batch.name.date)).max();
         self.open_batch_age.set(oldest.unwrap_or(0).max(0));
@@ -244,7 +265,9 @@ impl Metrics {
     pub fn run(&self, summary: &RunSummary, now_millis: i64) {
         self.runs.inc();
         for task in &summary.started {
-            self.started.get_or_create_owned(&KindLabels { kind: task.kind }).inc();
+            self.started
+                .get_or_create_owned(&KindLabels { kind: task.kind })
+                .inc();
         }
         self.failures.inc_by(summary.failed.len() as u64);
         self.left.set(number(summary.left));

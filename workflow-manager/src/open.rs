@@ -74,13 +74,16 @@ fn records(config: &Loaded<Config>) -> Result<Records, Error> {
     let settings = &config.value;
     let keys = settings.record_keys.iter().map(|key| {
         let path = config.resolve(&key.file);
-        let refuse = |problem: String| Error::Setting(format!("record-keys: {}: {problem}", path.display()));
-        let text = secret_file::read(&path).map_err(|error| refuse(format!("cannot read: {error}")))?;
+        let refuse =
+            |problem: String| Error::Setting(format!("record-keys: {}: {problem}", path.display()));
+        let text =
+            secret_file::read(&path).map_err(|error| refuse(format!("cannot read: {error}")))?;
         RecordKey::parse(&text).map_err(|error| refuse(error.to_string()))
     });
     let keys = keys.collect::<Result<Vec<_>, _>>()?;
-    Records::of_processor(keys, &settings.instance, settings.role)
-        .ok_or_else(|| Error::Setting("record-keys is empty: make a key with `facilitator key record`".to_owned()))
+    Records::of_processor(keys, &settings.instance, settings.role).ok_or_else(|| {
+        Error::Setting("record-keys is empty: make a key with `facilitator key record`".to_owned())
+    })
 }
 
 /// Returns the source of the peer's announcement.
@@ -89,13 +92,18 @@ fn peer(config: &Loaded<Config>) -> Result<Arc<dyn PeerAnnouncement>, Error> {
         return Ok(Arc::new(FixedAnnouncement::new(Sighting::Absent)));
     };
     let document = Document::at(&roster.peer, &config.directory, EXTENSIONS_SIZE_LIMIT);
-    let document = document.map_err(|error| Error::Setting(format!("roster.peer: {}", chain(&error))))?;
+    let document =
+        document.map_err(|error| Error::Setting(format!("roster.peer: {}", chain(&error))))?;
     Ok(Arc::new(document))
 }
 
 #[cfg(feature = "kubernetes")]
-async fn jobs_starter(config: &Loaded<Config>, jobs: &JobsConfig) -> Result<Arc<dyn Starter>, Error> {
-    let starter = crate::kubernetes::Jobs::open(&config.value, jobs, &config.resolve(&jobs.template)).await?;
+async fn jobs_starter(
+    config: &Loaded<Config>,
+    jobs: &JobsConfig,
+) -> Result<Arc<dyn Starter>, Error> {
+    let starter =
+        crate::kubernetes::Jobs::open(&config.value, jobs, &config.resolve(&jobs.template)).await?;
     Ok(Arc::new(starter))
 }
 

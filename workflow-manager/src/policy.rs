@@ -58,7 +58,11 @@ impl Policy {
     }
 
     /// Returns the windows that start in the range, oldest first.
-    pub(crate) fn windows(&self, from: BatchTime, until: BatchTime) -> impl Iterator<Item = Window> + use<> {
+    pub(crate) fn windows(
+        &self,
+        from: BatchTime,
+        until: BatchTime,
+    ) -> impl Iterator<Item = Window> + use<> {
         let minutes = self.period_minutes;
         let first = aligned_window(from, minutes).and_then(|window| match window.start() < from {
             true => next_window(window, minutes),
@@ -115,8 +119,14 @@ mod tests {
         assert_eq!(scope.batches.0.to_string(), "2026/03/01/11/10");
         assert_eq!(scope.passed.to_string(), "2026/03/01/07/10");
         let windows: Vec<Window> = policy.windows(scope.windows.0, now).collect();
-        let starts: Vec<String> = windows.iter().map(|window| window.start().to_string()).collect();
-        assert_eq!(starts, ["2026/03/01/10/00", "2026/03/01/11/00", "2026/03/01/12/00"]);
+        let starts: Vec<String> = windows
+            .iter()
+            .map(|window| window.start().to_string())
+            .collect();
+        assert_eq!(
+            starts,
+            ["2026/03/01/10/00", "2026/03/01/11/00", "2026/03/01/12/00"]
+        );
         assert_eq!(policy.closes(windows[1]), now);
     }
 }

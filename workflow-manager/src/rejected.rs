@@ -77,7 +77,11 @@ impl Rejected {
         let wanted = match queue {
             QueueKind::Intake => IntakeTask::parse(&body).map(|task| {
                 let (aggregation, date, id) = (task.aggregation_id, task.date, task.batch_id);
-                Wanted::Intake(BatchName { aggregation, date, id })
+                Wanted::Intake(BatchName {
+                    aggregation,
+                    date,
+                    id,
+                })
             }),
             QueueKind::Aggregate => WindowTask::parse(&body).map(|task| match task {
                 WindowTask::Aggregation(task) => Wanted::Sum(WindowName {
@@ -101,7 +105,10 @@ impl Rejected {
         Self {
             queue,
             task,
-            reason: delivery.reason.clone().unwrap_or_else(|| "unknown".to_owned()),
+            reason: delivery
+                .reason
+                .clone()
+                .unwrap_or_else(|| "unknown".to_owned()),
             readable: wanted.is_some(),
             done: false,
             replayed: false,
@@ -137,7 +144,11 @@ impl Rejected {
     }
 
     /// Returns whether the processor's own bucket contains the result of the task.
-    async fn is_done(&self, buckets: &Buckets, look: Option<&Observation>) -> Result<bool, BucketError> {
+    async fn is_done(
+        &self,
+        buckets: &Buckets,
+        look: Option<&Observation>,
+    ) -> Result<bool, BucketError> {
         match &self.wanted {
             None => Ok(false),
             Some(Wanted::Intake(batch)) => match look.and_then(|look| look.prepared(batch)) {
@@ -145,7 +156,9 @@ impl Rejected {
                 None => is_prepared(buckets, batch).await,
             },
             Some(Wanted::Roster(window)) if is_there(buckets, &window.agreed()).await? => Ok(true),
-            Some(Wanted::Roster(window) | Wanted::Sum(window)) => is_there(buckets, &window.done()).await,
+            Some(Wanted::Roster(window) | Wanted::Sum(window)) => {
+                is_there(buckets, &window.done()).await
+            }
         }
     }
 }
@@ -195,7 +208,11 @@ pub async fn rejected(
     (buckets, look): (&Buckets, Option<&Observation>),
 ) -> Result<Vec<Rejected>, Error> {
     // If the queue knows its length, do not wait for a message beyond it.
-    let ready = from.depth().await?.ready.and_then(|ready| usize::try_from(ready).ok());
+    let ready = from
+        .depth()
+        .await?
+        .ready
+        .and_then(|ready| usize::try_from(ready).ok());
     let most = most.min(ready.unwrap_or(most));
     let mut found = Vec::new();
     while found.len() < most {
@@ -237,7 +254,9 @@ pub async fn resolve_rejected(
                 from.ack(&delivery.lease).await?;
                 message.dropped = true;
             }
-            RejectedAction::Again | RejectedAction::Kept => from.nack(&delivery.lease, Duration::ZERO).await?,
+            RejectedAction::Again | RejectedAction::Kept => {
+                from.nack(&delivery.lease, Duration::ZERO).await?
+            }
         }
     }
     Ok(())
@@ -256,8 +275,15 @@ impl SetAside {
     /// Counts the distinct rejected tasks whose work has not been done since.
     #[must_use]
     pub fn open(&self) -> usize {
-        let messages = self.messages.iter().flatten().filter(|message| !message.done);
-        messages.map(|message| &message.task).collect::<BTreeSet<_>>().len()
+        let messages = self
+            .messages
+            .iter()
+            .flatten()
+            .filter(|message| !message.done);
+        messages
+            .map(|message| &message.task)
+            .collect::<BTreeSet<_>>()
+            .len()
     }
 }
 

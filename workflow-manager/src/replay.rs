@@ -39,7 +39,12 @@ impl Manager {
     }
 }
 
-fn scope(times: (tallybox_model::time::BatchTime, tallybox_model::time::BatchTime)) -> Scope {
+fn scope(
+    times: (
+        tallybox_model::time::BatchTime,
+        tallybox_model::time::BatchTime,
+    ),
+) -> Scope {
     Scope {
         windows: times,
         batches: times,

@@ -68,7 +68,10 @@ impl Scheduler {
         self.manager.metrics.leads(false);
         let resigned = tokio::time::timeout(Duration::from_secs(3), self.election.resign()).await;
         if let Ok(Err(error)) = resigned {
-            tracing::warn!(error = chain(&error), "cannot end the leader's lease early; it expires");
+            tracing::warn!(
+                error = chain(&error),
+                "cannot end the leader's lease early; it expires"
+            );
         }
     }
 
@@ -142,7 +145,9 @@ impl Scheduler {
                         "another process is the leader now; this run continues, which is harmless"
                     );
                 }
-                Err(error) => tracing::warn!(error = chain(&error), "cannot renew the leader's lease"),
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "cannot renew the leader's lease")
+                }
             }
         }
     }
@@ -175,7 +180,10 @@ impl Operable for Scheduler {
         let began = self.pulse.began.load(Ordering::SeqCst);
         let lasted = self.manager.clock.millis().saturating_sub(began);
         if began > 0 && u128::try_from(lasted).is_ok_and(|lasted| lasted > self.stuck.as_millis()) {
-            return vec![format!("a run has not ended after {} seconds", lasted / 1000)];
+            return vec![format!(
+                "a run has not ended after {} seconds",
+                lasted / 1000
+            )];
         }
         Vec::new()
     }
@@ -186,7 +194,9 @@ impl Operable for Scheduler {
             readiness.reasons.push("draining".to_owned());
         }
         if !self.pulse.looked.load(Ordering::SeqCst) {
-            readiness.reasons.push("no scan has completed yet".to_owned());
+            readiness
+                .reasons
+                .push("no scan has completed yet".to_owned());
         }
         readiness.reasons.extend(self.pulse.reach.reasons());
         readiness.warnings = self

@@ -96,7 +96,9 @@ impl RunSummary {
     /// Returns the summary of a scan before any task is started.
     #[must_use]
     pub fn of(look: &Observation) -> Self {
-        let names = |names: &[tallybox_model::path::BatchName]| names.iter().map(ToString::to_string).collect();
+        let names = |names: &[tallybox_model::path::BatchName]| {
+            names.iter().map(ToString::to_string).collect()
+        };
         let unseen = look.inventory.failed.iter().map(FailedStart::unseen);
         Self {
             aggregations: look.inventory.aggregations.len(),
@@ -149,7 +151,11 @@ impl Summary for RunSummary {
         lines(f, "skipped by the peer", self.skipped_by_peer.clone())?;
         lines(f, "late", self.late.clone())?;
         if self.foreign.count > 0 {
-            write!(f, "\n{} objects with unknown names were ignored", self.foreign.count)?;
+            write!(
+                f,
+                "\n{} objects with unknown names were ignored",
+                self.foreign.count
+            )?;
             lines(f, "such as", self.foreign.samples.clone())?;
         }
         Ok(())

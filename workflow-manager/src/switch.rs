@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use tallybox_model::extensions::{
-    ANNOUNCED, Bound, EXTENSIONS_SIZE_LIMIT, Extensions, ExtensionsError, Fixed, ROSTERS_FROM, ROSTERS_UNTIL,
-    RosterExtension, RosterSwitch, RosterUse, Sighting, is_ahead,
+    ANNOUNCED, Bound, EXTENSIONS_SIZE_LIMIT, Extensions, ExtensionsError, Fixed, ROSTERS_FROM,
+    ROSTERS_UNTIL, RosterExtension, RosterSwitch, RosterUse, Sighting, is_ahead,
 };
 use tallybox_model::task::TaskMarker;
 use tallybox_model::time::BatchTime;
@@ -40,13 +40,19 @@ impl Announcements {
     ///
     /// # Errors
     /// [`Error::Bucket`], [`Error::Damaged`].
-    pub async fn observe(&self, buckets: &Buckets, minutes: u32, now: BatchTime) -> Result<SwitchState, Error> {
+    pub async fn observe(
+        &self,
+        buckets: &Buckets,
+        minutes: u32,
+        now: BatchTime,
+    ) -> Result<SwitchState, Error> {
         let fixed = Fixed {
             from: fixed(buckets, ROSTERS_FROM).await?,
             until: fixed(buckets, ROSTERS_UNTIL).await?,
         };
         let ends = self.ours.is_some_and(|ours| ours.until.is_some());
-        let matters = self.ours.is_some() && (fixed.from.is_none() || (ends && fixed.until.is_none()));
+        let matters =
+            self.ours.is_some() && (fixed.from.is_none() || (ends && fixed.until.is_none()));
         let peer = match matters {
             true => Some(self.peer.observe().await),
             false => None,
@@ -63,13 +69,21 @@ impl Announcements {
     /// # Errors
     /// As [`Self::look`], and [`Error::Setting`] if this processor's announcement differs
     /// from the recorded one, or comes too late because windows have been summed already.
-    pub async fn fix_switch(&self, buckets: &Buckets, minutes: u32, now: BatchTime) -> Result<SwitchState, Error> {
+    pub async fn fix_switch(
+        &self,
+        buckets: &Buckets,
+        minutes: u32,
+        now: BatchTime,
+    ) -> Result<SwitchState, Error> {
         if let Some(ours) = self.ours {
             announce(buckets, ours, minutes, now).await?;
         }
         let state = self.observe(buckets, minutes, now).await?;
         let mut again = false;
-        for (key, bound) in [(ROSTERS_FROM, state.rosters.from), (ROSTERS_UNTIL, state.rosters.until)] {
+        for (key, bound) in [
+            (ROSTERS_FROM, state.rosters.from),
+            (ROSTERS_UNTIL, state.rosters.until),
+        ] {
             // Only a switch that this run has seen first needs a record; an earlier one has it.
             if let (Some(Bound::Known(switch)), Some(_)) = (bound, state.peer)
                 && switch.seen == now
@@ -86,7 +100,12 @@ impl Announcements {
 }
 
 /// Records a switch, unless one is already recorded.
-async fn fix(buckets: &Buckets, key: &str, switch: RosterSwitch, minutes: u32) -> Result<Created, Error> {
+async fn fix(
+    buckets: &Buckets,
+    key: &str,
+    switch: RosterSwitch,
+    minutes: u32,
+) -> Result<Created, Error> {
     let created = buckets.put_record(key, &switch.to_json()).await?;
     if created == Created::New {
         tracing::info!(object_key = key, window = %switch.window, "a roster switch is recorded");
@@ -104,16 +123,26 @@ async fn fix(buckets: &Buckets, key: &str, switch: RosterSwitch, minutes: u32) -
 }
 
 /// Records this processor's announcement at the first run, because the peer relies on it.
-async fn announce(buckets: &Buckets, ours: RosterExtension, minutes: u32, now: BatchTime) -> Result<(), Error> {
+async fn announce(
+    buckets: &Buckets,
+    ours: RosterExtension,
+    minutes: u32,
+    now: BatchTime,
+) -> Result<(), Error> {
     if let Some(document) = optional(buckets, ANNOUNCED).await? {
-        let before = Extensions::parse(&document).map_err(|error| damaged(buckets, ANNOUNCED, error))?;
+        let before =
+            Extensions::parse(&document).map_err(|error| damaged(buckets, ANNOUNCED, error))?;
         return match before.roster {
             Some(before) if before.since == ours.since => Ok(()),
             Some(before) => Err(Error::Setting(format!(
                 "roster.since was announced as {}, and the peer may rely on it: it cannot be changed to {}",
                 before.since, ours.since
             ))),
-            None => Err(damaged(buckets, ANNOUNCED, "the record announces no rosters")),
+            None => Err(damaged(
+                buckets,
+                ANNOUNCED,
+                "the record announces no rosters",
+            )),
         };
     }
     if !is_ahead(ours.since, now, minutes) && has_summed(buckets).await? {

@@ -58,7 +58,9 @@ impl Work {
             Self::Intake(batch) => MarkedTask::Intake(batch.clone()),
             Self::Roster(name) => MarkedTask::Window(WindowKind::Roster, name.clone()),
             Self::Agree(name) => MarkedTask::Window(WindowKind::Agree, name.clone()),
-            Self::SumAgreed(name) | Self::Sum(name, _) => MarkedTask::Window(WindowKind::Aggregate, name.clone()),
+            Self::SumAgreed(name) | Self::Sum(name, _) => {
+                MarkedTask::Window(WindowKind::Aggregate, name.clone())
+            }
         }
     }
 
@@ -76,7 +78,9 @@ impl Work {
     pub fn queue(&self) -> QueueKind {
         match self {
             Self::Intake(_) => QueueKind::Intake,
-            Self::Roster(_) | Self::Agree(_) | Self::SumAgreed(_) | Self::Sum(..) => QueueKind::Aggregate,
+            Self::Roster(_) | Self::Agree(_) | Self::SumAgreed(_) | Self::Sum(..) => {
+                QueueKind::Aggregate
+            }
         }
     }
 
@@ -85,7 +89,9 @@ impl Work {
     pub fn aggregation(&self) -> &AggregationId {
         match self {
             Self::Intake(batch) => &batch.aggregation,
-            Self::Roster(name) | Self::Agree(name) | Self::SumAgreed(name) | Self::Sum(name, _) => &name.aggregation,
+            Self::Roster(name) | Self::Agree(name) | Self::SumAgreed(name) | Self::Sum(name, _) => {
+                &name.aggregation
+            }
         }
     }
 
@@ -136,7 +142,9 @@ impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Intake(batch) => batch.fmt(f),
-            Self::Roster(name) | Self::Agree(name) | Self::SumAgreed(name) | Self::Sum(name, _) => name.fmt(f),
+            Self::Roster(name) | Self::Agree(name) | Self::SumAgreed(name) | Self::Sum(name, _) => {
+                name.fmt(f)
+            }
         }
     }
 }
@@ -183,7 +191,9 @@ impl fmt::Display for Why {
             Self::NoRoster => f.write_str("the window is closed and our roster is not written"),
             Self::BothRosters => f.write_str("both rosters exist"),
             Self::Agreed => f.write_str("both rosters agree and the window is not summed"),
-            Self::Closed { named, skipped: 0 } => write!(f, "the window is closed with {named} batches on both sides"),
+            Self::Closed { named, skipped: 0 } => {
+                write!(f, "the window is closed with {named} batches on both sides")
+            }
             Self::Closed { named, skipped } => {
                 write!(
                     f,
@@ -229,6 +239,7 @@ impl Due {
         let digest = Sha256::digest([b"tallybox trace ".as_slice(), text.as_bytes()].concat());
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&digest[..16]);
-        self.work.message(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+        self.work
+            .message(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 }

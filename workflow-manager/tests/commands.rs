@@ -97,7 +97,10 @@ impl World {
 }
 
 fn hours_ago(hours: i64, number: u8) -> BatchName {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_millis();
     let now = BatchTime::from_millis(i64::try_from(now).unwrap()).unwrap();
     BatchName {
         aggregation: "kittens-seen".parse().unwrap(),
@@ -173,9 +176,21 @@ fn replay_starts_again_what_a_marker_holds_back() {
     world.json(&["run-once"]);
     let again = world.json(&["replay", "batch", &name.to_string()]);
     assert_eq!(again["started"][0]["attempt"], 2);
-    let window = ["replay", "window", "--aggregation", "kittens-seen", "--start"];
+    let window = [
+        "replay",
+        "window",
+        "--aggregation",
+        "kittens-seen",
+        "--start",
+    ];
     let start = name.date.to_string();
-    let again = world.json(&window.iter().copied().chain([start.as_str()]).collect::<Vec<_>>());
+    let again = world.json(
+        &window
+            .iter()
+            .copied()
+            .chain([start.as_str()])
+            .collect::<Vec<_>>(),
+    );
     assert_eq!(again["started"][0]["kind"], "aggregate");
     assert_eq!(again["started"][0]["attempt"], 2);
     let nothing = world.run(&["replay", "batch", &hours_ago(3, 9).to_string()]);
@@ -188,14 +203,24 @@ fn backfill_is_dry_until_it_is_told() {
     let name = hours_ago(24 * 40, 1);
     world.ingest(&name);
     world.both(&hours_ago(24 * 40, 2));
-    assert!(kinds(&world.json(&["plan"])["tasks"]).is_empty(), "it is too old");
-    let [from, to] = [-120, 120].map(|minutes| name.date.plus_minutes(minutes).unwrap().to_string());
+    assert!(
+        kinds(&world.json(&["plan"])["tasks"]).is_empty(),
+        "it is too old"
+    );
+    let [from, to] =
+        [-120, 120].map(|minutes| name.date.plus_minutes(minutes).unwrap().to_string());
     let arguments = ["backfill", "--from", &from, "--to", &to];
     let before = files(world.folder.path());
-    assert_eq!(kinds(&world.json(&arguments)["tasks"]), ["intake", "aggregate"]);
+    assert_eq!(
+        kinds(&world.json(&arguments)["tasks"]),
+        ["intake", "aggregate"]
+    );
     assert_eq!(files(world.folder.path()), before);
     let arguments: Vec<&str> = arguments.into_iter().chain(["--yes"]).collect();
-    assert_eq!(kinds(&world.json(&arguments)["started"]), ["intake", "aggregate"]);
+    assert_eq!(
+        kinds(&world.json(&arguments)["started"]),
+        ["intake", "aggregate"]
+    );
 }
 
 #[tokio::test]
@@ -207,19 +232,27 @@ async fn rejected_tasks_are_shown_with_their_reasons_and_put_back_when_told() {
         world.ingest(&hours_ago(3, number));
     }
     world.json(&["run-once"]);
-    let queue = QueuePlace::new("queues/intake").open(world.folder.path()).unwrap();
+    let queue = QueuePlace::new("queues/intake")
+        .open(world.folder.path())
+        .unwrap();
     for reason in ["bad-signature", "unknown-key k2"] {
         let delivery = queue.receive(Duration::ZERO).await.unwrap().unwrap();
         queue.reject(&delivery, reason).await.unwrap();
     }
     let shown = world.json(&["replay", "rejected", "--queue", "intake"]);
     assert_eq!(
-        (shown["messages"].as_array().unwrap().len(), &shown["replayed"]),
+        (
+            shown["messages"].as_array().unwrap().len(),
+            &shown["replayed"]
+        ),
         (2, &Value::from(0))
     );
     let again = world.json(&["replay", "rejected", "--match", "unknown-key", "--yes"]);
     assert_eq!(
-        (again["messages"].as_array().unwrap().len(), &again["replayed"]),
+        (
+            again["messages"].as_array().unwrap().len(),
+            &again["replayed"]
+        ),
         (1, &Value::from(1))
     );
     assert_eq!(again["messages"][0]["reason"], "unknown-key k2");
@@ -238,12 +271,17 @@ async fn the_status_shows_what_is_rejected_until_it_is_done_or_dropped() {
     }
     world.put("mailbox", &other.validation(Role::Second).signature);
     world.json(&["run-once"]);
-    let queue = QueuePlace::new("queues/intake").open(world.folder.path()).unwrap();
+    let queue = QueuePlace::new("queues/intake")
+        .open(world.folder.path())
+        .unwrap();
     for _ in 0..3 {
         let delivery = queue.receive(Duration::ZERO).await.unwrap().unwrap();
         // Several starts run concurrently, so their order is unknown.
         if IntakeTask::parse(&delivery.body).unwrap().batch_id != third.id {
-            queue.reject(&delivery, "unknown-key: names key k2").await.unwrap();
+            queue
+                .reject(&delivery, "unknown-key: names key k2")
+                .await
+                .unwrap();
         }
     }
     let status = world.json(&["status"]);
@@ -251,10 +289,17 @@ async fn the_status_shows_what_is_rejected_until_it_is_done_or_dropped() {
         let batches = status["batches"].as_array().unwrap().iter();
         let word = |batch: &Value, field: &str| batch[field].as_str().unwrap().to_owned();
         batches
-            .map(|batch| (word(batch, "stage"), word(batch, "ours"), word(batch, "peer")))
+            .map(|batch| {
+                (
+                    word(batch, "stage"),
+                    word(batch, "ours"),
+                    word(batch, "peer"),
+                )
+            })
             .collect()
     };
-    let row = |stage: &str, ours: &str, peer: &str| (stage.to_owned(), ours.to_owned(), peer.to_owned());
+    let row =
+        |stage: &str, ours: &str, peer: &str| (stage.to_owned(), ours.to_owned(), peer.to_owned());
     assert_eq!(
         words(&status),
         [
@@ -263,7 +308,10 @@ async fn the_status_shows_what_is_rejected_until_it_is_done_or_dropped() {
             row("started", "started", "silent")
         ]
     );
-    assert_eq!(status["batches"][0]["rejected"], "unknown-key: names key k2");
+    assert_eq!(
+        status["batches"][0]["rejected"],
+        "unknown-key: names key k2"
+    );
     assert!(status["batches"][0]["age-minutes"].as_i64().unwrap() >= 180);
     assert_eq!(
         (
@@ -273,7 +321,10 @@ async fn the_status_shows_what_is_rejected_until_it_is_done_or_dropped() {
         (2, &Value::from(2))
     );
     let text = String::from_utf8(world.run(&["status"]).stdout).unwrap();
-    assert!(text.contains("an operator, `replay rejected`: unknown-key"), "{text}");
+    assert!(
+        text.contains("an operator, `replay rejected`: unknown-key"),
+        "{text}"
+    );
     assert_eq!(
         queue.depth().await.unwrap().rejected,
         Some(2),
@@ -300,7 +351,10 @@ async fn the_status_shows_what_is_rejected_until_it_is_done_or_dropped() {
     world.json(&["replay", "rejected", "--drop"]);
     assert_eq!(queue.depth().await.unwrap().rejected, Some(0));
     assert_eq!(
-        world.run(&["replay", "rejected", "--drop", "--yes"]).status.code(),
+        world
+            .run(&["replay", "rejected", "--drop", "--yes"])
+            .status
+            .code(),
         Some(2)
     );
 }
@@ -312,13 +366,23 @@ fn what_is_wrong_has_its_exit_code() {
     assert_eq!(world.run(&["announcement"]).status.code(), Some(3));
     assert_eq!(
         world
-            .run(&["backfill", "--from", "2026/01/02/00/00", "--to", "2026/01/01/00/00"])
+            .run(&[
+                "backfill",
+                "--from",
+                "2026/01/02/00/00",
+                "--to",
+                "2026/01/01/00/00"
+            ])
             .status
             .code(),
         Some(2)
     );
     assert_eq!(world.run(&["dance"]).status.code(), Some(2));
-    std::fs::write(world.folder.path().join("wm.yaml"), CONFIG.replace("60,", "0,")).unwrap();
+    std::fs::write(
+        world.folder.path().join("wm.yaml"),
+        CONFIG.replace("60,", "0,"),
+    )
+    .unwrap();
     assert_eq!(world.run(&["check-config"]).status.code(), Some(2));
     let roster = format!("{CONFIG}roster: {{ since: 2026/01/01/00/00, peer: peer.json }}\n");
     std::fs::write(world.folder.path().join("wm.yaml"), roster).unwrap();
@@ -329,12 +393,14 @@ fn what_is_wrong_has_its_exit_code() {
     );
 }
 
-const POINT: &str = "BAIX5hfwtkQ5KCePlpmeaaI6TywVK99tbN9m5bgCgtTtGUp968uXcS0t2jyoWqh2Wlb0X8dYWZZS8ol8ZTBuV5Q=";
+const POINT: &str =
+    "BAIX5hfwtkQ5KCePlpmeaaI6TywVK99tbN9m5bgCgtTtGUp968uXcS0t2jyoWqh2Wlb0X8dYWZZS8ol8ZTBuV5Q=";
 
 #[test]
 fn packet_keys_are_announced_with_their_bins_and_none_twice() {
     let world = World::new();
-    let write = |name: &str, text: &str| std::fs::write(world.folder.path().join(name), text).unwrap();
+    let write =
+        |name: &str, text: &str| std::fs::write(world.folder.path().join(name), text).unwrap();
     write("five", &format!("{POINT}\n"));
     // The start of a private key of ENPA: the point, and 32 bytes more.
     write("private", &format!("{}{}\n", &POINT[..87], "A".repeat(45)));
@@ -355,7 +421,10 @@ fn packet_keys_are_announced_with_their_bins_and_none_twice() {
             "the same public key",
         ),
         ("{ id: a, bins: 0, file: five }", "bins of 1 or more"),
-        ("{ id: a, bins: 5, file: private }", "public key of 65 bytes"),
+        (
+            "{ id: a, bins: 5, file: private }",
+            "public key of 65 bytes",
+        ),
         ("{ id: a, bins: 5, file: nowhere }", "nowhere"),
         ("{ id: a, file: five }", "bins"),
     ] {
@@ -405,7 +474,11 @@ fn serve_looks_leads_and_ends_when_it_is_told() {
     assert!(seen.contains("\"started\":1"), "{seen}");
     let get = |path: &str| {
         let mut stream = std::net::TcpStream::connect(&address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -461,7 +534,11 @@ queues: { intake: queues/intake, aggregate: queues/aggregate }
             "role: first here, second at the facilitator",
         ),
         ("own: own", "own: other", "buckets.own"),
-        ("intake: queues/intake", "intake: queues/other", "queues.intake"),
+        (
+            "intake: queues/intake",
+            "intake: queues/other",
+            "queues.intake",
+        ),
         (
             "instance: us-ca-example",
             "instance: us-ca-example\nrosters: {}",
@@ -471,11 +548,18 @@ queues: { intake: queues/intake, aggregate: queues/aggregate }
         let output = compare(&same.replace(from, to));
         let text = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(2), "{to}: {output:?}");
-        assert!(text.contains("DIFFERS") && text.contains(said), "{to}: {text}");
+        assert!(
+            text.contains("DIFFERS") && text.contains(said),
+            "{to}: {text}"
+        );
     }
     // A missing mount.
     std::fs::remove_dir(world.folder.path().join("mailbox")).unwrap();
     let missing = world.run(&["check-config", "--buckets"]);
     assert_eq!(missing.status.code(), Some(4), "{missing:?}");
-    assert!(String::from_utf8(missing.stdout).unwrap().contains("mounted"));
+    assert!(
+        String::from_utf8(missing.stdout)
+            .unwrap()
+            .contains("mounted")
+    );
 }

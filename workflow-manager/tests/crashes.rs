@@ -33,7 +33,8 @@ struct FaultyQueue {
 impl TaskQueue for FaultyQueue {
     async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
         let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        let struck = self.at != 0 && (number == self.at || (number > self.at && self.kind == Kind::Die));
+        let struck =
+            self.at != 0 && (number == self.at || (number > self.at && self.kind == Kind::Die));
         if !struck || self.kind == Kind::FailAfterEffect {
             self.inner.publish(body).await?;
         }
@@ -82,7 +83,12 @@ impl TaskQueue for FaultyQueue {
 
 /// Creates two aggregations with batches in two windows, one of them skipped by the peer.
 async fn world(now: &str) -> World {
-    let world = World::with(at(now), memory("ingestion"), memory("own"), memory("mailbox"));
+    let world = World::with(
+        at(now),
+        memory("ingestion"),
+        memory("own"),
+        memory("mailbox"),
+    );
     for aggregation in ["cats", "dogs"] {
         for (number, time) in [(1, "07/00"), (2, "08/00"), (3, "08/30")] {
             let name = batch(aggregation, at(time), number);
@@ -144,8 +150,14 @@ async fn complete(mut world: World, what: &str) {
         sums.entry(name).or_default().insert(task.batches);
     }
     assert_eq!(sums.len(), 4, "{what}: {sums:?}");
-    assert!(sums.values().all(|lists| lists.len() == 1), "{what}: {sums:?}");
-    assert!(world.run().await.started.is_empty(), "{what}: the markers are there");
+    assert!(
+        sums.values().all(|lists| lists.len() == 1),
+        "{what}: {sums:?}"
+    );
+    assert!(
+        world.run().await.started.is_empty(),
+        "{what}: the markers are there"
+    );
 }
 
 #[tokio::test]

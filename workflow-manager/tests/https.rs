@@ -52,7 +52,10 @@ async fn server((certificate, key): &(String, String), answer: Vec<u8>) -> Socke
 
 fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}").into_bytes()
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}"
+    )
+    .into_bytes()
 }
 
 /// Returns the `rosters` text of `status`, with this certificate as the only one that the system
@@ -71,13 +74,20 @@ async fn rosters(url: &str, trusted: &str) -> String {
          schedule: {{ period-minutes: 60, grace-minutes: 10, look-back-hours: 24, horizon-hours: 24 }}\n\
          roster: {{ since: 2999/01/01/00/00, peer: '{url}' }}\n"
     );
-    let (file, certificates) = (folder.path().join("wm.yaml"), folder.path().join("trusted.pem"));
+    let (file, certificates) = (
+        folder.path().join("wm.yaml"),
+        folder.path().join("trusted.pem"),
+    );
     std::fs::write(&file, config).unwrap();
     let key = tallybox_transport::RecordKey::from_bytes(zeroize::Zeroizing::new([7; 32]));
     let record_key = folder.path().join("record.key");
     std::fs::write(&record_key, key.to_text()).unwrap();
     #[cfg(unix)]
-    std::fs::set_permissions(&record_key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(
+        &record_key,
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .unwrap();
     std::fs::write(&certificates, trusted).unwrap();
     tokio::task::spawn_blocking(move || said(&file, &certificates))
         .await
@@ -108,19 +118,31 @@ async fn only_a_404_is_no_announcement() {
     let moved = format!("location: https://localhost:{}/\r\n", elsewhere.port());
     let too_long = format!("{document}{}", " ".repeat(1 << 20));
     for (answer, expected) in [
-        (answer("200 OK", "", document), "used from 2999/01/01/00/00 on"),
-        (answer("404 Not Found", "", "none"), "the peer has no announcement"),
+        (
+            answer("200 OK", "", document),
+            "used from 2999/01/01/00/00 on",
+        ),
+        (
+            answer("404 Not Found", "", "none"),
+            "the peer has no announcement",
+        ),
         (answer("403 Forbidden", "", "no"), "cannot be read"),
         (answer("503 Service Unavailable", "", ""), "cannot be read"),
         // Only this server is trusted, so redirects are not followed.
         (answer("302 Found", &moved, ""), "cannot be read"),
-        (answer("200 OK", "", "<html>Welcome</html>"), "cannot be read"),
+        (
+            answer("200 OK", "", "<html>Welcome</html>"),
+            "cannot be read",
+        ),
         (answer("200 OK", "", &too_long), "cannot be read"),
         (b"SSH-2.0-OpenSSH\r\n".to_vec(), "cannot be read"),
     ] {
         let shown = String::from_utf8_lossy(&answer[..answer.len().min(60)]).into_owned();
         let address = server(&ours, answer).await;
-        let url = format!("https://localhost:{}/us-ca-example-extensions.json", address.port());
+        let url = format!(
+            "https://localhost:{}/us-ca-example-extensions.json",
+            address.port()
+        );
         let said = rosters(&url, &ours.0).await;
         assert!(said.contains(expected), "{shown}: {said}");
     }
@@ -131,7 +153,10 @@ async fn a_server_that_nobody_vouches_for_says_nothing() {
     let (ours, theirs) = (certificate(), certificate());
     let none = answer("404 Not Found", "", "none");
     let address = server(&theirs, none).await;
-    let url = format!("https://localhost:{}/us-ca-example-extensions.json", address.port());
+    let url = format!(
+        "https://localhost:{}/us-ca-example-extensions.json",
+        address.port()
+    );
     let said = rosters(&url, &ours.0).await;
     assert!(said.contains("cannot be read"), "{said}");
 }

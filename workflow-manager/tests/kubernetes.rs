@@ -67,7 +67,9 @@ async fn ingest(world: &World, count: u8) {
 /// Returns the tasks of all Jobs, by Job.
 fn tasks(cluster: &Cluster) -> Vec<Vec<String>> {
     let of = |job: &Value| {
-        let text = job["metadata"]["annotations"]["tallybox.org/tasks"].as_str().unwrap();
+        let text = job["metadata"]["annotations"]["tallybox.org/tasks"]
+            .as_str()
+            .unwrap();
         text.lines().map(str::to_owned).collect()
     };
     cluster.objects("/jobs/").iter().map(of).collect()
@@ -83,7 +85,9 @@ fn assert_once(cluster: &Cluster, count: usize) {
 #[test]
 fn jobs_are_as_committed() {
     let task = |number: u8| Task {
-        key: format!("intake-kittens-seen-2026-03-01-08-00-{number:02}010101-0101-0101-0101-010101010101"),
+        key: format!(
+            "intake-kittens-seen-2026-03-01-08-00-{number:02}010101-0101-0101-0101-010101010101"
+        ),
         message: format!(r#"{{"trace-id":"{number}","aggregation-id":"kittens-seen"}}"#).into(),
     };
     let owner = k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference {
@@ -123,7 +127,11 @@ fn names_follow_from_the_tasks_and_fit() {
         key: key.to_owned(),
         message: Default::default(),
     };
-    for instance in ["us-ca-example", "A_strange..Name-of-two-Hundred-characters-or-so", "__"] {
+    for instance in [
+        "us-ca-example",
+        "A_strange..Name-of-two-Hundred-characters-or-so",
+        "__",
+    ] {
         let form = form(instance);
         let name = form.name(QueueKind::Aggregate, &[task("a")]);
         assert!(name.len() < 53, "{name}");
@@ -201,7 +209,10 @@ async fn a_crash_after_a_job_was_made_adopts_it_and_makes_no_second_one() {
     assert_eq!(summary.started.len(), 5);
     assert_once(&cluster, 5);
     assert_eq!(tasks(&cluster).len(), 2);
-    assert!(world.run().await.started.is_empty(), "the markers are there");
+    assert!(
+        world.run().await.started.is_empty(),
+        "the markers are there"
+    );
 }
 
 #[tokio::test]
@@ -249,7 +260,9 @@ async fn an_owner_is_looked_up_and_stands_in_every_job() {
         name: "workflow-manager".to_owned(),
     });
     assert!(
-        Jobs::on(cluster.client(), form("us-ca-example"), &jobs).await.is_err(),
+        Jobs::on(cluster.client(), form("us-ca-example"), &jobs)
+            .await
+            .is_err(),
         "the Job does not exist"
     );
     cluster.put(
@@ -277,8 +290,10 @@ async fn lead(client: Client, name: &str) {
         name: format!("workflow-manager-{name}"),
         namespace: Some("us-ca".to_owned()),
     };
-    let lease =
-        |holder: &str| KubernetesLease::in_cluster(client.clone(), &config, 60, holder.to_owned()).on(clock.clone());
+    let lease = |holder: &str| {
+        KubernetesLease::in_cluster(client.clone(), &config, 60, holder.to_owned())
+            .on(clock.clone())
+    };
     let (one, two) = (lease("one"), lease("two"));
     let theirs = |name: &str| Leadership::Theirs {
         holder: name.to_owned(),
@@ -318,7 +333,8 @@ async fn on_a_real_api_server() {
         .await
         .unwrap();
     let client = Client::try_from(cluster).unwrap();
-    let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": "us-ca"}})).unwrap();
+    let namespace: Namespace =
+        serde_json::from_value(json!({"metadata": {"name": "us-ca"}})).unwrap();
     let _ = Api::all(client.clone())
         .create(&PostParams::default(), &namespace)
         .await;
@@ -331,7 +347,9 @@ async fn on_a_real_api_server() {
     ingest(&world, 5).await;
     let summary = world.run().await;
     assert_eq!((summary.started.len(), summary.left), (3, 2));
-    let starter = Jobs::on(client.clone(), form(&instance), &jobs).await.unwrap();
+    let starter = Jobs::on(client.clone(), form(&instance), &jobs)
+        .await
+        .unwrap();
     let running = starter.running().await.unwrap();
     assert_eq!((running.keys.len(), running.room), (3, Some(0)));
     // A crash before the markers were written: the markers are missing, and the Jobs exist.
@@ -345,7 +363,11 @@ async fn on_a_real_api_server() {
     }
     let summary = world.run().await;
     assert_eq!((summary.started.len(), summary.left), (3, 2), "adopted");
-    assert_eq!(starter.running().await.unwrap().keys.len(), 3, "and no second one made");
+    assert_eq!(
+        starter.running().await.unwrap().keys.len(),
+        3,
+        "and no second one made"
+    );
     // Creating the same Job again finds the existing one.
     let task = Task {
         key: running.keys.iter().next().unwrap().clone(),

@@ -15,7 +15,9 @@ use support::{World, day, hour};
 use tallybox_model::id::BatchId;
 use tallybox_model::path::BatchName;
 use tallybox_model::time::BatchTime;
-use tallybox_transport::{Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload, memory};
+use tallybox_transport::{
+    Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload, memory,
+};
 
 const AGG: &str = "kittens-seen";
 /// Number of batches per minute.
@@ -169,7 +171,11 @@ async fn a_run_over_a_million_objects_of_old_windows_touches_only_the_open_ones(
         start = window.window.end();
     }
     assert_eq!(Generated::minute_of(OBJECTS - 1), NEWEST.parse().unwrap());
-    let plan = world.manager.observe(policy.scope(world.manager.now())).await.unwrap();
+    let plan = world
+        .manager
+        .observe(policy.scope(world.manager.now()))
+        .await
+        .unwrap();
     assert!(plan.assessment.passed.is_empty() && plan.assessment.given_up.is_empty());
     // Three open windows, and 05:00 to 05:59 of today.
     let hours = 4;

@@ -68,7 +68,12 @@ async fn the_batches_of_a_window_and_its_markers() {
         replace(&world.own, &key, good).await;
     }
     // A marker of ENPA's workflow manager is not a record, and its task is not started again.
-    replace(&world.own, &marker.name(), "aggregate-of-another-program".into()).await;
+    replace(
+        &world.own,
+        &marker.name(),
+        "aggregate-of-another-program".into(),
+    )
+    .await;
     let again = World::with(
         at("10/10"),
         world.ingestion.clone(),

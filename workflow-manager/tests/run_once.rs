@@ -29,11 +29,21 @@ async fn a_task_without_an_outcome_is_started_again() {
     let world = World::new(at("08/30"));
     let name = batch(AGG, at("08/00"), 1);
     world.ingest(&name).await;
-    for (now, attempt) in [("08/30", 1), ("08/59", 0), ("09/00", 2), ("09/29", 0), ("09/30", 3)] {
+    for (now, attempt) in [
+        ("08/30", 1),
+        ("08/59", 0),
+        ("09/00", 2),
+        ("09/29", 0),
+        ("09/30", 3),
+    ] {
         world.set(at(now));
         let summary = world.run().await;
         let attempts: Vec<u32> = summary.started.iter().map(|task| task.attempt).collect();
-        assert_eq!(attempts, Vec::from_iter((attempt > 0).then_some(attempt)), "{now}");
+        assert_eq!(
+            attempts,
+            Vec::from_iter((attempt > 0).then_some(attempt)),
+            "{now}"
+        );
     }
     assert_eq!(world.intakes().await.len(), 3);
 }
@@ -49,9 +59,23 @@ async fn tasks_and_markers_are_the_predecessors() {
     world.prepare(&name).await;
     world.run().await;
     use tallybox_queue::TaskQueue as _;
-    let body = |delivery: Option<tallybox_queue::Delivery>| String::from_utf8(delivery.unwrap().body.to_vec()).unwrap();
-    let intake = body(world.intake.receive(std::time::Duration::ZERO).await.unwrap());
-    let aggregate = body(world.aggregate.receive(std::time::Duration::ZERO).await.unwrap());
+    let body = |delivery: Option<tallybox_queue::Delivery>| {
+        String::from_utf8(delivery.unwrap().body.to_vec()).unwrap()
+    };
+    let intake = body(
+        world
+            .intake
+            .receive(std::time::Duration::ZERO)
+            .await
+            .unwrap(),
+    );
+    let aggregate = body(
+        world
+            .aggregate
+            .receive(std::time::Duration::ZERO)
+            .await
+            .unwrap(),
+    );
     assert_eq!(
         intake,
         concat!(
@@ -69,7 +93,8 @@ async fn tasks_and_markers_are_the_predecessors() {
         )
         .replace("SUM", &aggregate[13..49])
     );
-    let marker = "task-markers/intake-kittens-seen-2026-03-01-08-05-01010101-0101-0101-0101-010101010101";
+    let marker =
+        "task-markers/intake-kittens-seen-2026-03-01-08-05-01010101-0101-0101-0101-010101010101";
     assert!(world.own.size(marker).await.is_ok());
     let marker = "task-markers/aggregate-kittens-seen-2026-03-01-08-00-2026-03-01-09-00";
     let text = support::records()
@@ -86,8 +111,8 @@ async fn tasks_and_markers_are_the_predecessors() {
 #[tokio::test]
 async fn a_window_is_summed_when_its_grace_has_passed_and_names_what_is_on_both_sides() {
     let world = World::new(at("09/09"));
-    let [both, ours, theirs, next] =
-        [(8, 1), (8, 2), (8, 3), (9, 4)].map(|(hour, number)| batch(AGG, at(&format!("{hour:02}/00")), number));
+    let [both, ours, theirs, next] = [(8, 1), (8, 2), (8, 3), (9, 4)]
+        .map(|(hour, number)| batch(AGG, at(&format!("{hour:02}/00")), number));
     for name in [&both, &next] {
         world.both(name).await;
     }
@@ -106,7 +131,11 @@ async fn a_window_is_summed_when_its_grace_has_passed_and_names_what_is_on_both_
     let sums = world.sums().await;
     assert_eq!(sums.len(), 1);
     assert_eq!(
-        sums[0].batches.iter().map(|batch| batch.id).collect::<Vec<_>>(),
+        sums[0]
+            .batches
+            .iter()
+            .map(|batch| batch.id)
+            .collect::<Vec<_>>(),
         [both.id]
     );
     // Batches that arrive later are late; the window is started again with the same batches.
@@ -122,7 +151,11 @@ async fn a_window_is_summed_when_its_grace_has_passed_and_names_what_is_on_both_
     world.set(at("09/59"));
     let summary = world.run().await;
     assert_eq!(
-        (summary.started.len(), summary.skipped_by_peer.len(), summary.late.len()),
+        (
+            summary.started.len(),
+            summary.skipped_by_peer.len(),
+            summary.late.len()
+        ),
         (0, 0, 1)
     );
 }
@@ -139,23 +172,33 @@ async fn with_rosters_a_window_goes_through_all_its_steps() {
         assert!(tasks.len() < 2);
         tasks.into_iter().next()
     };
-    assert!(matches!(step(&world).await, Some(WindowTask::Roster(task)) if task.window == window.window));
+    assert!(
+        matches!(step(&world).await, Some(WindowTask::Roster(task)) if task.window == window.window)
+    );
     assert!(step(&world).await.is_none());
     support::put(&world.own, &window.roster(world.manager.policy.role)).await;
     assert!(step(&world).await.is_none(), "it waits for the peer");
-    support::put(&world.mailbox, &window.roster(world.manager.policy.role.peer())).await;
+    support::put(
+        &world.mailbox,
+        &window.roster(world.manager.policy.role.peer()),
+    )
+    .await;
     assert!(matches!(step(&world).await, Some(WindowTask::Roster(_))));
     assert!(step(&world).await.is_none());
     support::put(&world.own, &window.agreed()).await;
     let sum = step(&world).await;
-    assert!(matches!(sum, Some(WindowTask::Aggregation(task)) if task.agreed && task.batches.is_empty()));
+    assert!(
+        matches!(sum, Some(WindowTask::Aggregation(task)) if task.agreed && task.batches.is_empty())
+    );
     assert!(step(&world).await.is_none());
     world.done(&window).await;
     world.set(at("10/09"));
     assert!(step(&world).await.is_none());
     // The next window has no batch, and gets a roster nevertheless.
     world.set(at("10/10"));
-    assert!(matches!(step(&world).await, Some(WindowTask::Roster(task)) if task.window.start() == at("09/00")));
+    assert!(
+        matches!(step(&world).await, Some(WindowTask::Roster(task)) if task.window.start() == at("09/00"))
+    );
 }
 
 #[tokio::test]
@@ -167,7 +210,9 @@ async fn windows_before_the_switch_are_the_predecessors() {
     world.set(at("09/10"));
     world.run().await;
     let tasks = world.window_tasks().await;
-    assert!(matches!(&tasks[0], WindowTask::Aggregation(task) if !task.agreed && task.window.start() == at("07/00")));
+    assert!(
+        matches!(&tasks[0], WindowTask::Aggregation(task) if !task.agreed && task.window.start() == at("07/00"))
+    );
     assert!(matches!(&tasks[1], WindowTask::Roster(task) if task.window.start() == at("08/00")));
 }
 
@@ -175,7 +220,11 @@ async fn windows_before_the_switch_are_the_predecessors() {
 async fn a_roster_of_the_peers_is_answered_without_a_batch_of_ours() {
     let world = World::with_rosters(at("07/00"), at("08/00"));
     let window = hour(AGG, at("08/00"));
-    support::put(&world.mailbox, &window.roster(world.manager.policy.role.peer())).await;
+    support::put(
+        &world.mailbox,
+        &window.roster(world.manager.policy.role.peer()),
+    )
+    .await;
     world.set(at("09/10"));
     world.run().await;
     let tasks = world.window_tasks().await;
@@ -191,7 +240,11 @@ async fn a_window_that_was_never_summed_is_reported_until_it_is_summed_or_acknow
         world.both(&batch(AGG, start, number)).await;
     }
     // This batch is incomplete, and the third window is summed.
-    support::put(&world.ingestion, &batch(AGG, day(1, "06/00"), 9).ingestion().packets).await;
+    support::put(
+        &world.ingestion,
+        &batch(AGG, day(1, "06/00"), 9).ingestion().packets,
+    )
+    .await;
     let names = starts.map(|start| hour(AGG, start));
     world.done(&names[2]).await;
     let given_up = async || {
@@ -200,7 +253,11 @@ async fn a_window_that_was_never_summed_is_reported_until_it_is_summed_or_acknow
             .observe(world.manager.policy.scope(world.manager.now()))
             .await
             .unwrap();
-        let all = look.assessment.given_up.into_iter().chain(look.assessment.passed);
+        let all = look
+            .assessment
+            .given_up
+            .into_iter()
+            .chain(look.assessment.passed);
         all.map(|name| name.window.start()).collect::<Vec<_>>()
     };
     let counted = |count: u32| {
@@ -218,7 +275,9 @@ async fn a_window_that_was_never_summed_is_reported_until_it_is_summed_or_acknow
     world.set(day(8, "03/30"));
     let started = world.run().await.started;
     assert!(
-        started.iter().all(|task| !task.task.contains("20260301010")),
+        started
+            .iter()
+            .all(|task| !task.task.contains("20260301010")),
         "{started:?}"
     );
     assert_eq!(given_up().await, starts[..2]);

@@ -46,7 +46,11 @@ fn the_commented_jobs_of_the_sample_load_in_place_of_queues() {
     let (before, rest) = text.split_once("\nqueues:").unwrap();
     let (_, rest) = rest.split_once("\n# Or work is").unwrap();
     let (jobs, after) = rest.split_once("\nschedule:").unwrap();
-    let jobs: Vec<&str> = jobs.lines().skip(1).map(|line| line.trim_start_matches("# ")).collect();
+    let jobs: Vec<&str> = jobs
+        .lines()
+        .skip(1)
+        .map(|line| line.trim_start_matches("# "))
+        .collect();
     let jobs: String = jobs
         .iter()
         .map(|line| {
@@ -55,10 +59,17 @@ fn the_commented_jobs_of_the_sample_load_in_place_of_queues() {
             format!("{indent}{}\n", line.trim_start())
         })
         .collect();
-    let config = read(&format!("{before}\n{jobs}\nschedule:{after}")).unwrap().value;
+    let config = read(&format!("{before}\n{jobs}\nschedule:{after}"))
+        .unwrap()
+        .value;
     let jobs = config.jobs.unwrap();
     assert_eq!(
-        (jobs.most_running, jobs.intakes_a_job, jobs.parallelism, jobs.keep_secs),
+        (
+            jobs.most_running,
+            jobs.intakes_a_job,
+            jobs.parallelism,
+            jobs.keep_secs
+        ),
         (20, 50, 4, 21600)
     );
 }
@@ -66,10 +77,26 @@ fn the_commented_jobs_of_the_sample_load_in_place_of_queues() {
 #[test]
 fn what_does_not_fit_together_is_refused() {
     for (good, bad, expected) in [
-        ("period-minutes: 480", "period-minutes: 0", "schedule: period-minutes"),
-        ("period-minutes: 480", "period-minutes: 9000", "schedule.horizon-hours"),
-        ("look-back-hours: 168", "look-back-hours: 7", "schedule.look-back-hours"),
-        ("concurrency: 16", "concurrency: 0", "schedule: period-minutes"),
+        (
+            "period-minutes: 480",
+            "period-minutes: 0",
+            "schedule: period-minutes",
+        ),
+        (
+            "period-minutes: 480",
+            "period-minutes: 9000",
+            "schedule.horizon-hours",
+        ),
+        (
+            "look-back-hours: 168",
+            "look-back-hours: 7",
+            "schedule.look-back-hours",
+        ),
+        (
+            "concurrency: 16",
+            "concurrency: 0",
+            "schedule: period-minutes",
+        ),
         ("# until: 2027", "until: 2020", "roster.until"),
         ("peer: https://", "peer: http://", "roster.peer"),
         ("poll-secs: 60", "poll-secs: 0", "serve: poll-secs"),

@@ -22,14 +22,23 @@ fn gauge(world: &World, name: &str) -> i64 {
     let text = world.manager.metrics.text();
     let name = format!("workflow_manager_{name} ");
     let value = text.lines().find_map(|line| line.strip_prefix(&name));
-    value.unwrap_or_else(|| panic!("{name} in {text}")).parse().unwrap()
+    value
+        .unwrap_or_else(|| panic!("{name} in {text}"))
+        .parse()
+        .unwrap()
 }
 
 #[tokio::test]
 async fn open_batches_and_waiting_windows_have_their_age() {
     let world = World::new(at("09/30"));
-    let ages =
-        || ["open_batches", "open_batch_age_seconds", "waiting_window_age_seconds"].map(|name| gauge(&world, name));
+    let ages = || {
+        [
+            "open_batches",
+            "open_batch_age_seconds",
+            "waiting_window_age_seconds",
+        ]
+        .map(|name| gauge(&world, name))
+    };
     world.run().await;
     assert_eq!(ages(), [0, 0, 0]);
     let (old, new) = (batch(AGG, at("08/15"), 1), batch(AGG, at("09/20"), 2));
@@ -99,7 +108,10 @@ async fn a_scheduler_that_reaches_no_bucket_for_a_minute_is_not_ready() {
     }
     tokio::time::sleep(Duration::from_secs(50)).await;
     let readiness = scheduler.readiness();
-    assert!(readiness.ready() && !readiness.warnings.is_empty(), "{readiness:?}");
+    assert!(
+        readiness.ready() && !readiness.warnings.is_empty(),
+        "{readiness:?}"
+    );
     tokio::time::sleep(Duration::from_secs(15)).await;
     let reasons = scheduler.readiness().reasons;
     assert!(

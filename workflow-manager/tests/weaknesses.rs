@@ -15,7 +15,9 @@ use tallybox_model::task::WindowTask;
 use tallybox_model::time::BatchTime;
 use tallybox_queue::TaskQueue as _;
 use tallybox_service::exit::Exit;
-use tallybox_transport::{Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload, memory};
+use tallybox_transport::{
+    Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload, memory,
+};
 
 const AGG: &str = "kittens-seen";
 
@@ -27,11 +29,18 @@ async fn w3_windows_that_were_missed_are_caught_up_oldest_first() {
         .map(|(number, time)| day(number, time))
         .to_vec();
     for (number, start) in starts.iter().enumerate() {
-        world.both(&batch(AGG, *start, u8::try_from(number).unwrap())).await;
+        world
+            .both(&batch(AGG, *start, u8::try_from(number).unwrap()))
+            .await;
     }
     world.set(day(4, "00/10"));
     world.run().await;
-    let sums: Vec<BatchTime> = world.sums().await.iter().map(|task| task.window.start()).collect();
+    let sums: Vec<BatchTime> = world
+        .sums()
+        .await
+        .iter()
+        .map(|task| task.window.start())
+        .collect();
     assert_eq!(sums, starts);
 }
 
@@ -47,7 +56,9 @@ async fn w3_with_rosters_no_side_names_batches_by_itself() {
     world.run().await;
     let tasks = world.window_tasks().await;
     assert_eq!(tasks.len(), 1);
-    assert!(matches!(&tasks[0], WindowTask::Aggregation(task) if task.agreed && task.batches.is_empty()));
+    assert!(
+        matches!(&tasks[0], WindowTask::Aggregation(task) if task.agreed && task.batches.is_empty())
+    );
 }
 
 /// A task whose lease expired too often was lost, and its marker prevented another start.
@@ -58,7 +69,11 @@ async fn w7_a_task_that_is_lost_is_started_again_by_its_missing_outcome() {
     world.ingest(&name).await;
     world.both(&batch(AGG, at("08/05"), 2)).await;
     world.run().await;
-    assert_eq!(world.intakes().await.len(), 1, "taken off the queue, and lost");
+    assert_eq!(
+        world.intakes().await.len(),
+        1,
+        "taken off the queue, and lost"
+    );
     world.set(at("09/10"));
     world.run().await;
     assert_eq!(world.intakes().await, std::slice::from_ref(&name));
@@ -66,7 +81,10 @@ async fn w7_a_task_that_is_lost_is_started_again_by_its_missing_outcome() {
     world.prepare(&name).await;
     world.set(at("09/40"));
     world.run().await;
-    assert_eq!((world.intakes().await.len(), world.sums().await.len()), (0, 1));
+    assert_eq!(
+        (world.intakes().await.len(), world.sums().await.len()),
+        (0, 1)
+    );
 }
 
 /// One misnamed object stopped the scheduling of its aggregation and of all later ones.
@@ -87,7 +105,11 @@ async fn w18_misnamed_objects_are_passed_over_and_counted() {
     }
     put(&world.mailbox, "kittens-seen/2026/03/01/08/00/whatever").await;
     put(&world.own, "task-markers/nonsense").await;
-    put(&world.own, "windows/kittens-seen/202603010800-202603010900.new-thing").await;
+    put(
+        &world.own,
+        "windows/kittens-seen/202603010800-202603010900.new-thing",
+    )
+    .await;
     let summary = world.run().await;
     assert_eq!(summary.foreign.count, 8, "{:?}", summary.foreign);
     assert_eq!(summary.exit(), Exit::Done);
@@ -122,9 +144,15 @@ async fn w18_one_aggregation_that_fails_holds_up_no_other_and_shows_in_the_exit_
 #[tokio::test]
 async fn w19_ranges_are_exact_to_the_minute_on_every_kind_of_bucket() {
     let directory = tempfile::tempdir().unwrap();
-    let local =
-        |name: &str| -> SharedBucket { Arc::new(tallybox_transport::LocalBucket::new(directory.path().join(name))) };
-    for (ingestion, own) in [(memory("ingestion"), memory("own")), (local("ingestion"), local("own"))] {
+    let local = |name: &str| -> SharedBucket {
+        Arc::new(tallybox_transport::LocalBucket::new(
+            directory.path().join(name),
+        ))
+    };
+    for (ingestion, own) in [
+        (memory("ingestion"), memory("own")),
+        (local("ingestion"), local("own")),
+    ] {
         let mut world = World::with(day(3, "08/17"), ingestion, own, memory("mailbox"));
         world.manager.policy.look_back_minutes = 90;
         world.manager.policy.horizon_minutes = 90;
@@ -135,7 +163,11 @@ async fn w19_ranges_are_exact_to_the_minute_on_every_kind_of_bucket() {
         for (number, date) in inside.enumerate() {
             expected.push(batch(AGG, date, u8::try_from(number).unwrap()));
         }
-        for name in expected.iter().cloned().chain(outside.map(|date| batch(AGG, date, 99))) {
+        for name in expected
+            .iter()
+            .cloned()
+            .chain(outside.map(|date| batch(AGG, date, 99)))
+        {
             world.ingest(&name).await;
         }
         world.run().await;
@@ -165,7 +197,11 @@ impl Bucket for OneBroken {
         self.inner.size(key).await
     }
 
-    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+    async fn create(
+        &self,
+        key: &str,
+        size_hint: Option<u64>,
+    ) -> Result<Box<dyn Upload>, BucketError> {
         self.inner.create(key, size_hint).await
     }
 

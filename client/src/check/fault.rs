@@ -90,7 +90,9 @@ pub enum Fault {
         expected: String,
     },
     /// The sealed shares are in the wrong order.
-    #[error("payload: the sealed shares are swapped; First's, the longer one unless there are few bins, comes first")]
+    #[error(
+        "payload: the sealed shares are swapped; First's, the longer one unless there are few bins, comes first"
+    )]
     SharesExchanged,
     /// A sealed share has the wrong length.
     #[error(
@@ -117,7 +119,9 @@ pub enum Fault {
         which: Which,
     },
     /// Both shares use the same ephemeral key.
-    #[error("both sealed shares have the same ephemeral key: make a fresh one for each (section 3, Seal)")]
+    #[error(
+        "both sealed shares have the same ephemeral key: make a fresh one for each (section 3, Seal)"
+    )]
     SameEphemeral,
     /// The share is sealed to the other processor's key.
     #[error("the sealed share for {which} is sealed to the key of the other processor")]
@@ -160,7 +164,9 @@ pub enum Fault {
         value: u32,
     },
     /// The proof is not valid.
-    #[error("the proof is not valid: element {index} ({name}) is {found}, not {expected} (formats.md, section 7)")]
+    #[error(
+        "the proof is not valid: element {index} ({name}) is {found}, not {expected} (formats.md, section 7)"
+    )]
     Proof {
         /// The index of the first wrong element, from 0.
         index: usize,
@@ -184,7 +190,11 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub(super) fn parameter(member: &'static str, found: impl Display, expected: impl Display) -> Self {
+    pub(super) fn parameter(
+        member: &'static str,
+        found: impl Display,
+        expected: impl Display,
+    ) -> Self {
         Self::Parameter {
             member,
             found: found.to_string(),

@@ -60,7 +60,11 @@ pub fn read(text: &[u8]) -> Result<ReportUpload, Fault> {
 ///
 /// # Errors
 /// The first [`Fault`].
-pub fn check(upload: &ReportUpload, expected: &Expected, exact: Option<&Exact>) -> Result<Good, Fault> {
+pub fn check(
+    upload: &ReportUpload,
+    expected: &Expected,
+    exact: Option<&Exact>,
+) -> Result<Good, Fault> {
     let prio2 = Prio2::new(expected.bins).map_err(Fault::Bins)?;
     id(upload)?;
     parameters(upload, expected)?;
@@ -80,7 +84,8 @@ pub fn check(upload: &ReportUpload, expected: &Expected, exact: Option<&Exact>) 
 
 fn id(upload: &ReportUpload) -> Result<(), Fault> {
     let id = upload.id.parse::<PacketId>().ok();
-    let id = id.filter(|id| id.0.get_version_num() == 4 && id.0.get_variant() == uuid::Variant::RFC4122);
+    let id =
+        id.filter(|id| id.0.get_version_num() == 4 && id.0.get_variant() == uuid::Variant::RFC4122);
     match id {
         Some(id) if id.to_string() == upload.id => Ok(()),
         _ => Err(Fault::Id {
@@ -91,17 +96,29 @@ fn id(upload: &ReportUpload) -> Result<(), Fault> {
 
 fn parameters(upload: &ReportUpload, expected: &Expected) -> Result<(), Fault> {
     if !SCHEMA_VERSIONS.contains(&upload.schema_version) {
-        return Err(Fault::parameter("schemaVersion", upload.schema_version, "1 or 2"));
+        return Err(Fault::parameter(
+            "schemaVersion",
+            upload.schema_version,
+            "1 or 2",
+        ));
     }
     if upload.prime != PRIME {
         return Err(Fault::parameter("prioParams.prime", upload.prime, PRIME));
     }
     if usize::try_from(upload.bins) != Ok(expected.bins) {
-        return Err(Fault::parameter("prioParams.bins", upload.bins, expected.bins));
+        return Err(Fault::parameter(
+            "prioParams.bins",
+            upload.bins,
+            expected.bins,
+        ));
     }
     // Compared bit by bit: clients copy the value and do not compute it.
     if upload.epsilon.to_bits() != expected.epsilon.to_bits() {
-        return Err(Fault::parameter("prioParams.epsilon", upload.epsilon, expected.epsilon));
+        return Err(Fault::parameter(
+            "prioParams.epsilon",
+            upload.epsilon,
+            expected.epsilon,
+        ));
     }
     if upload.number_of_servers != 2 {
         return Err(Fault::parameter(
@@ -122,7 +139,10 @@ fn key_ids(upload: &ReportUpload, expected: &Expected) -> Result<(), Fault> {
     if found == [second, first] {
         return Err(Fault::KeyIdsExchanged);
     }
-    for (which, (found, expected)) in Which::BOTH.into_iter().zip(found.into_iter().zip(&expected.key_ids)) {
+    for (which, (found, expected)) in Which::BOTH
+        .into_iter()
+        .zip(found.into_iter().zip(&expected.key_ids))
+    {
         if found != expected {
             return Err(Fault::KeyId {
                 which,

@@ -20,7 +20,11 @@ pub(super) struct Opened {
 }
 
 /// Opens both shares and adds them.
-pub(super) fn open(upload: &ReportUpload, prio2: &Prio2, keys: &[PacketPrivateKey; 2]) -> Result<Opened, Fault> {
+pub(super) fn open(
+    upload: &ReportUpload,
+    prio2: &Prio2,
+    keys: &[PacketPrivateKey; 2],
+) -> Result<Opened, Fault> {
     let payloads = upload.payloads();
     let plaintexts = [4 * prio2.proof_length(), 32];
     let lengths = payloads.map(<[u8]>::len);
@@ -70,10 +74,16 @@ pub(super) fn open(upload: &ReportUpload, prio2: &Prio2, keys: &[PacketPrivateKe
         plaintext: plaintexts[1],
     };
     let mut generated = Vec::new();
-    prio2.decode_share(1, &second, &mut generated).map_err(length)?;
+    prio2
+        .decode_share(1, &second, &mut generated)
+        .map_err(length)?;
     let mut seed = [0; 32];
     seed.copy_from_slice(&second);
-    let proof = first.iter().zip(&generated).map(|(one, two)| add(*one, *two)).collect();
+    let proof = first
+        .iter()
+        .zip(&generated)
+        .map(|(one, two)| add(*one, *two))
+        .collect();
     Ok(Opened { first, seed, proof })
 }
 

@@ -112,7 +112,10 @@ impl TryFrom<String> for Hex {
         let digits = digits.filter(|digits| digits.len().is_multiple_of(2));
         let digits = digits.ok_or("not hexadecimal")?;
         Ok(Self(
-            digits.chunks_exact(2).map(|pair| 16 * pair[0] + pair[1]).collect(),
+            digits
+                .chunks_exact(2)
+                .map(|pair| 16 * pair[0] + pair[1])
+                .collect(),
         ))
     }
 }
@@ -137,14 +140,22 @@ pub fn test_metrics() -> Result<Vec<TestMetric>, VectorError> {
     Ok(all)
 }
 
-fn metric(name: String, bins: Vec<u32>, split: Split, seal: Sealed) -> Result<TestMetric, VectorError> {
+fn metric(
+    name: String,
+    bins: Vec<u32>,
+    split: Split,
+    seal: Sealed,
+) -> Result<TestMetric, VectorError> {
     let Sealed { first, second } = seal;
     Ok(TestMetric {
         expected: Expected {
             metric: name,
             bins: bins.len(),
             epsilon: EPSILON,
-            keys: [private(&first.recipient_scalar)?, private(&second.recipient_scalar)?],
+            keys: [
+                private(&first.recipient_scalar)?,
+                private(&second.recipient_scalar)?,
+            ],
             key_ids: [first.key_id, second.key_id],
         },
         exact: Exact {
@@ -174,7 +185,11 @@ impl Exact {
             &hex(&self.split.seed.0),
         )?;
         for (bin, expected) in self.bins.iter().enumerate() {
-            differ(&format!("bin {bin} after the noise"), &opened.proof[bin], expected)?;
+            differ(
+                &format!("bin {bin} after the noise"),
+                &opened.proof[bin],
+                expected,
+            )?;
         }
         differ("f0", &opened.proof[bins], &self.split.f0)?;
         differ("g0", &opened.proof[bins + 1], &self.split.g0)?;

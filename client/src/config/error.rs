@@ -34,7 +34,9 @@ pub enum ConfigError {
     #[error("the signed document is not a client configuration: update the application")]
     Json(#[source] serde_json::Error),
     /// This version does not support the format.
-    #[error("the configuration has format {found}, and this client supports {known}: update the application")]
+    #[error(
+        "the configuration has format {found}, and this client supports {known}: update the application"
+    )]
     Format {
         /// The format of the document.
         found: u64,
@@ -48,7 +50,9 @@ pub enum ConfigError {
         found: i32,
     },
     /// The document is for another locality.
-    #[error("the configuration is for locality {found:?}, not {expected:?}: correct the address or the setting")]
+    #[error(
+        "the configuration is for locality {found:?}, not {expected:?}: correct the address or the setting"
+    )]
     Locality {
         /// The locality of the document.
         found: String,
@@ -56,7 +60,9 @@ pub enum ConfigError {
         expected: String,
     },
     /// A time is not valid.
-    #[error("{member} of the configuration is not an RFC 3339 time: inform the ingestor's operator")]
+    #[error(
+        "{member} of the configuration is not an RFC 3339 time: inform the ingestor's operator"
+    )]
     Time {
         /// The member of the document.
         member: &'static str,
@@ -68,7 +74,9 @@ pub enum ConfigError {
         issued: Timestamp,
     },
     /// The document has expired.
-    #[error("the configuration expired at {expires}: correct this machine's clock, or inform the ingestor's operator")]
+    #[error(
+        "the configuration expired at {expires}: correct this machine's clock, or inform the ingestor's operator"
+    )]
     Expired {
         /// The time of expiry.
         expires: Timestamp,

@@ -43,7 +43,12 @@ impl ConfigSource {
     ///
     /// # Errors
     /// [`ConfigError::Unreachable`] if HTTPS is not available on this system.
-    pub fn new(address: &Address, trust: Trust, clock: Clock, timeouts: Timeouts) -> Result<Self, ConfigError> {
+    pub fn new(
+        address: &Address,
+        trust: Trust,
+        clock: Clock,
+        timeouts: Timeouts,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
             http: wire::http_client(address, timeouts).map_err(ConfigError::Unreachable)?,
             page: address.page(&trust.locality, "config"),
@@ -87,9 +92,14 @@ impl ConfigSource {
     /// [`ConfigError`] if there is no response, or the document is not valid.
     pub async fn refresh(&self) -> Result<Arc<TrustedConfig>, ConfigError> {
         // A response 304 must not confirm an expired configuration.
-        let held = self.held().filter(|held| held.config.expires() > self.clock.now());
+        let held = self
+            .held()
+            .filter(|held| held.config.expires() > self.clock.now());
         let known = held.as_ref().and_then(|held| held.etag.clone());
-        let mut request = self.http.get(self.page.clone()).header(ACCEPT, "application/jose+json");
+        let mut request = self
+            .http
+            .get(self.page.clone())
+            .header(ACCEPT, "application/jose+json");
         if let Some(etag) = known.clone() {
             request = request.header(IF_NONE_MATCH, etag);
         }
@@ -98,9 +108,14 @@ impl ConfigSource {
         let (status, headers) = (response.status(), response.headers().clone());
         let (config, known) = match (status, held) {
             (StatusCode::OK, _) => {
-                let body = wire::body(response, MOST_BYTES).await.map_err(unreachable)?;
+                let body = wire::body(response, MOST_BYTES)
+                    .await
+                    .map_err(unreachable)?;
                 let document = body.ok_or(ConfigError::TooLong { limit: MOST_BYTES })?;
-                (Arc::new(self.trust.check(&document, self.clock.now())?), None)
+                (
+                    Arc::new(self.trust.check(&document, self.clock.now())?),
+                    None,
+                )
             }
             (StatusCode::NOT_MODIFIED, Some(held)) => (held.config, known),
             (status, _) => {
@@ -125,7 +140,10 @@ impl ConfigSource {
 
     fn held(&self) -> Option<Held> {
         // The value behind the lock is always replaced as a whole, so a poisoned lock is usable.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn hold(&self, held: Held) {
@@ -135,7 +153,9 @@ impl ConfigSource {
 
 /// Returns how long the response may be cached.
 fn max_age(headers: &HeaderMap) -> Duration {
-    let directives = headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    let directives = headers
+        .get(CACHE_CONTROL)
+        .and_then(|value| value.to_str().ok());
     let mut directives = directives.unwrap_or_default().split(',').map(str::trim);
     let seconds = directives.find_map(|directive| match directive {
         "no-store" | "no-cache" => Some(0),

@@ -110,8 +110,15 @@ impl Trust {
         }
     }
 
-    fn check_times(&self, config: &ClientConfig, now: Timestamp) -> Result<(Timestamp, Timestamp), ConfigError> {
-        let time = |text: &str, member| text.parse::<Timestamp>().map_err(|_| ConfigError::Time { member });
+    fn check_times(
+        &self,
+        config: &ClientConfig,
+        now: Timestamp,
+    ) -> Result<(Timestamp, Timestamp), ConfigError> {
+        let time = |text: &str, member| {
+            text.parse::<Timestamp>()
+                .map_err(|_| ConfigError::Time { member })
+        };
         let issued = time(&config.issued, "issued")?;
         let expires = time(&config.expires, "expires")?;
         if issued.duration_since(now) > SKEW {
@@ -124,9 +131,14 @@ impl Trust {
     }
 
     /// Checks one metric. `keys` contains the packet keys of the earlier metrics.
-    fn check_metric(&self, metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<TrustedMetric, ConfigError> {
+    fn check_metric(
+        &self,
+        metric: &ClientMetric,
+        keys: &mut PacketKeyList,
+    ) -> Result<TrustedMetric, ConfigError> {
         // Comparisons with NaN are false, so NaN is rejected explicitly.
-        if metric.epsilon > self.max_epsilon || metric.epsilon.is_nan() || self.max_epsilon.is_nan() {
+        if metric.epsilon > self.max_epsilon || metric.epsilon.is_nan() || self.max_epsilon.is_nan()
+        {
             return Err(ConfigError::Epsilon {
                 metric: metric.name.clone(),
                 epsilon: metric.epsilon,
@@ -147,7 +159,8 @@ impl Trust {
         }
         let encoding = Encoding::from(&metric.encoding);
         Ok(TrustedMetric {
-            noise: RandomisedResponse::new(metric.epsilon).map_err(|error| unusable(error.to_string()))?,
+            noise: RandomisedResponse::new(metric.epsilon)
+                .map_err(|error| unusable(error.to_string()))?,
             prio2: Prio2::new(encoding.bins()).map_err(|error| unusable(error.to_string()))?,
             encoding,
             client: client_of(metric, keys)?,
@@ -182,11 +195,12 @@ fn fault_of(metric: &ClientMetric) -> Option<&'static str> {
 fn client_of(metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<Client, ConfigError> {
     let mut processors = Vec::new();
     for (role, key) in Role::ALL.into_iter().zip(&metric.processors) {
-        let public = PacketPublicKey::parse(&key.public_key).map_err(|source| ConfigError::Key {
-            metric: metric.name.clone(),
-            processor: role.index(),
-            source,
-        })?;
+        let public =
+            PacketPublicKey::parse(&key.public_key).map_err(|source| ConfigError::Key {
+                metric: metric.name.clone(),
+                processor: role.index(),
+                source,
+            })?;
         if key.bins != metric.encoding.bins {
             return Err(ConfigError::KeyBins {
                 metric: metric.name.clone(),
@@ -201,10 +215,11 @@ fn client_of(metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<Client, 
             public: public.to_x962_base64(),
             bins: key.bins,
         };
-        keys.add(listed).map_err(|source| ConfigError::KeyConflict {
-            metric: metric.name.clone(),
-            source,
-        })?;
+        keys.add(listed)
+            .map_err(|source| ConfigError::KeyConflict {
+                metric: metric.name.clone(),
+                source,
+            })?;
         processors.push(ProcessorKey {
             key_id: Some(key.encryption_key_id.clone()),
             public,

@@ -35,13 +35,16 @@ impl Template {
     pub(super) fn new(report: ReportUpload, form: Form) -> Result<Self, LoadError> {
         let failed = |error: &dyn std::fmt::Display| LoadError::Render(error.to_string());
         let bytes = match form {
-            Form::Json => serde_json::to_vec(&JsonReport::from(report)).map_err(|error| failed(&error))?,
+            Form::Json => {
+                serde_json::to_vec(&JsonReport::from(report)).map_err(|error| failed(&error))?
+            }
             Form::Avro => record(&report).map_err(|error| failed(&error))?,
         };
         let id = PLACEHOLDER.as_bytes();
         let id_at = bytes.windows(id.len()).position(|window| window == id);
         Ok(Self {
-            id_at: id_at.ok_or_else(|| LoadError::Render("the rendered report has no id".to_owned()))?,
+            id_at: id_at
+                .ok_or_else(|| LoadError::Render("the rendered report has no id".to_owned()))?,
             bytes: bytes.into(),
         })
     }
@@ -58,7 +61,10 @@ impl Template {
 fn record(report: &ReportUpload) -> Result<Vec<u8>, tallybox_model::avro::AvroError> {
     let file = encode_one(report, MARKER)?;
     let mut reader = ContainerReader::open(&file[..], &Limits::default())?;
-    Ok(reader.next_block()?.map(|block| block.bytes).unwrap_or_default())
+    Ok(reader
+        .next_block()?
+        .map(|block| block.bytes)
+        .unwrap_or_default())
 }
 
 /// The parts of a body around its reports.
@@ -76,7 +82,11 @@ impl Frame {
             Form::Json => Bytes::from_static(br#"{"reports":["#),
             Form::Avro => Bytes::from(file_header()),
         };
-        Self { form, single, header }
+        Self {
+            form,
+            single,
+            header,
+        }
     }
 
     pub(super) fn media_type(&self) -> &'static str {
@@ -87,8 +97,14 @@ impl Frame {
     }
 
     /// Assembles a body from reports and their ids.
-    pub(super) fn body<'t>(&self, reports: impl ExactSizeIterator<Item = (&'t Template, Uuid)> + Clone) -> Bytes {
-        let length: usize = reports.clone().map(|(template, _)| template.bytes.len() + 1).sum();
+    pub(super) fn body<'t>(
+        &self,
+        reports: impl ExactSizeIterator<Item = (&'t Template, Uuid)> + Clone,
+    ) -> Bytes {
+        let length: usize = reports
+            .clone()
+            .map(|(template, _)| template.bytes.len() + 1)
+            .sum();
         let mut out = BytesMut::with_capacity(self.header.len() + length + 64);
         if self.single {
             reports.for_each(|(template, id)| template.write(id, &mut out));
@@ -176,7 +192,9 @@ mod tests {
         let templates: Vec<_> = (0..count)
             .map(|bins| Template::new(upload(bins as i32), form).unwrap())
             .collect();
-        let ids: Vec<_> = (0..count).map(|index| Uuid::from_u128(index as u128 + 5)).collect();
+        let ids: Vec<_> = (0..count)
+            .map(|index| Uuid::from_u128(index as u128 + 5))
+            .collect();
         let expected = (0..count).map(|index| ReportUpload {
             id: ids[index].to_string(),
             ..upload(index as i32)

@@ -61,7 +61,8 @@ impl Plan {
         let page = address.page(&config.document().locality, "reports");
         let per_post = options.bulk as f64 * options.devices as f64;
         // The limit keeps `from_secs_f64` from panicking with very small rates.
-        let interval = (options.rate > 0.0).then(|| Duration::from_secs_f64((per_post / options.rate).min(1e6)));
+        let interval = (options.rate > 0.0)
+            .then(|| Duration::from_secs_f64((per_post / options.rate).min(1e6)));
         Ok(Self {
             line: Line::new(address, options.tls.clone())?,
             path: page.path().to_owned(),
@@ -80,9 +81,11 @@ impl Plan {
     /// Reserves the reports of the next post, and returns their number.
     fn next_report(&self) -> usize {
         let wanted = self.bulk as u64;
-        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-            Some(left - left.min(wanted))
-        });
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                Some(left - left.min(wanted))
+            });
         taken.map_or(0, |left| left.min(wanted) as usize)
     }
 }
@@ -135,7 +138,9 @@ impl Device {
         // not coincide.
         let interval = self.plan.interval;
         let mut due = match interval {
-            Some(interval) => started + interval.mul_f64(self.number as f64 / self.plan.devices as f64),
+            Some(interval) => {
+                started + interval.mul_f64(self.number as f64 / self.plan.devices as f64)
+            }
             None => started,
         };
         loop {
@@ -180,7 +185,8 @@ impl Device {
         }
         match timeout(PATIENCE, self.post(body)).await {
             Ok(Ok((start, status, answer))) => {
-                self.tally().answered(status, start.elapsed(), due.elapsed());
+                self.tally()
+                    .answered(status, start.elapsed(), due.elapsed());
                 self.count(status, &answer, sent);
             }
             Ok(Err(what)) => {
@@ -227,7 +233,11 @@ impl Device {
     /// Sends a body. Returns the time of sending on an open connection, the status and the
     /// response.
     async fn post(&mut self, body: Bytes) -> Result<(Instant, u16, Bytes), &'static str> {
-        let mut connection = match self.connection.take().filter(|connection| !connection.is_closed()) {
+        let mut connection = match self
+            .connection
+            .take()
+            .filter(|connection| !connection.is_closed())
+        {
             Some(connection) => connection,
             None => self.plan.line.connect().await?,
         };
@@ -238,9 +248,16 @@ impl Device {
             .body(Full::new(body))
             .map_err(|_| "request")?;
         let start = Instant::now();
-        let response = connection.send_request(request).await.map_err(|_| "connection")?;
+        let response = connection
+            .send_request(request)
+            .await
+            .map_err(|_| "connection")?;
         let status = response.status().as_u16();
-        let answer = response.into_body().collect().await.map_err(|_| "connection")?;
+        let answer = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|_| "connection")?;
         self.connection = Some(connection);
         Ok((start, status, answer.to_bytes()))
     }

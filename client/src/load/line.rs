@@ -29,12 +29,16 @@ pub(super) struct Line {
 impl Line {
     /// Prepares connections to an address. `tls` verifies certificates; the default is the system's
     /// root certificates.
-    pub(super) fn new(address: &Address, tls: Option<Arc<ClientConfig>>) -> Result<Self, LoadError> {
+    pub(super) fn new(
+        address: &Address,
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Result<Self, LoadError> {
         let host = address.host_and_port();
         if address.is_plain() {
             return Ok(Self { host, tls: None });
         }
-        let name = ServerName::try_from(host.0.clone()).map_err(|error| LoadError::Tls(error.to_string()))?;
+        let name = ServerName::try_from(host.0.clone())
+            .map_err(|error| LoadError::Tls(error.to_string()))?;
         let config = tls.map_or_else(system, Ok)?;
         let tls = Some((TlsConnector::from(config), name));
         Ok(Self { host, tls })
@@ -50,15 +54,22 @@ impl Line {
         match &self.tls {
             None => speak(stream).await,
             Some((connector, name)) => {
-                let stream = connector.connect(name.clone(), stream).await.map_err(|_| "tls")?;
+                let stream = connector
+                    .connect(name.clone(), stream)
+                    .await
+                    .map_err(|_| "tls")?;
                 speak(stream).await
             }
         }
     }
 }
 
-async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Connection, &'static str> {
-    let (connection, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| "connect")?;
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<Connection, &'static str> {
+    let (connection, driver) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|_| "connect")?;
     // The task ends with the connection. Its errors also appear as errors of the requests.
     tokio::spawn(driver);
     Ok(connection)

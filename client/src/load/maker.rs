@@ -22,13 +22,19 @@ const FAULTS: [Fault; 8] = [
     (ProblemKind::UnknownMetric, |report| {
         report.metric = "unheardOf-v1".to_owned();
     }),
-    (ProblemKind::ParameterMismatch, |report| report.epsilon += 1.0),
-    (ProblemKind::SchemaVersion, |report| report.schema_version = 99),
+    (ProblemKind::ParameterMismatch, |report| {
+        report.epsilon += 1.0
+    }),
+    (ProblemKind::SchemaVersion, |report| {
+        report.schema_version = 99
+    }),
     (ProblemKind::OutdatedKey, |report| {
         report.key_id_first = "a-key-of-long-ago".to_owned();
     }),
     (ProblemKind::BadShareLength, |report| {
-        report.payload_first.truncate(report.payload_first.len() - 4);
+        report
+            .payload_first
+            .truncate(report.payload_first.len() - 4);
     }),
     (ProblemKind::BadEphemeralKey, |report| {
         // Coordinates above the prime of the curve.
@@ -122,8 +128,12 @@ impl Maker {
 fn draw_value(encoding: Encoding, rng: &mut impl Rng) -> Value {
     match encoding {
         Encoding::Histogram { bins } => Value::Bucket(below(bins, rng)),
-        Encoding::BitVector { bins } => Value::Bits((0..bins).map(|_| rng.next_u32() & 1 == 1).collect()),
-        Encoding::BoundedInteger { bits } => Value::Integer(rng.next_u64() >> (64 - bits.clamp(1, 64))),
+        Encoding::BitVector { bins } => {
+            Value::Bits((0..bins).map(|_| rng.next_u32() & 1 == 1).collect())
+        }
+        Encoding::BoundedInteger { bits } => {
+            Value::Integer(rng.next_u64() >> (64 - bits.clamp(1, 64)))
+        }
     }
 }
 

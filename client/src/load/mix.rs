@@ -18,8 +18,13 @@ pub(super) struct Mix {
 impl Mix {
     /// Creates a mix of metrics with these weights, or of all metrics with equal weights if none
     /// are given.
-    pub(super) fn new(config: &TrustedConfig, weights: &BTreeMap<String, f64>) -> Result<Self, LoadError> {
-        let every = config.metrics().map(|metric| (metric.metric.name.clone(), 1.0));
+    pub(super) fn new(
+        config: &TrustedConfig,
+        weights: &BTreeMap<String, f64>,
+    ) -> Result<Self, LoadError> {
+        let every = config
+            .metrics()
+            .map(|metric| (metric.metric.name.clone(), 1.0));
         let weights = if weights.is_empty() {
             every.collect()
         } else {
@@ -32,14 +37,20 @@ impl Mix {
         let mut sum = 0.0;
         for (name, weight) in weights {
             if !(weight >= 0.0 && weight.is_finite()) {
-                return Err(LoadError::Setting("the weight of a metric must be 0 or more"));
+                return Err(LoadError::Setting(
+                    "the weight of a metric must be 0 or more",
+                ));
             }
             let metric = config.metric(&name).ok_or(LoadError::NoMetric(name))?;
             sum += weight;
             mix.metrics.push(metric.clone());
             mix.sums.push(sum);
         }
-        if sum > 0.0 { Ok(mix) } else { Err(LoadError::NoMetrics) }
+        if sum > 0.0 {
+            Ok(mix)
+        } else {
+            Err(LoadError::NoMetrics)
+        }
     }
 
     /// Draws a metric by weight.

@@ -101,8 +101,18 @@ pub async fn load(
     check(options)?;
     let mix = Mix::new(config, &options.metrics)?;
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    let form = if options.bulk == 1 { Form::Json } else { options.form };
-    let maker = Arc::new(Maker::new(config.clone(), mix, form, options.pool, &mut rng)?);
+    let form = if options.bulk == 1 {
+        Form::Json
+    } else {
+        options.form
+    };
+    let maker = Arc::new(Maker::new(
+        config.clone(),
+        mix,
+        form,
+        options.pool,
+        &mut rng,
+    )?);
     let tally = Arc::new(Mutex::new(Tally::default()));
     let plan = Arc::new(Plan::new(address, config, options, form)?);
     let started = Instant::now();
@@ -110,7 +120,14 @@ pub async fn load(
     for number in 0..options.devices {
         let rng = ChaCha8Rng::seed_from_u64(options.seed ^ (1 + number as u64).rotate_left(32));
         let (maker, tally) = (Arc::clone(&maker), Arc::clone(&tally));
-        let device = Device::new(number, Arc::clone(&plan), maker, tally, progress.clone(), rng);
+        let device = Device::new(
+            number,
+            Arc::clone(&plan),
+            maker,
+            tally,
+            progress.clone(),
+            rng,
+        );
         devices.spawn(device.run(started));
     }
     while devices.join_next().await.is_some() {}
@@ -120,17 +137,25 @@ pub async fn load(
 }
 
 fn check(options: &LoadOptions) -> Result<(), LoadError> {
-    let shares = [options.bad, options.replayed, options.bad + options.replayed];
+    let shares = [
+        options.bad,
+        options.replayed,
+        options.bad + options.replayed,
+    ];
     if !shares.iter().all(|share| (0.0..=1.0).contains(share)) {
         return Err(LoadError::Setting(
             "the fractions of bad and replayed reports and their sum must be 0 to 1",
         ));
     }
     if options.devices == 0 || options.bulk == 0 {
-        return Err(LoadError::Setting("devices and reports per post must be 1 or more"));
+        return Err(LoadError::Setting(
+            "devices and reports per post must be 1 or more",
+        ));
     }
     if !(options.rate >= 0.0 && options.rate.is_finite()) {
-        return Err(LoadError::Setting("the rate must be 0 or more reports per second"));
+        return Err(LoadError::Setting(
+            "the rate must be 0 or more reports per second",
+        ));
     }
     Ok(())
 }

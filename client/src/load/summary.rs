@@ -82,7 +82,9 @@ impl LoadSummary {
             already_accepted: tally.already,
             rejected: tally.rejected.clone(),
             unanswered: tally.unanswered,
-            failures: failures.map(|(what, count)| ((*what).to_owned(), *count)).collect(),
+            failures: failures
+                .map(|(what, count)| ((*what).to_owned(), *count))
+                .collect(),
             statuses: tally.statuses.clone(),
             surprises: tally.surprises.clone(),
             latency: Latency::from_histogram(&tally.latency),
@@ -147,7 +149,11 @@ impl Summary for LoadSummary {
     }
 }
 
-fn lines<K: fmt::Display>(f: &mut fmt::Formatter<'_>, what: &str, counts: &BTreeMap<K, u64>) -> fmt::Result {
+fn lines<K: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    what: &str,
+    counts: &BTreeMap<K, u64>,
+) -> fmt::Result {
     counts
         .iter()
         .try_for_each(|(name, count)| writeln!(f, "{what} {name}: {}", grouped(*count)))

@@ -96,7 +96,10 @@ impl Tally {
                 Expected::AlreadyAccepted => "alreadyAccepted",
                 Expected::Rejected(kind) => kind.name(),
             };
-            *self.surprises.entry(format!("{answer} for {wanted}")).or_default() += 1;
+            *self
+                .surprises
+                .entry(format!("{answer} for {wanted}"))
+                .or_default() += 1;
         }
     }
 }
@@ -110,7 +113,10 @@ fn is_shed(kind: ProblemKind) -> bool {
     )
 }
 
-#[allow(clippy::expect_used, reason = "the bounds and the precision are constants in range")]
+#[allow(
+    clippy::expect_used,
+    reason = "the bounds and the precision are constants in range"
+)]
 fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST, 3).expect("1 to an hour at three digits")
 }

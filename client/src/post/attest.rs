@@ -12,7 +12,11 @@ pub trait Attester: Send + Sync {
     ///
     /// # Errors
     /// Any error of the device.
-    fn attest(&self, report: &ReportUpload, bytes: &[u8]) -> Result<Attested, Box<dyn Error + Send + Sync>>;
+    fn attest(
+        &self,
+        report: &ReportUpload,
+        bytes: &[u8],
+    ) -> Result<Attested, Box<dyn Error + Send + Sync>>;
 }
 
 /// A device's attestation of a report.
@@ -31,7 +35,10 @@ impl std::fmt::Debug for Attested {
 }
 
 /// Adds the attestation to the report.
-pub(super) fn attest(attester: &dyn Attester, upload: &mut ReportUpload) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub(super) fn attest(
+    attester: &dyn Attester,
+    upload: &mut ReportUpload,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     // A configuration is rejected unless its schema version defines the signed bytes, so the
     // default is never used.
     let bytes = signed_bytes(upload).unwrap_or_default();

@@ -58,7 +58,9 @@ mod tests {
             .into();
         assert_eq!(longest, [1, 2, 4, 8, 10, 10, 10]);
         let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let waits: Vec<f64> = (0..1000).map(|_| backoff.wait(9, &mut rng).as_secs_f64()).collect();
+        let waits: Vec<f64> = (0..1000)
+            .map(|_| backoff.wait(9, &mut rng).as_secs_f64())
+            .collect();
         let mean = waits.iter().sum::<f64>() / 1000.0;
         assert!(waits.iter().all(|wait| (0.0..10.0).contains(wait)));
         assert!((4.5..5.5).contains(&mean), "{mean}");

@@ -29,11 +29,18 @@ pub(super) struct Body {
 
 impl Body {
     /// Encodes reports as a body.
-    pub(super) fn encode(reports: &[&ReportUpload], form: Form, gzip: bool) -> Result<Self, String> {
+    pub(super) fn encode(
+        reports: &[&ReportUpload],
+        form: Form,
+        gzip: bool,
+    ) -> Result<Self, String> {
         let (media_type, bytes) = match (reports, form) {
             ([one], _) => ("application/json", json(&JsonReport::from((*one).clone()))?),
             (many, Form::Json) => {
-                let reports = many.iter().map(|report| JsonReport::from((*report).clone())).collect();
+                let reports = many
+                    .iter()
+                    .map(|report| JsonReport::from((*report).clone()))
+                    .collect();
                 ("application/json", json(&JsonReports { reports })?)
             }
             (many, Form::Avro) => ("avro/binary", avro(many)?),
@@ -63,6 +70,8 @@ fn avro(reports: &[&ReportUpload]) -> Result<Vec<u8>, String> {
 
 fn packed(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(bytes).map_err(|error| error.to_string())?;
+    encoder
+        .write_all(bytes)
+        .map_err(|error| error.to_string())?;
     encoder.finish().map_err(|error| error.to_string())
 }

@@ -21,7 +21,9 @@ pub(super) enum Decision {
 pub(super) fn decide(problem: &Problem) -> Decision {
     use ProblemKind as Kind;
     match problem.known() {
-        Some(Kind::RateLimited | Kind::Overloaded | Kind::Unavailable | Kind::SlowBody) => Decision::Again,
+        Some(Kind::RateLimited | Kind::Overloaded | Kind::Unavailable | Kind::SlowBody) => {
+            Decision::Again
+        }
         Some(Kind::OutdatedKey | Kind::ParameterMismatch | Kind::UnknownMetric) => Decision::Renew,
         Some(Kind::TooLarge) => Decision::Halve,
         Some(Kind::TooEarly) => Decision::Keep,

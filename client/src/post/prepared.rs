@@ -78,7 +78,11 @@ impl Prepared {
         let shares = metric.prio2.split(&answer.noisy, &Randomness::draw(rng))?;
         let report = metric.client.seal(id, &shares, rng)?;
         Ok(Self {
-            upload: report.into_upload(&metric.metric, config.document().schema_version, Some(created)),
+            upload: report.into_upload(
+                &metric.metric,
+                config.document().schema_version,
+                Some(created),
+            ),
             answer: Some(answer),
         })
     }
@@ -104,7 +108,10 @@ impl Prepared {
 
 impl From<ReportUpload> for Prepared {
     fn from(upload: ReportUpload) -> Self {
-        Self { upload, answer: None }
+        Self {
+            upload,
+            answer: None,
+        }
     }
 }
 

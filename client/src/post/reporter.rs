@@ -89,7 +89,8 @@ impl Reporter {
     /// [`ConfigError::Unreachable`] if HTTPS is not available on this system.
     pub fn new(address: &Address, trust: Trust, options: Options) -> Result<Self, ConfigError> {
         let page = address.page(&trust.locality, "reports");
-        let http = wire::http_client(address, options.timeouts).map_err(ConfigError::Unreachable)?;
+        let http =
+            wire::http_client(address, options.timeouts).map_err(ConfigError::Unreachable)?;
         Ok(Self {
             source: ConfigSource::new(address, trust, options.clock.clone(), options.timeouts)?,
             http,
@@ -121,7 +122,11 @@ impl Reporter {
     /// # Errors
     /// [`ReportError`] if there is no configuration, the answer does not match the metric, or the
     /// device cannot attest.
-    pub async fn prepare(&self, metric: &str, value: &Value) -> Result<Option<Prepared>, ReportError> {
+    pub async fn prepare(
+        &self,
+        metric: &str,
+        value: &Value,
+    ) -> Result<Option<Prepared>, ReportError> {
         let config = self.source.current().await?;
         let Some(trusted) = config.metric(metric) else {
             let metric = metric.to_owned();
@@ -164,7 +169,10 @@ impl Reporter {
         loop {
             let asked = self.post_open(&mut slots).await;
             let renewed = self.renew_stale(&mut slots).await;
-            if slots.iter().all(|slot| matches!(slot.state, State::Done(_))) {
+            if slots
+                .iter()
+                .all(|slot| matches!(slot.state, State::Done(_)))
+            {
                 break;
             }
             failures += 1;
@@ -181,7 +189,10 @@ impl Reporter {
             }
             sleep(wait).await;
         }
-        slots.into_iter().map(|slot| slot.finish(Duration::ZERO)).collect()
+        slots
+            .into_iter()
+            .map(|slot| slot.finish(Duration::ZERO))
+            .collect()
     }
 
     /// Posts every open report once. Returns the delay that the ingestor requests.
@@ -190,15 +201,21 @@ impl Reporter {
         let open: Vec<usize> = (0..slots.len())
             .filter(|&index| matches!(slots[index].state, State::Open(_)))
             .collect();
-        let mut groups: Vec<Vec<usize>> = open.chunks(most_reports).map(<[usize]>::to_vec).collect();
+        let mut groups: Vec<Vec<usize>> =
+            open.chunks(most_reports).map(<[usize]>::to_vec).collect();
         // `pop` takes the groups in their original order.
         groups.reverse();
         let mut asked = Duration::ZERO;
         while let Some(mut group) = groups.pop() {
-            let uploads: Vec<&ReportUpload> = group.iter().map(|&index| slots[index].report.upload()).collect();
+            let uploads: Vec<&ReportUpload> = group
+                .iter()
+                .map(|&index| slots[index].report.upload())
+                .collect();
             let body = Body::encode(&uploads, self.options.bulk, self.options.gzip);
             let (reply, after) = match body {
-                Ok(body) if body.bytes.len() > most_bytes && group.len() > 1 => (Reply::too_large(), None),
+                Ok(body) if body.bytes.len() > most_bytes && group.len() > 1 => {
+                    (Reply::too_large(), None)
+                }
                 Ok(body) => self.post(body, group.len()).await,
                 // Encoding cannot fail, because the report has just been made.
                 Err(_) => (Reply::Nothing(Cause::Answer), None),

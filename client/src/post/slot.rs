@@ -63,7 +63,9 @@ impl Slot {
         }
         match (result.status, result.problem) {
             (ReportStatus::Accepted, _) => self.state = State::Done(Outcome::Accepted),
-            (ReportStatus::AlreadyAccepted, _) => self.state = State::Done(Outcome::AlreadyAccepted),
+            (ReportStatus::AlreadyAccepted, _) => {
+                self.state = State::Done(Outcome::AlreadyAccepted)
+            }
             (ReportStatus::Rejected, Some(problem)) => self.refuse(problem),
             (ReportStatus::Rejected, None) => self.state = State::Open(Cause::Answer),
         }
@@ -75,7 +77,9 @@ impl Slot {
             Decision::Renew if !self.renewed => State::Stale(problem),
             Decision::Keep => State::Done(self.later(Duration::ZERO, Cause::Problem(problem))),
             // Includes a report that was made again already, and a single report that is too large.
-            Decision::Renew | Decision::Halve | Decision::Drop => State::Done(Outcome::Dropped(problem)),
+            Decision::Renew | Decision::Halve | Decision::Drop => {
+                State::Done(Outcome::Dropped(problem))
+            }
         };
     }
 

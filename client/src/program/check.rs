@@ -33,17 +33,27 @@ pub(super) struct CheckArgs {
     #[arg(long = "packet-key", value_name = "FILE")]
     packet_keys: Vec<PathBuf>,
     /// With --packet-key: the epsilon of the metric
-    #[arg(long, value_name = "E", default_value_t = 8.0, requires = "packet_keys")]
+    #[arg(
+        long,
+        value_name = "E",
+        default_value_t = 8.0,
+        requires = "packet_keys"
+    )]
     epsilon: f64,
 }
 
 pub(super) fn run(args: &CheckArgs) -> Result<Good, Failure> {
     let text = std::fs::read(&args.report);
-    let text = text.map_err(|error| Failure::new(Exit::Usage, "report", error).object(args.report.display()))?;
+    let text = text.map_err(|error| {
+        Failure::new(Exit::Usage, "report", error).object(args.report.display())
+    })?;
     let upload = read(&text)?;
     let (expected, exact) = match args.packet_keys.as_slice() {
         [] => of_vectors(&upload)?,
-        [first, second] => (of_documents(args, &upload, [first.as_path(), second.as_path()])?, None),
+        [first, second] => (
+            of_documents(args, &upload, [first.as_path(), second.as_path()])?,
+            None,
+        ),
         _ => {
             return Err(Failure::new(
                 Exit::Usage,
@@ -52,19 +62,29 @@ pub(super) fn run(args: &CheckArgs) -> Result<Good, Failure> {
             ));
         }
     };
-    Ok(check(&upload, &expected, exact.filter(|_| args.exact).as_ref())?)
+    Ok(check(
+        &upload,
+        &expected,
+        exact.filter(|_| args.exact).as_ref(),
+    )?)
 }
 
 /// Returns the vector for the metric of a report.
 fn of_vectors(upload: &ReportUpload) -> Result<(Expected, Option<Exact>), Failure> {
     let mut all = test_metrics()?;
-    match all.iter().position(|metric| metric.expected.metric == upload.metric) {
+    match all
+        .iter()
+        .position(|metric| metric.expected.metric == upload.metric)
+    {
         Some(place) => {
             let metric = all.swap_remove(place);
             Ok((metric.expected, Some(metric.exact)))
         }
         None => {
-            let known: Vec<&str> = all.iter().map(|metric| metric.expected.metric.as_str()).collect();
+            let known: Vec<&str> = all
+                .iter()
+                .map(|metric| metric.expected.metric.as_str())
+                .collect();
             Err(Failure::from(Fault::Metric {
                 found: upload.metric.clone(),
                 known: known.join(", "),
@@ -74,7 +94,11 @@ fn of_vectors(upload: &ReportUpload) -> Result<(Expected, Option<Exact>), Failur
 }
 
 /// Returns the parameters of a report from two key documents.
-fn of_documents(args: &CheckArgs, upload: &ReportUpload, files: [&Path; 2]) -> Result<Expected, Failure> {
+fn of_documents(
+    args: &CheckArgs,
+    upload: &ReportUpload,
+    files: [&Path; 2],
+) -> Result<Expected, Failure> {
     let read = |file: &Path| {
         let named = |error: &dyn std::error::Error| {
             Failure::from_error(Exit::Usage, "packet-key", error).object(file.display())
@@ -119,7 +143,10 @@ impl Summary for Good {
         writeln!(f, "bins        {bins}, as counted")?;
         match self.exact {
             true => write!(f, "outcome     correct, and identical to the vector"),
-            false => write!(f, "outcome     correct: both shares open, and the proof is valid"),
+            false => write!(
+                f,
+                "outcome     correct: both shares open, and the proof is valid"
+            ),
         }
     }
 }

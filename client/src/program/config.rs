@@ -29,14 +29,23 @@ pub(super) struct Shown(ClientConfig);
 
 pub(super) async fn run(args: &ConfigArgs) -> Result<Shown, Failure> {
     let trust = args.server.trust()?;
-    let source = ConfigSource::new(&args.server.address, trust, Clock::system(), Timeouts::default())?;
+    let source = ConfigSource::new(
+        &args.server.address,
+        trust,
+        Clock::system(),
+        Timeouts::default(),
+    )?;
     Ok(Shown(source.refresh().await?.document().clone()))
 }
 
 impl Summary for Shown {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(config) = self;
-        writeln!(f, "locality     {}, ingestor {}", config.locality, config.ingestor)?;
+        writeln!(
+            f,
+            "locality     {}, ingestor {}",
+            config.locality, config.ingestor
+        )?;
         writeln!(f, "valid        {} to {}", config.issued, config.expires)?;
         writeln!(
             f,
@@ -88,7 +97,10 @@ fn row(metric: &ClientMetric) -> [String; 8] {
         EncodingKind::BoundedInteger => "bounded-integer",
     };
     let noise = RandomisedResponse::new(metric.epsilon);
-    let lies = noise.map_or_else(|_| String::new(), |noise| format!("{:.2e}", noise.flip_probability()));
+    let lies = noise.map_or_else(
+        |_| String::new(),
+        |noise| format!("{:.2e}", noise.flip_probability()),
+    );
     [
         metric.name.clone(),
         metric.encoding.bins.to_string(),

@@ -112,10 +112,17 @@ impl FromStr for Weighted {
 
 pub(super) async fn run(args: &LoadArgs, output: Output) -> Result<LoadSummary, Failure> {
     let address = &args.server.address;
-    let source = ConfigSource::new(address, args.server.trust()?, Clock::system(), Timeouts::default())?;
+    let source = ConfigSource::new(
+        address,
+        args.server.trust()?,
+        Clock::system(),
+        Timeouts::default(),
+    )?;
     let config = source.refresh().await?;
     let metrics = args.metrics.iter();
-    let metrics: BTreeMap<_, _> = metrics.map(|metric| (metric.name.clone(), metric.weight)).collect();
+    let metrics: BTreeMap<_, _> = metrics
+        .map(|metric| (metric.name.clone(), metric.weight))
+        .collect();
     let options = LoadOptions {
         rate: args.rate,
         devices: args.devices,

@@ -119,7 +119,13 @@ fn value_of(metric: &TrustedMetric, text: &str) -> Result<Value, String> {
     match encoding.kind {
         EncodingKind::Histogram => {
             let labelled = encoding.labels.iter().position(|label| label == text);
-            let bucket = labelled.map_or_else(|| text.parse().map_err(|_| "not the number or label of a bucket"), Ok);
+            let bucket = labelled.map_or_else(
+                || {
+                    text.parse()
+                        .map_err(|_| "not the number or label of a bucket")
+                },
+                Ok,
+            );
             Ok(Value::Bucket(bucket?))
         }
         EncodingKind::BitVector => {
@@ -128,7 +134,10 @@ fn value_of(metric: &TrustedMetric, text: &str) -> Result<Value, String> {
                 '1' => Ok(true),
                 _ => Err("not a sequence of 0 and 1".to_owned()),
             };
-            text.chars().map(bit).collect::<Result<_, _>>().map(Value::Bits)
+            text.chars()
+                .map(bit)
+                .collect::<Result<_, _>>()
+                .map(Value::Bits)
         }
         EncodingKind::BoundedInteger => text
             .parse()

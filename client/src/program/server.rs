@@ -55,8 +55,11 @@ impl ServerArgs {
     /// Reads the keys.
     pub(super) fn trust(&self) -> Result<Trust, Failure> {
         let keys = self.keys.iter().map(|pinned| {
-            let named = |error: String| Failure::new(Exit::Usage, "key", error).object(pinned.file.display());
-            let text = std::fs::read_to_string(&pinned.file).map_err(|error| named(error.to_string()))?;
+            let named = |error: String| {
+                Failure::new(Exit::Usage, "key", error).object(pinned.file.display())
+            };
+            let text =
+                std::fs::read_to_string(&pinned.file).map_err(|error| named(error.to_string()))?;
             let key = VerifyingKey::parse(text.trim()).map_err(|error| named(error.to_string()))?;
             Ok((pinned.id.clone(), key))
         });

@@ -44,13 +44,19 @@ impl Tally {
         ];
         for (counts, more) in pairs {
             counts.resize(counts.len().max(more.len()), 0);
-            counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+            counts
+                .iter_mut()
+                .zip(more)
+                .for_each(|(count, more)| *count += more);
         }
     }
 
     fn count(&mut self, true_bits: &[bool], noisy_bits: &[bool]) {
         self.packets += 1;
-        for (counts, bits) in [(&mut self.true_counts, true_bits), (&mut self.noisy_counts, noisy_bits)] {
+        for (counts, bits) in [
+            (&mut self.true_counts, true_bits),
+            (&mut self.noisy_counts, noisy_bits),
+        ] {
             counts.resize(counts.len().max(bits.len()), 0);
             counts
                 .iter_mut()
@@ -70,7 +76,10 @@ mod tests {
         let answer = |bits: [u8; 3]| {
             let true_bits: Vec<bool> = bits.iter().map(|bit| *bit == 1).collect();
             let noisy_bits = true_bits.iter().map(|bit| !bit).collect();
-            Answer { true_bits, noisy_bits }
+            Answer {
+                true_bits,
+                noisy_bits,
+            }
         };
         let (mut all, mut left, mut right) = (Tally::new(3), Tally::default(), Tally::new(3));
         for (chunk, bits) in [(&mut left, [1, 0, 1]), (&mut right, [1, 1, 0])] {

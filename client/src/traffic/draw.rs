@@ -67,7 +67,10 @@ mod tests {
         for _ in 0..70_000 {
             counts[below(7, &mut rng) as usize] += 1;
         }
-        assert!(counts.iter().all(|count| (count - 10_000).abs() < 500), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (count - 10_000).abs() < 500),
+            "{counts:?}"
+        );
         assert_eq!(below(1, &mut rng), 0);
         assert!(below(u64::MAX, &mut rng) < u64::MAX);
     }

@@ -79,12 +79,19 @@ impl Habit {
             | Self::OneOrNone { skew, .. }
             | Self::Several { skew, .. }
             | Self::Cumulative { skew, .. } => Picker::new(skew, bins),
-            Self::Nested { .. } | Self::Coins | Self::SmallInteger => Picker::new(Skew::Weights(&[]), 0),
+            Self::Nested { .. } | Self::Coins | Self::SmallInteger => {
+                Picker::new(Skew::Weights(&[]), 0)
+            }
         }
     }
 
     /// Draws an answer. An empty report takes only the draws that determine that it is empty.
-    pub(super) fn draw(self, bins: usize, picker: &Picker, rng: &mut (impl CryptoRng + ?Sized)) -> Value {
+    pub(super) fn draw(
+        self,
+        bins: usize,
+        picker: &Picker,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Value {
         let mut bits = vec![false; bins];
         match self {
             Self::One(_) => return Value::Bucket(picker.pick(rng)),
@@ -105,11 +112,19 @@ impl Habit {
                 set.for_each(|bit| *bit = true);
             }
             Self::Cumulative { rows, .. } => {
-                let (start, row) = (picker.pick(rng), bins.div_ceil(usize::from(rows.max(1))).max(1));
+                let (start, row) = (
+                    picker.pick(rng),
+                    bins.div_ceil(usize::from(rows.max(1))).max(1),
+                );
                 let end = bins.min((start / row + 1) * row);
-                bits.iter_mut().take(end).skip(start).for_each(|bit| *bit = true);
+                bits.iter_mut()
+                    .take(end)
+                    .skip(start)
+                    .for_each(|bit| *bit = true);
             }
-            Self::Coins => bits.iter_mut().for_each(|bit| *bit = rng.next_u64() >> 63 == 1),
+            Self::Coins => bits
+                .iter_mut()
+                .for_each(|bit| *bit = rng.next_u64() >> 63 == 1),
         }
         Value::Bits(bits)
     }
@@ -159,7 +174,11 @@ mod tests {
             },
             20,
         );
-        assert!(reports.iter().all(|bits| bits.len() == 20 && set_bits(bits) <= 1));
+        assert!(
+            reports
+                .iter()
+                .all(|bits| bits.len() == 20 && set_bits(bits) <= 1)
+        );
         let silent = reports.iter().filter(|bits| set_bits(bits) == 0).count();
         assert!((850..1150).contains(&silent), "{silent}");
         let [first, last] = [0, 19].map(|bin| reports.iter().filter(|bits| bits[bin]).count());
@@ -217,7 +236,12 @@ mod tests {
     #[test]
     fn integers_stay_in_range() {
         let mut rng = ChaCha20Rng::seed_from_u64(8);
-        let mut draws = |digits| (0..1000).map(|_| small_integer(digits, &mut rng)).max().unwrap();
+        let mut draws = |digits| {
+            (0..1000)
+                .map(|_| small_integer(digits, &mut rng))
+                .max()
+                .unwrap()
+        };
         assert_eq!(draws(0), 0);
         assert!((900..1024).contains(&draws(10)));
         assert!(draws(64) > 1 << 62);

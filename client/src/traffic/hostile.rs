@@ -97,7 +97,9 @@ impl Hostility {
             | Self::ShortCiphertext(role)
             | Self::ShortShare(role)
             | Self::LongShare(role) => ExpectedOutcome::RejectedAtIntake(alone(role)),
-            Self::OneBinMore | Self::NotInField => ExpectedOutcome::RejectedAtIntake(alone(Role::First)),
+            Self::OneBinMore | Self::NotInField => {
+                ExpectedOutcome::RejectedAtIntake(alone(Role::First))
+            }
             Self::SwappedShares => ExpectedOutcome::RejectedAtIntake(&Role::ALL),
             Self::DuplicateId { .. } => ExpectedOutcome::Duplicate,
             Self::UnknownKeyId(_) => ExpectedOutcome::Counted,
@@ -145,7 +147,14 @@ impl Traffic {
     /// As [`Traffic::packet`]; with [`Hostility::OneBinMore`], also if Prio2 does not support one
     /// more bin.
     pub fn hostile(&self, index: u64, hostility: Hostility) -> Result<Generated, ClientError> {
-        let (Answer { true_bits, noisy_bits }, mut id, mut rng) = self.start(index)?;
+        let (
+            Answer {
+                true_bits,
+                noisy_bits,
+            },
+            mut id,
+            mut rng,
+        ) = self.start(index)?;
         if let Hostility::DuplicateId { of } = hostility {
             id = self.start(of)?.1;
         }
@@ -164,7 +173,9 @@ impl Traffic {
         };
         let mut payloads = [shares.first.to_vec(), shares.second.to_vec()];
         spoil_payloads(&mut payloads, hostility);
-        let mut report = self.client.seal_payloads(id, [&payloads[0], &payloads[1]], &mut rng)?;
+        let mut report = self
+            .client
+            .seal_payloads(id, [&payloads[0], &payloads[1]], &mut rng)?;
         spoil_report(&mut report, hostility);
         Ok(Generated {
             report,
@@ -197,9 +208,15 @@ fn spoil_report(report: &mut Report, hostility: Hostility) {
         Hostility::NotAPoint(role) => {
             // Coordinates above the prime of the curve.
             let payload = &mut report.shares[role.index()].payload;
-            payload.iter_mut().skip(1).take(64).for_each(|byte| *byte = 0xff);
+            payload
+                .iter_mut()
+                .skip(1)
+                .take(64)
+                .for_each(|byte| *byte = 0xff);
         }
-        Hostility::ShortCiphertext(role) => report.shares[role.index()].payload.truncate(CIPHERTEXT_FLOOR - 1),
+        Hostility::ShortCiphertext(role) => report.shares[role.index()]
+            .payload
+            .truncate(CIPHERTEXT_FLOOR - 1),
         Hostility::SwappedShares => {
             let (first, second) = report.shares.split_at_mut(1);
             std::mem::swap(&mut first[0].payload, &mut second[0].payload);

@@ -46,7 +46,10 @@ impl Metric {
     /// Returns the metric of [`METRICS`] or [`EXAMPLES`] with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
-        METRICS.iter().chain(EXAMPLES).find(|metric| metric.name == name)
+        METRICS
+            .iter()
+            .chain(EXAMPLES)
+            .find(|metric| metric.name == name)
     }
 
     /// Returns ENPA's test metric, which may have any number of bins, each set with probability one
@@ -66,8 +69,15 @@ impl Metric {
     }
 }
 
-const fn histogram(name: &'static str, cadence: Cadence, weights: &'static [u32], meaning: &'static str) -> Metric {
-    let encoding = Encoding::Histogram { bins: weights.len() };
+const fn histogram(
+    name: &'static str,
+    cadence: Cadence,
+    weights: &'static [u32],
+    meaning: &'static str,
+) -> Metric {
+    let encoding = Encoding::Histogram {
+        bins: weights.len(),
+    };
     Metric {
         name,
         encoding,
@@ -78,7 +88,13 @@ const fn histogram(name: &'static str, cadence: Cadence, weights: &'static [u32]
     }
 }
 
-const fn vector(name: &'static str, cadence: Cadence, bins: usize, habit: Habit, meaning: &'static str) -> Metric {
+const fn vector(
+    name: &'static str,
+    cadence: Cadence,
+    bins: usize,
+    habit: Habit,
+    meaning: &'static str,
+) -> Metric {
     Metric {
         name,
         encoding: Encoding::BitVector { bins },
@@ -235,11 +251,18 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_found() {
-        let names: BTreeSet<&str> = METRICS.iter().chain(EXAMPLES).map(|metric| metric.name).collect();
+        let names: BTreeSet<&str> = METRICS
+            .iter()
+            .chain(EXAMPLES)
+            .map(|metric| metric.name)
+            .collect();
         assert_eq!(names.len(), METRICS.len() + EXAMPLES.len());
         for name in names {
             assert_eq!(Metric::named(name).unwrap().name, name);
-            assert!(name.parse::<tallybox_model::id::AggregationId>().is_ok(), "{name}");
+            assert!(
+                name.parse::<tallybox_model::id::AggregationId>().is_ok(),
+                "{name}"
+            );
         }
         assert_eq!(Metric::named("unheardOf-v1"), None);
     }

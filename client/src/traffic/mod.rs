@@ -113,7 +113,14 @@ impl Traffic {
     /// # Errors
     /// [`ClientError::Encode`] if the metric's distribution does not match its encoding.
     pub fn packet(&self, index: u64) -> Result<Generated, ClientError> {
-        let (Answer { true_bits, noisy_bits }, id, mut rng) = self.start(index)?;
+        let (
+            Answer {
+                true_bits,
+                noisy_bits,
+            },
+            id,
+            mut rng,
+        ) = self.start(index)?;
         let randomness = Randomness::draw(&mut rng);
         let shares = self.prio2.split(&noisy_bits, &randomness)?;
         let report = self.client.seal(id, &shares, &mut rng)?;
@@ -138,11 +145,21 @@ impl Traffic {
             None => true_bits.clone(),
             Some(noise) => noise.randomise(&true_bits, &mut rng),
         };
-        Ok((Answer { true_bits, noisy_bits }, id, rng))
+        Ok((
+            Answer {
+                true_bits,
+                noisy_bits,
+            },
+            id,
+            rng,
+        ))
     }
 
     fn true_bits(&self, rng: &mut ChaCha20Rng) -> Result<Vec<bool>, EncodeError> {
-        let value = self.metric.habit.draw(self.metric.bins(), &self.picker, rng);
+        let value = self
+            .metric
+            .habit
+            .draw(self.metric.bins(), &self.picker, rng);
         self.metric.encoding.encode(&value)
     }
 }

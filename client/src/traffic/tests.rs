@@ -27,7 +27,9 @@ fn intake(bins: usize, report: &Report) -> [Option<Share<FieldPrio2, 32>>; 2] {
                 .unwrap()
                 .decode_share(role.index(), payload, &mut Vec::new())
         };
-        payload.as_ref().is_some_and(|payload| decode(payload).is_ok())
+        payload
+            .as_ref()
+            .is_some_and(|payload| decode(payload).is_ok())
     };
     let expected = [ours(Role::First, &first), ours(Role::Second, &second)];
     let shares = [
@@ -45,9 +47,15 @@ fn a_packet_depends_on_seed_metric_and_index_alone() {
     may_be_shared_by_threads(&one);
     let forwards: Vec<Generated> = (0..8).map(|index| one.packet(index).unwrap()).collect();
     let again = traffic(1, metric("DateExposure-v1"), Some(8.0));
-    let backwards: Vec<Generated> = (0..8).rev().map(|index| again.packet(index).unwrap()).collect();
+    let backwards: Vec<Generated> = (0..8)
+        .rev()
+        .map(|index| again.packet(index).unwrap())
+        .collect();
     assert!(forwards.iter().eq(backwards.iter().rev()));
-    let ids: std::collections::BTreeSet<_> = forwards.iter().map(|generated| generated.report.id).collect();
+    let ids: std::collections::BTreeSet<_> = forwards
+        .iter()
+        .map(|generated| generated.report.id)
+        .collect();
     assert_eq!(ids.len(), 8);
     for other in [
         traffic(2, metric("DateExposure-v1"), None),
@@ -100,14 +108,21 @@ fn every_metric_makes_packets_that_verify() {
         let sum = judge::verify_and_add(metric.bins(), [&first, &second]).expect(metric.name);
         assert_eq!(
             sum,
-            packet.noisy_bits.iter().map(|bit| u32::from(*bit)).collect::<Vec<_>>()
+            packet
+                .noisy_bits
+                .iter()
+                .map(|bit| u32::from(*bit))
+                .collect::<Vec<_>>()
         );
     }
 }
 
 #[test]
 fn most_answers_are_the_usual_one() {
-    for metric in METRICS.iter().filter(|metric| metric.cadence != Cadence::Test) {
+    for metric in METRICS
+        .iter()
+        .filter(|metric| metric.cadence != Cadence::Test)
+    {
         let traffic = traffic(5, metric, None);
         let mut tally = Tally::new(metric.bins());
         (0..4000).for_each(|index| tally.add_answer(&traffic.answer(index).unwrap()));
@@ -174,7 +189,10 @@ fn hostile_packets_get_their_verdict() {
 fn hostile_packets_carry_the_normal_bins() {
     let traffic = traffic(9, &Metric::fake(1), None);
     for hostility in Hostility::every(0) {
-        let (normal, spoiled) = (traffic.packet(5).unwrap(), traffic.hostile(5, hostility).unwrap());
+        let (normal, spoiled) = (
+            traffic.packet(5).unwrap(),
+            traffic.hostile(5, hostility).unwrap(),
+        );
         assert_eq!(normal.true_bits, spoiled.true_bits, "{hostility}");
         assert_ne!(normal.report, spoiled.report, "{hostility}");
     }
@@ -184,7 +202,10 @@ fn hostile_packets_carry_the_normal_bins() {
 fn refuses_what_makes_no_traffic() {
     let metric = Metric::fake(4);
     let none = Traffic::new(1, &metric, Vec::new(), None);
-    assert!(matches!(none, Err(ClientError::ProcessorCount { found: 0, .. })));
+    assert!(matches!(
+        none,
+        Err(ClientError::ProcessorCount { found: 0, .. })
+    ));
     let epsilon = Traffic::new(1, &metric, judge::processors(), Some(0.0));
     assert!(matches!(epsilon, Err(ClientError::Epsilon(_))));
     let bins = Traffic::new(1, &Metric::fake(0), judge::processors(), None);

@@ -1,5 +1,11 @@
 //! An ingestor for tests that serves given configurations and responds according to a script.
-#![allow(clippy::unwrap_used, clippy::expect_used, dead_code, unreachable_pub, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    dead_code,
+    unreachable_pub,
+    missing_docs
+)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read as _};
@@ -205,7 +211,10 @@ impl Ingestor {
     }
 }
 
-async fn serve_config(State(world): State<Arc<Mutex<World>>>, headers: HeaderMap) -> Response<Body> {
+async fn serve_config(
+    State(world): State<Arc<Mutex<World>>>,
+    headers: HeaderMap,
+) -> Response<Body> {
     let mut world = world.lock().unwrap();
     let known = headers
         .get(header::IF_NONE_MATCH)
@@ -227,14 +236,22 @@ async fn serve_config(State(world): State<Arc<Mutex<World>>>, headers: HeaderMap
         .unwrap()
 }
 
-async fn take_reports(State(world): State<Arc<Mutex<World>>>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+async fn take_reports(
+    State(world): State<Arc<Mutex<World>>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
     let media = headers[header::CONTENT_TYPE].to_str().unwrap().to_owned();
     let packed = headers.contains_key(header::CONTENT_ENCODING);
     let (reports, single) = read(&media, packed, &body);
     let script = {
         let mut world = world.lock().unwrap();
         world.posts.push(reports.clone());
-        world.media.push(if packed { format!("{media} gzip") } else { media });
+        world.media.push(if packed {
+            format!("{media} gzip")
+        } else {
+            media
+        });
         world.script.pop_front()
     };
     match script {
@@ -255,11 +272,17 @@ async fn take_reports(State(world): State<Arc<Mutex<World>>>, headers: HeaderMap
         }
         Some(Script::LoseAnswer) => {
             world.lock().unwrap().keep(reports);
-            let parts = [Ok(Bytes::from_static(b"{\"uu")), Err(io::Error::other("broken"))];
+            let parts = [
+                Ok(Bytes::from_static(b"{\"uu")),
+                Err(io::Error::other("broken")),
+            ];
             Response::new(Body::from_stream(futures::stream::iter(parts)))
         }
         Some(Script::Hang) => std::future::pending().await,
-        Some(Script::Raw(status, text)) => Response::builder().status(status).body(Body::from(text)).unwrap(),
+        Some(Script::Raw(status, text)) => Response::builder()
+            .status(status)
+            .body(Body::from(text))
+            .unwrap(),
     }
 }
 
@@ -275,7 +298,9 @@ fn read(media: &str, packed: bool, body: &[u8]) -> (Vec<ReportUpload>, bool) {
         let mut reader = ContainerReader::open(&plain[..], &limits).unwrap();
         let mut reports = Vec::new();
         while let Some(block) = reader.next_block().unwrap() {
-            reports.extend(Records::<ReportUpload>::new(&block, reader.schema(), &limits).map(Result::unwrap));
+            reports.extend(
+                Records::<ReportUpload>::new(&block, reader.schema(), &limits).map(Result::unwrap),
+            );
         }
         return (reports, false);
     }
@@ -299,17 +324,29 @@ impl World {
                 return ReportResult::rejected(report.id, ProblemKind::OutdatedKey, "not in use");
             }
             if report.metric == "unheardOf-v1" {
-                return ReportResult::rejected(report.id, ProblemKind::UnknownMetric, "not in the registry");
+                return ReportResult::rejected(
+                    report.id,
+                    ProblemKind::UnknownMetric,
+                    "not in the registry",
+                );
             }
             if report.epsilon != 8.0 {
-                return ReportResult::rejected(report.id, ProblemKind::ParameterMismatch, "epsilon");
+                return ReportResult::rejected(
+                    report.id,
+                    ProblemKind::ParameterMismatch,
+                    "epsilon",
+                );
             }
             if report.schema_version != 2 {
                 return ReportResult::rejected(report.id, ProblemKind::SchemaVersion, "99");
             }
             match self.kept.insert(report.id.clone(), report.clone()) {
                 Some(before) => {
-                    assert_eq!(before.payloads(), report.payloads(), "the same id, the same report");
+                    assert_eq!(
+                        before.payloads(),
+                        report.payloads(),
+                        "the same id, the same report"
+                    );
                     ReportResult::accepted(report.id, true)
                 }
                 None => ReportResult::accepted(report.id, false),

@@ -38,7 +38,9 @@ pub fn signing_key(scalar: u8) -> SigningKey {
 }
 
 fn testdata(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata")
+        .join(name)
 }
 
 /// Reads a file of the vectors as JSON.
@@ -59,6 +61,9 @@ pub fn compare(name: &str, now: &[u8]) {
     if !same {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::write(&path, now).unwrap();
-        panic!("client/testdata/{name} is not what is made now: {}", path.display());
+        panic!(
+            "client/testdata/{name} is not what is made now: {}",
+            path.display()
+        );
     }
 }

@@ -15,7 +15,8 @@ fn key(seed: u64) -> PacketPrivateKey {
 }
 
 fn elevens() -> PacketPrivateKey {
-    let text = "AQICF+YX8LZEOSgnj5aZnmmiOk8sFSvfbWzfZuW4AoLU7RERERERERERERERERERERERERERERERERERERERERER";
+    let text =
+        "AQICF+YX8LZEOSgnj5aZnmmiOk8sFSvfbWzfZuW4AoLU7RERERERERERERERERERERERERERERERERERERERERER";
     PacketPrivateKey::parse(text).unwrap()
 }
 
@@ -79,7 +80,8 @@ fn packets_of_the_predecessor() {
         };
     }
     let keys = [keys!("pha"), keys!("facilitator")];
-    let data: serde_json::Value = serde_json::from_str(include_str!("../../testdata/packets.json")).unwrap();
+    let data: serde_json::Value =
+        serde_json::from_str(include_str!("../../testdata/packets.json")).unwrap();
     let packets = data["packets"].as_array().unwrap();
     assert_eq!(packets.len(), 12);
     for packet in packets {
@@ -100,7 +102,10 @@ fn packets_of_the_predecessor() {
             let message = evaluator.message(role, &share);
             let numbers = &packet[format!("{name}_message")];
             let number = |i: usize| numbers[i].as_i64().unwrap();
-            assert_eq!(message, Message::new(number(0), number(1), number(2)).unwrap());
+            assert_eq!(
+                message,
+                Message::new(number(0), number(1), number(2)).unwrap()
+            );
             message
         });
         assert!(Message::is_valid(&messages));
@@ -124,9 +129,14 @@ fn what_cannot_be_opened_says_why() {
         assert_eq!(check_ephemeral(&sealed[..length]), Err(too_short));
     }
     assert_eq!(check_ephemeral(&sealed[..OVERHEAD]), Ok(()));
-    assert_eq!(other.open(&sealed, &mut buffer), Err(EciesError::TagMismatch));
+    assert_eq!(
+        other.open(&sealed, &mut buffer),
+        Err(EciesError::TagMismatch)
+    );
     assert!(buffer.is_empty());
-    assert!(EciesError::TagMismatch.may_be_another_key() && !EciesError::NotAPoint.may_be_another_key());
+    assert!(
+        EciesError::TagMismatch.may_be_another_key() && !EciesError::NotAPoint.may_be_another_key()
+    );
 
     // A point off the curve, a coordinate that is too large, and the other first bytes of a 65-byte
     // encoding.
@@ -138,10 +148,19 @@ fn what_cannot_be_opened_says_why() {
         opened
     };
     assert_eq!(damaged(&|bytes| bytes[64] ^= 1), Err(EciesError::NotAPoint));
-    assert_eq!(damaged(&|bytes| bytes[1..33].fill(0xff)), Err(EciesError::NotAPoint));
-    assert_eq!(damaged(&|bytes| bytes[1..65].fill(0)), Err(EciesError::NotAPoint));
+    assert_eq!(
+        damaged(&|bytes| bytes[1..33].fill(0xff)),
+        Err(EciesError::NotAPoint)
+    );
+    assert_eq!(
+        damaged(&|bytes| bytes[1..65].fill(0)),
+        Err(EciesError::NotAPoint)
+    );
     for form in [0, 2, 3, 5, 6, 7] {
-        assert_eq!(damaged(&|bytes| bytes[0] = form), Err(EciesError::NotAPoint));
+        assert_eq!(
+            damaged(&|bytes| bytes[0] = form),
+            Err(EciesError::NotAPoint)
+        );
     }
 }
 
@@ -214,7 +233,10 @@ fn any_flipped_bit_is_refused() {
         for bit in [0, 3, 7] {
             let mut flipped = sealed.clone();
             flipped[at] ^= 1 << bit;
-            assert!(key.open(&flipped, &mut buffer).is_err(), "byte {at}, bit {bit}");
+            assert!(
+                key.open(&flipped, &mut buffer).is_err(),
+                "byte {at}, bit {bit}"
+            );
         }
     }
 }

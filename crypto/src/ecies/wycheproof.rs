@@ -26,11 +26,18 @@ fn ecdh_p256_points() {
         let peer = UnparsedPublicKey::new(&ECDH_P256, test.public_key.as_slice());
         let shared = agreement::agree(&private, peer, (), |shared| Ok(shared.to_vec()));
         match test.result {
-            TestResult::Valid => assert_eq!(shared.unwrap(), test.shared_secret.as_slice(), "{}", test.tc_id),
+            TestResult::Valid => assert_eq!(
+                shared.unwrap(),
+                test.shared_secret.as_slice(),
+                "{}",
+                test.tc_id
+            ),
             TestResult::Invalid => assert!(shared.is_err(), "{}", test.tc_id),
             // Compressed points. A packet with one is rejected before this call, because its first
             // byte is checked.
-            TestResult::Acceptable => assert_ne!(test.public_key[0], UNCOMPRESSED, "{}", test.tc_id),
+            TestResult::Acceptable => {
+                assert_ne!(test.public_key[0], UNCOMPRESSED, "{}", test.tc_id)
+            }
         }
         run += 1;
     }
@@ -45,7 +52,13 @@ fn ecdsa_p256_sha256() {
         let key = VerifyingKey::parse(&group.pem).unwrap();
         for test in &group.tests {
             let verified = key.verify(&test.msg, &test.sig).is_ok();
-            assert_eq!(verified, !test.result.must_fail(), "{} {}", test.tc_id, test.comment);
+            assert_eq!(
+                verified,
+                !test.result.must_fail(),
+                "{} {}",
+                test.tc_id,
+                test.comment
+            );
             run += 1;
         }
     }

@@ -55,14 +55,17 @@ impl PacketKeyDocument {
     /// # Errors
     /// [`KeyError::Document`] with the invalid member, or the error of the key itself.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let written: Written<'_> = serde_json::from_str(text.trim())
-            .map_err(|_| bad("is not a JSON object of purpose, id, instance, bins, created and private"))?;
+        let written: Written<'_> = serde_json::from_str(text.trim()).map_err(|_| {
+            bad("is not a JSON object of purpose, id, instance, bins, created and private")
+        })?;
         if written.purpose != PURPOSE {
             return Err(bad("has a purpose other than \"packet\""));
         }
         let key = PacketPrivateKey::parse(written.private)?;
         if *key.to_x963_base64() != written.private {
-            return Err(bad("needs base64 of point and scalar, 97 bytes, as `private`"));
+            return Err(bad(
+                "needs base64 of point and scalar, 97 bytes, as `private`",
+            ));
         }
         let document = Self {
             id: written.id.to_owned(),
@@ -95,7 +98,8 @@ impl PacketKeyDocument {
         written.map_err(|_| bad("cannot be serialised"))?;
         bytes.push(b'\n');
         let text = String::from_utf8(std::mem::take(&mut *bytes));
-        text.map(Zeroizing::new).map_err(|_| bad("cannot be serialised"))
+        text.map(Zeroizing::new)
+            .map_err(|_| bad("cannot be serialised"))
     }
 
     fn check(&self) -> Result<(), KeyError> {
@@ -110,11 +114,15 @@ impl PacketKeyDocument {
             return Err(bad("needs an `id` of 1 to 200 printable ASCII characters"));
         }
         if !plain(&self.instance) {
-            return Err(bad("needs an `instance` of 1 to 200 printable ASCII characters"));
+            return Err(bad(
+                "needs an `instance` of 1 to 200 printable ASCII characters",
+            ));
         }
         let bins = usize::try_from(self.bins).unwrap_or(usize::MAX);
         if Prio2::new(bins).is_err() {
-            return Err(bad("has a number of bins that Prio2 does not support: use 1 to 524287"));
+            return Err(bad(
+                "has a number of bins that Prio2 does not support: use 1 to 524287",
+            ));
         }
         if !is_time(&self.created) {
             return Err(bad("needs a time YYYY-MM-DDTHH:MM:SSZ as `created`"));
@@ -154,7 +162,8 @@ impl PacketKeyFile {
     /// [`KeyError`] if the text is neither.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         if is_document(text) {
-            return PacketKeyDocument::parse(text).map(|document| Self::Document(Box::new(document)));
+            return PacketKeyDocument::parse(text)
+                .map(|document| Self::Document(Box::new(document)));
         }
         PacketPrivateKey::parse(text).map(|key| Self::Bare(Box::new(key)))
     }
@@ -190,10 +199,14 @@ mod tests {
         let document = PacketKeyDocument::parse(VECTOR).unwrap();
         assert_eq!(document.id, "first-packet-1");
         assert_eq!(document.instance, "us-xx-ingestor");
-        assert_eq!((document.bins, document.created.as_str()), (5, "2026-01-01T00:00:00Z"));
+        assert_eq!(
+            (document.bins, document.created.as_str()),
+            (5, "2026-01-01T00:00:00Z")
+        );
         assert_eq!(document.key.public().fingerprint(), "2bad0fd610d99eae");
         assert_eq!(document.to_json().unwrap().as_str(), VECTOR);
-        let PacketKeyFile::Document(again) = PacketKeyFile::parse(&format!("\n {VECTOR}")).unwrap() else {
+        let PacketKeyFile::Document(again) = PacketKeyFile::parse(&format!("\n {VECTOR}")).unwrap()
+        else {
             panic!("a document");
         };
         assert_eq!(again.to_json().unwrap(), document.to_json().unwrap());
@@ -219,7 +232,11 @@ mod tests {
             (r#""bins": 5"#, r#""bins": -5"#, "JSON"),
             (r#""bins": 5"#, r#""bins": 5, "colour": 1"#, "JSON"),
             (r#""bins": 5,"#, "", "JSON"),
-            ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00+01:00", "`created`"),
+            (
+                "2026-01-01T00:00:00Z",
+                "2026-01-01T00:00:00+01:00",
+                "`created`",
+            ),
             ("2026-01-01T00:00:00Z", "2026-01-01", "`created`"),
             ("EREQ==", "EREQ", "`private`"),
         ] {
@@ -236,7 +253,12 @@ mod tests {
 
     #[test]
     fn a_document_is_no_other_key() {
-        let misplaced = |error: KeyError| assert!(error.to_string().contains("does not belong here"), "{error}");
+        let misplaced = |error: KeyError| {
+            assert!(
+                error.to_string().contains("does not belong here"),
+                "{error}"
+            )
+        };
         misplaced(super::super::SigningKey::parse(VECTOR).err().unwrap());
         misplaced(super::super::SealingKey::parse(VECTOR).err().unwrap());
         misplaced(super::super::VerifyingKey::parse(VECTOR).unwrap_err());

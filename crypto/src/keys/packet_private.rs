@@ -13,8 +13,7 @@ use super::{POINT_LENGTH, PacketPublicKey, request};
 use crate::error::KeyError;
 
 /// The forms that [`PacketPrivateKey::parse`] accepts.
-const WANTED: &str =
-    "a P-256 packet decryption key (base64 of 97 bytes, key-rotator material, or PKCS#8 as PEM or base64)";
+const WANTED: &str = "a P-256 packet decryption key (base64 of 97 bytes, key-rotator material, or PKCS#8 as PEM or base64)";
 
 /// A P-256 private key that decrypts packets (ENPA `packet-decryption-keys`).
 ///
@@ -71,8 +70,8 @@ impl PacketPrivateKey {
 
     fn from_secret(secret: SecretKey) -> Result<Self, KeyError> {
         let bytes = Zeroizing::new(secret.to_bytes());
-        let agreement =
-            agreement::PrivateKey::from_private_key(&ECDH_P256, bytes.as_slice()).map_err(|_| KeyError::Invalid)?;
+        let agreement = agreement::PrivateKey::from_private_key(&ECDH_P256, bytes.as_slice())
+            .map_err(|_| KeyError::Invalid)?;
         let public = PacketPublicKey::from_public(&secret.public_key());
         Ok(Self {
             secret,

@@ -11,8 +11,7 @@ use super::{POINT_LENGTH, request, scalar};
 use crate::error::KeyError;
 
 /// The forms that [`PacketPublicKey::parse`] accepts.
-const WANTED: &str =
-    "a P-256 packet encryption key (base64 of 65 bytes, PEM `CERTIFICATE REQUEST`, or PEM `PUBLIC KEY`)";
+const WANTED: &str = "a P-256 packet encryption key (base64 of 65 bytes, PEM `CERTIFICATE REQUEST`, or PEM `PUBLIC KEY`)";
 
 /// A P-256 public key to which packets are encrypted (ENPA `packet-encryption-keys`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,9 +43,8 @@ impl PacketPublicKey {
             KeyText::Bytes(bytes) if bytes.len() == POINT_LENGTH => {
                 PublicKey::from_sec1_bytes(bytes).map_err(|_| KeyError::Invalid)?
             }
-            KeyText::Bytes(bytes) => {
-                PublicKey::from_public_key_der(bytes).map_err(|_| scalar::not_public(&text, WANTED))?
-            }
+            KeyText::Bytes(bytes) => PublicKey::from_public_key_der(bytes)
+                .map_err(|_| scalar::not_public(&text, WANTED))?,
         };
         Ok(Self::from_public(&public))
     }
@@ -80,6 +78,8 @@ impl PacketPublicKey {
 
 impl fmt::Debug for PacketPublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PacketPublicKey").field(&self.fingerprint()).finish()
+        f.debug_tuple("PacketPublicKey")
+            .field(&self.fingerprint())
+            .finish()
     }
 }

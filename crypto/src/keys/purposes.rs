@@ -30,7 +30,12 @@ impl KeyPurposes {
     ///
     /// # Errors
     /// [`KeyReuse`] if the key already has another purpose.
-    pub fn add(&mut self, purpose: &'static str, name: &str, fingerprint: String) -> Result<(), KeyReuse> {
+    pub fn add(
+        &mut self,
+        purpose: &'static str,
+        name: &str,
+        fingerprint: String,
+    ) -> Result<(), KeyReuse> {
         let (first_purpose, first) = self
             .seen
             .entry(fingerprint)
@@ -54,8 +59,14 @@ mod tests {
     #[test]
     fn a_key_serves_one_purpose() {
         let mut purposes = KeyPurposes::default();
-        assert_eq!(purposes.add("ingestor public key", "i1", "aa".into()), Ok(()));
-        assert_eq!(purposes.add("ingestor public key", "i2", "aa".into()), Ok(()));
+        assert_eq!(
+            purposes.add("ingestor public key", "i1", "aa".into()),
+            Ok(())
+        );
+        assert_eq!(
+            purposes.add("ingestor public key", "i2", "aa".into()),
+            Ok(())
+        );
         assert_eq!(purposes.add("peer public key", "p1", "bb".into()), Ok(()));
         let reuse = purposes.add("peer public key", "p2", "aa".into());
         let shown = reuse.map_err(|error| error.to_string());

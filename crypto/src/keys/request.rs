@@ -3,7 +3,9 @@
 use p256::pkcs8::{EncodePublicKey as _, LineEnding};
 use p256::{PublicKey, SecretKey};
 use x509_cert::attr::AttributeTypeAndValue;
-use x509_cert::der::asn1::{Any, BitString, ObjectIdentifier, PrintableStringRef, SetOfVec, Utf8StringRef};
+use x509_cert::der::asn1::{
+    Any, BitString, ObjectIdentifier, PrintableStringRef, SetOfVec, Utf8StringRef,
+};
 use x509_cert::der::referenced::OwnedToRef as _;
 use x509_cert::der::{self, Decode as _, DecodePem as _, Encode as _, EncodePem as _};
 use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
@@ -23,9 +25,16 @@ const COMMON_NAME_MAX: usize = 64;
 /// Returns the key in a certificate request after verifying the request's signature with it.
 pub(crate) fn read(pem: &str, wanted: &'static str) -> Result<PublicKey, KeyError> {
     let request = CertReq::from_pem(pem).map_err(|_| KeyError::Format { wanted })?;
-    let public = PublicKey::try_from(request.info.public_key.owned_to_ref()).map_err(|_| KeyError::Invalid)?;
-    let signed = request.info.to_der().map_err(|_| KeyError::Format { wanted })?;
-    let signature = request.signature.as_bytes().ok_or(KeyError::RequestSignature)?;
+    let public = PublicKey::try_from(request.info.public_key.owned_to_ref())
+        .map_err(|_| KeyError::Invalid)?;
+    let signed = request
+        .info
+        .to_der()
+        .map_err(|_| KeyError::Format { wanted })?;
+    let signature = request
+        .signature
+        .as_bytes()
+        .ok_or(KeyError::RequestSignature)?;
     if request.algorithm.oid != ECDSA_WITH_SHA256 {
         return Err(KeyError::RequestSignature);
     }

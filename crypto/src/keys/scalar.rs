@@ -28,7 +28,9 @@ pub(crate) fn parse(text: &KeyText<'_>, wanted: &'static str) -> Result<SecretKe
             let (point, scalar) = bytes[1..].split_at(33);
             from_halves(point, scalar)
         }
-        KeyText::Bytes(bytes) => SecretKey::from_pkcs8_der(bytes).map_err(|_| KeyError::Format { wanted }),
+        KeyText::Bytes(bytes) => {
+            SecretKey::from_pkcs8_der(bytes).map_err(|_| KeyError::Format { wanted })
+        }
     }
 }
 
@@ -84,7 +86,9 @@ pub(crate) fn uncompressed(public: &p256::PublicKey) -> [u8; POINT_LENGTH] {
     reason = "DER of fixed-size fields cannot exceed the length limit of DER"
 )]
 pub(crate) fn to_pkcs8_base64(secret: &SecretKey) -> Zeroizing<String> {
-    let der = secret.to_pkcs8_der().expect("a P-256 key is 138 bytes of DER");
+    let der = secret
+        .to_pkcs8_der()
+        .expect("a P-256 key is 138 bytes of DER");
     encode_secret(der.as_bytes())
 }
 

@@ -13,7 +13,8 @@ use super::{VerifyingKey, scalar};
 use crate::error::KeyError;
 
 /// The forms that [`SigningKey::parse`] accepts.
-const WANTED: &str = "a P-256 signing key (base64 PKCS#8, PEM `PRIVATE KEY`, or key-rotator material)";
+const WANTED: &str =
+    "a P-256 signing key (base64 PKCS#8, PEM `PRIVATE KEY`, or key-rotator material)";
 
 /// An ECDSA P-256 private key for batch signatures (ENPA `batch-signing-private-key`).
 ///

@@ -13,7 +13,8 @@ use crate::error::KeyError;
 
 /// The key of scalar 0x11...11, as `enpa-wire` encodes it.
 const X963: &str = "BAIX5hfwtkQ5KCePlpmeaaI6TywVK99tbN9m5bgCgtTtGUp968uXcS0t2jyoWqh2Wlb0X8dYWZZS8ol8ZTBuV5QREREREREREREREREREREREREREREREREREREREREREQ==";
-const ROTATOR: &str = "AQICF+YX8LZEOSgnj5aZnmmiOk8sFSvfbWzfZuW4AoLU7RERERERERERERERERERERERERERERERERERERERERER";
+const ROTATOR: &str =
+    "AQICF+YX8LZEOSgnj5aZnmmiOk8sFSvfbWzfZuW4AoLU7RERERERERERERERERERERERERERERERERERERERERER";
 const POINT: &str = "040217e617f0b6443928278f96999e69a23a4f2c152bdf6d6cdf66e5b80282d4ed\
                      194a7debcb97712d2dda3ca85aa8765a56f45fc758599652f2897c65306e5794";
 
@@ -36,7 +37,10 @@ fn packet_key_in_every_encoding() {
     let key = PacketPrivateKey::parse(X963).unwrap();
     assert_eq!(hex(key.public().as_bytes()), POINT);
     assert_eq!(
-        (key.to_x963_base64().as_str(), key.to_rotator_material().as_str()),
+        (
+            key.to_x963_base64().as_str(),
+            key.to_rotator_material().as_str()
+        ),
         (X963, ROTATOR)
     );
     let pkcs8 = SigningKey::from_secret(elevens());
@@ -155,7 +159,10 @@ fn keys_of_the_predecessor() {
 fn lists_are_split_at_commas() {
     let list = PacketPrivateKey::parse_list(&format!("{X963}, {ROTATOR}")).unwrap();
     assert_eq!(list.len(), 2);
-    assert_eq!(PacketPrivateKey::parse_list("").unwrap_err(), KeyError::Empty);
+    assert_eq!(
+        PacketPrivateKey::parse_list("").unwrap_err(),
+        KeyError::Empty
+    );
     assert_eq!(
         PacketPrivateKey::parse_list(&format!("{X963},")).unwrap_err(),
         KeyError::Empty
@@ -168,9 +175,16 @@ fn requests_have_to_be_signed_by_their_key() {
     for name in ["csr.example.org", "Größe, \"x\"=1"] {
         let request = key.certificate_request(name).unwrap();
         assert_eq!(PacketPublicKey::parse(&request), Ok(*key.public()));
-        assert_eq!(key.certificate_request(name).unwrap(), request, "deterministic");
+        assert_eq!(
+            key.certificate_request(name).unwrap(),
+            request,
+            "deterministic"
+        );
     }
-    assert_eq!(key.certificate_request("").unwrap_err(), KeyError::CommonName);
+    assert_eq!(
+        key.certificate_request("").unwrap_err(),
+        KeyError::CommonName
+    );
     assert_eq!(
         key.certificate_request(&"x".repeat(65)).unwrap_err(),
         KeyError::CommonName
@@ -182,12 +196,15 @@ fn requests_have_to_be_signed_by_their_key() {
     assert!(PacketPublicKey::parse(testdata!("foreign/request-p384.pem")).is_err());
 
     // Another name in the request, with the old signature.
-    let (_, body) = x509_cert::der::pem::decode_vec(testdata!("foreign/request-sha256.pem").as_bytes()).unwrap();
+    let (_, body) =
+        x509_cert::der::pem::decode_vec(testdata!("foreign/request-sha256.pem").as_bytes())
+            .unwrap();
     let at = body.windows(3).position(|window| window == b"csr").unwrap();
     let mut changed = body;
     changed[at] = b'd';
     let ending = x509_cert::der::pem::LineEnding::LF;
-    let changed = x509_cert::der::pem::encode_string("CERTIFICATE REQUEST", ending, &changed).unwrap();
+    let changed =
+        x509_cert::der::pem::encode_string("CERTIFICATE REQUEST", ending, &changed).unwrap();
     assert_eq!(
         PacketPublicKey::parse(&changed).unwrap_err(),
         KeyError::RequestSignature
@@ -201,22 +218,34 @@ fn what_is_no_key_is_refused() {
         KeyError::Placeholder
     );
     assert_eq!(SigningKey::parse(" \n").unwrap_err(), KeyError::Empty);
-    assert_eq!(SigningKey::parse("hello world!").unwrap_err(), KeyError::Encoding);
-    assert_eq!(SigningKey::parse("-----BEGIN nothing").unwrap_err(), KeyError::Encoding);
+    assert_eq!(
+        SigningKey::parse("hello world!").unwrap_err(),
+        KeyError::Encoding
+    );
+    assert_eq!(
+        SigningKey::parse("-----BEGIN nothing").unwrap_err(),
+        KeyError::Encoding
+    );
     for text in [
         X963,
         "AAAA",
         testdata!("foreign/scalar-11.spki.pem"),
         testdata!("foreign/request-sha256.pem"),
     ] {
-        assert!(matches!(SigningKey::parse(text), Err(KeyError::Format { .. })));
+        assert!(matches!(
+            SigningKey::parse(text),
+            Err(KeyError::Format { .. })
+        ));
     }
     for text in [
         "AAAA",
         testdata!("foreign/scalar-11.spki.pem"),
         testdata!("foreign/request-sha256.pem"),
     ] {
-        assert!(matches!(PacketPrivateKey::parse(text), Err(KeyError::Format { .. })));
+        assert!(matches!(
+            PacketPrivateKey::parse(text),
+            Err(KeyError::Format { .. })
+        ));
     }
     assert!(VerifyingKey::parse(testdata!("foreign/p384.spki.pem")).is_err());
     assert!(PacketPublicKey::parse(testdata!("foreign/p384.spki.pem")).is_err());
@@ -224,7 +253,10 @@ fn what_is_no_key_is_refused() {
 
     // The public half of another key, a scalar of zero, a scalar equal to the order, a point off
     // the curve.
-    let mut other = PacketPrivateKey::generate(&mut rng()).public().as_bytes().to_vec();
+    let mut other = PacketPrivateKey::generate(&mut rng())
+        .public()
+        .as_bytes()
+        .to_vec();
     other.extend([0x11; 32]);
     assert_eq!(
         PacketPrivateKey::parse(&text::encode(&other)).unwrap_err(),
@@ -254,7 +286,10 @@ fn sealing_keys() {
     let again = SealingKey::parse(&key.to_base64()).unwrap();
     assert_eq!((again.to_base64(), again.id()), (key.to_base64(), key.id()));
     assert_eq!(key.id().len(), 8);
-    assert_ne!(SealingKey::parse(&text::encode(&[0; 32])).unwrap().id(), key.id());
+    assert_ne!(
+        SealingKey::parse(&text::encode(&[0; 32])).unwrap().id(),
+        key.id()
+    );
     for length in [0, 31, 33, 64] {
         assert!(SealingKey::parse(&text::encode(&vec![7; length])).is_err());
     }
@@ -268,7 +303,9 @@ fn generated_keys_follow_from_the_randomness() {
     );
     let packet = PacketPrivateKey::generate(&mut rng());
     assert_eq!(
-        PacketPrivateKey::parse(&packet.to_x963_base64()).unwrap().public(),
+        PacketPrivateKey::parse(&packet.to_x963_base64())
+            .unwrap()
+            .public(),
         packet.public()
     );
 }
@@ -292,8 +329,14 @@ fn signatures_are_those_of_rfc_6979() {
         "3045022100f1abb023518351cd71d881567b1ea663ed3efcf6c5132b354f28d3b0b7d38367\
          0220019f4113742a2b14bd25926b49c649155f267e60d3814b4c0cc84250e46f0083"
     );
-    key.verifying_key().verify(b"sample", &key.sign(b"sample")).unwrap();
-    assert!(key.verifying_key().verify(b"sampel", &key.sign(b"sample")).is_err());
+    key.verifying_key()
+        .verify(b"sample", &key.sign(b"sample"))
+        .unwrap();
+    assert!(
+        key.verifying_key()
+            .verify(b"sampel", &key.sign(b"sample"))
+            .is_err()
+    );
     assert!(
         SigningKey::generate(&mut rng())
             .verifying_key()
@@ -320,7 +363,12 @@ fn debug_shows_no_secret() {
         assert!(shown.contains("Key"), "{shown}");
     }
     // Errors name the form of a key, never its content.
-    assert!(!SigningKey::parse(X963).unwrap_err().to_string().contains("ERER"));
+    assert!(
+        !SigningKey::parse(X963)
+            .unwrap_err()
+            .to_string()
+            .contains("ERER")
+    );
 }
 
 #[test]

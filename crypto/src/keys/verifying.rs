@@ -30,13 +30,13 @@ impl VerifyingKey {
             KeyText::Pem {
                 label: "PUBLIC KEY",
                 text,
-            } => PublicKey::from_public_key_pem(text).map_err(|_| KeyError::Format { wanted: WANTED })?,
+            } => PublicKey::from_public_key_pem(text)
+                .map_err(|_| KeyError::Format { wanted: WANTED })?,
             KeyText::Bytes(bytes) if bytes.len() == POINT_LENGTH => {
                 PublicKey::from_sec1_bytes(bytes).map_err(|_| KeyError::Invalid)?
             }
-            KeyText::Bytes(bytes) => {
-                PublicKey::from_public_key_der(bytes).map_err(|_| scalar::not_public(&text, WANTED))?
-            }
+            KeyText::Bytes(bytes) => PublicKey::from_public_key_der(bytes)
+                .map_err(|_| scalar::not_public(&text, WANTED))?,
             KeyText::Pem { .. } => return Err(scalar::not_public(&text, WANTED)),
         };
         Ok(Self::from_public(&public))
@@ -98,7 +98,9 @@ impl VerifyingKey {
 
 impl std::fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("VerifyingKey").field(&self.fingerprint()).finish()
+        f.debug_tuple("VerifyingKey")
+            .field(&self.fingerprint())
+            .finish()
     }
 }
 

@@ -51,11 +51,22 @@ fn a_chunk_opens_only_in_its_place() {
     assert_eq!(refused(&key, 7, false), Ok(()));
     assert_eq!(refused(&key, 8, false), Err(SealError::Tag { number: 8 }));
     assert_eq!(refused(&key, 7, true), Err(SealError::Tag { number: 7 }));
-    for other in [&[b"a".as_slice(), b"bc"][..], &[b"abc"], &[b"ab", b"c", b""], &[]] {
-        assert_eq!(refused(&file(other), 7, false), Err(SealError::Tag { number: 7 }));
+    for other in [
+        &[b"a".as_slice(), b"bc"][..],
+        &[b"abc"],
+        &[b"ab", b"c", b""],
+        &[],
+    ] {
+        assert_eq!(
+            refused(&file(other), 7, false),
+            Err(SealError::Tag { number: 7 })
+        );
     }
     let another = FileKey::derive(&sealing(2), &[b"ab", b"c"]);
-    assert_eq!(refused(&another, 7, false), Err(SealError::Tag { number: 7 }));
+    assert_eq!(
+        refused(&another, 7, false),
+        Err(SealError::Tag { number: 7 })
+    );
 }
 
 #[test]
@@ -65,7 +76,10 @@ fn any_flipped_bit_is_refused() {
     for at in 0..chunk.len() {
         let mut flipped = chunk.clone();
         flipped[at] ^= 0x10;
-        assert_eq!(key.open_chunk(0, true, &mut flipped), Err(SealError::Tag { number: 0 }));
+        assert_eq!(
+            key.open_chunk(0, true, &mut flipped),
+            Err(SealError::Tag { number: 0 })
+        );
     }
 }
 
@@ -91,7 +105,10 @@ fn lengths_are_bounded() {
 /// Fixes the format: a change here makes every stored prepared batch unreadable.
 #[test]
 fn known_answer() {
-    let key = FileKey::derive(&SealingKey::parse(&"A".repeat(43)).unwrap(), &[b"purpose", b"instance"]);
+    let key = FileKey::derive(
+        &SealingKey::parse(&"A".repeat(43)).unwrap(),
+        &[b"purpose", b"instance"],
+    );
     let chunk: String = sealed(&key, 1, true, b"shares")
         .iter()
         .map(|byte| format!("{byte:02x}"))

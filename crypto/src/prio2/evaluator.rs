@@ -70,7 +70,8 @@ impl Evaluator {
         // The denominators r - v^k: first those of f and g, then the odd ones of h.
         let (roots, _) = prio2.roots().as_chunks::<2>();
         self.data.clear();
-        self.data.extend(roots[..=bins].iter().map(|[even, _]| sub(r, *even)));
+        self.data
+            .extend(roots[..=bins].iter().map(|[even, _]| sub(r, *even)));
         self.data.extend(roots.iter().map(|[_, odd]| sub(r, *odd)));
         invert_all(&mut self.data, &mut self.scratch);
         self.h_first = product(product(self.data[0], 1), h_scale);

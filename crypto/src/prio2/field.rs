@@ -122,6 +122,9 @@ mod tests {
     fn arithmetic_at_the_edges() {
         let top = MODULUS - 1;
         assert_eq!((add(0, 0), add(top, 1), add(top, top)), (0, 0, top - 1));
-        assert_eq!((sub(0, 0), sub(0, top), sub(0, 1), sub(top, top)), (0, 1, top, 0));
+        assert_eq!(
+            (sub(0, 0), sub(0, top), sub(0, 1), sub(top, top)),
+            (0, 1, top, 0)
+        );
     }
 }

@@ -16,11 +16,20 @@ use super::*;
 /// Computes the reference implementation's message for a share.
 fn judged(bins: usize, r: u32, role: usize, plaintext: &[u8]) -> Message {
     let judge = Judge::new(bins).unwrap();
-    let share: Share<FieldPrio2, 32> = Share::get_decoded_with_param(&(&judge, role), plaintext).unwrap();
+    let share: Share<FieldPrio2, 32> =
+        Share::get_decoded_with_param(&(&judge, role), plaintext).unwrap();
     let (_, message) = judge
         .verify_init_with_query_rand(FieldPrio2::from(r), &share, role == 0)
         .unwrap();
-    Message::from_bytes(message.get_encoded().unwrap().as_slice().try_into().unwrap()).unwrap()
+    Message::from_bytes(
+        message
+            .get_encoded()
+            .unwrap()
+            .as_slice()
+            .try_into()
+            .unwrap(),
+    )
+    .unwrap()
 }
 
 /// Computes this crate's message for the same share.
@@ -122,18 +131,24 @@ fn large_dimensions() {
 fn the_judge_accepts_our_shares() {
     let prio2 = Prio2::new(40).unwrap();
     let shares = prio2
-        .split(&[true; 40], &Randomness::draw(&mut ChaCha20Rng::seed_from_u64(1)))
+        .split(
+            &[true; 40],
+            &Randomness::draw(&mut ChaCha20Rng::seed_from_u64(1)),
+        )
         .unwrap();
     let judge = Judge::new(40).unwrap();
     let messages = [shares.first.as_slice(), &shares.second]
         .into_iter()
         .enumerate()
         .map(|(role, plaintext)| {
-            let share: Share<FieldPrio2, 32> = Share::get_decoded_with_param(&(&judge, role), plaintext).unwrap();
+            let share: Share<FieldPrio2, 32> =
+                Share::get_decoded_with_param(&(&judge, role), plaintext).unwrap();
             judge
                 .verify_init_with_query_rand(FieldPrio2::from(12_345), &share, role == 0)
                 .unwrap()
                 .1
         });
-    judge.verifier_shares_to_message(b"", &(), messages).unwrap();
+    judge
+        .verifier_shares_to_message(b"", &(), messages)
+        .unwrap();
 }

@@ -54,14 +54,26 @@ impl Message {
     /// Returns whether the packet is accepted, given the messages of all processors.
     #[inline]
     pub fn is_valid(messages: &[Self]) -> bool {
-        let total = |part: fn(&Self) -> u32| reduce(messages.iter().map(|message| u64::from(part(message))).sum());
+        let total = |part: fn(&Self) -> u32| {
+            reduce(
+                messages
+                    .iter()
+                    .map(|message| u64::from(part(message)))
+                    .sum(),
+            )
+        };
         mul(total(|message| message.f), total(|message| message.g)) == total(|message| message.h)
     }
 
     /// Encodes the three field elements as little-endian words: 12 bytes.
     pub fn to_bytes(&self) -> [u8; 12] {
         let mut bytes = [0; 12];
-        for (place, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip([self.f, self.g, self.h]) {
+        for (place, word) in bytes
+            .as_chunks_mut::<4>()
+            .0
+            .iter_mut()
+            .zip([self.f, self.g, self.h])
+        {
             *place = word.to_le_bytes();
         }
         bytes

@@ -46,7 +46,9 @@ impl Prover {
         let mut at_first = vec![0; size];
         at_first[0] = 1;
         prover.extend(&mut at_first);
-        at_first.iter_mut().for_each(|value| *value = scaled(*value));
+        at_first
+            .iter_mut()
+            .for_each(|value| *value = scaled(*value));
         let mut at_data = vec![0; size];
         at_data[1..=bins].fill(1);
         prover.extend(&mut at_data);
@@ -77,15 +79,14 @@ impl Prover {
         proof.extend([f0, g0, mul(f0, g0)]);
         // g differs from f only at the first root, by g0 - f0, and at the data points, by 1.
         let apart = sub(g0, f0);
-        proof.extend(
-            f.iter()
-                .zip(&self.at_first)
-                .zip(&self.at_data)
-                .map(|((&f, &at_first), &at_data)| {
-                    let wide = u64::from(f) + u64::from(product(apart, at_first)) + u64::from(MODULUS - at_data);
-                    mul(f, reduce(wide))
-                }),
-        );
+        proof.extend(f.iter().zip(&self.at_first).zip(&self.at_data).map(
+            |((&f, &at_first), &at_data)| {
+                let wide = u64::from(f)
+                    + u64::from(product(apart, at_first))
+                    + u64::from(MODULUS - at_data);
+                mul(f, reduce(wide))
+            },
+        ));
         proof
     }
 }
@@ -97,7 +98,8 @@ impl Prio2 {
     /// [`Prio2Error::Dimension`] if the number of bits is not the number of bins;
     /// [`Prio2Error::Element`] if f0 or g0 of the randomness is not a field element.
     pub fn split(&self, bits: &[bool], randomness: &Randomness) -> Result<Shares, Prio2Error> {
-        let values: Zeroizing<Vec<u32>> = Zeroizing::new(bits.iter().map(|&bit| u32::from(bit)).collect());
+        let values: Zeroizing<Vec<u32>> =
+            Zeroizing::new(bits.iter().map(|&bit| u32::from(bit)).collect());
         self.split_values(&values, randomness)
     }
 
@@ -107,7 +109,11 @@ impl Prio2 {
     /// # Errors
     /// Those of [`Self::split`], and [`Prio2Error::Element`] for a value that is not a field
     /// element.
-    pub fn split_values(&self, values: &[u32], randomness: &Randomness) -> Result<Shares, Prio2Error> {
+    pub fn split_values(
+        &self,
+        values: &[u32],
+        randomness: &Randomness,
+    ) -> Result<Shares, Prio2Error> {
         let (bins, found) = (self.bins(), values.len());
         if found != bins {
             return Err(Prio2Error::Dimension { bins, found });

@@ -39,7 +39,12 @@ impl Prio2 {
     /// [`ShareError::Length`] if the plaintext has the wrong length, [`ShareError::Element`] if a
     /// value is not a field element, [`ShareError::Processor`] for an index above 1. In each case,
     /// `out` is empty.
-    pub fn decode_share(&self, role_index: usize, plaintext: &[u8], out: &mut Vec<u32>) -> Result<(), ShareError> {
+    pub fn decode_share(
+        &self,
+        role_index: usize,
+        plaintext: &[u8],
+        out: &mut Vec<u32>,
+    ) -> Result<(), ShareError> {
         self.decode(role_index, plaintext, self.proof_length(), out)
     }
 
@@ -49,12 +54,23 @@ impl Prio2 {
     ///
     /// # Errors
     /// Those of [`Self::decode_share`], with the length of the stored part.
-    pub fn decode_data(&self, role_index: usize, plaintext: &[u8], out: &mut Vec<u32>) -> Result<(), ShareError> {
+    pub fn decode_data(
+        &self,
+        role_index: usize,
+        plaintext: &[u8],
+        out: &mut Vec<u32>,
+    ) -> Result<(), ShareError> {
         self.decode(role_index, plaintext, self.bins(), out)
     }
 
     /// Decodes the first `count` elements of a share.
-    fn decode(&self, role_index: usize, plaintext: &[u8], count: usize, out: &mut Vec<u32>) -> Result<(), ShareError> {
+    fn decode(
+        &self,
+        role_index: usize,
+        plaintext: &[u8],
+        count: usize,
+        out: &mut Vec<u32>,
+    ) -> Result<(), ShareError> {
         out.clear();
         match role_index {
             0 => Self::decode_elements(plaintext, count, out),
@@ -70,7 +86,11 @@ impl Prio2 {
         }
     }
 
-    fn decode_elements(plaintext: &[u8], count: usize, out: &mut Vec<u32>) -> Result<(), ShareError> {
+    fn decode_elements(
+        plaintext: &[u8],
+        count: usize,
+        out: &mut Vec<u32>,
+    ) -> Result<(), ShareError> {
         let expected = count * ELEMENT_LENGTH;
         if plaintext.len() != expected {
             return Err(ShareError::Length {
@@ -81,7 +101,10 @@ impl Prio2 {
         let (words, _) = plaintext.as_chunks::<ELEMENT_LENGTH>();
         out.extend(words.iter().map(|word| u32::from_le_bytes(*word)));
         // No early exit, so that the loop vectorises: nearly all shares are valid.
-        if out.iter().fold(false, |any, &element| any | (element >= MODULUS)) {
+        if out
+            .iter()
+            .fold(false, |any, &element| any | (element >= MODULUS))
+        {
             crate::wipe::wipe(out);
             out.clear();
             return Err(ShareError::Element);

@@ -19,7 +19,9 @@ pub struct Sum {
 impl Sum {
     /// Creates a sum of no shares.
     pub fn new(bins: usize) -> Self {
-        Self { values: vec![0; bins] }
+        Self {
+            values: vec![0; bins],
+        }
     }
 
     /// Restores a stored sum.

@@ -19,11 +19,16 @@ fn prg_digest(seed: [u8; 32]) -> (Vec<u32>, String) {
     let mut words = Vec::new();
     prg::expand(&seed, 100_000, &mut words);
     let mut hash = Sha256::new();
-    words.iter().for_each(|word| hash.update(word.to_le_bytes()));
+    words
+        .iter()
+        .for_each(|word| hash.update(word.to_le_bytes()));
     words.truncate(5);
     (
         words,
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        hash.finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
     )
 }
 
@@ -32,7 +37,13 @@ fn generator_known_answers() {
     let (words, digest) = prg_digest(seed_counting());
     assert_eq!(
         words,
-        [1_961_885_191, 1_845_745_121, 300_813_968, 2_475_857_038, 80_069_266]
+        [
+            1_961_885_191,
+            1_845_745_121,
+            300_813_968,
+            2_475_857_038,
+            80_069_266
+        ]
     );
     assert_eq!(
         digest,
@@ -40,7 +51,10 @@ fn generator_known_answers() {
     );
     // A counter of all ones: only its low 64 bits wrap.
     let (words, digest) = prg_digest([0xff; 32]);
-    assert_eq!(words[..4], [2_082_586_556, 818_905_266, 1_383_092_658, 2_042_182_169]);
+    assert_eq!(
+        words[..4],
+        [2_082_586_556, 818_905_266, 1_383_092_658, 2_042_182_169]
+    );
     assert_eq!(
         digest,
         "8818836aa2ebbfbfeb5fffafb3a6a43e2a6b1a061f50b761fd78680fad474170"
@@ -57,7 +71,11 @@ fn proof_known_answer() {
         g0: 987_654_321,
     };
     let shares = prio2.split(&[true, false, true], &randomness).unwrap();
-    let first: String = shares.first.iter().map(|byte| format!("{byte:02x}")).collect();
+    let first: String = shares
+        .first
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     assert_eq!(
         first,
         "fb01008b202aec9172f101ee8838b9731fa6183684fa5bba65a609ade9e3d10417063aff4674e628"
@@ -67,7 +85,11 @@ fn proof_known_answer() {
     let (mut first, mut second) = (Vec::new(), Vec::new());
     prio2.decode_share(0, &shares.first, &mut first).unwrap();
     prio2.decode_share(1, &shares.second, &mut second).unwrap();
-    let proof: Vec<u32> = first.iter().zip(&second).map(|(&a, &b)| field::add(a, b)).collect();
+    let proof: Vec<u32> = first
+        .iter()
+        .zip(&second)
+        .map(|(&a, &b)| field::add(a, b))
+        .collect();
     let expected = [
         1,
         0,
@@ -114,7 +136,10 @@ fn dimensions_are_bounded() {
         [2, 4, 4, 8, 256, 512]
     );
     let prio2 = Prio2::new(8).unwrap();
-    assert_eq!((prio2.share_length(0), prio2.share_length(1)), (Ok(4 * 27), Ok(32)));
+    assert_eq!(
+        (prio2.share_length(0), prio2.share_length(1)),
+        (Ok(4 * 27), Ok(32))
+    );
     assert!(prio2.share_length(2).is_err());
 }
 
@@ -126,12 +151,22 @@ fn points_that_would_tell_are_refused() {
         assert!(point.is_universal());
         assert_eq!(i64::from(point.value()), good);
     }
-    for out in [-1, i64::MIN, MODULUS.into(), (1 << 32) - 1, 1 << 32, i64::MAX] {
+    for out in [
+        -1,
+        i64::MIN,
+        MODULUS.into(),
+        (1 << 32) - 1,
+        1 << 32,
+        i64::MAX,
+    ] {
         assert_eq!(Point::new(out, &prio2), Err(PointError::OutOfRange));
     }
     // f and g have 16 interpolation points, so the order is 32.
     for root in field::roots(32) {
-        assert_eq!(Point::new(root.into(), &prio2), Err(PointError::RootOfUnity));
+        assert_eq!(
+            Point::new(root.into(), &prio2),
+            Err(PointError::RootOfUnity)
+        );
     }
     let other = Point::new(field::root(64).into(), &prio2).unwrap();
     assert!(!other.is_universal());
@@ -153,18 +188,37 @@ fn shares_of_another_shape_are_refused() {
     prio2.decode_share(0, &good, &mut out).unwrap();
     assert_eq!(out, [0; 10]);
     for found in [0, 39, 41, 36, 44] {
-        let error = prio2.decode_share(0, &vec![0; found], &mut out).unwrap_err();
-        assert_eq!(error, ShareError::Length { expected: 40, found });
+        let error = prio2
+            .decode_share(0, &vec![0; found], &mut out)
+            .unwrap_err();
+        assert_eq!(
+            error,
+            ShareError::Length {
+                expected: 40,
+                found
+            }
+        );
         assert!(out.is_empty());
     }
     for found in [0, 31, 33] {
-        let error = prio2.decode_share(1, &vec![0; found], &mut out).unwrap_err();
-        assert_eq!(error, ShareError::Length { expected: 32, found });
+        let error = prio2
+            .decode_share(1, &vec![0; found], &mut out)
+            .unwrap_err();
+        assert_eq!(
+            error,
+            ShareError::Length {
+                expected: 32,
+                found
+            }
+        );
     }
     for at in 0..10 {
         let mut bad = good;
         bad[4 * at..4 * at + 4].copy_from_slice(&MODULUS.to_le_bytes());
-        assert_eq!(prio2.decode_share(0, &bad, &mut out), Err(ShareError::Element));
+        assert_eq!(
+            prio2.decode_share(0, &bad, &mut out),
+            Err(ShareError::Element)
+        );
         assert!(out.is_empty());
         bad[4 * at..4 * at + 4].copy_from_slice(&(MODULUS - 1).to_le_bytes());
         assert_eq!(prio2.decode_share(0, &bad, &mut out), Ok(()));
@@ -188,7 +242,9 @@ fn data_is_the_front_of_the_share() {
     }
     // For the first processor, exactly the data elements have to be stored.
     for length in [0, 4 * 299, 4 * 301, 4 * prio2.proof_length()] {
-        let error = prio2.decode_data(0, &vec![0; length], &mut data).unwrap_err();
+        let error = prio2
+            .decode_data(0, &vec![0; length], &mut data)
+            .unwrap_err();
         assert_eq!(
             error,
             ShareError::Length {
@@ -204,7 +260,11 @@ fn data_is_the_front_of_the_share() {
 #[test]
 fn splitting_checks_its_input() {
     let prio2 = Prio2::new(3).unwrap();
-    let randomness = |f0, g0| Randomness { seed: [0; 32], f0, g0 };
+    let randomness = |f0, g0| Randomness {
+        seed: [0; 32],
+        f0,
+        g0,
+    };
     let error = |values: &[u32], randomness| prio2.split_values(values, &randomness).unwrap_err();
     assert_eq!(
         error(&[1; 2], randomness(1, 1)),
@@ -214,7 +274,10 @@ fn splitting_checks_its_input() {
         error(&[1, MODULUS, 0], randomness(1, 1)),
         Prio2Error::Element { index: 1 }
     );
-    assert_eq!(error(&[1; 3], randomness(1, MODULUS)), Prio2Error::Element { index: 4 });
+    assert_eq!(
+        error(&[1; 3], randomness(1, MODULUS)),
+        Prio2Error::Element { index: 4 }
+    );
 }
 
 #[test]
@@ -234,10 +297,17 @@ fn values_other_than_bits_fail() {
         for at in [0, bins / 2, bins - 1] {
             let mut values = vec![1; bins];
             values[at] = bad;
-            let shares = prio2.split_values(&values, &Randomness::draw(&mut rng)).unwrap();
-            assert!(!valid(&prio2, &evaluator, &shares), "{bins} bins, value {at} is {bad}");
+            let shares = prio2
+                .split_values(&values, &Randomness::draw(&mut rng))
+                .unwrap();
+            assert!(
+                !valid(&prio2, &evaluator, &shares),
+                "{bins} bins, value {at} is {bad}"
+            );
             values[at] = 0;
-            let shares = prio2.split_values(&values, &Randomness::draw(&mut rng)).unwrap();
+            let shares = prio2
+                .split_values(&values, &Randomness::draw(&mut rng))
+                .unwrap();
             assert!(valid(&prio2, &evaluator, &shares));
         }
     }
@@ -250,7 +320,10 @@ fn a_changed_share_fails() {
     let evaluator = prio2.evaluator(Point::new(998_314_904, &prio2).unwrap());
     for at in 0..prio2.proof_length() {
         let mut shares = prio2
-            .split(&[true, false, true, true, false], &Randomness::draw(&mut rng))
+            .split(
+                &[true, false, true, true, false],
+                &Randomness::draw(&mut rng),
+            )
             .unwrap();
         shares.first[4 * at] ^= 1;
         assert!(!valid(&prio2, &evaluator, &shares), "element {at}");
@@ -261,7 +334,9 @@ fn valid(prio2: &Prio2, evaluator: &Evaluator, shares: &Shares) -> bool {
     let mut share = Vec::new();
     let messages = [shares.first.as_slice(), &shares.second].map(|plaintext| plaintext.to_vec());
     Message::is_valid(&[0, 1].map(|role| {
-        prio2.decode_share(role, &messages[role], &mut share).unwrap();
+        prio2
+            .decode_share(role, &messages[role], &mut share)
+            .unwrap();
         evaluator.message(role, &share)
     }))
 }
@@ -294,7 +369,9 @@ fn messages_from_numbers() {
     );
     for out in [-1, 1 << 32] {
         assert!(
-            Message::new(out, 0, 0).is_err() && Message::new(0, out, 0).is_err() && Message::new(0, 0, out).is_err()
+            Message::new(out, 0, 0).is_err()
+                && Message::new(0, out, 0).is_err()
+                && Message::new(0, 0, out).is_err()
         );
     }
     assert_eq!(Message::from_bytes(&message.to_bytes()), Some(message));
@@ -305,7 +382,11 @@ fn messages_from_numbers() {
             Message::from_bytes(&bytes)
         };
         assert!(with(MODULUS - 1).is_some());
-        assert_eq!([MODULUS, MODULUS + 1, u32::MAX].map(with), [None; 3], "word {place}");
+        assert_eq!(
+            [MODULUS, MODULUS + 1, u32::MAX].map(with),
+            [None; 3],
+            "word {place}"
+        );
     }
     // Even a message that was never reduced is not accepted.
     let unreduced = Message {
@@ -313,7 +394,10 @@ fn messages_from_numbers() {
         g: MODULUS + 5,
         h: u32::MAX,
     };
-    assert_eq!(unreduced.is_valid_with(&message), message.is_valid_with(&message));
+    assert_eq!(
+        unreduced.is_valid_with(&message),
+        message.is_valid_with(&message)
+    );
 }
 
 proptest! {
@@ -358,15 +442,24 @@ fn stored_sums_are_checked() {
 }
 
 /// Runs the whole scheme through the trait, without any other knowledge of the scheme.
-fn run<S: Scheme>(scheme: &S, agreement: &S::Agreement, reports: Vec<crate::scheme::Sharded<S>>) -> S::AggregateResult
+fn run<S: Scheme>(
+    scheme: &S,
+    agreement: &S::Agreement,
+    reports: Vec<crate::scheme::Sharded<S>>,
+) -> S::AggregateResult
 where
     S::Error: std::fmt::Debug,
 {
-    let mut outputs: Vec<Vec<S::OutputShare>> = (0..scheme.processors()).map(|_| Vec::new()).collect();
+    let mut outputs: Vec<Vec<S::OutputShare>> =
+        (0..scheme.processors()).map(|_| Vec::new()).collect();
     for (public, shares) in reports {
         let started = shares.iter().enumerate();
         let (mut states, mut messages): (Vec<_>, Vec<_>) = started
-            .map(|(index, share)| scheme.verify_init(index, agreement, &public, share).unwrap())
+            .map(|(index, share)| {
+                scheme
+                    .verify_init(index, agreement, &public, share)
+                    .unwrap()
+            })
             .unzip();
         for _ in 0..scheme.rounds() {
             let Ok(message) = scheme.verifier_shares_to_message(&messages) else {
@@ -385,7 +478,10 @@ where
             }
         }
     }
-    let aggregates: Vec<_> = outputs.into_iter().map(|outputs| scheme.aggregate(outputs)).collect();
+    let aggregates: Vec<_> = outputs
+        .into_iter()
+        .map(|outputs| scheme.aggregate(outputs))
+        .collect();
     scheme.unshard(&aggregates).unwrap()
 }
 
@@ -393,10 +489,14 @@ where
 fn the_scheme_counts_valid_reports_only() {
     let prio2 = Prio2::new(4).unwrap();
     let mut rng = ChaCha20Rng::seed_from_u64(9);
-    let mut reports: Vec<_> = [[true, false, false, true], [true, true, false, false], [true; 4]]
-        .iter()
-        .map(|bits| prio2.shard(bits, &Randomness::draw(&mut rng)).unwrap())
-        .collect();
+    let mut reports: Vec<_> = [
+        [true, false, false, true],
+        [true, true, false, false],
+        [true; 4],
+    ]
+    .iter()
+    .map(|bits| prio2.shard(bits, &Randomness::draw(&mut rng)).unwrap())
+    .collect();
     reports[2].1[0][0] ^= 1;
     assert_eq!(
         run(&prio2, &Point::new(998_314_904, &prio2).unwrap(), reports),

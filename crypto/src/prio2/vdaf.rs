@@ -35,7 +35,11 @@ impl Scheme for Prio2 {
         1
     }
 
-    fn shard(&self, measurement: &[bool], randomness: &Randomness) -> Result<((), Vec<InputShare>), Prio2Error> {
+    fn shard(
+        &self,
+        measurement: &[bool],
+        randomness: &Randomness,
+    ) -> Result<((), Vec<InputShare>), Prio2Error> {
         let mut shares = self.split(measurement, randomness)?;
         let first = std::mem::take(&mut shares.first);
         Ok((
@@ -62,7 +66,9 @@ impl Scheme for Prio2 {
 
     fn verifier_shares_to_message(&self, shares: &[Message]) -> Result<(), Prio2Error> {
         if shares.len() != PROCESSORS {
-            return Err(Prio2Error::ShareCount { found: shares.len() });
+            return Err(Prio2Error::ShareCount {
+                found: shares.len(),
+            });
         }
         if Message::is_valid(shares) {
             Ok(())
@@ -71,7 +77,11 @@ impl Scheme for Prio2 {
         }
     }
 
-    fn verify_next(&self, state: VerifyState, _message: &()) -> Result<TransitionOf<Self>, Prio2Error> {
+    fn verify_next(
+        &self,
+        state: VerifyState,
+        _message: &(),
+    ) -> Result<TransitionOf<Self>, Prio2Error> {
         Ok(Transition::Finish(state))
     }
 
@@ -83,7 +93,9 @@ impl Scheme for Prio2 {
 
     fn unshard(&self, shares: &[Sum]) -> Result<Vec<u32>, Prio2Error> {
         if shares.len() != PROCESSORS {
-            return Err(Prio2Error::ShareCount { found: shares.len() });
+            return Err(Prio2Error::ShareCount {
+                found: shares.len(),
+            });
         }
         let mut total = Sum::new(self.bins());
         for share in shares {

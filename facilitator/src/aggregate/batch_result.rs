@@ -43,7 +43,10 @@ pub(crate) fn check_header(
     let header: ValidationHeader = validation.header()?;
     let ours = &prepared.footer().parameters;
     let problem = if header.batch_uuid != name.id {
-        format!("the peer's validation header belongs to batch {}", header.batch_uuid)
+        format!(
+            "the peer's validation header belongs to batch {}",
+            header.batch_uuid
+        )
     } else if !header.parameters().same(ours) {
         format!(
             "the peer's validation header has other parameters: {:?}, not {ours:?}",
@@ -104,7 +107,8 @@ pub(crate) async fn judge(
         return Err(undecodable(prepared));
     }
     subtract(role, prio2, prepared, &places, &mut sum).await?;
-    let both_messages = (joined.valid.len() + joined.invalid_proof.len() + joined.bad_peer_message.len()) as u64;
+    let both_messages =
+        (joined.valid.len() + joined.invalid_proof.len() + joined.bad_peer_message.len()) as u64;
     let (packets, accepted) = (footer.packets, counted.len() as u64);
     let verdict = BatchResult {
         name: name.clone(),
@@ -120,7 +124,10 @@ pub(crate) async fn judge(
 }
 
 fn undecodable(prepared: &PreparedReader) -> Error {
-    Error::Internal(format!("{}: contains a share that does not decode", prepared.object()))
+    Error::Internal(format!(
+        "{}: contains a share that does not decode",
+        prepared.object()
+    ))
 }
 
 /// Subtracts from a sum the shares of the packets at these positions, which have to be sorted.
@@ -138,5 +145,9 @@ pub(crate) async fn subtract(
         Err(_) => failed = true,
     };
     prepared.shares(places, take_away).await?;
-    if failed { Err(undecodable(prepared)) } else { Ok(()) }
+    if failed {
+        Err(undecodable(prepared))
+    } else {
+        Ok(())
+    }
 }

@@ -63,8 +63,9 @@ async fn read(processor: &Processor, batch: &BatchName) -> Result<Window, Error>
         .read_record(&object, CLAIM_BYTES)
         .await?
         .ok_or_else(vanished)?;
-    let claim: Claim = serde_json::from_slice(&text)
-        .map_err(|error| Error::Internal(format!("{object} in the own bucket is malformed: {error}")))?;
+    let claim: Claim = serde_json::from_slice(&text).map_err(|error| {
+        Error::Internal(format!("{object} in the own bucket is malformed: {error}"))
+    })?;
     Ok(claim.window)
 }
 
@@ -106,21 +107,37 @@ pub(super) async fn claim(
     batches: &[BatchName],
     claimed: &BTreeMap<BatchName, Window>,
 ) -> Result<(), Error> {
-    let claim = Claim { window: name.window };
+    let claim = Claim {
+        window: name.window,
+    };
     let text = serde_json::to_vec(&claim).map_err(|error| Error::Internal(error.to_string()))?;
-    let open: Vec<&BatchName> = batches.iter().filter(|batch| !claimed.contains_key(batch)).collect();
+    let open: Vec<&BatchName> = batches
+        .iter()
+        .filter(|batch| !claimed.contains_key(batch))
+        .collect();
     for some in open.chunks(CONCURRENT_CLAIMS) {
-        try_join_all(some.iter().map(|batch| claim_one(processor, batch, name.window, &text))).await?;
+        try_join_all(
+            some.iter()
+                .map(|batch| claim_one(processor, batch, name.window, &text)),
+        )
+        .await?;
     }
     Ok(())
 }
 
-async fn claim_one(processor: &Processor, batch: &BatchName, window: Window, text: &[u8]) -> Result<(), Error> {
+async fn claim_one(
+    processor: &Processor,
+    batch: &BatchName,
+    window: Window,
+    text: &[u8],
+) -> Result<(), Error> {
     match processor.create_record(&batch.summed(), text).await {
         Ok(_) => Ok(()),
         Err(BucketError::Conflict { .. }) if fault::is_on("summed-twice") => Ok(()),
         // Another run has claimed the batch. A claim for the same window has the same effect.
-        Err(BucketError::Conflict { .. }) => same_window(batch, read(processor, batch).await?, window),
+        Err(BucketError::Conflict { .. }) => {
+            same_window(batch, read(processor, batch).await?, window)
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -54,7 +54,11 @@ impl DoneMark {
 ///
 /// # Errors
 /// An error of the own bucket.
-pub async fn mark_done(processor: &Processor, window: &WindowName, mark: &DoneMark) -> Result<(), Error> {
+pub async fn mark_done(
+    processor: &Processor,
+    window: &WindowName,
+    mark: &DoneMark,
+) -> Result<(), Error> {
     let text = serde_json::to_vec(mark).map_err(|error| Error::Internal(error.to_string()))?;
     match processor.create_record(&window.done(), &text).await {
         Ok(_) | Err(BucketError::Conflict { .. }) => Ok(()),
@@ -66,6 +70,10 @@ pub async fn mark_done(processor: &Processor, window: &WindowName, mark: &DoneMa
 ///
 /// # Errors
 /// An error of the own bucket.
-pub async fn mark_nothing(processor: &Processor, window: &WindowName, error: &Error) -> Result<(), Error> {
+pub async fn mark_nothing(
+    processor: &Processor,
+    window: &WindowName,
+    error: &Error,
+) -> Result<(), Error> {
     mark_done(processor, window, &DoneMark::nothing(error.reason())).await
 }

@@ -56,20 +56,28 @@ impl Group {
     /// Returns the number of packets for which both messages exist.
     #[must_use]
     pub fn with_both_messages(&self) -> u64 {
-        self.verdicts.iter().map(|verdict| verdict.both_messages).sum()
+        self.verdicts
+            .iter()
+            .map(|verdict| verdict.both_messages)
+            .sum()
     }
 
     /// Returns the names of the batches, in their order.
     #[must_use]
     pub fn batches(&self) -> Vec<BatchName> {
-        self.verdicts.iter().map(|verdict| verdict.name.clone()).collect()
+        self.verdicts
+            .iter()
+            .map(|verdict| verdict.name.clone())
+            .collect()
     }
 
     /// Returns the sum over all batches.
     #[must_use]
     pub fn sum(&self) -> Sum {
         let mut sum = Sum::new(usize::try_from(self.parameters.bins).unwrap_or(0));
-        self.verdicts.iter().for_each(|verdict| sum.merge(&verdict.sum));
+        self.verdicts
+            .iter()
+            .for_each(|verdict| sum.merge(&verdict.sum));
         sum
     }
 
@@ -102,12 +110,22 @@ impl Group {
 /// of its parameters). The batches of all other groups are excluded in `summary`.
 pub(super) fn choose(groups: Vec<Group>, summary: &mut AggregateSummary) -> Option<Group> {
     let mut chosen: Option<Group> = None;
-    for group in groups.into_iter().filter(|group| !group.verdicts.is_empty()) {
-        let better = chosen.as_ref().is_none_or(|best| group.accepted() > best.accepted());
-        let left = if better { chosen.replace(group) } else { Some(group) };
+    for group in groups
+        .into_iter()
+        .filter(|group| !group.verdicts.is_empty())
+    {
+        let better = chosen
+            .as_ref()
+            .is_none_or(|best| group.accepted() > best.accepted());
+        let left = if better {
+            chosen.replace(group)
+        } else {
+            Some(group)
+        };
         for verdict in left.iter().flat_map(|group| &group.verdicts) {
             let reason = "parameter-mismatch";
-            let problem = "the parameters differ from those of the window's other batches".to_owned();
+            let problem =
+                "the parameters differ from those of the window's other batches".to_owned();
             summary.exclude(
                 &verdict.name,
                 &Error::Header {
@@ -142,7 +160,8 @@ mod tests {
         let mut group = Group::new(parameters, true);
         for accepted in [60, 40] {
             let verdict = BatchResult {
-                name: BatchName::parse("a/2026/01/31/12/00/00112233-4455-4677-8899-aabbccddeeff").unwrap(),
+                name: BatchName::parse("a/2026/01/31/12/00/00112233-4455-4677-8899-aabbccddeeff")
+                    .unwrap(),
                 packets: 100,
                 accepted,
                 both_messages: 100,
@@ -153,7 +172,8 @@ mod tests {
             };
             group.push(verdict, &[]);
         }
-        let released = [1, 99, 100, 101, u64::MAX].map(|minimum| group.releasable(minimum).is_some());
+        let released =
+            [1, 99, 100, 101, u64::MAX].map(|minimum| group.releasable(minimum).is_some());
         assert_eq!(released, [true, true, true, false, false]);
     }
 }

@@ -87,7 +87,11 @@ impl Join {
     #[must_use]
     pub fn finish(mut self) -> Joined {
         self.joined.unmatched_peer_messages = self.theirs.len() as u64;
-        self.joined.no_peer_message = self.ours.into_iter().map(|(id, (place, _))| (place, id)).collect();
+        self.joined.no_peer_message = self
+            .ours
+            .into_iter()
+            .map(|(id, (place, _))| (place, id))
+            .collect();
         // Messages match in any order, and maps iterate in random order.
         for list in [&mut self.joined.valid, &mut self.joined.no_peer_message] {
             list.sort_unstable();
@@ -191,7 +195,10 @@ impl Ours<'_> {
             let Some(chunk) = self.chunks.get(self.chunk) else {
                 return Ok(None);
             };
-            self.items = self.runtime.block_on(self.prepared.messages(*chunk))?.into_iter();
+            self.items = self
+                .runtime
+                .block_on(self.prepared.messages(*chunk))?
+                .into_iter();
             self.chunk += 1;
         }
     }
@@ -231,7 +238,11 @@ mod tests {
             let mut peer: Vec<u8> = (0..20).filter(|i| i % 7 != 3).chain(30..33).collect();
             peer.shuffle(&mut random);
             let mut join = Join::default();
-            let (mut mine, mut peer) = (0..20, peer.into_iter().map(|i| theirs(i, if i == 5 { 4 } else { 5 })));
+            let (mut mine, mut peer) = (
+                0..20,
+                peer.into_iter()
+                    .map(|i| theirs(i, if i == 5 { 4 } else { 5 })),
+            );
             loop {
                 match (mine.next(), peer.next()) {
                     (Some(i), Some(packet)) => join.both(ours(i), packet),
@@ -241,7 +252,8 @@ mod tests {
                 }
             }
             let joined = join.finish();
-            let places = |list: &[(u64, PacketId)]| list.iter().map(|(place, _)| *place).collect::<Vec<_>>();
+            let places =
+                |list: &[(u64, PacketId)]| list.iter().map(|(place, _)| *place).collect::<Vec<_>>();
             assert_eq!(
                 places(&joined.valid),
                 [0, 1, 2, 4, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 18, 19]
@@ -256,7 +268,10 @@ mod tests {
     fn the_first_of_a_peers_messages_counts_wherever_it_stands() {
         for ours_at in 0..3 {
             let mut join = Join::default();
-            for (turn, packet) in [theirs(1, 5), theirs(1, 99), theirs(2, 5)].into_iter().enumerate() {
+            for (turn, packet) in [theirs(1, 5), theirs(1, 99), theirs(2, 5)]
+                .into_iter()
+                .enumerate()
+            {
                 if turn == ours_at {
                     join.both(ours(1), packet);
                 } else {

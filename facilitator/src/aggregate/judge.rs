@@ -1,7 +1,9 @@
 //! The results of the batches of a window without rosters. A batch without a result does not affect
 //! the others.
 
-use super::{AggregateSummary, AggregateTask, Group, PeerRejections, Selection, join_peer, prepared};
+use super::{
+    AggregateSummary, AggregateTask, Group, PeerRejections, Selection, join_peer, prepared,
+};
 use crate::error::Error;
 use crate::intake::Progress;
 use crate::processor::Processor;
@@ -83,7 +85,9 @@ impl Judge<'_> {
             wear::count(self.processor, &verdict, &keys).await?;
         }
         if verdict.accepted == 0 {
-            return Err(Error::NoAcceptedPacket { batch: name.clone() });
+            return Err(Error::NoAcceptedPacket {
+                batch: name.clone(),
+            });
         }
         group.push(verdict, &counted);
         Ok(())
@@ -98,7 +102,9 @@ impl Judge<'_> {
     /// that it does not block the window for ever.
     fn stops(&self, error: &Error) -> bool {
         let waits = error.exit() == Exit::Retry && !self.task.batches.is_empty();
-        error.is_passing() || error.is_unverified() || (waits && !(is_one_sided(error) && self.is_over()))
+        error.is_passing()
+            || error.is_unverified()
+            || (waits && !(is_one_sided(error) && self.is_over()))
     }
 
     /// Returns whether the window no longer waits for batches.

@@ -181,7 +181,16 @@ impl JoinedBatch {
             joined,
             inputs,
         } = self;
-        batch_result::judge(&name, role, &prio2, &prepared, joined, inputs, counted_before).await
+        batch_result::judge(
+            &name,
+            role,
+            &prio2,
+            &prepared,
+            joined,
+            inputs,
+            counted_before,
+        )
+        .await
     }
 }
 
@@ -219,15 +228,24 @@ async fn join_once(
     // of the batch.
     let most = match fault::is_on("validation-unbounded") {
         true => u64::MAX,
-        false => prepared.footer().packets.saturating_add(join::MORE_MESSAGES),
+        false => prepared
+            .footer()
+            .packets
+            .saturating_add(join::MORE_MESSAGES),
     };
-    let share = processor.budget.take_memory(join::memory(most), progress).await;
+    let share = processor
+        .budget
+        .take_memory(join::memory(most), progress)
+        .await;
     let limits = processor.limits.for_messages(most);
     let too_many = |error: BatchError| match error {
-        BatchError::Bucket(BucketError::TooLarge { key, .. }) => Error::TooManyMessages { object: key, most },
+        BatchError::Bucket(BucketError::TooLarge { key, .. }) => {
+            Error::TooManyMessages { object: key, most }
+        }
         other => other.into(),
     };
-    let opened = SignedBatch::open(bucket, name.validation(peer), &processor.peer_keys, &limits).await;
+    let opened =
+        SignedBatch::open(bucket, name.validation(peer), &processor.peer_keys, &limits).await;
     let validation = opened.map_err(too_many)?;
     let header = batch_result::check_header(name, &validation, prepared)?;
     let packets = validation.packets(bucket, header.packet_file_digest).await;
@@ -241,7 +259,8 @@ async fn join_once(
     // `giving_up` is dropped with this future, which cancels the work on the blocking thread.
     let given_up = giving_up.flag();
     let ours = Arc::clone(prepared);
-    let joining = tokio::task::spawn_blocking(move || join::join(&ours, packets, most, &runtime, &given_up));
+    let joining =
+        tokio::task::spawn_blocking(move || join::join(&ours, packets, most, &runtime, &given_up));
     let joined = joining
         .await
         .map_err(|error| Error::Internal(format!("batch {name}: aggregation failed: {error}")))??;
@@ -285,7 +304,12 @@ fn nothing(task: &AggregateTask, summary: AggregateSummary) -> Error {
     };
     // Faults that can be repaired take precedence over final ones, and those that need an operator
     // over the others.
-    let order = [Exit::Retry, Exit::Conflict, Exit::BelowMinimum, Exit::Rejected];
+    let order = [
+        Exit::Retry,
+        Exit::Conflict,
+        Exit::BelowMinimum,
+        Exit::Rejected,
+    ];
     let exit = order
         .into_iter()
         .find(|exit| excluded().any(|batch| batch.exit == *exit))

@@ -85,7 +85,10 @@ pub struct RejectionLimits {
 
 impl RejectionLimits {
     fn maximum_share(&self, aggregation: &AggregationId) -> f64 {
-        self.by_metric.get(aggregation).copied().unwrap_or(self.default)
+        self.by_metric
+            .get(aggregation)
+            .copied()
+            .unwrap_or(self.default)
     }
 }
 
@@ -121,7 +124,10 @@ pub(crate) async fn check_share(
         summary.rejections,
         processor.rejection_limits.maximum_share(&name.aggregation),
     );
-    if rejections.share() <= maximum || is_released(processor, name, rejections).await? || fault::is_on("never-held") {
+    if rejections.share() <= maximum
+        || is_released(processor, name, rejections).await?
+        || fault::is_on("never-held")
+    {
         return Ok(());
     }
     if !dry_run {
@@ -135,8 +141,13 @@ pub(crate) async fn check_share(
     })
 }
 
-async fn mark_held(processor: &Processor, name: &WindowName, rejections: PeerRejections) -> Result<(), Error> {
-    let text = serde_json::to_vec(&rejections).map_err(|error| Error::Internal(error.to_string()))?;
+async fn mark_held(
+    processor: &Processor,
+    name: &WindowName,
+    rejections: PeerRejections,
+) -> Result<(), Error> {
+    let text =
+        serde_json::to_vec(&rejections).map_err(|error| Error::Internal(error.to_string()))?;
     match processor.create_record(&name.held(), &text).await {
         // The window is already marked as held, with other counts.
         Ok(_) | Err(BucketError::Conflict { .. }) => Ok(()),
@@ -148,18 +159,30 @@ async fn mark_held(processor: &Processor, name: &WindowName, rejections: PeerRej
 ///
 /// # Errors
 /// An error of the own bucket.
-pub async fn release(processor: &Processor, name: &WindowName, rejections: PeerRejections) -> Result<(), Error> {
+pub async fn release(
+    processor: &Processor,
+    name: &WindowName,
+    rejections: PeerRejections,
+) -> Result<(), Error> {
     let text = release_text(name, rejections)?;
-    processor.create_record(&rejections.release(name), &text).await?;
+    processor
+        .create_record(&rejections.release(name), &text)
+        .await?;
     Ok(())
 }
 
-async fn is_released(processor: &Processor, name: &WindowName, rejections: PeerRejections) -> Result<bool, Error> {
+async fn is_released(
+    processor: &Processor,
+    name: &WindowName,
+    rejections: PeerRejections,
+) -> Result<bool, Error> {
     let object = rejections.release(name);
     match processor.read_record(&object, RELEASE_BYTES).await? {
         None => Ok(false),
         Some(text) if text == release_text(name, rejections)? => Ok(true),
-        Some(_) => Err(Error::Internal(format!("{object} in the own bucket is malformed"))),
+        Some(_) => Err(Error::Internal(format!(
+            "{object} in the own bucket is malformed"
+        ))),
     }
 }
 

@@ -34,7 +34,9 @@ pub async fn select(processor: &Processor, task: &AggregateTask) -> Result<Selec
 }
 
 fn named(task: &AggregateTask) -> Result<Selection, Error> {
-    let outside = |name: &&BatchName| !task.window.contains(name.date) || name.aggregation != task.aggregation;
+    let outside = |name: &&BatchName| {
+        !task.window.contains(name.date) || name.aggregation != task.aggregation
+    };
     if let Some(name) = task.batches.iter().find(outside) {
         return Err(Error::Setting(format!(
             "batch {name} is outside the window {}",

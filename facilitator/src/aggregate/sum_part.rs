@@ -41,7 +41,8 @@ impl FixedSumPart {
     }
 
     fn parse(name: &SumPartName, text: &[u8]) -> Result<Self, Error> {
-        let malformed = |_| Error::Internal(format!("{} in the own bucket is malformed", name.fixed()));
+        let malformed =
+            |_| Error::Internal(format!("{} in the own bucket is malformed", name.fixed()));
         serde_json::from_slice(text).map_err(malformed)
     }
 
@@ -88,7 +89,9 @@ pub(crate) async fn publish(
     if let Some(then) = then {
         // A newer program with other encoders does not replace a sum part that an older one has
         // completely published.
-        if then.same_content(&fixed) && has_published(processor, bucket, &files.objects, then.header.sha256).await? {
+        if then.same_content(&fixed)
+            && has_published(processor, bucket, &files.objects, then.header.sha256).await?
+        {
             return Ok(true);
         }
         if then != fixed {
@@ -115,7 +118,11 @@ pub(crate) async fn publish(
 }
 
 /// Checks that no sum part of the window is recorded with other content.
-pub(super) async fn check_fixed(processor: &Processor, name: &SumPartName, group: &Group) -> Result<(), Error> {
+pub(super) async fn check_fixed(
+    processor: &Processor,
+    name: &SumPartName,
+    group: &Group,
+) -> Result<(), Error> {
     let then = match FixedSumPart::read(processor, name).await {
         Err(Error::Bucket(BucketError::NotFound { .. })) => return Ok(()),
         other => other?,
@@ -129,7 +136,11 @@ pub(super) async fn check_fixed(processor: &Processor, name: &SumPartName, group
 
 /// Identifiers and names of the batches, sorted by identifier.
 fn sorted(group: &Group) -> Vec<(tallybox_model::id::BatchId, String)> {
-    let mut names: Vec<_> = group.verdicts.iter().map(|v| (v.name.id, v.name.to_string())).collect();
+    let mut names: Vec<_> = group
+        .verdicts
+        .iter()
+        .map(|v| (v.name.id, v.name.to_string()))
+        .collect();
     names.sort();
     names
 }
@@ -137,15 +148,25 @@ fn sorted(group: &Group) -> Vec<(tallybox_model::id::BatchId, String)> {
 fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Files, Error> {
     let objects = name.objects();
     // The sync marker depends on the inputs only, so that every run encodes the same bytes.
-    let inputs: Vec<Digest> = group.verdicts.iter().flat_map(|verdict| verdict.inputs).collect();
+    let inputs: Vec<Digest> = group
+        .verdicts
+        .iter()
+        .flat_map(|verdict| verdict.inputs)
+        .collect();
     let marker = |object: &str| sync_marker(processor.generation, object, &inputs);
     let bad = |object: &str| {
         let object = object.to_owned();
         move |source: AvroError| BatchError::Encode { object, source }
     };
-    let mut writer = ContainerWriter::new(Vec::new(), RecordKind::InvalidPacket, marker(&objects.packets));
+    let mut writer = ContainerWriter::new(
+        Vec::new(),
+        RecordKind::InvalidPacket,
+        marker(&objects.packets),
+    );
     for id in group.invalid() {
-        writer.append(&InvalidPacket { id }).map_err(bad(&objects.packets))?;
+        writer
+            .append(&InvalidPacket { id })
+            .map_err(bad(&objects.packets))?;
     }
     let packets = writer.finish().map_err(bad(&objects.packets))?;
     let parameters = group.parameters.clone();
@@ -162,7 +183,12 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
         prime: parameters.prime,
         number_of_servers: parameters.number_of_servers,
         hamming_weight: parameters.hamming_weight,
-        sum: group.sum().values().iter().map(|value| i64::from(*value)).collect(),
+        sum: group
+            .sum()
+            .values()
+            .iter()
+            .map(|value| i64::from(*value))
+            .collect(),
         aggregation_start_time: name.window.start().millis(),
         aggregation_end_time: name.window.end().millis(),
         packet_file_digest: Digest::sha256(&packets),
@@ -180,10 +206,18 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
 }
 
 /// Records the sum part. Returns the existing record, if there is one.
-async fn fix(processor: &Processor, name: &SumPartName, fixed: &FixedSumPart) -> Result<Option<FixedSumPart>, Error> {
-    let text = serde_json::to_vec_pretty(fixed).map_err(|error| Error::Internal(error.to_string()))?;
-    let then = processor.fix_record(&name.fixed(), &text, FIXED_BYTES).await?;
-    then.map(|then| FixedSumPart::parse(name, &then)).transpose()
+async fn fix(
+    processor: &Processor,
+    name: &SumPartName,
+    fixed: &FixedSumPart,
+) -> Result<Option<FixedSumPart>, Error> {
+    let text =
+        serde_json::to_vec_pretty(fixed).map_err(|error| Error::Internal(error.to_string()))?;
+    let then = processor
+        .fix_record(&name.fixed(), &text, FIXED_BYTES)
+        .await?;
+    then.map(|then| FixedSumPart::parse(name, &then))
+        .transpose()
 }
 
 fn conflict(name: &SumPartName, then: &FixedSumPart, now: &FixedSumPart) -> Error {

@@ -151,7 +151,9 @@ impl AggregateSummary {
                 packets_accepted: verdict.accepted,
             });
         }
-        self.sum = group.map(|group| group.sum().values().to_vec()).unwrap_or_default();
+        self.sum = group
+            .map(|group| group.sum().values().to_vec())
+            .unwrap_or_default();
         self.packets_rejected = self.rejected_by_reason.rejected();
         self.duplicates = self.rejected_by_reason.duplicates();
         self.batches.sort_by_key(|batch| (batch.date, batch.batch));
@@ -197,6 +199,10 @@ impl fmt::Display for AggregateSummary {
         if let Some(object) = &self.sum_part {
             writeln!(f, "  sum part           {object}")?;
         }
-        write!(f, "  {:.2} s, {:.0} packets/s", self.seconds, self.packets_per_second)
+        write!(
+            f,
+            "  {:.2} s, {:.0} packets/s",
+            self.seconds, self.packets_per_second
+        )
     }
 }

@@ -65,7 +65,9 @@ impl std::str::FromStr for DatedBatch {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (date, id) = text.rsplit_once('/').ok_or("expected YYYY/MM/DD/HH/MM/UUID")?;
+        let (date, id) = text
+            .rsplit_once('/')
+            .ok_or("expected YYYY/MM/DD/HH/MM/UUID")?;
         let date = date
             .parse()
             .map_err(|error: tallybox_model::time::TimeError| error.to_string())?;
@@ -78,7 +80,8 @@ impl std::str::FromStr for DatedBatch {
 
 impl Aggregate {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<(), Error> {
-        let window = Window::new(self.start, self.end).map_err(|error| Error::Setting(error.to_string()))?;
+        let window =
+            Window::new(self.start, self.end).map_err(|error| Error::Setting(error.to_string()))?;
         let processor = arguments.processor()?;
         let name = |batch: &DatedBatch| BatchName {
             aggregation: self.aggregation.clone(),
@@ -123,8 +126,9 @@ async fn sum(
     }
     // A batch set that both processors agreed on cannot be changed by one of them.
     if !task.batches.is_empty() || task.dry_run {
-        let problem =
-            format!("--batch and --dry-run apply only to windows without rosters, and {window} has rosters; omit them");
+        let problem = format!(
+            "--batch and --dry-run apply only to windows without rosters, and {window} has rosters; omit them"
+        );
         return Err(Error::Setting(problem));
     }
     aggregate_agreed(processor, name, progress).await

@@ -51,7 +51,10 @@ impl CheckConfig {
         {
             return Ok(Exit::Usage);
         }
-        let unread = summary.client_keys.as_ref().is_some_and(|told| told.problem.is_some());
+        let unread = summary
+            .client_keys
+            .as_ref()
+            .is_some_and(|told| told.problem.is_some());
         Ok(match worst(&summary.probed) {
             Some(CheckResult::Failed) => Exit::Usage,
             Some(_) => Exit::Retry,
@@ -91,8 +94,16 @@ async fn probe_all(processor: &Processor) -> Vec<Probed> {
     for (name, bucket, purpose) in [
         ("ingestion", &buckets.ingestion, Purpose::Inbox),
         ("own", &buckets.own, Purpose::Own),
-        ("peer-validation-in", &buckets.peer_validation_in, Purpose::Inbox),
-        ("peer-validation-out", &buckets.peer_validation_out, Purpose::Outbox),
+        (
+            "peer-validation-in",
+            &buckets.peer_validation_in,
+            Purpose::Inbox,
+        ),
+        (
+            "peer-validation-out",
+            &buckets.peer_validation_out,
+            Purpose::Outbox,
+        ),
         ("sum-parts", &buckets.sum_parts, Purpose::Outbox),
     ] {
         probed.push(probe(name, &**bucket, purpose, processor.clock.millis()).await);
@@ -150,7 +161,8 @@ impl fmt::Display for ClientKeysSummary {
             );
         }
         let mut mismatches = self.mismatches.iter();
-        mismatches.try_for_each(|mismatch| write!(f, "\n  {:<22} {place}: {mismatch}", "NOT OUR KEY"))
+        mismatches
+            .try_for_each(|mismatch| write!(f, "\n  {:<22} {place}: {mismatch}", "NOT OUR KEY"))
     }
 }
 
@@ -212,11 +224,17 @@ impl ConfigSummary {
                 ("ingestion", buckets.ingestion.location()),
                 ("own", buckets.own.location()),
                 ("peer-validation-in", buckets.peer_validation_in.location()),
-                ("peer-validation-out", buckets.peer_validation_out.location()),
+                (
+                    "peer-validation-out",
+                    buckets.peer_validation_out.location(),
+                ),
                 ("sum-parts", buckets.sum_parts.location()),
             ],
             points: processor.points,
-            metrics: processor.registry.as_ref().map(|registry| registry.metrics.len()),
+            metrics: processor
+                .registry
+                .as_ref()
+                .map(|registry| registry.metrics.len()),
             validation_form: processor.validation_form,
             minimum_contributions: processor.minimum_contributions,
             legacy_count: processor.legacy_count,
@@ -240,16 +258,29 @@ impl Summary for ConfigSummary {
                 .try_for_each(|key| writeln!(f, "  {what:<22} {} ({})", key.id, key.fingerprint))
         };
         for key in &self.packet_decryption_keys {
-            let bins = key
-                .bins
-                .map_or_else(|| "any number of bins".to_owned(), |bins| format!("{bins} bins"));
+            let bins = key.bins.map_or_else(
+                || "any number of bins".to_owned(),
+                |bins| format!("{bins} bins"),
+            );
             let (id, fingerprint) = (&key.id, &key.fingerprint);
-            writeln!(f, "  {:<22} {id} ({fingerprint}), {bins}", "packet decryption key")?;
+            writeln!(
+                f,
+                "  {:<22} {id} ({fingerprint}), {bins}",
+                "packet decryption key"
+            )?;
         }
-        keys(f, "batch signing key", std::slice::from_ref(&self.batch_signing_key))?;
+        keys(
+            f,
+            "batch signing key",
+            std::slice::from_ref(&self.batch_signing_key),
+        )?;
         let mut sealing = self.prepared_sealing_keys.iter().zip(&self.record_keys);
         sealing.try_for_each(|(id, record)| {
-            writeln!(f, "  {:<22} {id} (its record key: {record})", "prepared sealing key")
+            writeln!(
+                f,
+                "  {:<22} {id} (its record key: {record})",
+                "prepared sealing key"
+            )
         })?;
         keys(f, "ingestor signs with", &self.ingestor_public_keys)?;
         keys(f, "peer signs with", &self.peer_public_keys)?;
@@ -273,8 +304,16 @@ impl Summary for ConfigSummary {
             "validation form",
             word(serde_json::to_value(self.validation_form).unwrap_or_default())
         )?;
-        write!(f, "  {:<22} {}", "minimum contributions", self.minimum_contributions)?;
-        self.client_keys.iter().try_for_each(|told| write!(f, "{told}"))?;
-        self.probed.iter().try_for_each(|bucket| write!(f, "\n{bucket}"))
+        write!(
+            f,
+            "  {:<22} {}",
+            "minimum contributions", self.minimum_contributions
+        )?;
+        self.client_keys
+            .iter()
+            .try_for_each(|told| write!(f, "{told}"))?;
+        self.probed
+            .iter()
+            .try_for_each(|bucket| write!(f, "\n{bucket}"))
     }
 }

@@ -71,7 +71,10 @@ impl Inspect {
         let bar = arguments.output.progress(None, "inspect");
         let shown = bar.clone();
         let progress = Arc::new(move |packets, bytes| shown.advance(packets, bytes));
-        let keys = self.key.iter().map(|(id, file)| Ok((id.clone(), read_public(file)?)));
+        let keys = self
+            .key
+            .iter()
+            .map(|(id, file)| Ok((id.clone(), read_public(file)?)));
         let keys = keys.collect::<Result<Vec<_>, Error>>()?;
         let inspector = Inspector::new(processor.clone())
             .with_keys(keys)
@@ -101,7 +104,11 @@ impl Inspect {
 /// Splits `ID=FILE` into its two parts.
 fn given_key(text: &str) -> Result<(KeyId, PathBuf), String> {
     match text.split_once('=') {
-        Some((id, file)) if !id.is_empty() && !file.is_empty() => Ok((id.to_owned(), PathBuf::from(file))),
-        _ => Err("expected ID=FILE: a key's identifier and the file with its public half".to_owned()),
+        Some((id, file)) if !id.is_empty() && !file.is_empty() => {
+            Ok((id.to_owned(), PathBuf::from(file)))
+        }
+        _ => {
+            Err("expected ID=FILE: a key's identifier and the file with its public half".to_owned())
+        }
     }
 }

@@ -39,13 +39,19 @@ pub(super) struct IntakeBatch {
 
 impl IntakeBatch {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<(), Error> {
-        let processor = arguments.processor_with(|processor| processor.wrong_key.accept = self.accept_rejections)?;
+        let processor = arguments
+            .processor_with(|processor| processor.wrong_key.accept = self.accept_rejections)?;
         let name = BatchName {
             aggregation: self.aggregation.clone(),
             date: self.date,
             id: self.batch,
         };
-        let size = processor.buckets.ingestion.size(&name.ingestion().packets).await.ok();
+        let size = processor
+            .buckets
+            .ingestion
+            .size(&name.ingestion().packets)
+            .await
+            .ok();
         let bar = arguments.output.progress(size, "intake");
         let shown = bar.clone();
         let summary = intake(

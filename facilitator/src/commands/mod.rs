@@ -101,7 +101,10 @@ pub fn main() -> Exit {
     if let Err(error) = arguments.log.init(filter) {
         return output.failure(&Failure::from_error(Exit::Usage, "log", &error));
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return output.failure(&Failure::from_error(Exit::Retry, "runtime", &error)),
     };
@@ -163,7 +166,10 @@ impl Arguments {
 fn failure(error: &Error) -> Failure {
     let mut failure = Failure::from_error(error.exit(), error.reason(), error);
     if let Some(summary) = error.summary() {
-        failure = failure.detail("batches", serde_json::to_value(&summary.batches).unwrap_or_default());
+        failure = failure.detail(
+            "batches",
+            serde_json::to_value(&summary.batches).unwrap_or_default(),
+        );
     }
     failure
 }

@@ -65,7 +65,8 @@ impl Place {
     fn name(&self) -> Result<WindowName, Error> {
         Ok(WindowName {
             aggregation: self.aggregation.clone(),
-            window: Window::new(self.start, self.end).map_err(|error| Error::Setting(error.to_string()))?,
+            window: Window::new(self.start, self.end)
+                .map_err(|error| Error::Setting(error.to_string()))?,
         })
     }
 }
@@ -106,7 +107,9 @@ impl Roster {
             Command::Write(command) => {
                 arguments.print(&roster(&processor, &command.place.name()?, no_progress()).await?)
             }
-            Command::Show(command) => arguments.print(&show(&processor, &command.place.name()?).await?),
+            Command::Show(command) => {
+                arguments.print(&show(&processor, &command.place.name()?).await?)
+            }
             Command::Explain(command) => {
                 let Explain { aggregation, batch } = command;
                 let windows = explain(&processor, aggregation, batch.date, batch.id).await?;
@@ -131,9 +134,16 @@ impl Summary for Explanation {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.batch)?;
         if self.windows.is_empty() {
-            return write!(f, "  no roster of its window or of a later window exists yet");
+            return write!(
+                f,
+                "  no roster of its window or of a later window exists yet"
+            );
         }
-        write!(f, "  {:<40}{:<20}{:<20}outcome", "window", "first", "second")?;
+        write!(
+            f,
+            "  {:<40}{:<20}{:<20}outcome",
+            "window", "first", "second"
+        )?;
         self.windows
             .iter()
             .try_for_each(|view| write!(f, "\n  {:<40}{view}", view.window.to_string()))

@@ -29,7 +29,12 @@ pub(super) struct RunTask {
     #[arg(required = true, value_name = "TASK")]
     tasks: Vec<String>,
     /// The index of the task to run, from 0
-    #[arg(long, env = "JOB_COMPLETION_INDEX", default_value_t = 0, value_name = "INDEX")]
+    #[arg(
+        long,
+        env = "JOB_COMPLETION_INDEX",
+        default_value_t = 0,
+        value_name = "INDEX"
+    )]
     index: usize,
 }
 
@@ -66,7 +71,9 @@ impl RunTask {
             Outcome::Retry { reason, .. } => (Exit::Retry, reason),
             Outcome::Reject { reason } => (Exit::Rejected, reason),
         };
-        Ok(arguments.output.failure(&Failure::new(exit, outcome.name(), reason)))
+        Ok(arguments
+            .output
+            .failure(&Failure::new(exit, outcome.name(), reason)))
     }
 }
 

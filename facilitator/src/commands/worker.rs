@@ -84,7 +84,11 @@ impl WorkerCommand {
         let source = Source::new(arguments.config_file()?);
         let config = source.load()?;
         let (settings, kinds) = (config.value.worker.clone(), self.tasks.kinds());
-        let missing = || Error::Setting("the configuration has no section `queues`; a worker needs it".to_owned());
+        let missing = || {
+            Error::Setting(
+                "the configuration has no section `queues`; a worker needs it".to_owned(),
+            )
+        };
         let queues = config.value.queues.as_ref().ok_or_else(missing)?;
         let open = |kind: &Kind| Ok((*kind, queues.open(*kind, &config.directory)?));
         let queues = kinds.iter().map(open).collect::<Result<Vec<_>, Error>>()?;
@@ -96,8 +100,11 @@ impl WorkerCommand {
             ))
         })?;
         let bound = page.address();
-        let bound =
-            bound.map_err(|error| Error::Internal(format!("the listening socket has no local address: {error}")))?;
+        let bound = bound.map_err(|error| {
+            Error::Internal(format!(
+                "the listening socket has no local address: {error}"
+            ))
+        })?;
         let started = Started {
             tasks: kinds.iter().map(|kind| kind.name()).collect(),
             version: env!("CARGO_PKG_VERSION"),
@@ -109,11 +116,19 @@ impl WorkerCommand {
         let worker = Worker::new(source.open()?, queues, settings);
 
         let stop = shutdown::on_signal();
-        let reloading = watch(Arc::clone(&worker), source.clone(), Reload::on_hangup(), reload_every);
+        let reloading = watch(
+            Arc::clone(&worker),
+            source.clone(),
+            Reload::on_hangup(),
+            reload_every,
+        );
         let reloading = tokio::spawn(reloading);
         let comparing = tokio::spawn(client_keys::watch(Arc::clone(&worker), source));
         let reaching = tokio::spawn(watch_buckets(Arc::clone(&worker)));
-        let serving = page.run(router(Arc::clone(&worker) as Arc<dyn Operable>), stop.child_token());
+        let serving = page.run(
+            router(Arc::clone(&worker) as Arc<dyn Operable>),
+            stop.child_token(),
+        );
         let serving = tokio::spawn(serving);
         arguments.print(&started)?;
         tracing::info!(
@@ -147,12 +162,21 @@ struct Started {
 
 impl Summary for Started {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "facilitator {} serves {}", self.version, self.tasks.join(" and "))?;
+        writeln!(
+            f,
+            "facilitator {} serves {}",
+            self.version,
+            self.tasks.join(" and ")
+        )?;
         self.queues
             .iter()
             .try_for_each(|queue| writeln!(f, "  {:<12} {queue}", "queue"))?;
         writeln!(f, "  {:<12} {}", "operations", self.operations)?;
-        writeln!(f, "  {:<12} up to {} tasks of each queue", "at once", self.concurrency)?;
+        writeln!(
+            f,
+            "  {:<12} up to {} tasks of each queue",
+            "at once", self.concurrency
+        )?;
         write!(f, "  {:<12} Ctrl-C or SIGTERM", "stop")
     }
 }

@@ -39,7 +39,11 @@ impl Inspector {
     ///
     /// # Errors
     /// The bucket's errors. Problems of the batch are part of the result.
-    pub(super) async fn batch(&self, bucket: &SharedBucket, present: Present) -> Result<Batch, Error> {
+    pub(super) async fn batch(
+        &self,
+        bucket: &SharedBucket,
+        present: Present,
+    ) -> Result<Batch, Error> {
         let name = present.name.as_ref();
         let facts = BatchFacts {
             family: name.map(|name| name.family),
@@ -89,7 +93,9 @@ impl Inspector {
                 }
             }
             (None, None) => {}
-            _ => batch.note("the signature object contains only one of header and packets; readers ignore it"),
+            _ => batch.note(
+                "the signature object contains only one of header and packets; readers ignore it",
+            ),
         }
         batch.facts.signature = Some(SignatureFacts {
             key_identifier: signature.key_identifier.clone(),
@@ -115,7 +121,11 @@ impl Inspector {
         let record = match record_in(&file, &self.limits.for_header()) {
             Ok(record) => record,
             Err(_) if file.is_empty() => {
-                batch.problem(Problem::rejected("malformed", &key, "the header: the file is empty"));
+                batch.problem(Problem::rejected(
+                    "malformed",
+                    &key,
+                    "the header: the file is empty",
+                ));
                 return Ok(());
             }
             Err(error) => {
@@ -138,7 +148,8 @@ impl Inspector {
     }
 
     fn verify(&self, batch: &mut Batch) {
-        let (Some(signature), Some(header)) = (&batch.contents.signature, &batch.contents.header) else {
+        let (Some(signature), Some(header)) = (&batch.contents.signature, &batch.contents.header)
+        else {
             return;
         };
         let (key, bytes) = (&signature.key_identifier, &signature.batch_header_signature);
@@ -156,7 +167,10 @@ impl Inspector {
             Verification::Verifies(signer) => expected
                 .filter(|party| ![*party, Party::Given].contains(&signer.party))
                 .and_then(|party| {
-                    let message = format!("signed by {}, but the expected signer is {}", signer.party, party);
+                    let message = format!(
+                        "signed by {}, but the expected signer is {}",
+                        signer.party, party
+                    );
                     bad("wrong-signer", message)
                 }),
             Verification::OtherKey(signer) => bad(
@@ -175,7 +189,9 @@ impl Inspector {
             ),
             Verification::UnknownKey => bad(
                 "unknown-key",
-                format!("signed with key {key:?}, which is neither configured nor given; give it with --key"),
+                format!(
+                    "signed with key {key:?}, which is neither configured nor given; give it with --key"
+                ),
             ),
             Verification::NoKeyConfigured | Verification::NoHeader => None,
         };
@@ -198,7 +214,10 @@ impl Inspector {
                 let object = bucket.get(&found.key).await?;
                 let bytes = object.size;
                 Some((
-                    Box::new(BlockingReader::new(object, &tokio::runtime::Handle::current())),
+                    Box::new(BlockingReader::new(
+                        object,
+                        &tokio::runtime::Handle::current(),
+                    )),
                     bytes,
                 ))
             }

@@ -20,19 +20,31 @@ impl Batch {
     }
 
     pub(super) fn malformed(&mut self, object: &str, what: &str, error: &AvroError) {
-        self.problem(Problem::rejected("malformed", object, format!("{what}: {error}")));
+        self.problem(Problem::rejected(
+            "malformed",
+            object,
+            format!("{what}: {error}"),
+        ));
     }
 
     /// Returns the name of the object that contains the header: a separate object or the signature
     /// object.
     pub(super) fn header_key(&self) -> String {
         let inline = self.facts.form == Some(Form::SingleObject);
-        self.present.key(if inline { Part::Signature } else { Part::Header })
+        self.present.key(if inline {
+            Part::Signature
+        } else {
+            Part::Header
+        })
     }
 
     pub(super) fn packets_key(&self) -> String {
         let inline = self.facts.form == Some(Form::SingleObject);
-        self.present.key(if inline { Part::Signature } else { Part::Packets })
+        self.present.key(if inline {
+            Part::Signature
+        } else {
+            Part::Packets
+        })
     }
 
     /// Reads an object. An object over the limit is recorded as a problem of the batch.
@@ -55,7 +67,12 @@ impl Batch {
 
     /// Returns the kind of batch that a record in `part` belongs to. A name of another kind is a
     /// problem.
-    pub(super) fn family_of(&mut self, record: Option<RecordKind>, part: Part, key: &str) -> Option<Family> {
+    pub(super) fn family_of(
+        &mut self,
+        record: Option<RecordKind>,
+        part: Part,
+        key: &str,
+    ) -> Option<Family> {
         let named = self.facts.family;
         let Some(record) = record else {
             if named.is_none() {
@@ -66,7 +83,9 @@ impl Batch {
         };
         match (Family::of_record(record), named) {
             (Some((family, found)), None) if found == part => Some(family),
-            (Some((family, found)), Some(named)) if found == part && family == named => Some(family),
+            (Some((family, found)), Some(named)) if found == part && family == named => {
+                Some(family)
+            }
             _ => {
                 let expected = named.map(|named| {
                     if part == Part::Header {
@@ -75,8 +94,9 @@ impl Batch {
                         named.packet()
                     }
                 });
-                let expected =
-                    expected.map_or_else(String::new, |kind| format!(", although its name is that of a {kind}"));
+                let expected = expected.map_or_else(String::new, |kind| {
+                    format!(", although its name is that of a {kind}")
+                });
                 self.problem(Problem::rejected(
                     "malformed",
                     key,
@@ -127,7 +147,11 @@ impl Batch {
     /// Records which objects are missing. A single object may have been inspected alone on purpose;
     /// if two exist, the third counts as missing.
     pub(super) fn check_complete(&mut self) {
-        let digest = self.facts.header.as_ref().map(|header| header.packet_file_digest);
+        let digest = self
+            .facts
+            .header
+            .as_ref()
+            .map(|header| header.packet_file_digest);
         let no_packets = self.contents.packets.is_none() && self.present.packets.is_none();
         if no_packets && digest == Some(Digest::empty()) {
             self.note("there are no packets: the object is absent, and the digest is that of an empty file");
@@ -143,7 +167,8 @@ impl Batch {
         let mut missed = |part, absent: bool, message: &str| {
             let key = self.present.key(part);
             if absent {
-                self.problems.push(Problem::retry("incomplete", &key, message));
+                self.problems
+                    .push(Problem::retry("incomplete", &key, message));
             }
         };
         missed(
@@ -172,7 +197,11 @@ impl Batch {
             (_, None) => words.to_owned(),
             (_, Some(writer)) => format!("{words} by the {writer} processor"),
         };
-        let alone = (&self.present.header, &self.present.packets, &self.present.signature);
+        let alone = (
+            &self.present.header,
+            &self.present.packets,
+            &self.present.signature,
+        );
         match alone {
             _ if self.is_whole() => match family {
                 Some(Family::ValidationBatch) => ("validation-batch", of),
@@ -194,7 +223,12 @@ impl Batch {
         } else if self.facts.form == Some(Form::SingleObject) {
             title.push_str(", in a single object");
         }
-        let finding = Finding::new(kind, title, &self.present.object(), Facts::Batch(Box::new(self.facts)));
+        let finding = Finding::new(
+            kind,
+            title,
+            &self.present.object(),
+            Facts::Batch(Box::new(self.facts)),
+        );
         Finding {
             notes: self.notes,
             problems: self.problems,

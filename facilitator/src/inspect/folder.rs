@@ -105,7 +105,10 @@ impl Walk {
     }
 
     fn batch(&mut self, name: ObjectName, bytes: u64) {
-        let directory = |stem: &str| stem.rsplit_once('/').map(|(directory, _)| directory.to_owned());
+        let directory = |stem: &str| {
+            stem.rsplit_once('/')
+                .map(|(directory, _)| directory.to_owned())
+        };
         if self
             .open
             .keys()
@@ -120,7 +123,10 @@ impl Walk {
             counts.first.clone_from(&name.stem);
         }
         let signed = name.part == Part::Signature;
-        *self.open.entry((name.stem, name.family, name.writer)).or_default() |= signed;
+        *self
+            .open
+            .entry((name.stem, name.family, name.writer))
+            .or_default() |= signed;
     }
 
     /// Counts the batches of a directory whose listing is complete.

@@ -106,7 +106,12 @@ impl HeaderFacts {
 
     fn sum_part(header: SumPart, file: (u64, Digest)) -> Self {
         let times = (header.aggregation_start_time, header.aggregation_end_time);
-        let facts = Self::new(SumPart::KIND, header.parameters(), header.packet_file_digest, file);
+        let facts = Self::new(
+            SumPart::KIND,
+            header.parameters(),
+            header.packet_file_digest,
+            file,
+        );
         let total_individual_clients = header.total_individual_clients;
         let sum = SumFacts {
             total_individual_clients,
@@ -120,7 +125,12 @@ impl HeaderFacts {
         }
     }
 
-    fn new(record: RecordKind, parameters: BatchParameters, digest: Digest, (bytes, sha256): (u64, Digest)) -> Self {
+    fn new(
+        record: RecordKind,
+        parameters: BatchParameters,
+        digest: Digest,
+        (bytes, sha256): (u64, Digest),
+    ) -> Self {
         let BatchParameters {
             name,
             bins,
@@ -194,12 +204,19 @@ impl HeaderFacts {
             .times
             .is_some_and(|(start, _)| (1..EARLIEST_LIKELY).contains(&start))
         {
-            notes.push("the times look like seconds instead of milliseconds; no processor uses them".to_owned());
+            notes.push(
+                "the times look like seconds instead of milliseconds; no processor uses them"
+                    .to_owned(),
+            );
         }
         if let Some(sum) = &self.sum_part
             && i64::try_from(sum.sum.len()) != Ok(i64::from(self.bins))
         {
-            notes.push(format!("the sum has {} elements for {} bins", sum.sum.len(), self.bins));
+            notes.push(format!(
+                "the sum has {} elements for {} bins",
+                sum.sum.len(),
+                self.bins
+            ));
         }
         notes
     }

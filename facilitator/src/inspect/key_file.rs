@@ -5,7 +5,8 @@ use super::signer::KnownKeys;
 use serde::Serialize;
 use std::fmt;
 use tallybox_crypto::{
-    KeyError, PacketKeyDocument, PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey, VerifyingKey,
+    KeyError, PacketKeyDocument, PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey,
+    VerifyingKey,
 };
 use zeroize::Zeroizing;
 
@@ -40,7 +41,10 @@ impl Encoding {
     /// Returns whether text in this encoding contains a secret.
     #[must_use]
     pub fn is_private(self) -> bool {
-        !matches!(self, Self::SpkiPem | Self::SpkiBase64 | Self::X962Base64 | Self::CsrPem)
+        !matches!(
+            self,
+            Self::SpkiPem | Self::SpkiBase64 | Self::X962Base64 | Self::CsrPem
+        )
     }
 }
 
@@ -83,7 +87,10 @@ impl AnyKey {
         let text = text.trim();
         if text.starts_with('{') {
             let document = PacketKeyDocument::parse(text)?;
-            return Ok((Self::Packet(Box::new(document)), Some(Encoding::PacketDocument)));
+            return Ok((
+                Self::Packet(Box::new(document)),
+                Some(Encoding::PacketDocument),
+            ));
         }
         if let Ok(key) = SealingKey::parse(text) {
             return Ok((Self::Sealing(key), Some(Encoding::Base64)));
@@ -119,20 +126,30 @@ impl AnyKey {
     ///
     /// # Errors
     /// [`KeyError::CommonName`] if `common_name` cannot be used.
-    pub fn encode(&self, encoding: Encoding, common_name: &str) -> Result<Option<Zeroizing<String>>, KeyError> {
+    pub fn encode(
+        &self,
+        encoding: Encoding,
+        common_name: &str,
+    ) -> Result<Option<Zeroizing<String>>, KeyError> {
         let text = match (self, encoding) {
             (Self::Sealing(key), Encoding::Base64) => key.to_base64(),
             (Self::Packet(document), Encoding::PacketDocument) => document.to_json()?,
-            (Self::Sealing(_), _) | (_, Encoding::Base64 | Encoding::PacketDocument) => return Ok(None),
+            (Self::Sealing(_), _) | (_, Encoding::Base64 | Encoding::PacketDocument) => {
+                return Ok(None);
+            }
             (Self::Packet(document), _) => {
                 let bare = PacketPrivateKey::parse(&document.key.to_x963_base64())?;
                 return Self::Private(Box::new(bare)).encode(encoding, common_name);
             }
-            (Self::Private(key), Encoding::Pkcs8Base64) => SigningKey::parse(&key.to_pkcs8_pem())?.to_pkcs8_base64(),
+            (Self::Private(key), Encoding::Pkcs8Base64) => {
+                SigningKey::parse(&key.to_pkcs8_pem())?.to_pkcs8_base64()
+            }
             (Self::Private(key), Encoding::Pkcs8Pem) => key.to_pkcs8_pem(),
             (Self::Private(key), Encoding::X963Base64) => key.to_x963_base64(),
             (Self::Private(key), Encoding::RotatorMaterial) => key.to_rotator_material(),
-            (Self::Private(key), Encoding::CsrPem) => Zeroizing::new(key.certificate_request(common_name)?),
+            (Self::Private(key), Encoding::CsrPem) => {
+                Zeroizing::new(key.certificate_request(common_name)?)
+            }
             (Self::Private(key), _) => {
                 let public = VerifyingKey::parse(&key.public().to_x962_base64())?;
                 return Self::Public(public).encode(encoding, common_name);
@@ -167,7 +184,10 @@ fn private_encoding(key: &PacketPrivateKey, text: &str) -> Option<Encoding> {
 fn public(text: &str) -> Result<(VerifyingKey, Option<Encoding>), KeyError> {
     if text.starts_with("-----BEGIN CERTIFICATE REQUEST-----") {
         let key = PacketPublicKey::parse(text)?;
-        return Ok((VerifyingKey::parse(&key.to_x962_base64())?, Some(Encoding::CsrPem)));
+        return Ok((
+            VerifyingKey::parse(&key.to_x962_base64())?,
+            Some(Encoding::CsrPem),
+        ));
     }
     let key = VerifyingKey::parse(text)?;
     let encoding = if text.starts_with("-----BEGIN") {
@@ -216,7 +236,11 @@ pub struct PacketKeyFacts {
 }
 
 /// Inspects a JSON file that may be a packet key document.
-pub(super) fn inspect_document(object: &str, text: &str, known: Option<&KnownKeys>) -> Result<Finding, KeyError> {
+pub(super) fn inspect_document(
+    object: &str,
+    text: &str,
+    known: Option<&KnownKeys>,
+) -> Result<Finding, KeyError> {
     match inspect(object, text, known) {
         Ok(finding) if finding.problems.is_empty() || text.contains("\"purpose\"") => Ok(finding),
         Ok(_) => Err(KeyError::Encoding),
@@ -225,7 +249,11 @@ pub(super) fn inspect_document(object: &str, text: &str, known: Option<&KnownKey
 }
 
 /// Inspects a file that may contain a key.
-pub(super) fn inspect(object: &str, text: &str, known: Option<&KnownKeys>) -> Result<Finding, KeyError> {
+pub(super) fn inspect(
+    object: &str,
+    text: &str,
+    known: Option<&KnownKeys>,
+) -> Result<Finding, KeyError> {
     let (key, encoding) = match AnyKey::parse(text) {
         Err(
             error @ (KeyError::Placeholder
@@ -254,7 +282,9 @@ pub(super) fn inspect(object: &str, text: &str, known: Option<&KnownKeys>) -> Re
     };
     let fingerprint = key.fingerprint();
     let configured = known.and_then(|known| known.name(&fingerprint));
-    let public_key = key.encode(Encoding::SpkiPem, "")?.map(|text| text.to_string());
+    let public_key = key
+        .encode(Encoding::SpkiPem, "")?
+        .map(|text| text.to_string());
     let packet_key = match &key {
         AnyKey::Packet(document) => Some(PacketKeyFacts {
             id: document.id.clone(),
@@ -299,7 +329,10 @@ mod tests {
         for from in PRIVATE {
             let text = key.encode(from, "").unwrap().expect("a private key has it");
             let (read, encoding) = AnyKey::parse(&format!("\n{}\n", &*text)).unwrap();
-            assert_eq!((encoding, read.fingerprint()), (Some(from), key.fingerprint()));
+            assert_eq!(
+                (encoding, read.fingerprint()),
+                (Some(from), key.fingerprint())
+            );
             for to in PRIVATE.into_iter().chain(PUBLIC) {
                 assert_eq!(
                     read.encode(to, "a.example").unwrap(),
@@ -308,14 +341,23 @@ mod tests {
             }
         }
         for from in PUBLIC {
-            let text = key.encode(from, "a.example").unwrap().expect("a private key has it");
+            let text = key
+                .encode(from, "a.example")
+                .unwrap()
+                .expect("a private key has it");
             let (read, encoding) = AnyKey::parse(&text).unwrap();
-            assert_eq!((encoding, read.fingerprint()), (Some(from), key.fingerprint()));
+            assert_eq!(
+                (encoding, read.fingerprint()),
+                (Some(from), key.fingerprint())
+            );
             assert_eq!(
                 read.encode(Encoding::SpkiPem, "").unwrap(),
                 key.encode(Encoding::SpkiPem, "").unwrap()
             );
-            for private in PRIVATE.into_iter().chain([Encoding::CsrPem, Encoding::Base64]) {
+            for private in PRIVATE
+                .into_iter()
+                .chain([Encoding::CsrPem, Encoding::Base64])
+            {
                 assert_eq!(read.encode(private, "a").unwrap(), None);
             }
         }
@@ -327,13 +369,19 @@ mod tests {
         let (key, encoding) = AnyKey::parse(text).unwrap();
         assert_eq!(encoding, Some(Encoding::PacketDocument));
         assert_eq!(
-            key.encode(Encoding::PacketDocument, "").unwrap().unwrap().as_str(),
+            key.encode(Encoding::PacketDocument, "")
+                .unwrap()
+                .unwrap()
+                .as_str(),
             text
         );
         for to in PRIVATE.into_iter().chain(PUBLIC) {
             let bare = key.encode(to, "a.example").unwrap().expect("it has it");
             let (bare, encoding) = AnyKey::parse(&bare).unwrap();
-            assert_eq!((encoding, bare.fingerprint()), (Some(to), key.fingerprint()));
+            assert_eq!(
+                (encoding, bare.fingerprint()),
+                (Some(to), key.fingerprint())
+            );
             assert_eq!(bare.encode(Encoding::PacketDocument, "").unwrap(), None);
         }
     }

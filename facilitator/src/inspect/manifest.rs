@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tallybox_crypto::{KeyError, PacketPublicKey, VerifyingKey};
 use tallybox_model::manifest::{
-    DEFAULT_SIZE_LIMIT, IngestorManifest, ManifestError, PortalManifest, ProcessorGlobalManifest, ProcessorManifest,
+    DEFAULT_SIZE_LIMIT, IngestorManifest, ManifestError, PortalManifest, ProcessorGlobalManifest,
+    ProcessorManifest,
 };
 
 /// The content of a manifest.
@@ -53,7 +54,10 @@ impl Kind {
         let has = |key: &str| document.get(key).is_some();
         if has("facilitator-sum-part-bucket") || has("pha-sum-part-bucket") {
             Some(Self::Portal)
-        } else if has("ingestion-bucket") || has("peer-validation-bucket") || has("packet-encryption-keys") {
+        } else if has("ingestion-bucket")
+            || has("peer-validation-bucket")
+            || has("packet-encryption-keys")
+        {
             Some(Self::Processor)
         } else if has("batch-signing-public-keys") {
             Some(Self::Ingestor)
@@ -67,15 +71,26 @@ impl Kind {
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Portal => ("portal-manifest", "manifest of a portal"),
-            Self::Processor => ("processor-manifest", "manifest of a processor, for one instance"),
+            Self::Processor => (
+                "processor-manifest",
+                "manifest of a processor, for one instance",
+            ),
             Self::Ingestor => ("ingestor-manifest", "manifest of an ingestor"),
-            Self::ProcessorGlobal => ("processor-global-manifest", "global manifest of a processor"),
+            Self::ProcessorGlobal => (
+                "processor-global-manifest",
+                "global manifest of a processor",
+            ),
         }
     }
 }
 
 /// Reads a JSON document as a manifest; `None` if it has no field of a manifest.
-pub(super) fn inspect(object: &str, document: &Value, bytes: &[u8], known: Option<&KnownKeys>) -> Option<Finding> {
+pub(super) fn inspect(
+    object: &str,
+    document: &Value,
+    bytes: &[u8],
+    known: Option<&KnownKeys>,
+) -> Option<Finding> {
     let kind = Kind::parse(document)?;
     let (word, title) = kind.words();
     let mut problems = Vec::new();
@@ -131,7 +146,10 @@ fn read(kind: Kind, object: &str, bytes: &[u8]) -> Result<(ManifestFacts, Faults
         Kind::Processor => {
             let manifest = ProcessorManifest::parse(object, bytes, limit)?;
             draft.place("ingestion-bucket", manifest.ingestion_bucket.as_str());
-            draft.place("peer-validation-bucket", manifest.peer_validation_bucket.as_str());
+            draft.place(
+                "peer-validation-bucket",
+                manifest.peer_validation_bucket.as_str(),
+            );
             for (id, key) in &manifest.batch_signing_public_keys {
                 draft.signing(id, &key.public_key, key.expiration.as_str());
             }
@@ -184,7 +202,12 @@ impl Draft {
 
     fn signing(&mut self, id: &str, pem: &str, expiration: &str) {
         let fingerprint = VerifyingKey::parse(pem).map(|key| key.fingerprint());
-        self.key("batch-signing", id, fingerprint, Some(expiration.to_owned()));
+        self.key(
+            "batch-signing",
+            id,
+            fingerprint,
+            Some(expiration.to_owned()),
+        );
     }
 
     fn packet(&mut self, id: &str, pem: &str) {
@@ -199,7 +222,10 @@ impl Draft {
         fingerprint: Result<String, KeyError>,
         expiration: Option<String>,
     ) {
-        let fault = fingerprint.as_ref().err().map(|error| (id.to_owned(), *error));
+        let fault = fingerprint
+            .as_ref()
+            .err()
+            .map(|error| (id.to_owned(), *error));
         self.faults.extend(fault);
         let (id, fingerprint) = (id.to_owned(), fingerprint.ok());
         self.keys.push(ManifestKey {

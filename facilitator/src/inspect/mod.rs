@@ -142,7 +142,10 @@ impl Inspector {
         let mut found = Vec::new();
         for name in stem_objects(bucket, stem).await? {
             found.push(match name {
-                StemObject::Batch(name) => self.batch(bucket, Present::ask(bucket, name).await?).await?.finding(),
+                StemObject::Batch(name) => self
+                    .batch(bucket, Present::ask(bucket, name).await?)
+                    .await?
+                    .finding(),
                 StemObject::Other(key, bytes) => self.object(bucket, &key, bytes).await?,
             });
         }

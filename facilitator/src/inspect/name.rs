@@ -116,7 +116,10 @@ impl ObjectName {
             let stem = key.strip_suffix(&suffix.text)?;
             let named = stem.rsplit('/').next().is_some_and(|last| !last.is_empty());
             let Suffix {
-                family, writer, part, ..
+                family,
+                writer,
+                part,
+                ..
             } = *suffix;
             named.then(|| Self {
                 stem: stem.to_owned(),
@@ -132,7 +135,10 @@ impl ObjectName {
     pub fn objects(&self) -> BatchObjects {
         let same = |suffix: &&Suffix| (suffix.family, suffix.writer) == (self.family, self.writer);
         let name = |part: Part| {
-            let suffix = suffixes().iter().filter(same).find(|suffix| suffix.part == part);
+            let suffix = suffixes()
+                .iter()
+                .filter(same)
+                .find(|suffix| suffix.part == part);
             format!("{}{}", self.stem, suffix.map_or("", |suffix| &suffix.text))
         };
         BatchObjects {
@@ -163,7 +169,10 @@ pub(super) fn key_components(path: &str) -> usize {
         return components;
     }
     let stem = ObjectName::parse(path).map_or_else(|| path.to_owned(), |name| name.stem);
-    if tail(&stem, BATCH_COMPONENTS).and_then(BatchName::parse).is_some() {
+    if tail(&stem, BATCH_COMPONENTS)
+        .and_then(BatchName::parse)
+        .is_some()
+    {
         return BATCH_COMPONENTS;
     }
     let is_sum_part = tail(&stem, SUM_PART_COMPONENTS)
@@ -192,7 +201,9 @@ pub(super) fn sum_part(stem: &str, writer: Role) -> Option<SumPartName> {
         window: Window::new(start?, end?).ok()?,
         writer,
     };
-    name.to_string().starts_with(&format!("{stem}.")).then_some(name)
+    name.to_string()
+        .starts_with(&format!("{stem}."))
+        .then_some(name)
 }
 
 /// A suffix of names, and its meaning.
@@ -233,7 +244,12 @@ fn sample_suffixes() -> Option<Vec<Suffix>> {
     };
     add(stem, batch.ingestion(), Family::IngestionBatch, None);
     for role in Role::ALL {
-        add(stem, batch.validation(role), Family::ValidationBatch, Some(role));
+        add(
+            stem,
+            batch.validation(role),
+            Family::ValidationBatch,
+            Some(role),
+        );
         add(
             sum_stem,
             sum_part(sum_stem, role)?.objects(),
@@ -267,7 +283,10 @@ mod tests {
                 (name.family, name.writer, name.part),
                 (Family::ValidationBatch, Some(Role::Second), part)
             );
-            assert_eq!(name.objects().signature, format!("prefix/{}", objects.signature));
+            assert_eq!(
+                name.objects().signature,
+                format!("prefix/{}", objects.signature)
+            );
             assert_eq!(name.place(), Some(Place::Batch(batch.clone())));
         }
     }
@@ -284,7 +303,10 @@ mod tests {
     #[test]
     fn names_without_a_place_still_have_siblings() {
         let name = ObjectName::parse("copy.batch.sig").unwrap();
-        assert_eq!((name.objects().header.as_str(), name.place()), ("copy.batch", None));
+        assert_eq!(
+            (name.objects().header.as_str(), name.place()),
+            ("copy.batch", None)
+        );
         for other in ["a/.batch", "a/b", "a/b.avro", "a/b.sig", "x.prepared"] {
             assert_eq!(ObjectName::parse(other), None, "{other}");
         }
@@ -296,8 +318,14 @@ mod tests {
             (format!("/srv/in/{STEM}.batch.sig"), 7),
             (format!("/srv/in/{STEM}"), 7),
             (format!("/srv/own/{STEM}.00112233.prepared"), 7),
-            ("/srv/sums/i/a/202311142200-202311142300.sum_0".to_owned(), 3),
-            ("/srv/own/sum-parts/i/a/202311142200-202311142300.fixed".to_owned(), 4),
+            (
+                "/srv/sums/i/a/202311142200-202311142300.sum_0".to_owned(),
+                3,
+            ),
+            (
+                "/srv/own/sum-parts/i/a/202311142200-202311142300.fixed".to_owned(),
+                4,
+            ),
             ("/srv/keys/signing.pem".to_owned(), 1),
             ("x.batch".to_owned(), 1),
         ] {

@@ -23,11 +23,18 @@ const TEXT_BYTES: u64 = 64 << 20;
 
 impl Inspector {
     /// Inspects an object that is not a record, or the payload of a record, by its content.
-    pub(super) async fn plain(&self, bucket: &SharedBucket, key: &str, bytes: u64) -> Result<Finding, Error> {
+    pub(super) async fn plain(
+        &self,
+        bucket: &SharedBucket,
+        key: &str,
+        bytes: u64,
+    ) -> Result<Finding, Error> {
         let own = OwnObject::parse(key).map(|(own, _)| own);
         let beginning = bucket.get_range(key, 0..BEGINNING.min(bytes)).await?;
         if let Some(OwnObject::Window(name, object)) = &own {
-            return self.window(bucket, key, (name, *object), &beginning, bytes).await;
+            return self
+                .window(bucket, key, (name, *object), &beginning, bytes)
+                .await;
         }
         if beginning.starts_with(b"Obj\x01") {
             return self.container(bucket, key, bytes, &beginning).await;
@@ -44,7 +51,8 @@ impl Inspector {
             text: text.map(str::to_owned),
         };
         if let Some((kind, title)) = own.as_ref().and_then(small_words) {
-            let said = String::from_utf8_lossy(&beginning[..beginning.len().min(SHOWN)]).into_owned();
+            let said =
+                String::from_utf8_lossy(&beginning[..beginning.len().min(SHOWN)]).into_owned();
             let mut finding = Finding::new(kind, title, key, text(Some(&said)));
             if let Some(OwnObject::FailedProofs(count)) = &own {
                 finding.notes.push(self.failed_proofs(count));
@@ -53,7 +61,12 @@ impl Inspector {
         }
         match own {
             Some(OwnObject::Point) => {
-                let mut finding = Finding::new("pinned-point", "evaluation point of a packet key", key, text(None));
+                let mut finding = Finding::new(
+                    "pinned-point",
+                    "evaluation point of a packet key",
+                    key,
+                    text(None),
+                );
                 finding
                     .notes
                     .push("the point is not shown, since clients must not learn it".to_owned());
@@ -65,7 +78,11 @@ impl Inspector {
                 "the name is that of a prepared batch, but the content is not".to_owned(),
             )),
             _ if bytes == 0 => Ok(Finding::new("empty", "empty file", key, text(None))),
-            _ if bytes > TEXT_BYTES => Ok(unrecognised(key, bytes, "too large to be a text".to_owned())),
+            _ if bytes > TEXT_BYTES => Ok(unrecognised(
+                key,
+                bytes,
+                "too large to be a text".to_owned(),
+            )),
             _ => {
                 let file = Zeroizing::new(read_all(&**bucket, key, TEXT_BYTES).await?.to_vec());
                 Ok(self.text(key, &file))
@@ -116,7 +133,10 @@ impl Inspector {
             key: key.to_owned(),
             bytes,
         };
-        Ok(self.batch(bucket, Present::alone(found, part)).await?.finding())
+        Ok(self
+            .batch(bucket, Present::alone(found, part))
+            .await?
+            .finding())
     }
 
     /// Inspects a text: JSON or a key.
@@ -139,7 +159,11 @@ impl Inspector {
                     "possibly a configuration: check it with `facilitator --config FILE check-config`".to_owned();
                 unrecognised(key, bytes, message)
             }
-            Err(error) => unrecognised(key, bytes, format!("a text, but neither JSON nor a key: {error}")),
+            Err(error) => unrecognised(
+                key,
+                bytes,
+                format!("a text, but neither JSON nor a key: {error}"),
+            ),
         }
     }
 
@@ -154,7 +178,13 @@ impl Inspector {
         }
         let document: serde_json::Value = match serde_json::from_slice(file) {
             Ok(document) => document,
-            Err(error) => return unrecognised(key, bytes, format!("begins like JSON, but is not valid JSON: {error}")),
+            Err(error) => {
+                return unrecognised(
+                    key,
+                    bytes,
+                    format!("begins like JSON, but is not valid JSON: {error}"),
+                );
+            }
         };
         if let Some(finding) = manifest::inspect(key, &document, file, self.keys.as_ref()) {
             return finding;
@@ -183,15 +213,24 @@ impl Inspector {
 fn small_words(own: &OwnObject) -> Option<(&'static str, &'static str)> {
     Some(match own {
         OwnObject::FirstSeen => ("first-seen-date", "date under which a batch was first seen"),
-        OwnObject::FailedProofs(_) => ("failed-proofs", "failed proofs of a batch under a packet key"),
-        OwnObject::Summed => ("summed-batch", "name of the window that sums a batch (without rosters)"),
+        OwnObject::FailedProofs(_) => (
+            "failed-proofs",
+            "failed proofs of a batch under a packet key",
+        ),
+        OwnObject::Summed => (
+            "summed-batch",
+            "name of the window that sums a batch (without rosters)",
+        ),
         OwnObject::Birth => ("own-bucket-birth", "time of an own bucket's first use"),
         OwnObject::Chain => ("roster-chain", "first window with rosters"),
         OwnObject::Batches(_) => ("window-batches", "batches named by the task of a window"),
         OwnObject::Switch => ("roster-switch", "announced or fixed use of rosters"),
         OwnObject::Marker => ("task-marker", "marker of a started task"),
         OwnObject::Leader => ("leader", "leading workflow manager"),
-        OwnObject::Prepared { .. } | OwnObject::Fixed(_) | OwnObject::Point | OwnObject::Window(..) => return None,
+        OwnObject::Prepared { .. }
+        | OwnObject::Fixed(_)
+        | OwnObject::Point
+        | OwnObject::Window(..) => return None,
     })
 }
 

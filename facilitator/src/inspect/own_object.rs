@@ -2,7 +2,9 @@
 
 use super::name::{BATCH_COMPONENTS, SUM_PART_COMPONENTS, sum_part, tail};
 use tallybox_model::extensions::{ANNOUNCED, ROSTERS_FROM, ROSTERS_UNTIL};
-use tallybox_model::path::{BatchName, FailedProofs, SumPartName, birth, leader_epoch, pinned_point};
+use tallybox_model::path::{
+    BatchName, FailedProofs, SumPartName, birth, leader_epoch, pinned_point,
+};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{RosterObject, WindowName, chain};
 use tallybox_model::task::TaskMarker;
@@ -161,7 +163,8 @@ mod tests {
     #[test]
     fn own_objects_are_known_by_name() {
         let batch = BatchName::parse(STEM).unwrap();
-        let parse = |key: String| OwnObject::parse(&format!("some/dir/{key}")).map(|(object, _)| object);
+        let parse =
+            |key: String| OwnObject::parse(&format!("some/dir/{key}")).map(|(object, _)| object);
         let sealing_key = "00112233".to_owned();
         let prepared = OwnObject::Prepared {
             batch: batch.clone(),
@@ -183,7 +186,10 @@ mod tests {
         );
         let part = sum_part("i/a/202311142200-202311142300", Role::First).unwrap();
         assert_eq!(parse(part.fixed()), Some(OwnObject::Fixed(part)));
-        assert_eq!(parse(birth(&"interop".parse().unwrap())), Some(OwnObject::Birth));
+        assert_eq!(
+            parse(birth(&"interop".parse().unwrap())),
+            Some(OwnObject::Birth)
+        );
         let done = parse("windows/i/202311142200-202311142300.done".to_owned());
         assert!(
             matches!(done, Some(OwnObject::Window(window, RosterObject::Done)) if window.to_string() == "i/202311142200-202311142300")

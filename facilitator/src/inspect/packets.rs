@@ -122,7 +122,14 @@ impl Scanner {
         let mut reader = match ContainerReader::open(input, &self.limits) {
             Ok(reader) => reader,
             // The reader consumed the input, so the digest of the file is unknown.
-            Err(error) => return Ok(tally.finish(None, bytes, None, Some(malformed("its beginning", error)?))),
+            Err(error) => {
+                return Ok(tally.finish(
+                    None,
+                    bytes,
+                    None,
+                    Some(malformed("its beginning", error)?),
+                ));
+            }
         };
         let kind = RecordKind::of_schema(reader.schema().json());
         tally.start(kind, reader.codec());

@@ -76,7 +76,10 @@ impl Inspector {
         named: Option<(BatchName, String)>,
     ) -> Result<Finding, Error> {
         let head = bucket.get_range(key, 0..HEAD_BYTES).await?;
-        let ingestion_header = head.get(8..40).and_then(|digest| digest.try_into().ok()).map(Digest);
+        let ingestion_header = head
+            .get(8..40)
+            .and_then(|digest| digest.try_into().ok())
+            .map(Digest);
         let sealing_key = named.as_ref().map(|(_, sealing_key)| sealing_key.clone());
         let mut facts = PreparedFacts {
             bytes,
@@ -88,8 +91,10 @@ impl Inspector {
         let mut problems = Vec::new();
         match (&self.processor, named) {
             (None, _) => notes.push("sealed: give --config FILE to decrypt it".to_owned()),
-            (_, None) => notes
-                .push("sealed: can be decrypted only under its original name, AGG/DATE/UUID.KEY.prepared".to_owned()),
+            (_, None) => notes.push(
+                "sealed: can be decrypted only under its original name, AGG/DATE/UUID.KEY.prepared"
+                    .to_owned(),
+            ),
             (Some(processor), Some((batch, sealing_key))) => {
                 let keys: Vec<_> = processor
                     .sealing_keys
@@ -110,7 +115,9 @@ impl Inspector {
                 match open(bucket, owner, &keys, &batch).await {
                     Ok(opened) => facts.opened = opened,
                     Err(PreparedError::Bucket(error)) => return Err(error.into()),
-                    Err(error) => problems.push(Problem::rejected("prepared-batch", key, describe(&error))),
+                    Err(error) => {
+                        problems.push(Problem::rejected("prepared-batch", key, describe(&error)))
+                    }
                 }
             }
         }
@@ -156,7 +163,10 @@ async fn open(
         prepared.rejects(chunk).await?;
     }
     let footer = prepared.footer();
-    let shares = footer.chunks.iter().filter(|chunk| chunk.kind == ChunkKind::Shares);
+    let shares = footer
+        .chunks
+        .iter()
+        .filter(|chunk| chunk.kind == ChunkKind::Shares);
     let first_of_each: Vec<u64> = shares.map(|chunk| chunk.first).collect();
     prepared.shares(&first_of_each, |_| {}).await?;
     if messages != footer.messages {

@@ -49,7 +49,9 @@ impl Present {
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Found> {
-        [&self.header, &self.packets, &self.signature].into_iter().flatten()
+        [&self.header, &self.packets, &self.signature]
+            .into_iter()
+            .flatten()
     }
 
     /// Returns the name of the whole: the common prefix of the names, or the only name.

@@ -5,7 +5,9 @@ use super::own_object::OwnObject;
 use super::report::{Facts, Finding, Problem};
 use crate::error::Error;
 use tallybox_model::roster::RosterObject;
-use tallybox_transport::{RecordFault, Records, SharedBucket, TRAILER_BYTES, memory, publish_bytes, read_all};
+use tallybox_transport::{
+    RecordFault, Records, SharedBucket, TRAILER_BYTES, memory, publish_bytes, read_all,
+};
 
 /// The largest record that is opened.
 const RECORD_BYTES: u64 = 64 << 20;
@@ -13,7 +15,12 @@ const RECORD_BYTES: u64 = 64 << 20;
 impl Inspector {
     /// Inspects an object whose name is not a batch's name: a record by its payload, any other
     /// object by its content.
-    pub(super) async fn object(&self, bucket: &SharedBucket, key: &str, bytes: u64) -> Result<Finding, Error> {
+    pub(super) async fn object(
+        &self,
+        bucket: &SharedBucket,
+        key: &str,
+        bytes: u64,
+    ) -> Result<Finding, Error> {
         let payload_bytes = bytes.saturating_sub(TRAILER_BYTES as u64);
         let trailer = bucket.get_range(key, payload_bytes..bytes).await?;
         match Records::claimed_key(&trailer) {
@@ -22,7 +29,9 @@ impl Inspector {
                 let mut finding = self.plain(bucket, key, bytes).await?;
                 if OwnObject::parse(key).is_some_and(|(own, _)| is_always_record(&own)) {
                     let message = "the object does not end with the trailer of a record, so a processor rejects it";
-                    finding.problems.push(Problem::rejected("unverified", key, message));
+                    finding
+                        .problems
+                        .push(Problem::rejected("unverified", key, message));
                 }
                 Ok(finding)
             }
@@ -48,16 +57,20 @@ impl Inspector {
         };
         // The trailer authenticates the name inside the own bucket, which may begin anywhere in a
         // path.
-        let names = || std::iter::successors(Some(key), |name| name.split_once('/').map(|(_, rest)| rest));
+        let names =
+            || std::iter::successors(Some(key), |name| name.split_once('/').map(|(_, rest)| rest));
         let verified = names().find(|name| processor.records.open(name, &object).is_ok());
         match (verified, processor.records.open(key, &object)) {
             (None, Err(RecordFault::UnknownKey { .. })) if OwnObject::parse(key).is_none() => {
-                let note = format!("a record made with key {id}, which is not a key of this processor");
+                let note =
+                    format!("a record made with key {id}, which is not a key of this processor");
                 finding.notes.push(note);
             }
             (None, Err(fault)) => {
                 let message = format!("not a record of this processor under this name: {fault}");
-                finding.problems.push(Problem::rejected("unverified", key, message));
+                finding
+                    .problems
+                    .push(Problem::rejected("unverified", key, message));
             }
             (name, _) => {
                 let name = name.unwrap_or(key);

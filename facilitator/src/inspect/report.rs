@@ -36,7 +36,9 @@ impl Report {
                 .map(|problem| problem.exit)
         };
         // A permanent problem is more severe than one that may disappear later.
-        let outcome = exits().find(|exit| *exit == Exit::Rejected).or_else(|| exits().next());
+        let outcome = exits()
+            .find(|exit| *exit == Exit::Rejected)
+            .or_else(|| exits().next());
         Self {
             target: target.to_owned(),
             outcome: outcome.unwrap_or(Exit::Done),
@@ -66,7 +68,12 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(kind: &'static str, title: impl Into<String>, object: &str, facts: Facts) -> Self {
+    pub(super) fn new(
+        kind: &'static str,
+        title: impl Into<String>,
+        object: &str,
+        facts: Facts,
+    ) -> Self {
         let (title, object) = (title.into(), object.to_owned());
         Self {
             kind,

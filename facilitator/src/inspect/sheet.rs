@@ -28,7 +28,9 @@ impl Sheet {
         if !self.text.is_empty() {
             self.text.push('\n');
         }
-        let text = self.screen.paint(Tone::Heading, &capitalised(&printable(text)));
+        let text = self
+            .screen
+            .paint(Tone::Heading, &capitalised(&printable(text)));
         self.line(&text);
     }
 
@@ -83,7 +85,8 @@ impl Sheet {
 
 /// Escapes control characters and characters that change the writing direction.
 pub(super) fn printable(text: &str) -> String {
-    let hostile = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let hostile =
+        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let spell = |c: char| {
         if hostile(c) {
             c.escape_default().to_string()
@@ -134,7 +137,11 @@ mod tests {
         });
         sheet.heading("sum part");
         sheet.row("sum", "1111111111 2222222222 3333333333 4444444444");
-        sheet.list("batches", &["a".to_owned(), "b".to_owned(), "c".to_owned()], 2);
+        sheet.list(
+            "batches",
+            &["a".to_owned(), "b".to_owned(), "c".to_owned()],
+            2,
+        );
         let expected = "Sum part\n  sum          1111111111 2222222222\n               3333333333 4444444444\n  \
                         batches      a\n               b\n               and 1 more";
         assert_eq!(sheet.finish(), expected);

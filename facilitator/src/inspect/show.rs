@@ -95,14 +95,22 @@ fn verdict(finding: &Finding, sheet: &mut Sheet) {
 
 fn show_prepared(prepared: &PreparedFacts, sheet: &mut Sheet) {
     let key = prepared.sealing_key.as_deref().unwrap_or("unknown");
-    sheet.row("sealed", format!("{} bytes with key {key}", grouped(prepared.bytes)));
+    sheet.row(
+        "sealed",
+        format!("{} bytes with key {key}", grouped(prepared.bytes)),
+    );
     if let Some(digest) = &prepared.ingestion_header {
         sheet.row(
             "source",
-            format!("the ingestion batch whose header has sha256 {}", short(digest)),
+            format!(
+                "the ingestion batch whose header has sha256 {}",
+                short(digest)
+            ),
         );
     }
-    let Some(opened) = &prepared.opened else { return };
+    let Some(opened) = &prepared.opened else {
+        return;
+    };
     sheet.row("batch", opened.batch.to_string());
     sheet.row("bins", opened.bins.to_string());
     let text = format!(
@@ -116,7 +124,10 @@ fn show_prepared(prepared: &PreparedFacts, sheet: &mut Sheet) {
         .iter()
         .map(|(reason, count)| {
             let reason = serde_json::to_value(reason).ok();
-            let reason = reason.as_ref().and_then(serde_json::Value::as_str).unwrap_or("other");
+            let reason = reason
+                .as_ref()
+                .and_then(serde_json::Value::as_str)
+                .unwrap_or("other");
             format!("{reason}: {}", grouped(count))
         })
         .collect();
@@ -124,21 +135,31 @@ fn show_prepared(prepared: &PreparedFacts, sheet: &mut Sheet) {
     let validation = &opened.validation;
     sheet.row(
         "fixed",
-        format!("validation batch of encoder generation {}", validation.generation),
+        format!(
+            "validation batch of encoder generation {}",
+            validation.generation
+        ),
     );
     show_object("  packets", &validation.packets, sheet);
     show_object("  header", &validation.header, sheet);
     sheet.toned(
         Tone::Good,
         "good",
-        format!("all {} chunks and the footer can be decrypted", grouped(opened.chunks)),
+        format!(
+            "all {} chunks and the footer can be decrypted",
+            grouped(opened.chunks)
+        ),
     );
 }
 
 fn show_object(label: &str, object: &FixedObject, sheet: &mut Sheet) {
     sheet.row(
         label,
-        format!("{} bytes, sha256 {}", grouped(object.bytes), short(&object.sha256)),
+        format!(
+            "{} bytes, sha256 {}",
+            grouped(object.bytes),
+            short(&object.sha256)
+        ),
     );
 }
 
@@ -154,7 +175,10 @@ fn show_fixed(fixed: &FixedSumPart, sheet: &mut Sheet) {
         sheet.object(&format!("  {batch}"));
     }
     if fixed.batches.len() > SHOWN {
-        sheet.row("", format!("and {} more (--json has all)", fixed.batches.len() - SHOWN));
+        sheet.row(
+            "",
+            format!("and {} more (--json has all)", fixed.batches.len() - SHOWN),
+        );
     }
 }
 
@@ -165,7 +189,10 @@ fn show_manifest(manifest: &ManifestFacts, sheet: &mut Sheet) {
     }
     for key in &manifest.keys {
         let fingerprint = key.fingerprint.as_deref().unwrap_or("malformed");
-        sheet.row("key", format!("{} ({fingerprint}), {}", key.id, key.purpose));
+        sheet.row(
+            "key",
+            format!("{} ({fingerprint}), {}", key.id, key.purpose),
+        );
         if let Some(expiration) = &key.expiration {
             sheet.row("", format!("expires {expiration}"));
         }
@@ -181,7 +208,11 @@ fn show_key(key: &KeyFacts, sheet: &mut Sheet) {
         |encoding| encoding.to_string(),
     );
     sheet.row("encoding", encoding);
-    let name = if key.public_key.is_some() { "fingerprint" } else { "id" };
+    let name = if key.public_key.is_some() {
+        "fingerprint"
+    } else {
+        "id"
+    };
     sheet.row(name, &key.fingerprint);
     if let Some(packet) = &key.packet_key {
         sheet.row("key id", &packet.id);
@@ -200,7 +231,11 @@ fn show_key(key: &KeyFacts, sheet: &mut Sheet) {
 fn show_folder(folder: &FolderFacts, sheet: &mut Sheet) {
     sheet.row(
         "objects",
-        format!("{}, {} bytes", grouped(folder.objects), grouped(folder.bytes)),
+        format!(
+            "{}, {} bytes",
+            grouped(folder.objects),
+            grouped(folder.bytes)
+        ),
     );
     for batches in &folder.batches {
         let writer = batches

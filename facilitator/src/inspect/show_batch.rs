@@ -20,9 +20,10 @@ pub(super) fn show_batch(batch: &BatchFacts, sheet: &mut Sheet) {
     match batch.path_agrees {
         Some(true) => sheet.row("path", "matches the header"),
         Some(false) => sheet.toned(Tone::Bad, "path", "does not match the header"),
-        None if batch.header.is_some() => {
-            sheet.row("path", "not a batch's name, so it was not compared with the header")
-        }
+        None if batch.header.is_some() => sheet.row(
+            "path",
+            "not a batch's name, so it was not compared with the header",
+        ),
         None => {}
     }
     if let Some(packets) = &batch.packets {
@@ -41,9 +42,18 @@ fn show_header(header: &HeaderFacts, sheet: &mut Sheet) {
         sheet.row("batch", batch.to_string());
     }
     if let Some((start, end)) = header.times {
-        let dates = header.dates().map(|(start, end)| format!("{start} to {end}"));
-        let name = if header.sum_part.is_some() { "window" } else { "times" };
-        sheet.row(name, dates.unwrap_or_else(|| format!("{start} ms to {end} ms")));
+        let dates = header
+            .dates()
+            .map(|(start, end)| format!("{start} to {end}"));
+        let name = if header.sum_part.is_some() {
+            "window"
+        } else {
+            "times"
+        };
+        sheet.row(
+            name,
+            dates.unwrap_or_else(|| format!("{start} ms to {end} ms")),
+        );
     }
     let HeaderFacts {
         bins,
@@ -53,8 +63,11 @@ fn show_header(header: &HeaderFacts, sheet: &mut Sheet) {
         hamming_weight,
         ..
     } = header;
-    let weight = hamming_weight.map_or_else(String::new, |weight| format!(", Hamming weight {weight}"));
-    let parameters = format!("{bins} bins, epsilon {epsilon}, prime {prime}, {number_of_servers} servers{weight}");
+    let weight =
+        hamming_weight.map_or_else(String::new, |weight| format!(", Hamming weight {weight}"));
+    let parameters = format!(
+        "{bins} bins, epsilon {epsilon}, prime {prime}, {number_of_servers} servers{weight}"
+    );
     sheet.row("parameters", parameters);
     if let Some(sum) = &header.sum_part {
         let clients = sum.total_individual_clients;
@@ -64,15 +77,27 @@ fn show_header(header: &HeaderFacts, sheet: &mut Sheet) {
         );
         let batches: Vec<String> = sum.batches.iter().map(ToString::to_string).collect();
         sheet.list(&format!("{} batches", batches.len()), &batches, SHOWN);
-        let mut values: Vec<String> = sum.sum.iter().take(SHOWN).map(ToString::to_string).collect();
+        let mut values: Vec<String> = sum
+            .sum
+            .iter()
+            .take(SHOWN)
+            .map(ToString::to_string)
+            .collect();
         if sum.sum.len() > SHOWN {
-            values.push(format!("and {} more (--json has all)", sum.sum.len() - SHOWN));
+            values.push(format!(
+                "and {} more (--json has all)",
+                sum.sum.len() - SHOWN
+            ));
         }
         sheet.row("sum", values.join(" "));
     }
     sheet.row(
         "header",
-        format!("{} bytes, sha256 {}", grouped(header.bytes), short(&header.sha256)),
+        format!(
+            "{} bytes, sha256 {}",
+            grouped(header.bytes),
+            short(&header.sha256)
+        ),
     );
 }
 
@@ -91,7 +116,10 @@ fn show_packets(packets: &PacketFacts, bins: Option<i32>, sheet: &mut Sheet) {
             } else {
                 format!("{} blocks", grouped(packets.blocks))
             };
-            sheet.row(label, format!("{number}, {bytes} bytes in {blocks}, codec {codec}"));
+            sheet.row(
+                label,
+                format!("{number}, {bytes} bytes in {blocks}, codec {codec}"),
+            );
         }
         None => sheet.row(label, format!("{number}, {bytes} bytes")),
     }
@@ -110,7 +138,10 @@ fn show_packets(packets: &PacketFacts, bins: Option<i32>, sheet: &mut Sheet) {
         sheet.toned(
             Tone::Bad,
             "bad ids",
-            format!("{} packets without a valid UUID", grouped(packets.bad_uuids)),
+            format!(
+                "{} packets without a valid UUID",
+                grouped(packets.bad_uuids)
+            ),
         );
     }
     match &packets.details {
@@ -122,7 +153,9 @@ fn show_packets(packets: &PacketFacts, bins: Option<i32>, sheet: &mut Sheet) {
                 format!("{} are outside the field", grouped(*out_of_field)),
             );
         }
-        PacketDetails::Invalid { sorted: false } => sheet.row("order", "the identifiers are not sorted"),
+        PacketDetails::Invalid { sorted: false } => {
+            sheet.row("order", "the identifiers are not sorted")
+        }
         _ => {}
     }
 }
@@ -161,7 +194,10 @@ fn show_shares(shares: &ShareFacts, bins: Option<i32>, sheet: &mut Sheet) {
     if shares.unlisted > 0 {
         sheet.row(
             "",
-            format!("and {} packets with other keys or lengths", grouped(shares.unlisted)),
+            format!(
+                "and {} packets with other keys or lengths",
+                grouped(shares.unlisted)
+            ),
         );
     }
 }
@@ -171,14 +207,18 @@ fn reader(length: u64, bins: Option<i32>) -> String {
     let prio2 = bins
         .and_then(|bins| usize::try_from(bins).ok())
         .and_then(|bins| Prio2::new(bins).ok());
-    let Some(prio2) = prio2 else { return String::new() };
+    let Some(prio2) = prio2 else {
+        return String::new();
+    };
     let sealed = |role: &Role| {
         prio2
             .share_length(role.index())
             .ok()
             .map(|bytes| (bytes + ecies::OVERHEAD) as u64)
     };
-    let role = Role::ALL.into_iter().find(|role| sealed(role) == Some(length));
+    let role = Role::ALL
+        .into_iter()
+        .find(|role| sealed(role) == Some(length));
     role.map_or_else(
         || " (no share has this length)".to_owned(),
         |role| format!(" (shares of the {role} processor)"),
@@ -219,7 +259,10 @@ fn show_signature(signature: &SignatureFacts, sheet: &mut Sheet) {
     let key = &signature.key_identifier;
     match &signature.verification {
         Verification::Verifies(signer) => {
-            let text = format!("verifies with {key} of {} ({})", signer.party, signer.fingerprint);
+            let text = format!(
+                "verifies with {key} of {} ({})",
+                signer.party, signer.fingerprint
+            );
             sheet.toned(Tone::Good, "signature", text);
         }
         Verification::OtherKey(signer) => {
@@ -236,8 +279,16 @@ fn show_signature(signature: &SignatureFacts, sheet: &mut Sheet) {
             );
             sheet.toned(Tone::Bad, "signature", text);
         }
-        Verification::UnknownKey => sheet.toned(Tone::Bad, "signature", format!("by {key}: unknown key")),
-        Verification::NoKeyConfigured => sheet.row("signature", format!("by {key}: no key is configured or given")),
-        Verification::NoHeader => sheet.row("signature", format!("by {key}, but the signed header does not exist")),
+        Verification::UnknownKey => {
+            sheet.toned(Tone::Bad, "signature", format!("by {key}: unknown key"))
+        }
+        Verification::NoKeyConfigured => sheet.row(
+            "signature",
+            format!("by {key}: no key is configured or given"),
+        ),
+        Verification::NoHeader => sheet.row(
+            "signature",
+            format!("by {key}, but the signed header does not exist"),
+        ),
     }
 }

@@ -99,7 +99,10 @@ impl KnownKeys {
                 )
             }
         };
-        let own = (&processor.signing_key_id, &processor.signing_key.verifying_key());
+        let own = (
+            &processor.signing_key_id,
+            &processor.signing_key.verifying_key(),
+        );
         let ingestor = processor.ingestor_keys.iter().map(named(Party::Ingestor));
         let peer = processor.peer_keys.iter().map(named(Party::Peer));
         let packet = processor.packet_keys.iter();
@@ -112,7 +115,10 @@ impl KnownKeys {
         let sealing = processor.sealing_keys.iter();
         let sealing = sealing.map(|key| (key.id(), format!("a sealing key of {}", Party::Own)));
         let others = packet.chain(sealing).collect();
-        let keys = ingestor.chain(peer).chain([named(Party::Own)(own)]).collect();
+        let keys = ingestor
+            .chain(peer)
+            .chain([named(Party::Own)(own)])
+            .collect();
         Self { keys, others }
     }
 
@@ -184,7 +190,10 @@ mod tests {
             )
         };
         // Both parties use the identifier "k1".
-        let keys = vec![known(Party::Ingestor, "k1", &ingestor), known(Party::Peer, "k1", &peer)];
+        let keys = vec![
+            known(Party::Ingestor, "k1", &ingestor),
+            known(Party::Peer, "k1", &peer),
+        ];
         let known = KnownKeys {
             keys,
             others: Vec::new(),
@@ -218,9 +227,18 @@ mod tests {
     #[test]
     fn who_has_to_sign_what() {
         let expected = |family, writer| Party::expected(family, writer, Role::First);
-        assert_eq!(expected(Family::IngestionBatch, None), Some(Party::Ingestor));
-        assert_eq!(expected(Family::ValidationBatch, Some(Role::First)), Some(Party::Own));
-        assert_eq!(expected(Family::SumPart, Some(Role::Second)), Some(Party::Peer));
+        assert_eq!(
+            expected(Family::IngestionBatch, None),
+            Some(Party::Ingestor)
+        );
+        assert_eq!(
+            expected(Family::ValidationBatch, Some(Role::First)),
+            Some(Party::Own)
+        );
+        assert_eq!(
+            expected(Family::SumPart, Some(Role::Second)),
+            Some(Party::Peer)
+        );
         assert_eq!(expected(Family::SumPart, None), None);
     }
 }

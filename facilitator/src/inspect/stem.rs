@@ -14,7 +14,10 @@ pub(super) enum StemObject {
 }
 
 /// Lists the batches, and other objects of the own bucket, whose names start with `stem` and a dot.
-pub(super) async fn stem_objects(bucket: &SharedBucket, stem: &str) -> Result<Vec<StemObject>, Error> {
+pub(super) async fn stem_objects(
+    bucket: &SharedBucket,
+    stem: &str,
+) -> Result<Vec<StemObject>, Error> {
     let Some(last) = stem.rsplit('/').next().filter(|last| !last.is_empty()) else {
         return Ok(Vec::new());
     };
@@ -30,8 +33,12 @@ pub(super) async fn stem_objects(bucket: &SharedBucket, stem: &str) -> Result<Ve
     let mut seen = BTreeSet::new();
     while let Some(entry) = listing.try_next().await? {
         match ObjectName::parse(&entry.key).filter(|name| name.stem == stem) {
-            Some(name) if seen.insert((name.family, name.writer)) => found.push(StemObject::Batch(name)),
-            None if OwnObject::parse(&entry.key).is_some() => found.push(StemObject::Other(entry.key, entry.size)),
+            Some(name) if seen.insert((name.family, name.writer)) => {
+                found.push(StemObject::Batch(name))
+            }
+            None if OwnObject::parse(&entry.key).is_some() => {
+                found.push(StemObject::Other(entry.key, entry.size))
+            }
             _ => {}
         }
     }

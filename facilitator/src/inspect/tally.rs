@@ -5,7 +5,9 @@ use super::packets::{PacketDetails, PacketFacts, Scan, Scanner, ShareFacts};
 use crate::ids::IdSet;
 use std::collections::{BTreeMap, BTreeSet};
 use tallybox_crypto::prio2::{Point, Prio2};
-use tallybox_model::avro::{AvroError, Block, Codec, Limits, Record, RecordKind, Records, WriterSchema};
+use tallybox_model::avro::{
+    AvroError, Block, Codec, Limits, Record, RecordKind, Records, WriterSchema,
+};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::PRIME;
 use tallybox_model::packet::{DataSharePacket, InvalidPacket, ValidationPacket};
@@ -20,7 +22,11 @@ const REMEMBERED_NAMES: usize = 32;
 
 /// Returns the kind of packets as which a file is read.
 fn packets_of(kind: Option<RecordKind>, family: Option<Family>) -> Option<RecordKind> {
-    let named = kind.filter(|kind| Family::ALL.into_iter().any(|family| family.packet() == *kind));
+    let named = kind.filter(|kind| {
+        Family::ALL
+            .into_iter()
+            .any(|family| family.packet() == *kind)
+    });
     named.or_else(|| family.filter(|_| kind.is_none()).map(Family::packet))
 }
 
@@ -78,7 +84,9 @@ impl Tally {
         match self.kind {
             Some(RecordKind::DataSharePacket) => self.each(block, schema, limits, Self::share)?,
             Some(RecordKind::ValidationPacket) => {
-                self.each(block, schema, limits, |tally, packet| tally.message(&packet))?
+                self.each(block, schema, limits, |tally, packet| {
+                    tally.message(&packet)
+                })?
             }
             Some(RecordKind::InvalidPacket) => self.each(block, schema, limits, Self::invalid)?,
             _ => {
@@ -104,8 +112,9 @@ impl Tally {
                     let (block_number, records) = (self.blocks + 1, block.records);
                     let place = place.min(records);
                     let packet = self.packets + 1;
-                    let place =
-                        format!("block {block_number}, record {place} of {records} (packet {packet} of the file)");
+                    let place = format!(
+                        "block {block_number}, record {place} of {records} (packet {packet} of the file)"
+                    );
                     return Err((place, error));
                 }
             }
@@ -169,7 +178,9 @@ impl Tally {
             Some(RecordKind::ValidationPacket) => PacketDetails::Messages {
                 out_of_field: self.out_of_field,
             },
-            Some(RecordKind::InvalidPacket) => PacketDetails::Invalid { sorted: !self.unsorted },
+            Some(RecordKind::InvalidPacket) => PacketDetails::Invalid {
+                sorted: !self.unsorted,
+            },
             _ => PacketDetails::None {},
         };
         let facts = PacketFacts {
@@ -183,7 +194,11 @@ impl Tally {
             bad_uuids: self.bad_uuids,
             details,
         };
-        Scan { facts, malformed, kind }
+        Scan {
+            facts,
+            malformed,
+            kind,
+        }
     }
 }
 

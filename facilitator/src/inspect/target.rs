@@ -94,7 +94,8 @@ fn holder<'t>(text: &'t str, locations: &[String]) -> Option<(usize, &'t str)> {
     let holds = |(place, location): (usize, &String)| {
         let location = location.trim_end_matches('/');
         let key = text.strip_prefix(location)?;
-        (key.is_empty() || key.starts_with('/')).then(|| (location.len(), place, key.trim_matches('/')))
+        (key.is_empty() || key.starts_with('/'))
+            .then(|| (location.len(), place, key.trim_matches('/')))
     };
     let found = locations
         .iter()
@@ -107,7 +108,10 @@ fn holder<'t>(text: &'t str, locations: &[String]) -> Option<(usize, &'t str)> {
 fn cloud(text: &str) -> Result<(SharedBucket, String), Error> {
     let (root, key) = split_url(text);
     let url = BucketUrl::parse(root, Path::new("")).map_err(usage)?;
-    Ok((open(&url, &BucketSettings::default()).map_err(usage)?, key.to_owned()))
+    Ok((
+        open(&url, &BucketSettings::default()).map_err(usage)?,
+        key.to_owned(),
+    ))
 }
 
 /// Splits a URL into a bucket's URL and a key. A URL that ends with a slash is a bucket's URL.
@@ -154,7 +158,11 @@ mod tests {
             ("gs://b/x".to_owned(), "gs://b", "x".to_owned()),
             ("s3://r/b".to_owned(), "s3://r/b", String::new()),
             ("s3://r/b/p/".to_owned(), "s3://r/b/p/", String::new()),
-            ("az://a/c/keys/x.pem".to_owned(), "az://a/c/keys", "x.pem".to_owned()),
+            (
+                "az://a/c/keys/x.pem".to_owned(),
+                "az://a/c/keys",
+                "x.pem".to_owned(),
+            ),
         ] {
             assert_eq!(split_url(&url), (root, key.as_str()), "{url}");
         }

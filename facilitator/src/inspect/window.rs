@@ -26,14 +26,20 @@ impl Inspector {
     ) -> Result<Finding, Error> {
         let text = |shown: bool| Facts::Text {
             bytes,
-            text: shown.then(|| String::from_utf8_lossy(&beginning[..beginning.len().min(SHOWN)]).into_owned()),
+            text: shown.then(|| {
+                String::from_utf8_lossy(&beginning[..beginning.len().min(SHOWN)]).into_owned()
+            }),
         };
         let (kind, title, magic) = match object {
             RosterObject::Roster(_) => {
                 let file = read_all(&**bucket, key, self.limits.object_bytes).await?;
                 return Ok(self.roster(key, name, object, &file));
             }
-            RosterObject::Agreed => ("agreed-window", "batches that both rosters of a window agree on", None),
+            RosterObject::Agreed => (
+                "agreed-window",
+                "batches that both rosters of a window agree on",
+                None,
+            ),
             RosterObject::Held => (
                 "window-held",
                 "marker of a sum part that an operator has to release",
@@ -51,8 +57,11 @@ impl Inspector {
         };
         let mut finding = Finding::new(kind, title, key, text(magic.is_none()));
         if magic.is_some_and(|magic| !beginning.starts_with(magic)) {
-            let message = "the content does not begin with the magic that its name implies".to_owned();
-            finding.problems.push(Problem::rejected("malformed", key, message));
+            let message =
+                "the content does not begin with the magic that its name implies".to_owned();
+            finding
+                .problems
+                .push(Problem::rejected("malformed", key, message));
         }
         Ok(finding)
     }
@@ -62,11 +71,18 @@ impl Inspector {
         let bytes = file.len() as u64;
         let read = self.read_roster(file);
         let text = read.as_ref().ok().map(|roster| roster.text.clone());
-        let mut finding = Finding::new("roster", "roster of a window", key, Facts::Text { bytes, text });
+        let mut finding = Finding::new(
+            "roster",
+            "roster of a window",
+            key,
+            Facts::Text { bytes, text },
+        );
         let roster = match read {
             Ok(roster) => roster,
             Err(problem) => {
-                finding.problems.push(Problem::rejected("malformed", key, problem));
+                finding
+                    .problems
+                    .push(Problem::rejected("malformed", key, problem));
                 return finding;
             }
         };
@@ -94,7 +110,9 @@ impl Inspector {
                     "the signature, by key {:?}, does not verify with any configured or given key",
                     roster.key
                 );
-                finding.problems.push(Problem::rejected("bad-signature", key, message));
+                finding
+                    .problems
+                    .push(Problem::rejected("bad-signature", key, message));
             }
         }
         finding
@@ -102,7 +120,8 @@ impl Inspector {
 
     fn read_roster(&self, file: &[u8]) -> Result<ReadRoster, String> {
         let bad = |error: tallybox_model::avro::AvroError| error.to_string();
-        let signature: BatchSignature = decode_one(file, &self.limits.for_signature()).map_err(bad)?;
+        let signature: BatchSignature =
+            decode_one(file, &self.limits.for_signature()).map_err(bad)?;
         let (signed, key) = (
             signature.batch_header_signature.clone(),
             signature.key_identifier.clone(),
@@ -110,11 +129,13 @@ impl Inspector {
         let (header_file, entries) = signature
             .inline()
             .ok_or("the signature object does not contain header and entries")?;
-        let header: RosterHeader = decode_one(&header_file, &self.limits.for_header()).map_err(bad)?;
+        let header: RosterHeader =
+            decode_one(&header_file, &self.limits.for_header()).map_err(bad)?;
         if Digest::sha256(&entries) != header.packet_file_digest {
             return Err("the digest of the entries differs from the one in the header".to_owned());
         }
-        let (mut summable, mut packets, mut open) = (0_u64, 0_u64, std::collections::BTreeMap::new());
+        let (mut summable, mut packets, mut open) =
+            (0_u64, 0_u64, std::collections::BTreeMap::new());
         let mut reader = ContainerReader::open(entries.as_slice(), &self.limits).map_err(bad)?;
         while let Some(block) = reader.next_block().map_err(bad)? {
             for entry in Records::<RosterEntry>::new(&block, reader.schema(), &self.limits) {
@@ -128,7 +149,10 @@ impl Inspector {
                 }
             }
         }
-        let open: Vec<String> = open.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        let open: Vec<String> = open
+            .iter()
+            .map(|(reason, count)| format!("{count} {reason}"))
+            .collect();
         let open = if open.is_empty() {
             "none".to_owned()
         } else {
@@ -139,7 +163,10 @@ impl Inspector {
             header.minimum, header.maximum_age, header.replay_horizon
         );
         Ok(ReadRoster {
-            verification: self.keys.as_ref().map(|keys| keys.judge(&key, &header_file, &signed)),
+            verification: self
+                .keys
+                .as_ref()
+                .map(|keys| keys.judge(&key, &header_file, &signed)),
             header,
             key,
             text,

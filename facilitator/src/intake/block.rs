@@ -80,7 +80,11 @@ impl BlockOpener {
     ///
     /// # Errors
     /// [`AvroError`] if a record is malformed. Then the whole batch is malformed.
-    pub fn open(&self, block: &PacketBlock, limits: &tallybox_model::avro::Limits) -> Result<OpenedBlock, AvroError> {
+    pub fn open(
+        &self,
+        block: &PacketBlock,
+        limits: &tallybox_model::avro::Limits,
+    ) -> Result<OpenedBlock, AvroError> {
         let mut opened = OpenedBlock {
             packets: Vec::with_capacity(block.block.records.min(4096) as usize),
             shares: Zeroizing::new(Vec::new()),
@@ -92,7 +96,9 @@ impl BlockOpener {
         // A share is shorter than its ciphertext, so the size of the block bounds the buffer,
         // whatever number of records the block announces.
         let room = (block.block.records as usize).saturating_mul(self.share_bytes());
-        opened.shares.reserve_exact(room.min(block.block.bytes.len()));
+        opened
+            .shares
+            .reserve_exact(room.min(block.block.bytes.len()));
         let mut scratch = Scratch {
             plaintext: Zeroizing::new(Vec::new()),
             elements: Zeroizing::new(Vec::new()),
@@ -106,7 +112,10 @@ impl BlockOpener {
                 None => Err(PacketReason::BadUuid),
             };
             let verdict = verdict.unwrap_or_else(PacketOutcome::Rejected);
-            let ciphertext = self.points.per_packet().then(|| fingerprint(packet.encrypted_payload));
+            let ciphertext = self
+                .points
+                .per_packet()
+                .then(|| fingerprint(packet.encrypted_payload));
             opened.packets.push(OpenedPacket {
                 id,
                 ciphertext,
@@ -130,7 +139,12 @@ impl BlockOpener {
     ///
     /// # Errors
     /// [`PacketReason::BadShare`] if the plaintext is not a share of this dimension.
-    pub fn evaluate(&self, plaintext: &[u8], evaluator: &Evaluator, sum: &mut Sum) -> Result<Message, PacketReason> {
+    pub fn evaluate(
+        &self,
+        plaintext: &[u8],
+        evaluator: &Evaluator,
+        sum: &mut Sum,
+    ) -> Result<Message, PacketReason> {
         let mut elements = Zeroizing::new(Vec::new());
         self.evaluate_into(plaintext, evaluator, sum, &mut elements)
     }
@@ -166,20 +180,31 @@ impl BlockOpener {
         opened.opened += 1;
         let Some(evaluator) = self.points.evaluator(key, point, &self.prio2)? else {
             let plaintext = Zeroizing::new(scratch.plaintext.to_vec());
-            return Ok(PacketOutcome::Unpinned { key, point, plaintext });
+            return Ok(PacketOutcome::Unpinned {
+                key,
+                point,
+                plaintext,
+            });
         };
         let Scratch {
-            plaintext, elements, ..
+            plaintext,
+            elements,
+            ..
         } = scratch;
         let message = self.evaluate_into(plaintext, &evaluator, &mut opened.sum, elements)?;
-        opened.shares.extend_from_slice(&plaintext[..self.share_bytes()]);
+        opened
+            .shares
+            .extend_from_slice(&plaintext[..self.share_bytes()]);
         Ok(PacketOutcome::Message(message))
     }
 
     /// Returns the index of the key that the packet names, if this processor has the key.
     fn hinted_key(&self, packet: &DataSharePacket<'_>) -> Option<usize> {
         let id = packet.encryption_key_id?;
-        self.processor.packet_keys.iter().position(|key| key.id == id)
+        self.processor
+            .packet_keys
+            .iter()
+            .position(|key| key.id == id)
     }
 
     /// Opens the packet into the scratch buffer: with the key that the packet names, then with the
@@ -211,7 +236,10 @@ impl BlockOpener {
             if let Some(slot) = tried.get_mut(turn) {
                 *slot = place;
             }
-            match keys[place].key.open(packet.encrypted_payload, &mut scratch.plaintext) {
+            match keys[place]
+                .key
+                .open(packet.encrypted_payload, &mut scratch.plaintext)
+            {
                 Ok(_) => {
                     scratch.last_key = place;
                     return Ok(place);

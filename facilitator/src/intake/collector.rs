@@ -47,7 +47,11 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(pipeline: &Pipeline, opener: BlockOpener, out: Kept<BlockingWriter>) -> Result<Self, Error> {
+    pub(super) fn new(
+        pipeline: &Pipeline,
+        opener: BlockOpener,
+        out: Kept<BlockingWriter>,
+    ) -> Result<Self, Error> {
         let Pipeline {
             processor,
             name,
@@ -59,7 +63,8 @@ impl Collector {
             role: processor.role,
         };
         let sealing = &processor.sealing_keys[0];
-        let prepared = PreparedWriter::new(out, owner, sealing, name, checked.digest).map_err(own_bucket)?;
+        let prepared =
+            PreparedWriter::new(out, owner, sealing, name, checked.digest).map_err(own_bucket)?;
         let object = name.validation(processor.role).packets;
         let marker = sync_marker(processor.generation, &object, &[checked.digest]);
         let out = HashingWriter::new(io::sink());
@@ -134,17 +139,26 @@ impl Collector {
     }
 
     /// Returns the message, and the share if it is not in the block's buffer.
-    fn verdict(&mut self, verdict: PacketOutcome) -> Result<(Message, Option<OwnShare>), PacketReason> {
+    fn verdict(
+        &mut self,
+        verdict: PacketOutcome,
+    ) -> Result<(Message, Option<OwnShare>), PacketReason> {
         match verdict {
             PacketOutcome::Message(message) => Ok((message, None)),
             PacketOutcome::Rejected(reason) => Err(reason),
-            PacketOutcome::Unpinned { key, point, plaintext } => {
+            PacketOutcome::Unpinned {
+                key,
+                point,
+                plaintext,
+            } => {
                 let points = &self.opener.points;
                 let evaluator = match points.evaluator(key, point, &self.checked.prio2)? {
                     Some(evaluator) => evaluator,
                     None => points.pin(key, point, &self.checked.prio2),
                 };
-                let message = self.opener.evaluate(&plaintext, &evaluator, &mut self.sum)?;
+                let message = self
+                    .opener
+                    .evaluate(&plaintext, &evaluator, &mut self.sum)?;
                 let share = plaintext[..self.opener.share_bytes()].to_vec();
                 Ok((message, Some(Zeroizing::new(share))))
             }
@@ -160,7 +174,12 @@ impl Collector {
     }
 
     /// Rejects the packet, and subtracts its share if the block's sum contains it.
-    fn reject(&mut self, id: PacketId, reason: PacketReason, share: Option<&[u8]>) -> io::Result<()> {
+    fn reject(
+        &mut self,
+        id: PacketId,
+        reason: PacketReason,
+        share: Option<&[u8]>,
+    ) -> io::Result<()> {
         if let Some(share) = share {
             let mut elements = Zeroizing::new(Vec::new());
             let role = self.processor.role.index();
@@ -181,13 +200,17 @@ impl Collector {
     /// validation batch without those packets could not be withdrawn.
     fn check_keys(&self) -> Result<(), Error> {
         let rule = self.processor.wrong_key;
-        let reasons = self.rejections.iter().filter(|(reason, _)| reason.may_be_a_wrong_key());
+        let reasons = self
+            .rejections
+            .iter()
+            .filter(|(reason, _)| reason.may_be_a_wrong_key());
         let reasons: Vec<_> = reasons.collect();
         let failed: u64 = reasons.iter().map(|(_, count)| count).sum();
         let different = self.packets - self.rejections.duplicates();
         // 95 % of the packets that are not duplicates.
         let nearly_all = failed > 0 && failed * 20 >= different * 19;
-        if rule.accept || self.packets < rule.packets || !nearly_all || fault::is_on("key-consumes") {
+        if rule.accept || self.packets < rule.packets || !nearly_all || fault::is_on("key-consumes")
+        {
             return Ok(());
         }
         let reasons: Vec<String> = reasons
@@ -228,7 +251,10 @@ impl Collector {
             keys: self.opener.points.uses(&self.processor),
             chunks,
         };
-        let upload = self.prepared.finish(self.sum.values(), footer).map_err(own_bucket)?;
+        let upload = self
+            .prepared
+            .finish(self.sum.values(), footer)
+            .map_err(own_bucket)?;
         Ok(Prepared {
             upload,
             points: Arc::clone(&self.opener.points),
@@ -243,7 +269,9 @@ fn fix(
     checked: &Checked,
     packets: ContainerWriter<HashingWriter<io::Sink>>,
 ) -> Result<FixedValidation, Error> {
-    let packets = packets.finish().map_err(|error| Error::Internal(error.to_string()))?;
+    let packets = packets
+        .finish()
+        .map_err(|error| Error::Internal(error.to_string()))?;
     let (_, sha256, bytes) = packets.finish();
     let objects = name.validation(processor.role);
     let packets = FixedObject {

@@ -60,7 +60,10 @@ impl Checked {
         if header.number_of_servers != 2 {
             return refuse(
                 "number-of-servers",
-                format!("the header asks for {} processors, not 2", header.number_of_servers),
+                format!(
+                    "the header asks for {} processors, not 2",
+                    header.number_of_servers
+                ),
             );
         }
         let bins = usize::try_from(header.bins).unwrap_or(0);
@@ -87,7 +90,11 @@ impl Checked {
 
 /// Refuses a batch whose metric is not in the registry or whose parameters differ from the
 /// registry.
-fn registered(registry: &Registry, name: &BatchName, header: &BatchParameters) -> Result<(), Error> {
+fn registered(
+    registry: &Registry,
+    name: &BatchName,
+    header: &BatchParameters,
+) -> Result<(), Error> {
     let refuse = |reason, problem| {
         Err(Error::Header {
             batch: name.clone(),
@@ -104,7 +111,8 @@ fn registered(registry: &Registry, name: &BatchName, header: &BatchParameters) -
         );
     };
     let wanted = entry.parameters(metric);
-    let weight = |weight: Option<i32>| weight.map_or_else(|| "none".to_owned(), |weight| weight.to_string());
+    let weight =
+        |weight: Option<i32>| weight.map_or_else(|| "none".to_owned(), |weight| weight.to_string());
     let fields = [
         ("bins", header.bins.to_string(), wanted.bins.to_string()),
         ("prime", header.prime.to_string(), wanted.prime.to_string()),
@@ -118,7 +126,11 @@ fn registered(registry: &Registry, name: &BatchName, header: &BatchParameters) -
             weight(header.hamming_weight),
             weight(wanted.hamming_weight),
         ),
-        ("epsilon", header.epsilon.to_string(), wanted.epsilon.to_string()),
+        (
+            "epsilon",
+            header.epsilon.to_string(),
+            wanted.epsilon.to_string(),
+        ),
     ];
     if header.same(&wanted) {
         return Ok(());
@@ -129,7 +141,10 @@ fn registered(registry: &Registry, name: &BatchName, header: &BatchParameters) -
         .collect();
     refuse(
         "other-parameters",
-        format!("the header differs from the registry: {}", differs.join("; ")),
+        format!(
+            "the header differs from the registry: {}",
+            differs.join("; ")
+        ),
     )
 }
 
@@ -145,7 +160,8 @@ mod tests {
     fn a_header_has_to_say_what_the_registry_says() {
         let registry: Registry = serde_json::from_str(REGISTRY).unwrap();
         let name = |aggregation: &str| {
-            let text = format!("{aggregation}/2026/01/31/12/00/00112233-4455-6677-8899-aabbccddeeff");
+            let text =
+                format!("{aggregation}/2026/01/31/12/00/00112233-4455-6677-8899-aabbccddeeff");
             BatchName::parse(&text).unwrap()
         };
         let good = BatchParameters {

@@ -62,7 +62,11 @@ pub fn no_progress() -> Progress {
 ///
 /// # Errors
 /// [`Error`] if the batch is invalid, or if something that it needs does not exist yet.
-pub async fn intake(processor: &Arc<Processor>, name: &BatchName, progress: Progress) -> Result<IntakeSummary, Error> {
+pub async fn intake(
+    processor: &Arc<Processor>,
+    name: &BatchName,
+    progress: Progress,
+) -> Result<IntakeSummary, Error> {
     let start = Instant::now();
     let found = match prior_run::prior_run(processor, name).await? {
         PriorRun::None => None,
@@ -86,7 +90,10 @@ pub async fn intake(processor: &Arc<Processor>, name: &BatchName, progress: Prog
 /// # Errors
 /// [`Error::Prepared`]; [`Error::PinContradicted`], [`Error::PinMissing`] or [`Error::KeyMisused`]
 /// if the pin or the file of a packet key differs from what the prepared batch records.
-pub async fn find_prepared(processor: &Processor, name: &BatchName) -> Result<Option<PreparedReader>, Error> {
+pub async fn find_prepared(
+    processor: &Processor,
+    name: &BatchName,
+) -> Result<Option<PreparedReader>, Error> {
     let found = look_for_prepared(processor, name).await?;
     if let Some(prepared) = &found {
         pins::agree(processor, prepared.object(), prepared.footer()).await?;
@@ -94,14 +101,18 @@ pub async fn find_prepared(processor: &Processor, name: &BatchName) -> Result<Op
     Ok(found)
 }
 
-async fn look_for_prepared(processor: &Processor, name: &BatchName) -> Result<Option<PreparedReader>, Error> {
+async fn look_for_prepared(
+    processor: &Processor,
+    name: &BatchName,
+) -> Result<Option<PreparedReader>, Error> {
     for key in &processor.sealing_keys {
         if let Some(bytes) = processor.cache.prepared_batch(&name.prepared(&key.id())) {
             return Ok(Some(prepared_of(processor, key, name, bytes).await?));
         }
     }
     let owner = owner(processor);
-    let found = PreparedReader::open(&processor.buckets.own, owner, &processor.sealing_keys, name).await?;
+    let found =
+        PreparedReader::open(&processor.buckets.own, owner, &processor.sealing_keys, name).await?;
     if let Some((object, bytes)) = found.as_ref().and_then(PreparedReader::whole) {
         processor.cache.keep_prepared(object, bytes);
     }
@@ -132,7 +143,15 @@ pub(crate) async fn prepare(
         }
         published = PublishedValidation::find(processor, name).await?;
         if published.is_some() {
-            done = match read(processor, name, PriorRun::Possible, published.clone(), &progress).await? {
+            done = match read(
+                processor,
+                name,
+                PriorRun::Possible,
+                published.clone(),
+                &progress,
+            )
+            .await?
+            {
                 Reading::Read(done) => done,
                 Reading::Found(prepared) => return Ok((*prepared, false)),
             };
@@ -147,7 +166,8 @@ pub(crate) async fn prepare(
             prepared_of(processor, &processor.sealing_keys[0], name, bytes).await?
         }
         _ => {
-            let missing = || Error::Internal(format!("batch {name}: the prepared batch disappeared"));
+            let missing =
+                || Error::Internal(format!("batch {name}: the prepared batch disappeared"));
             find_prepared(processor, name).await?.ok_or_else(missing)?
         }
     };

@@ -79,10 +79,18 @@ pub(super) async fn fix(
 /// # Errors
 /// [`Error::PinContradicted`] if they differ; [`Error::PinMissing`] if a pin is missing, after it
 /// has been restored; [`Error::KeyMisused`]; or an error of the own bucket.
-pub(super) async fn agree(processor: &Processor, object: &str, footer: &Footer) -> Result<(), Error> {
+pub(super) async fn agree(
+    processor: &Processor,
+    object: &str,
+    footer: &Footer,
+) -> Result<(), Error> {
     for before in &footer.keys {
         // A key that is no longer configured opens no further packets.
-        let Some(key) = processor.packet_keys.iter().find(|key| key.fingerprint == before.key) else {
+        let Some(key) = processor
+            .packet_keys
+            .iter()
+            .find(|key| key.fingerprint == before.key)
+        else {
             continue;
         };
         check(processor, key, before, object)?;
@@ -117,7 +125,11 @@ async fn load(processor: &Processor, fingerprint: &str) -> Result<Option<KeyUse>
         Some(text) => {
             let pin: Option<KeyUse> = serde_json::from_slice(&text).ok();
             let pin = pin.filter(|pin| pin.key == fingerprint);
-            Some(pin.ok_or_else(|| Error::Internal(format!("{object} in the own bucket is not a pin of this key")))?)
+            Some(pin.ok_or_else(|| {
+                Error::Internal(format!(
+                    "{object} in the own bucket is not a pin of this key"
+                ))
+            })?)
         }
     };
     processor.cache.set_pin(fingerprint, pin.clone());
@@ -125,7 +137,12 @@ async fn load(processor: &Processor, fingerprint: &str) -> Result<Option<KeyUse>
 }
 
 /// Checks that the key's earlier use permits its use as this processor is configured.
-fn check(processor: &Processor, key: &PacketKey, before: &KeyUse, object: &str) -> Result<(), Error> {
+fn check(
+    processor: &Processor,
+    key: &PacketKey,
+    before: &KeyUse,
+    object: &str,
+) -> Result<(), Error> {
     if before.instance != processor.instance {
         return Err(misused(
             processor,
@@ -165,7 +182,12 @@ fn misused(processor: &Processor, key: &PacketKey, object: &str, says: &'static 
 }
 
 /// Writes a lost pin again from a prepared batch, and raises an alarm.
-async fn restore(processor: &Processor, key: &PacketKey, before: &KeyUse, object: &str) -> Result<(), Error> {
+async fn restore(
+    processor: &Processor,
+    key: &PacketKey,
+    before: &KeyUse,
+    object: &str,
+) -> Result<(), Error> {
     check(processor, key, before, object)?;
     publish(processor, before.clone()).await?;
     let error = Error::PinMissing {
@@ -224,7 +246,9 @@ async fn hear_some(
     key: &PacketKey,
 ) -> Result<Option<(String, KeyUse)>, Error> {
     let own = &processor.buckets.own;
-    let earliest = key.created.and_then(|time| time.plus_minutes(-BEFORE_CREATION));
+    let earliest = key
+        .created
+        .and_then(|time| time.plus_minutes(-BEFORE_CREATION));
     let mut left = FOOTERS;
     for day in days(own, aggregations, earliest).await? {
         let mut names: Vec<(BatchName, String)> = Vec::new();
@@ -258,7 +282,9 @@ async fn hear(processor: &Processor, name: &BatchName, object: &str) -> Result<(
         return Ok(());
     }
     let owner = super::owner(processor);
-    match PreparedReader::open_footer(&processor.buckets.own, owner, &processor.sealing_keys, name).await {
+    match PreparedReader::open_footer(&processor.buckets.own, owner, &processor.sealing_keys, name)
+        .await
+    {
         Ok(footer) => {
             processor
                 .cache
@@ -316,7 +342,8 @@ async fn days(
 
 /// Returns the subdirectories whose names have the given number of digits, the greatest first.
 async fn newest(own: &SharedBucket, directory: &str, digits: usize) -> Result<Vec<String>, Error> {
-    let is_number = |name: &str| name.len() == digits && name.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number =
+        |name: &str| name.len() == digits && name.bytes().all(|byte| byte.is_ascii_digit());
     let mut found = own.list_directories(directory).await?;
     found.retain(|inner| inner.rsplit('/').next().is_some_and(is_number));
     found.sort();

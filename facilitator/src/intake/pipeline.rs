@@ -47,7 +47,9 @@ impl Prepared {
     pub(super) async fn commit(self) -> Result<(bool, Option<Bytes>), Error> {
         let (upload, bytes) = self.upload.into_parts();
         let finish = tokio::task::spawn_blocking(|| upload.finish());
-        let created = finish.await.map_err(|error| Error::Internal(error.to_string()))??;
+        let created = finish
+            .await
+            .map_err(|error| Error::Internal(error.to_string()))??;
         Ok((created == Created::New, bytes))
     }
 }
@@ -73,7 +75,9 @@ impl<W: Write> Write for Kept<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
         match &mut self.copy {
-            Some(copy) if copy.len() + written <= SMALL_FOOTER_BYTES => copy.extend_from_slice(&bytes[..written]),
+            Some(copy) if copy.len() + written <= SMALL_FOOTER_BYTES => {
+                copy.extend_from_slice(&bytes[..written])
+            }
             copy => *copy = None,
         }
         Ok(written)
@@ -155,12 +159,24 @@ impl Pipeline {
     }
 
     /// Waits for the oldest block and writes its packets.
-    fn finish_next(&self, running: &mut VecDeque<Running>, collector: &mut Collector) -> Result<(), Failure> {
+    fn finish_next(
+        &self,
+        running: &mut VecDeque<Running>,
+        collector: &mut Collector,
+    ) -> Result<(), Failure> {
         let Some(oldest) = running.pop_front() else {
             return Ok(());
         };
-        let lost = |_| Failure::Other(Error::Internal("a thread that opens packets stopped".to_owned()));
-        let block = oldest.result.recv().map_err(lost)?.map_err(Failure::Record)?;
+        let lost = |_| {
+            Failure::Other(Error::Internal(
+                "a thread that opens packets stopped".to_owned(),
+            ))
+        };
+        let block = oldest
+            .result
+            .recv()
+            .map_err(lost)?
+            .map_err(Failure::Record)?;
         (self.progress)(block.packets.len() as u64, block.bytes);
         collector
             .block(block)

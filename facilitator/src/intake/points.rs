@@ -72,12 +72,16 @@ impl PointBook {
             let point = pin.as_ref().and_then(|pin| pin.point);
             let fits = |bins| usize::try_from(bins) == Ok(prio2.bins());
             let changed = !key.bins.is_none_or(fits) && !fault::is_on("bins-unchecked");
-            let worn_out = wear::is_worn_out(processor, key, &failures).then_some(PacketReason::KeyWornOut);
+            let worn_out =
+                wear::is_worn_out(processor, key, &failures).then_some(PacketReason::KeyWornOut);
             slots.push(Slot {
                 refused: worn_out.or(changed.then_some(PacketReason::BinsChanged)),
                 // A key that has a point keeps it, even if the configuration changes later.
                 per_packet: processor.points == Points::PerPacket && point.is_none(),
-                pin: point.map(|value| Pin { value, evaluator: None }),
+                pin: point.map(|value| Pin {
+                    value,
+                    evaluator: None,
+                }),
                 fixed: pin.is_some(),
             });
         }
@@ -102,7 +106,12 @@ impl PointBook {
     /// [`PacketReason::KeyWornOut`] if too many proofs have failed under the key;
     /// [`PacketReason::BinsChanged`] if the key belongs to another number of bins;
     /// [`PacketReason::PointChanged`] if the key has another point.
-    pub fn evaluator(&self, key: usize, point: Point, prio2: &Prio2) -> Result<Option<Arc<Evaluator>>, PacketReason> {
+    pub fn evaluator(
+        &self,
+        key: usize,
+        point: Point,
+        prio2: &Prio2,
+    ) -> Result<Option<Arc<Evaluator>>, PacketReason> {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         let Some(slot) = slots.get(key) else {
             return Ok(None);
@@ -145,7 +154,11 @@ impl PointBook {
     /// of the prepared batch.
     #[must_use]
     pub fn uses(&self, processor: &Processor) -> Vec<KeyUse> {
-        let mut uses: Vec<KeyUse> = self.all(processor).into_iter().map(|(_, _, using)| using).collect();
+        let mut uses: Vec<KeyUse> = self
+            .all(processor)
+            .into_iter()
+            .map(|(_, _, using)| using)
+            .collect();
         uses.sort_by(|one, other| one.key.cmp(&other.key));
         uses
     }
@@ -155,7 +168,11 @@ impl PointBook {
     ///
     /// # Errors
     /// [`Error::PinMissing`], [`Error::PointRace`], or an error of the own bucket.
-    pub async fn fix(&self, processor: &Processor, aggregation: &AggregationId) -> Result<(), Error> {
+    pub async fn fix(
+        &self,
+        processor: &Processor,
+        aggregation: &AggregationId,
+    ) -> Result<(), Error> {
         for (place, fixed, using) in self.all(processor) {
             if !fixed {
                 pins::fix(processor, aggregation, &processor.packet_keys[place], using).await?;
@@ -190,7 +207,8 @@ impl PointBook {
             return Arc::clone(evaluator);
         }
         let evaluator = Arc::new(prio2.evaluator(point));
-        *self.last.write().unwrap_or_else(PoisonError::into_inner) = Some((point.value(), Arc::clone(&evaluator)));
+        *self.last.write().unwrap_or_else(PoisonError::into_inner) =
+            Some((point.value(), Arc::clone(&evaluator)));
         evaluator
     }
 }
@@ -203,19 +221,27 @@ mod tests {
     #[test]
     fn a_second_point_is_refused_before_the_first_is_fixed() {
         let prio2 = Prio2::new(8).unwrap();
-        let [first, second] = [998_314_904, 123_456_789].map(|value| Point::new(value, &prio2).unwrap());
+        let [first, second] =
+            [998_314_904, 123_456_789].map(|value| Point::new(value, &prio2).unwrap());
         let book = PointBook {
             mode: Points::Pinned,
             slots: RwLock::new(vec![Slot::default(), Slot::default()]),
             used: Vec::new(),
             last: RwLock::default(),
         };
-        let evaluator = |key, point| book.evaluator(key, point, &prio2).map(|found| found.is_some());
+        let evaluator = |key, point| {
+            book.evaluator(key, point, &prio2)
+                .map(|found| found.is_some())
+        };
         assert_eq!(evaluator(0, first), Ok(false));
         book.pin(0, first, &prio2);
         assert!(!book.slots.read().unwrap()[0].fixed);
         assert_eq!(evaluator(0, second), Err(PacketReason::PointChanged));
         assert_eq!(evaluator(0, first), Ok(true));
-        assert_eq!(evaluator(1, second), Ok(false), "the other key has no point yet");
+        assert_eq!(
+            evaluator(1, second),
+            Ok(false),
+            "the other key has no point yet"
+        );
     }
 }

@@ -47,15 +47,25 @@ pub(super) async fn prior_run(processor: &Processor, name: &BatchName) -> Result
 /// Returns the time at which the own bucket was first used. The record is read once per process.
 async fn bucket_created(processor: &Processor, now: BatchTime) -> Result<BatchTime, Error> {
     let reading = async || {
-        let before = processor.fix_text(&birth(&processor.instance), &now).await?;
+        let before = processor
+            .fix_text(&birth(&processor.instance), &now)
+            .await?;
         Ok(before.unwrap_or(now))
     };
-    processor.cache.birth.get_or_try_init(reading).await.copied()
+    processor
+        .cache
+        .birth
+        .get_or_try_init(reading)
+        .await
+        .copied()
 }
 
 /// Binds the batch to its date: the first date is recorded, and a batch with any other date is a
 /// copy. Returns [`Published::New`] if this run is the first to see the batch.
-pub(super) async fn first_seen(processor: &Processor, name: &BatchName) -> Result<Published, Error> {
+pub(super) async fn first_seen(
+    processor: &Processor,
+    name: &BatchName,
+) -> Result<Published, Error> {
     match processor.fix_text(&name.first_seen(), &name.date).await? {
         None => Ok(Published::New),
         Some(first) if first == name.date => Ok(Published::Same),

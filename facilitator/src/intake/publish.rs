@@ -57,12 +57,20 @@ pub(super) async fn publish(
     fresh: bool,
 ) -> Result<(), Error> {
     let validation = &prepared.footer().validation;
-    let (bucket, objects) = (&*processor.buckets.peer_validation_out, name.validation(processor.role));
+    let (bucket, objects) = (
+        &*processor.buckets.peer_validation_out,
+        name.validation(processor.role),
+    );
     // The peer already has exactly this header, so there is nothing to write.
     if !fresh && has_published(processor, bucket, &objects, validation.header.sha256).await? {
         return Ok(());
     }
-    let header = header_file(processor, name, &prepared.footer().parameters, &validation.packets)?;
+    let header = header_file(
+        processor,
+        name,
+        &prepared.footer().parameters,
+        &validation.packets,
+    )?;
     if !fresh && !reproduced(processor, prepared, &header).await? {
         let (ours, theirs) = (processor.generation, validation.generation);
         return Err(Error::Generation {
@@ -90,7 +98,11 @@ pub(super) async fn publish(
 type Put = Vec<(BatchPart, Published)>;
 
 /// Returns whether this program's encoders reproduce the recorded bytes.
-async fn reproduced(processor: &Processor, prepared: &PreparedReader, header: &[u8]) -> Result<bool, Error> {
+async fn reproduced(
+    processor: &Processor,
+    prepared: &PreparedReader,
+    header: &[u8],
+) -> Result<bool, Error> {
     let fixed = &prepared.footer().validation;
     let mut hash = Sha256::new();
     let stream = validation_stream(processor.generation, prepared);
@@ -113,7 +125,15 @@ async fn three_objects(
     let packets = &prepared.footer().validation.packets;
     let packets = if packets.bytes > 0 {
         let stream = validation_stream(processor.generation, prepared);
-        publish_stream(bucket, &objects.packets, &packets.sha256.0, packets.bytes, true, stream).await?
+        publish_stream(
+            bucket,
+            &objects.packets,
+            &packets.sha256.0,
+            packets.bytes,
+            true,
+            stream,
+        )
+        .await?
     } else {
         publish_bytes(bucket, &objects.packets, Bytes::new(), true).await?
     };
@@ -121,7 +141,10 @@ async fn three_objects(
     let header = publish_bytes(bucket, &objects.header, header.into(), true).await?;
     // The signature is written last, because readers find a batch by its signature.
     let signature = publish_bytes(bucket, &objects.signature, file.into(), true).await?;
-    Ok(BatchPart::ALL.into_iter().zip([packets, header, signature]).collect())
+    Ok(BatchPart::ALL
+        .into_iter()
+        .zip([packets, header, signature])
+        .collect())
 }
 
 async fn single_object(
@@ -144,9 +167,20 @@ async fn append(mut all: BytesMut, part: Bytes) -> Result<BytesMut, BucketError>
     Ok(all)
 }
 
-fn sign(processor: &Processor, object: &str, header: &[u8], packets: Option<Vec<u8>>) -> Result<Vec<u8>, Error> {
+fn sign(
+    processor: &Processor,
+    object: &str,
+    header: &[u8],
+    packets: Option<Vec<u8>>,
+) -> Result<Vec<u8>, Error> {
     let key = (processor.signing_key_id.as_str(), &processor.signing_key);
-    Ok(signature_file(object, processor.generation, header, packets, key)?)
+    Ok(signature_file(
+        object,
+        processor.generation,
+        header,
+        packets,
+        key,
+    )?)
 }
 
 /// Returns the validation packet file, encoded from the prepared batch one chunk at a time.
@@ -158,28 +192,43 @@ fn validation_stream(
     let marker = sync_marker(generation, object, &[prepared.ingestion_header()]);
     let writer = ContainerWriter::new(Vec::new(), ValidationPacket::KIND, marker);
     let chunks = prepared.chunks(ChunkKind::Messages).into_iter();
-    futures::stream::try_unfold((chunks, Some(writer)), move |(mut chunks, writer)| async move {
-        let Some(mut writer) = writer else { return Ok(None) };
-        let Some(chunk) = chunks.next() else {
-            let rest = writer.finish().map_err(|error| encoding(object, &error.to_string()))?;
-            return Ok(Some((Bytes::from(rest), (chunks, None))));
-        };
-        let messages = prepared
-            .messages(chunk)
-            .await
-            .map_err(|error| encoding(object, &error.to_string()))?;
-        for message in messages {
-            let packet = packet(message.id, message.message);
-            writer
-                .append(&packet)
+    futures::stream::try_unfold(
+        (chunks, Some(writer)),
+        move |(mut chunks, writer)| async move {
+            let Some(mut writer) = writer else {
+                return Ok(None);
+            };
+            let Some(chunk) = chunks.next() else {
+                let rest = writer
+                    .finish()
+                    .map_err(|error| encoding(object, &error.to_string()))?;
+                return Ok(Some((Bytes::from(rest), (chunks, None))));
+            };
+            let messages = prepared
+                .messages(chunk)
+                .await
                 .map_err(|error| encoding(object, &error.to_string()))?;
-        }
-        let bytes = Bytes::from(std::mem::take(writer.get_mut()));
-        Ok(Some((bytes, (chunks, Some(writer)))))
-    })
+            for message in messages {
+                let packet = packet(message.id, message.message);
+                writer
+                    .append(&packet)
+                    .map_err(|error| encoding(object, &error.to_string()))?;
+            }
+            let bytes = Bytes::from(std::mem::take(writer.get_mut()));
+            Ok(Some((bytes, (chunks, Some(writer)))))
+        },
+    )
 }
 
 fn encoding(object: &str, problem: &str) -> BucketError {
-    let (key, bucket, source) = (object.to_owned(), "own bucket".to_owned(), problem.to_owned().into());
-    BucketError::Unavailable { key, bucket, source }
+    let (key, bucket, source) = (
+        object.to_owned(),
+        "own bucket".to_owned(),
+        problem.to_owned().into(),
+    );
+    BucketError::Unavailable {
+        key,
+        bucket,
+        source,
+    }
 }

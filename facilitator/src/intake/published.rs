@@ -29,7 +29,10 @@ impl PublishedValidation {
     /// Reads the validation batch. Returns `None` if there is none, if the mailbox denies read
     /// access, or if the objects are not from this processor; in the last case the attempt to
     /// publish finds the conflict.
-    pub(super) async fn find(processor: &Processor, name: &BatchName) -> Result<Option<Self>, Error> {
+    pub(super) async fn find(
+        processor: &Processor,
+        name: &BatchName,
+    ) -> Result<Option<Self>, Error> {
         match Self::read(processor, name).await {
             // A single bad read is not evidence about the batch.
             Err(error) if error.is_damage() => Self::read(processor, name).await,
@@ -40,7 +43,14 @@ impl PublishedValidation {
     async fn read(processor: &Processor, name: &BatchName) -> Result<Option<Self>, Error> {
         let objects = name.validation(processor.role);
         let bucket = &*processor.buckets.peer_validation_out;
-        let batch = match SignedBatch::open(bucket, objects.clone(), &processor.own_keys, &processor.limits).await {
+        let batch = match SignedBatch::open(
+            bucket,
+            objects.clone(),
+            &processor.own_keys,
+            &processor.limits,
+        )
+        .await
+        {
             Ok(batch) => batch,
             Err(BatchError::Bucket(BucketError::PermissionDenied { .. })) => return Ok(None),
             Err(BatchError::Bucket(error)) => return Err(error.into()),
@@ -63,7 +73,9 @@ impl PublishedValidation {
             },
         };
         let reading = tokio::task::spawn_blocking(move || messages_of(packets));
-        let messages = reading.await.map_err(|error| Error::Internal(error.to_string()))??;
+        let messages = reading
+            .await
+            .map_err(|error| Error::Internal(error.to_string()))??;
         Ok(Some(Self {
             fixed,
             messages: Arc::new(messages),

@@ -87,7 +87,11 @@ impl fmt::Display for IntakeSummary {
         writeln!(f, "  duplicates         {:>12}", self.duplicates)?;
         write_reasons(f, &self.rejected_by_reason)?;
         writeln!(f, "  bytes              {:>12}", self.bytes)?;
-        write!(f, "  {:.2} s, {:.0} packets/s", self.seconds, self.packets_per_second)
+        write!(
+            f,
+            "  {:.2} s, {:.0} packets/s",
+            self.seconds, self.packets_per_second
+        )
     }
 }
 
@@ -95,7 +99,10 @@ impl fmt::Display for IntakeSummary {
 pub(crate) fn write_reasons(f: &mut fmt::Formatter<'_>, reasons: &Rejections) -> fmt::Result {
     for (reason, count) in reasons.iter() {
         let name = serde_json::to_value(reason).ok();
-        let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or("other");
+        let name = name
+            .as_ref()
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or("other");
         writeln!(f, "    {name:<24} {count:>5}")?;
     }
     Ok(())

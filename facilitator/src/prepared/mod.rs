@@ -55,7 +55,9 @@ pub enum PreparedError {
     #[error(transparent)]
     Bucket(#[from] BucketError),
     /// Damaged, or sealed with a key that is no longer configured.
-    #[error("{object}: the prepared batch cannot be decrypted; check instance, role and prepared-sealing-key")]
+    #[error(
+        "{object}: the prepared batch cannot be decrypted; check instance, role and prepared-sealing-key"
+    )]
     Sealed {
         /// The object.
         object: String,
@@ -83,7 +85,12 @@ pub struct Owner<'a> {
 }
 
 impl Owner<'_> {
-    fn file_key(&self, sealing: &SealingKey, batch: &BatchName, ingestion_header: Digest) -> FileKey {
+    fn file_key(
+        &self,
+        sealing: &SealingKey,
+        batch: &BatchName,
+        ingestion_header: Digest,
+    ) -> FileKey {
         let (role, batch_text) = (self.role.to_string(), batch.to_string());
         let context: [&[u8]; 5] = [
             b"tallybox prepared batch",

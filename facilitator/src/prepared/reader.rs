@@ -1,7 +1,8 @@
 //! Reads a prepared batch: first the footer, then chunks on demand.
 
 use super::{
-    ChunkEntry, ChunkKind, Footer, HEAD_BYTES, MAGIC, MESSAGE_BYTES, Owner, PreparedError, REJECT_BYTES, TAIL_BYTES,
+    ChunkEntry, ChunkKind, Footer, HEAD_BYTES, MAGIC, MESSAGE_BYTES, Owner, PreparedError,
+    REJECT_BYTES, TAIL_BYTES,
 };
 use crate::reason::PacketReason;
 use bytes::{Bytes, BytesMut};
@@ -116,7 +117,14 @@ impl PreparedReader {
             return Err(malformed("too short"));
         }
         let head = range(&bucket, &object, whole.as_ref(), 0, HEAD_BYTES).await?;
-        let tail = range(&bucket, &object, whole.as_ref(), size - TAIL_BYTES, TAIL_BYTES).await?;
+        let tail = range(
+            &bucket,
+            &object,
+            whole.as_ref(),
+            size - TAIL_BYTES,
+            TAIL_BYTES,
+        )
+        .await?;
         let digest = head
             .strip_prefix(&MAGIC[..])
             .and_then(|rest| rest.try_into().ok())
@@ -158,7 +166,9 @@ impl PreparedReader {
     /// Returns the object's name and bytes if the batch was fetched in one request.
     #[must_use]
     pub fn whole(&self) -> Option<(&str, &Bytes)> {
-        self.whole.as_ref().map(|bytes| (self.object.as_str(), bytes))
+        self.whole
+            .as_ref()
+            .map(|bytes| (self.object.as_str(), bytes))
     }
 
     /// Returns the footer.
@@ -203,14 +213,18 @@ impl PreparedReader {
     ///
     /// # Errors
     /// [`PreparedError`] if the chunk is damaged or malformed, or the bucket fails.
-    pub async fn rejects(&self, chunk: u32) -> Result<Vec<(PacketId, PacketReason)>, PreparedError> {
+    pub async fn rejects(
+        &self,
+        chunk: u32,
+    ) -> Result<Vec<(PacketId, PacketReason)>, PreparedError> {
         let (_, bytes) = self.chunk(chunk).await?;
         let items = bytes.chunks_exact(REJECT_BYTES);
         if !items.remainder().is_empty() {
             return Err(self.malformed("rejects"));
         }
         let item = |item: &[u8]| {
-            let reason = PacketReason::from_code(item[16]).ok_or_else(|| self.malformed("reason code"))?;
+            let reason =
+                PacketReason::from_code(item[16]).ok_or_else(|| self.malformed("reason code"))?;
             Ok((packet_id(item), reason))
         };
         items.map(item).collect()
@@ -238,7 +252,11 @@ impl PreparedReader {
     ///
     /// # Errors
     /// [`PreparedError`] if a chunk is damaged or malformed, or the bucket fails.
-    pub async fn shares(&self, places: &[u64], mut each: impl FnMut(&[u8])) -> Result<(), PreparedError> {
+    pub async fn shares(
+        &self,
+        places: &[u64],
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), PreparedError> {
         let mut places = places.iter().copied().peekable();
         for chunk in self.chunks(ChunkKind::Shares) {
             let entry = &self.footer.chunks[chunk as usize];
@@ -276,7 +294,10 @@ impl PreparedReader {
             entry.length,
         )
         .await?;
-        Ok((entry, open_chunk(&self.key, number, false, &sealed, &self.object)?))
+        Ok((
+            entry,
+            open_chunk(&self.key, number, false, &sealed, &self.object)?,
+        ))
     }
 
     fn malformed(&self, problem: &'static str) -> PreparedError {
@@ -338,7 +359,10 @@ fn open_chunk(
 
 fn tail_parts(tail: &[u8]) -> Option<(u64, u32)> {
     let (offset, number) = tail.split_first_chunk::<8>()?;
-    Some((u64::from_le_bytes(*offset), u32::from_le_bytes(number.try_into().ok()?)))
+    Some((
+        u64::from_le_bytes(*offset),
+        u32::from_le_bytes(number.try_into().ok()?),
+    ))
 }
 
 /// Returns the packet identifier: the first 16 bytes of an item.

@@ -1,7 +1,10 @@
 //! Prepared batches of several chunks: reading returns what was written, and no altered file opens.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use super::{ChunkKind, FixedObject, FixedValidation, Footer, Owner, PreparedError, PreparedReader, PreparedWriter};
+use super::{
+    ChunkKind, FixedObject, FixedValidation, Footer, Owner, PreparedError, PreparedReader,
+    PreparedWriter,
+};
 use crate::reason::{PacketReason, Rejections};
 use tallybox_crypto::SealingKey;
 use tallybox_crypto::prio2::Message;
@@ -81,7 +84,14 @@ fn written(instance: &Instance) -> Vec<u8> {
         instance,
         role: Role::First,
     };
-    let mut writer = PreparedWriter::new(Vec::new(), owner, &key(), &name(), Digest::sha256(b"header")).unwrap();
+    let mut writer = PreparedWriter::new(
+        Vec::new(),
+        owner,
+        &key(),
+        &name(),
+        Digest::sha256(b"header"),
+    )
+    .unwrap();
     for i in 0..PACKETS {
         writer.message(id(i), message(i), &share(i)).unwrap();
     }
@@ -108,9 +118,14 @@ async fn open(
 
 async fn bucket_with(file: &[u8]) -> SharedBucket {
     let bucket = memory("own");
-    publish_bytes(&*bucket, &name().prepared(&key().id()), file.to_vec().into(), false)
-        .await
-        .unwrap();
+    publish_bytes(
+        &*bucket,
+        &name().prepared(&key().id()),
+        file.to_vec().into(),
+        false,
+    )
+    .await
+    .unwrap();
     bucket
 }
 
@@ -126,7 +141,10 @@ async fn what_is_written_is_read() {
         .unwrap()
         .expect("it is there");
     assert_eq!(reader.ingestion_header(), Digest::sha256(b"header"));
-    assert_eq!(reader.footer().parameters.epsilon.to_bits(), f64::NAN.to_bits());
+    assert_eq!(
+        reader.footer().parameters.epsilon.to_bits(),
+        f64::NAN.to_bits()
+    );
     assert_eq!(
         (
             reader.chunks(ChunkKind::Messages).len(),
@@ -142,7 +160,10 @@ async fn what_is_written_is_read() {
         }
     }
     assert_eq!(next, PACKETS);
-    let rejects = reader.rejects(reader.chunks(ChunkKind::Rejects)[0]).await.unwrap();
+    let rejects = reader
+        .rejects(reader.chunks(ChunkKind::Rejects)[0])
+        .await
+        .unwrap();
     assert_eq!(rejects, [(id(PACKETS), PacketReason::BadShare)]);
     assert_eq!(reader.sum().await.unwrap(), [1, 2, u32::MAX]);
     let (places, mut shares) = ([0, 5, 26_000, 39_999], Vec::new());
@@ -158,18 +179,32 @@ async fn nobody_elses_and_nothing_damaged_opens() {
     let instance: Instance = "i".parse().unwrap();
     let file = written(&instance);
     let bucket = bucket_with(&file).await;
-    assert!(open(&memory("other"), &instance, &[key()]).await.unwrap().is_none());
+    assert!(
+        open(&memory("other"), &instance, &[key()])
+            .await
+            .unwrap()
+            .is_none()
+    );
     let elsewhere = open(&bucket, &"j".parse().unwrap(), &[key()]).await;
     assert!(
         matches!(elsewhere, Err(PreparedError::Sealed { .. })),
         "another instance's key"
     );
     // Opening reads the head, the footer and the tail; chunks are read on demand.
-    for at in [0, 9, file.len() - 1, file.len() - 5, file.len() - 11, file.len() - 40] {
+    for at in [
+        0,
+        9,
+        file.len() - 1,
+        file.len() - 5,
+        file.len() - 11,
+        file.len() - 40,
+    ] {
         let mut damaged = file.clone();
         damaged[at] ^= 1;
         assert!(
-            open(&bucket_with(&damaged).await, &instance, &[key()]).await.is_err(),
+            open(&bucket_with(&damaged).await, &instance, &[key()])
+                .await
+                .is_err(),
             "byte {at}"
         );
     }
@@ -182,7 +217,10 @@ async fn nobody_elses_and_nothing_damaged_opens() {
     let first = reader.chunks(ChunkKind::Messages)[0].min(reader.chunks(ChunkKind::Shares)[0]);
     assert_eq!(first, 0);
     assert!(
-        reader.messages(reader.chunks(ChunkKind::Messages)[0]).await.is_err()
+        reader
+            .messages(reader.chunks(ChunkKind::Messages)[0])
+            .await
+            .is_err()
             || reader.shares(&[0], |_| ()).await.is_err()
     );
     let cuts = (1..70).chain([1000]).chain(file.len() - 70..file.len());

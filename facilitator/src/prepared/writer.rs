@@ -115,7 +115,11 @@ impl<W: Write> PreparedWriter<W> {
     ///
     /// # Errors
     /// The errors of `out`.
-    pub fn finish(mut self, sum: &[u32], footer: impl FnOnce(Vec<ChunkEntry>) -> Footer) -> io::Result<W> {
+    pub fn finish(
+        mut self,
+        sum: &[u32],
+        footer: impl FnOnce(Vec<ChunkEntry>) -> Footer,
+    ) -> io::Result<W> {
         for element in sum {
             self.push(ChunkKind::Sum, &element.to_le_bytes())?;
         }

@@ -89,7 +89,12 @@ pub(super) async fn agree(
 /// interrupted between the prepared batch and the publication, only we could sum the batch.
 ///
 /// Batches of our own roster come first, because the peer determines the number of the others.
-async fn heal(processor: &Arc<Processor>, name: &WindowName, ours: &Roster, theirs: &Roster) -> Result<(), Error> {
+async fn heal(
+    processor: &Arc<Processor>,
+    name: &WindowName,
+    ours: &Roster,
+    theirs: &Roster,
+) -> Result<(), Error> {
     let lacks = theirs
         .entries
         .iter()
@@ -116,7 +121,12 @@ async fn heal(processor: &Arc<Processor>, name: &WindowName, ours: &Roster, thei
 }
 
 /// Reports a processor whose roster states other terms than those in force.
-fn report_terms(name: &WindowName, rosters: [&Roster; 2], draft: &Draft, summary: &mut RosterSummary) {
+fn report_terms(
+    name: &WindowName,
+    rosters: [&Roster; 2],
+    draft: &Draft,
+    summary: &mut RosterSummary,
+) {
     for (roster, holds) in rosters.into_iter().zip(draft.terms) {
         if roster.terms != holds {
             summary.alarm(Alarm::TermsChanged {
@@ -188,7 +198,9 @@ async fn count(
     }
     let mut before = IdSet::default();
     // Both processors have the same horizon, because a draft exists.
-    let start = chain.policy.back(name.window, draft.terms[0].replay_horizon);
+    let start = chain
+        .policy
+        .back(name.window, draft.terms[0].replay_horizon);
     for window in chain
         .own
         .counted
@@ -252,7 +264,9 @@ impl VerdictFiles {
         let own = own.ok_or_else(|| Error::Internal(format!("{} is missing", name.verdicts())))?;
         let place = |listed: &Listed| match listed {
             Listed::New(verdict) => Some((verdict.batch, name.window)),
-            Listed::Again { batch, verdicts, .. } => Some((*batch, *verdicts)),
+            Listed::Again {
+                batch, verdicts, ..
+            } => Some((*batch, *verdicts)),
             Listed::Open { .. } => None,
         };
         Ok(Self {
@@ -269,7 +283,9 @@ impl VerdictFiles {
         let listed = own.iter().flat_map(|own| &own.listed);
         listed
             .filter_map(|listed| match listed {
-                Listed::Open { batch, reason } if *reason == OpenReason::NoAcceptedPacket => Some(*batch),
+                Listed::Open { batch, reason } if *reason == OpenReason::NoAcceptedPacket => {
+                    Some(*batch)
+                }
                 _ => None,
             })
             .filter(|batch| self.name.window.contains(batch.date))
@@ -277,18 +293,26 @@ impl VerdictFiles {
     }
 
     /// Returns the file that contains the verdict of this batch.
-    pub(super) async fn read(&mut self, processor: &Processor, batch: DatedBatch) -> Result<&Verdicts, Error> {
+    pub(super) async fn read(
+        &mut self,
+        processor: &Processor,
+        batch: DatedBatch,
+    ) -> Result<&Verdicts, Error> {
         let window = *self.places.get(&batch).ok_or_else(|| missing(batch))?;
         if !self.open.contains_key(&window) {
             let file = Verdicts::open(processor, &with_window(&self.name, window)).await?;
-            self.open.insert(window, file.ok_or_else(|| missing(batch))?);
+            self.open
+                .insert(window, file.ok_or_else(|| missing(batch))?);
         }
         self.open.get(&window).ok_or_else(|| missing(batch))
     }
 }
 
 /// Reads the agreed set of a window.
-pub(super) async fn read_agreed(processor: &Processor, name: &WindowName) -> Result<AgreedWindow, Error> {
+pub(super) async fn read_agreed(
+    processor: &Processor,
+    name: &WindowName,
+) -> Result<AgreedWindow, Error> {
     let object = name.agreed();
     let Some(text) = processor.read_record(&object, AGREED_BYTES).await? else {
         return Err(Error::NotAgreed {
@@ -296,8 +320,9 @@ pub(super) async fn read_agreed(processor: &Processor, name: &WindowName) -> Res
             problem: "one of the two rosters is missing".to_owned(),
         });
     };
-    let agreed: AgreedWindow = serde_json::from_slice(&text)
-        .map_err(|error| Error::Internal(format!("{object} in the own bucket is malformed: {error}")))?;
+    let agreed: AgreedWindow = serde_json::from_slice(&text).map_err(|error| {
+        Error::Internal(format!("{object} in the own bucket is malformed: {error}"))
+    })?;
     if agreed.format != AgreedWindow::FORMAT {
         return Err(Error::Internal(format!(
             "{object} has the unsupported format {}",

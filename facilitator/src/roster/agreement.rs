@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tallybox_model::id::{BatchId, PacketId};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{
-    AgreedWindow, ChainReach, Claim, DatedBatch, ExpiredBatch, LastWord, Listing, RosterTerms, SettledBatch,
-    SeveralDates,
+    AgreedWindow, ChainReach, Claim, DatedBatch, ExpiredBatch, LastWord, Listing, RosterTerms,
+    SettledBatch, SeveralDates,
 };
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 use tallybox_service::fault;
@@ -103,7 +103,11 @@ pub struct Draft {
 /// # Errors
 /// [`TermsDiffer`] if the first rosters of the two processors do not have the same origin, period
 /// or horizon.
-pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> Result<Draft, TermsDiffer> {
+pub fn compare(
+    [first, second]: [&Roster; 2],
+    history: &History,
+    last: bool,
+) -> Result<Draft, TermsDiffer> {
     let terms = terms_that_hold([first.terms, second.terms], history);
     if !terms[0].fits(&terms[1]) {
         return Err(TermsDiffer(terms[0], terms[1]));
@@ -116,7 +120,9 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
     };
     let maximum_age = maximum_age.max(RosterTerms::SMALLEST_AGE);
     // Both processors store at least this many windows, so that both get the same answer.
-    let remembered = |closed: Window| age(closed.start(), window, period).is_some_and(|age| age <= memory(maximum_age));
+    let remembered = |closed: Window| {
+        age(closed.start(), window, period).is_some_and(|age| age <= memory(maximum_age))
+    };
     let is_closed = |batch: &DatedBatch| {
         let closed = history.closed_in(batch);
         closed.is_some_and(remembered) && !fault::is_on("double-listing")
@@ -146,7 +152,9 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
     // long as both processors know which batches are closed. A processor has no records of windows
     // before its first roster; in the first window of both, no batch is closed yet.
     let begin = first.chain.start.max(second.chain.start);
-    let is_remembered = |age: &u32| window.start() == begin || (window.start() > begin && *age <= memory(maximum_age));
+    let is_remembered = |age: &u32| {
+        window.start() == begin || (window.start() > begin && *age <= memory(maximum_age))
+    };
     let at_end = |batch: &DatedBatch| {
         let age = age(batch).filter(is_remembered);
         age.is_some_and(|age| last || age >= maximum_age)
@@ -154,9 +162,17 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
     // Each processor has its own quota in the report of a window, so that a long list of one does
     // not displace the other's. The remaining batches are listed again, and reported later.
     let most = if last { usize::MAX } else { MOST_EXPIRED };
-    let share =
-        |roster: &Roster| -> Vec<DatedBatch> { roster.entries.keys().copied().filter(at_end).take(most).collect() };
-    let at_their_end: BTreeSet<DatedBatch> = share(first).into_iter().chain(share(second)).collect();
+    let share = |roster: &Roster| -> Vec<DatedBatch> {
+        roster
+            .entries
+            .keys()
+            .copied()
+            .filter(at_end)
+            .take(most)
+            .collect()
+    };
+    let at_their_end: BTreeSet<DatedBatch> =
+        share(first).into_iter().chain(share(second)).collect();
     let said = |batch| [last_word(first, batch), last_word(second, batch)];
     Ok(Draft {
         window,
@@ -164,7 +180,10 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
         terms,
         both_begun: window.start() >= begin || history.terms().is_some(),
         excluded,
-        last_words: at_their_end.into_iter().map(|batch| (batch, said(batch))).collect(),
+        last_words: at_their_end
+            .into_iter()
+            .map(|batch| (batch, said(batch)))
+            .collect(),
         several_dates,
         minimum: match fault::is_on("smaller-minimum") {
             true => terms[0].minimum.min(terms[1].minimum),
@@ -179,7 +198,10 @@ fn terms_that_hold(stated: [RosterTerms; 2], history: &History) -> [RosterTerms;
     let Some([first, second]) = history.terms().filter(|_| !fault::is_on("terms-as-stated")) else {
         return stated;
     };
-    [first.with_minimum_of(&stated[0]), second.with_minimum_of(&stated[1])]
+    [
+        first.with_minimum_of(&stated[0]),
+        second.with_minimum_of(&stated[1]),
+    ]
 }
 
 /// Returns the identifiers that are listed under several dates, of which at least one was not
@@ -204,7 +226,9 @@ fn several_dates(
         let mut dated = dates.iter().map(|date| DatedBatch { date: *date, id });
         dates.len() > 1 && !dated.all(|batch| is_reported(&batch))
     };
-    let several = dates.into_iter().filter(|(id, (dates, _))| is_new(*id, dates));
+    let several = dates
+        .into_iter()
+        .filter(|(id, (dates, _))| is_new(*id, dates));
     let (both, one): (Vec<_>, Vec<_>) = several.partition(|(_, (_, sides))| *sides == [true, true]);
     let first = both.into_iter().chain(one).take(MOST_SEVERAL);
     let mut several: Vec<SeveralDates> = first
@@ -226,7 +250,11 @@ fn alike(ours: &Claim, theirs: &Claim) -> bool {
 /// summed under its earliest date only.
 fn second_dates(equal: &mut BTreeMap<DatedBatch, Claim>) -> Vec<DatedBatch> {
     let mut seen = BTreeSet::new();
-    let again: Vec<DatedBatch> = equal.keys().copied().filter(|batch| !seen.insert(batch.id)).collect();
+    let again: Vec<DatedBatch> = equal
+        .keys()
+        .copied()
+        .filter(|batch| !seen.insert(batch.id))
+        .collect();
     for batch in &again {
         equal.remove(batch);
     }
@@ -328,7 +356,8 @@ impl Draft {
         let batches: Vec<SettledBatch> = if below { Vec::new() } else { settled.collect() };
         let closed: BTreeSet<DatedBatch> = batches.iter().map(|settled| settled.batch).collect();
         let expired = self.last_words.into_iter();
-        let expired = expired.filter(|(batch, _)| !closed.contains(batch) && !self.excluded.contains(batch));
+        let expired =
+            expired.filter(|(batch, _)| !closed.contains(batch) && !self.excluded.contains(batch));
         AgreedWindow {
             format: AgreedWindow::FORMAT,
             window: self.window,
@@ -336,7 +365,9 @@ impl Draft {
             minimum: self.minimum,
             below_minimum: below.then_some(counted),
             batches,
-            expired: expired.map(|(batch, said)| ExpiredBatch { batch, said }).collect(),
+            expired: expired
+                .map(|(batch, said)| ExpiredBatch { batch, said })
+                .collect(),
             excluded: self.excluded.into_iter().collect(),
             several_dates: self.several_dates,
             terms: self.both_begun.then_some(self.terms),

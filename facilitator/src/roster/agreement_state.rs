@@ -144,7 +144,11 @@ async fn last_agreed(
 /// Returns our rules with the terms that the last agreed set fixes for us. Later changes of the
 /// configuration have no effect, except on the minimum: both processors compute with the same
 /// terms, whatever one of them changes.
-fn policy_that_holds(processor: &Processor, policy: &RosterPolicy, last: Option<&AgreedWindow>) -> RosterPolicy {
+fn policy_that_holds(
+    processor: &Processor,
+    policy: &RosterPolicy,
+    last: Option<&AgreedWindow>,
+) -> RosterPolicy {
     let fixed = last.and_then(|agreed| agreed.terms);
     let fixed = fixed.map(|terms| terms[processor.role.index()].with_minimum_of(&policy.terms));
     RosterPolicy {
@@ -183,7 +187,8 @@ async fn first(
     }
     // The search starts at the origin, so that batches that have waited too long are reported, too.
     let origin = policy.terms.origin.min(name.window.start());
-    let range = Window::new(origin, name.window.end()).map_err(|error| Error::Internal(error.to_string()))?;
+    let range = Window::new(origin, name.window.end())
+        .map_err(|error| Error::Internal(error.to_string()))?;
     let (start, end) = window_range(&name.aggregation, &range);
     let range = ListRange {
         start_at: Some(start),
@@ -199,13 +204,16 @@ async fn first(
         ),
         (own, BatchName::from_prepared),
     ] {
-        let mut entries = bucket.list(name.aggregation.as_str(), range.clone()).await?;
+        let mut entries = bucket
+            .list(name.aggregation.as_str(), range.clone())
+            .await?;
         let mut unsigned = 0;
         while let Some(entry) = entries.try_next().await? {
             let Some(batch) = parse(&entry.key) else {
                 continue;
             };
-            if is_mailbox(bucket) && signed::ingestion(processor, &batch).await? != Signature::Good {
+            if is_mailbox(bucket) && signed::ingestion(processor, &batch).await? != Signature::Good
+            {
                 unsigned += 1;
                 // A party that fills the mailbox with unsigned names only delays our first roster;
                 // signed batches are not affected.
@@ -214,7 +222,9 @@ async fn first(
                 }
                 continue;
             }
-            first = policy.window_of(batch.date).map_or(first, |window| first.min(window));
+            first = policy
+                .window_of(batch.date)
+                .map_or(first, |window| first.min(window));
             break;
         }
     }
@@ -222,7 +232,10 @@ async fn first(
 }
 
 /// Returns the first window with a roster of ours, if it is recorded.
-pub(super) async fn find_start(processor: &Processor, aggregation: &AggregationId) -> Result<Option<BatchTime>, Error> {
+pub(super) async fn find_start(
+    processor: &Processor,
+    aggregation: &AggregationId,
+) -> Result<Option<BatchTime>, Error> {
     processor.read_text(&chain(aggregation)).await
 }
 
@@ -251,7 +264,11 @@ pub(super) fn from(policy: &RosterPolicy, first: Window) -> impl Iterator<Item =
 }
 
 /// Returns the windows from the one that contains `start` to `to`, both included, in order.
-pub(super) fn windows(policy: &RosterPolicy, start: BatchTime, to: Window) -> impl Iterator<Item = Window> + use<> {
+pub(super) fn windows(
+    policy: &RosterPolicy,
+    start: BatchTime,
+    to: Window,
+) -> impl Iterator<Item = Window> + use<> {
     let first = policy.window_of(start).into_iter();
     let policy = *policy;
     let all = first.flat_map(move |first| from(&policy, first));
@@ -280,8 +297,17 @@ mod tests {
 
     /// Returns the windows of these hours.
     fn hours(hours: &[i64]) -> std::collections::BTreeSet<Window> {
-        let at = |hour: &i64| policy().terms.origin.plus_minutes(60 * hour).expect("a time");
-        hours.iter().filter_map(|hour| policy().window_of(at(hour))).collect()
+        let at = |hour: &i64| {
+            policy()
+                .terms
+                .origin
+                .plus_minutes(60 * hour)
+                .expect("a time")
+        };
+        hours
+            .iter()
+            .filter_map(|hour| policy().window_of(at(hour)))
+            .collect()
     }
 
     /// The case: another worker agrees on several windows while the directory is listed.

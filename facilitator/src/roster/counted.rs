@@ -43,7 +43,11 @@ fn sealed<'a>(processor: &'a Processor, object: &'a str) -> Sealed<'a> {
 
 /// Writes the packets that count. An existing file was computed from the same rosters, so it has
 /// the same content.
-pub(super) async fn write_counted(processor: &Processor, name: &WindowName, count: Count) -> Result<(), Error> {
+pub(super) async fn write_counted(
+    processor: &Processor,
+    name: &WindowName,
+    count: Count,
+) -> Result<(), Error> {
     let object = name.counted();
     let (own, sealing) = (&*processor.buckets.own, &processor.sealing_keys[0]);
     let parts = [Part::Counted, Part::Duplicates];
@@ -75,7 +79,11 @@ async fn open(processor: &Processor, name: &WindowName) -> Result<SealedReader<F
     let object = name.counted();
     let (own, keys) = (&processor.buckets.own, &processor.sealing_keys);
     let file = SealedReader::open(own, sealed(processor, &object), keys).await?;
-    file.ok_or_else(|| Error::Internal(format!("{object} is missing, although an agreed set depends on it")))
+    file.ok_or_else(|| {
+        Error::Internal(format!(
+            "{object} is missing, although an agreed set depends on it"
+        ))
+    })
 }
 
 /// Calls `each` with every packet that counts in a window.
@@ -85,9 +93,13 @@ pub(super) async fn read_counted(
     mut each: impl FnMut([u8; 16]),
 ) -> Result<(), Error> {
     let file = open(processor, name).await?;
-    let Footer { counted, chunks, .. } = file.footer();
+    let Footer {
+        counted, chunks, ..
+    } = file.footer();
     let take = |bytes: &[u8]| bytes.as_chunks::<16>().0.iter().for_each(|id| each(*id));
-    Ok(file.read(chunks, Part::Counted, 0..counted * 16, take).await?)
+    Ok(file
+        .read(chunks, Part::Counted, 0..counted * 16, take)
+        .await?)
 }
 
 /// Returns, for each batch of an agreed set, the packets that do not count.
@@ -97,7 +109,9 @@ pub(super) async fn read_duplicates(
     batches: usize,
 ) -> Result<Vec<Vec<PacketId>>, Error> {
     let file = open(processor, name).await?;
-    let Footer { duplicates, chunks, .. } = file.footer();
+    let Footer {
+        duplicates, chunks, ..
+    } = file.footer();
     let wanted = 0..duplicates * DUPLICATE_BYTES as u64;
     let bytes = file.bytes(chunks, Part::Duplicates, wanted).await?;
     let mut of_batches = vec![Vec::new(); batches];

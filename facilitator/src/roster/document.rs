@@ -10,7 +10,9 @@ use tallybox_model::digest::Digest;
 use tallybox_model::marker::sync_marker;
 use tallybox_model::path::BatchObjects;
 use tallybox_model::role::Role;
-use tallybox_model::roster::{ChainReach, DatedBatch, RosterEntry, RosterHeader, RosterTerms, WindowName};
+use tallybox_model::roster::{
+    ChainReach, DatedBatch, RosterEntry, RosterHeader, RosterTerms, WindowName,
+};
 use tallybox_service::fault;
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys, signature_file};
 
@@ -50,7 +52,10 @@ pub(super) fn encode(
         let object = object.to_owned();
         move |source| BatchError::Encode { object, source }
     };
-    let entries: BTreeMap<DatedBatch, &Listed> = listed.iter().map(|listed| (listed.batch(), listed)).collect();
+    let entries: BTreeMap<DatedBatch, &Listed> = listed
+        .iter()
+        .map(|listed| (listed.batch(), listed))
+        .collect();
     let marker = sync_marker(processor.generation, &objects.packets, &[]);
     let mut writer = ContainerWriter::new(Vec::new(), RosterEntry::KIND, marker);
     for (batch, listed) in entries {
@@ -59,11 +64,24 @@ pub(super) fn encode(
     }
     let packets = writer.finish().map_err(bad(&objects.packets))?;
     let digest = Digest::sha256(&packets);
-    let header = RosterHeader::new(&processor.instance, name, processor.role, chain, terms, digest);
+    let header = RosterHeader::new(
+        &processor.instance,
+        name,
+        processor.role,
+        chain,
+        terms,
+        digest,
+    );
     let marker = sync_marker(processor.generation, &objects.header, &[digest]);
     let header = encode_one(&header, marker).map_err(bad(&objects.header))?;
     let key = (processor.signing_key_id.as_str(), &processor.signing_key);
-    let file = signature_file(&objects.signature, processor.generation, &header, Some(packets), key)?;
+    let file = signature_file(
+        &objects.signature,
+        processor.generation,
+        &header,
+        Some(packets),
+        key,
+    )?;
     Ok(file)
 }
 
@@ -109,7 +127,9 @@ pub(super) fn decode(
         block_bytes: limits.block_bytes.min(BLOCK_BYTES),
         ..limits
     };
-    let mut packets = batch.inline_packets(header.packet_file_digest).within(limits.clone());
+    let mut packets = batch
+        .inline_packets(header.packet_file_digest)
+        .within(limits.clone());
     let mut entries = BTreeMap::new();
     while let Some(block) = packets.next_block()? {
         for entry in block.records::<RosterEntry>(&limits) {
@@ -120,7 +140,9 @@ pub(super) fn decode(
             let dated = entry
                 .batch()
                 .ok_or_else(|| bad("the date of a batch is not a valid minute"))?;
-            let listing = entry.listing().ok_or_else(|| bad("the count of a batch is negative"))?;
+            let listing = entry
+                .listing()
+                .ok_or_else(|| bad("the count of a batch is negative"))?;
             if entries.insert(dated, listing).is_some() {
                 return Err(bad("a batch is listed twice"));
             }

@@ -39,10 +39,18 @@ pub(super) async fn settled_before(
     }
     let start = name.window.start();
     let back = i64::from(memory(policy.terms.maximum_age)) * i64::from(policy.terms.period_minutes);
-    let from = start.plus_minutes(-back).unwrap_or(start).max(policy.terms.origin);
-    let standing = list_window_objects(processor, &*processor.buckets.own, &name.aggregation, from).await?;
+    let from = start
+        .plus_minutes(-back)
+        .unwrap_or(start)
+        .max(policy.terms.origin);
+    let standing =
+        list_window_objects(processor, &*processor.buckets.own, &name.aggregation, from).await?;
     let mut settled: HashMap<BatchId, EarlierOutcome> = HashMap::new();
-    for window in standing.agreed.into_iter().filter(|window| window.start() < start) {
+    for window in standing
+        .agreed
+        .into_iter()
+        .filter(|window| window.start() < start)
+    {
         let of = WindowName {
             aggregation: name.aggregation.clone(),
             window,

@@ -61,7 +61,9 @@ impl Gathering<'_> {
         let seen = self.carry(&mut writer).await?;
         let (mut unsigned, mut left_out) = (0, 0);
         // Batches with a known signature come first, so that unsigned names cannot displace them.
-        let (known, names): (Vec<_>, Vec<_>) = seen.into_iter().partition(|(_, seen)| seen.listed || seen.prepared);
+        let (known, names): (Vec<_>, Vec<_>) = seen
+            .into_iter()
+            .partition(|(_, seen)| seen.listed || seen.prepared);
         for (batch, seen) in known.into_iter().chain(names) {
             if writer.batches() >= MOST_ENTRIES || unsigned >= MOST_UNSIGNED {
                 left_out += 1;
@@ -83,7 +85,10 @@ impl Gathering<'_> {
 
     /// Lists the batches of the previous roster again that can be summed and are still open.
     /// Returns all other batches that this roster may list.
-    async fn carry(&self, writer: &mut VerdictsWriter) -> Result<BTreeMap<DatedBatch, Seen>, Error> {
+    async fn carry(
+        &self,
+        writer: &mut VerdictsWriter,
+    ) -> Result<BTreeMap<DatedBatch, Seen>, Error> {
         let (processor, name, policy) = (self.processor, self.name, &self.chain.policy);
         let dates = dates(policy, name)?;
         let summed = without_rosters(processor, name, dates).await?;
@@ -115,7 +120,9 @@ impl Gathering<'_> {
             seen.retain(|batch, _| name.window.contains(batch.date));
         }
         if fault::is_on("expiry-by-clock") {
-            let keep = i64::from(policy.terms.maximum_age + 1) * i64::from(policy.terms.period_minutes) * 60_000;
+            let keep = i64::from(policy.terms.maximum_age + 1)
+                * i64::from(policy.terms.period_minutes)
+                * 60_000;
             seen.retain(|batch, _| batch.date.millis() + keep > processor.clock.millis());
         }
         seen.retain(|batch, _| !self.chain.history.is_closed(batch) && !summed.contains(batch));
@@ -136,7 +143,13 @@ impl Gathering<'_> {
             .chain
             .theirs
             .is_none_or(|theirs| self.name.window.start() <= theirs.start);
-        begins || is_at_most(policy, self.name.window, batch, memory(policy.terms.maximum_age))
+        begins
+            || is_at_most(
+                policy,
+                self.name.window,
+                batch,
+                memory(policy.terms.maximum_age),
+            )
     }
 
     fn batch(&self, batch: DatedBatch) -> BatchName {
@@ -170,12 +183,24 @@ impl Gathering<'_> {
         } else {
             // An error that proves nothing about the batch, such as a failed bucket, makes the
             // roster wait.
-            match judged(self.processor, writer, self.name, (batch, seen), self.progress).await? {
+            match judged(
+                self.processor,
+                writer,
+                self.name,
+                (batch, seen),
+                self.progress,
+            )
+            .await?
+            {
                 None => return Ok(true),
                 Some(reason) => reason,
             }
         };
-        if seen.prepared && is_ours_to_prove(reason) && !seen.listed && !self.is_signed(batch, seen, summary).await? {
+        if seen.prepared
+            && is_ours_to_prove(reason)
+            && !seen.listed
+            && !self.is_signed(batch, seen, summary).await?
+        {
             return Ok(false);
         }
         writer.listed(&Listed::Open { batch, reason }).await?;
@@ -183,7 +208,12 @@ impl Gathering<'_> {
     }
 
     /// Returns whether the ingestor has signed the batch, or the peer a validation batch for it.
-    async fn is_signed(&self, batch: DatedBatch, seen: Seen, summary: &mut RosterSummary) -> Result<bool, Error> {
+    async fn is_signed(
+        &self,
+        batch: DatedBatch,
+        seen: Seen,
+        summary: &mut RosterSummary,
+    ) -> Result<bool, Error> {
         let name = self.batch(batch);
         if seen.ingestion {
             match signed::ingestion(self.processor, &name).await? {
@@ -234,12 +264,19 @@ fn is_at_most(policy: &RosterPolicy, window: Window, batch: DatedBatch, windows:
 
 /// Returns the previous window, or the same window if there is none.
 fn previous(policy: &RosterPolicy, window: Window) -> Window {
-    let before = window.start().plus_minutes(-1).and_then(|time| policy.window_of(time));
+    let before = window
+        .start()
+        .plus_minutes(-1)
+        .and_then(|time| policy.window_of(time));
     before.unwrap_or(window)
 }
 
 /// Returns the batches of our roster of the previous window.
-async fn before(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -> Result<Vec<Listed>, Error> {
+async fn before(
+    processor: &Processor,
+    policy: &RosterPolicy,
+    name: &WindowName,
+) -> Result<Vec<Listed>, Error> {
     let before = WindowName {
         aggregation: name.aggregation.clone(),
         window: previous(policy, name.window),
@@ -269,13 +306,17 @@ async fn list_batches(
     let mut seen: BTreeMap<DatedBatch, Seen> = BTreeMap::new();
     each_key(&*buckets.ingestion, name, range, |key| {
         if let Some(batch) = BatchName::from_ingestion_signature(key) {
-            seen.entry(DatedBatch::from_batch(&batch)).or_default().ingestion = true;
+            seen.entry(DatedBatch::from_batch(&batch))
+                .or_default()
+                .ingestion = true;
         }
     })
     .await?;
     each_key(&*buckets.own, name, range, |key| {
         if let Some(batch) = BatchName::from_prepared(key) {
-            seen.entry(DatedBatch::from_batch(&batch)).or_default().prepared = true;
+            seen.entry(DatedBatch::from_batch(&batch))
+                .or_default()
+                .prepared = true;
         }
     })
     .await?;
@@ -387,10 +428,14 @@ fn ours(error: Error) -> Result<OpenReason, Error> {
 /// Returns the reason for which the peer's validation batch cannot be used.
 fn theirs(error: Error) -> Result<OpenReason, Error> {
     Ok(match error {
-        Error::Batch(BatchError::NotThere { .. } | BatchError::Incomplete { .. }) => OpenReason::NoValidation,
+        Error::Batch(BatchError::NotThere { .. } | BatchError::Incomplete { .. }) => {
+            OpenReason::NoValidation
+        }
         Error::Batch(BatchError::Bucket(BucketError::TooLarge { .. })) => OpenReason::BadValidation,
         Error::Batch(BatchError::Bucket(_)) => return Err(error),
-        Error::Batch(_) | Error::Header { .. } | Error::TooManyMessages { .. } => OpenReason::BadValidation,
+        Error::Batch(_) | Error::Header { .. } | Error::TooManyMessages { .. } => {
+            OpenReason::BadValidation
+        }
         other => return Err(other),
     })
 }

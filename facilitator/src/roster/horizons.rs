@@ -17,7 +17,10 @@ pub(crate) fn check(config: &Config, metrics: Option<&Registry>) -> Result<(), E
         return Ok(());
     };
     fit(rosters).map_err(Error::Setting)?;
-    let clients = config.registry.as_ref().and_then(|registry| registry.clients);
+    let clients = config
+        .registry
+        .as_ref()
+        .and_then(|registry| registry.clients);
     let (Some(metrics), Some(clients)) = (metrics, clients) else {
         return Ok(());
     };
@@ -75,8 +78,14 @@ fn in_days(minutes: u64) -> String {
 
 /// Checks that every metric can reach the minimum. Batches of too few packets stay open, so a
 /// metric can use all windows up to the maximum age.
-fn can_be_reached(rosters: &Rosters, metrics: &Registry, clients: u64, minimum: u64) -> Result<(), String> {
-    let minutes = (f64::from(rosters.maximum_age_windows) + 1.0) * f64::from(rosters.period_minutes);
+fn can_be_reached(
+    rosters: &Rosters,
+    metrics: &Registry,
+    clients: u64,
+    minimum: u64,
+) -> Result<(), String> {
+    let minutes =
+        (f64::from(rosters.maximum_age_windows) + 1.0) * f64::from(rosters.period_minutes);
     for (name, entry) in &metrics.metrics {
         if entry.state == MetricState::Closed {
             continue;

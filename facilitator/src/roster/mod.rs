@@ -72,7 +72,11 @@ const CLOCKS_MILLIS: i64 = 5 * 60_000;
 /// # Errors
 /// [`Error`] if the roster is not due, the clocks differ, a bucket fails, or the rules of the two
 /// processors differ.
-pub async fn roster(processor: &Arc<Processor>, name: &WindowName, progress: Progress) -> Result<RosterSummary, Error> {
+pub async fn roster(
+    processor: &Arc<Processor>,
+    name: &WindowName,
+    progress: Progress,
+) -> Result<RosterSummary, Error> {
     let begun = Instant::now();
     let policy = policy(processor).await?;
     policy.check(name.window)?;
@@ -99,12 +103,20 @@ pub async fn rostered(processor: &Processor, window: Window) -> Result<bool, Err
 
 /// Returns the rules in force.
 pub(crate) async fn policy(processor: &Processor) -> Result<RosterPolicy, Error> {
-    processor.rosters.ok_or(Error::NoRosters)?.policy(processor).await
+    processor
+        .rosters
+        .ok_or(Error::NoRosters)?
+        .policy(processor)
+        .await
 }
 
 /// Checks that the roster of a window is due. A roster lists the batches that exist when its window
 /// is over, so both this machine's clock and the own bucket's have to be past that time.
-async fn check_time(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -> Result<(), Error> {
+async fn check_time(
+    processor: &Processor,
+    policy: &RosterPolicy,
+    name: &WindowName,
+) -> Result<(), Error> {
     let due = policy.due_millis(name.window);
     let early = |now, clock| Error::TooEarly {
         window: name.window.to_string(),

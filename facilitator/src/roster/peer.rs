@@ -35,7 +35,13 @@ pub(super) async fn mailbox(
     aggregation: &AggregationId,
     start: BatchTime,
 ) -> Result<WindowListing, Error> {
-    list_window_objects(processor, &*processor.buckets.peer_validation_in, aggregation, start).await
+    list_window_objects(
+        processor,
+        &*processor.buckets.peer_validation_in,
+        aggregation,
+        start,
+    )
+    .await
 }
 
 /// Copies all of the peer's rosters that are in the mailbox, before ours are written. After a peer
@@ -52,10 +58,16 @@ pub(super) async fn take_in(
     // is a day ahead of ours.
     let latest = processor.clock.millis() + AHEAD_MILLIS;
     let is_window = |window: &&Window| {
-        window.start() >= chain.next && window.end().millis() <= latest && policy.check(**window).is_ok()
+        window.start() >= chain.next
+            && window.end().millis() <= latest
+            && policy.check(**window).is_ok()
     };
     let open = chain.mailbox.theirs.difference(&chain.own.theirs);
-    let open: Vec<Window> = open.filter(is_window).take(MOST_TAKEN_IN).copied().collect();
+    let open: Vec<Window> = open
+        .filter(is_window)
+        .take(MOST_TAKEN_IN)
+        .copied()
+        .collect();
     for window in open {
         theirs(processor, &with_window(name, window), chain, summary).await?;
     }
@@ -146,7 +158,9 @@ pub(super) async fn reach(
     chain: &AgreementState,
 ) -> Result<Option<ChainReach>, Error> {
     match chain.own.theirs.last() {
-        Some(last) => Ok(Some(copy(processor, &with_window(name, *last)).await?.chain)),
+        Some(last) => Ok(Some(
+            copy(processor, &with_window(name, *last)).await?.chain,
+        )),
         None => Ok(None),
     }
 }
@@ -196,12 +210,19 @@ async fn before_their_chain(
     summary: &mut RosterSummary,
 ) -> Result<Option<Roster>, Error> {
     // Any later roster of the peer states where its rosters start.
-    let later = |windows: &std::collections::BTreeSet<Window>| windows.range(name.window..).next().copied();
+    let later =
+        |windows: &std::collections::BTreeSet<Window>| windows.range(name.window..).next().copied();
     let Some(window) = later(&chain.own.theirs).or_else(|| later(&chain.mailbox.theirs)) else {
         return Ok(None);
     };
     // This recursion ends after one step, because the roster of that window exists.
-    let roster = Box::pin(theirs(processor, &with_window(name, window), chain, summary)).await?;
+    let roster = Box::pin(theirs(
+        processor,
+        &with_window(name, window),
+        chain,
+        summary,
+    ))
+    .await?;
     let roster = roster.filter(|roster| name.window.start() < roster.chain.start);
     Ok(roster.map(|roster| roster.before_the_chain(name.window)))
 }

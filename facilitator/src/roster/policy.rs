@@ -105,7 +105,8 @@ impl RosterPolicy {
     /// windows: rosters decide on some of its batches, whichever batches it names.
     pub fn holds(&self, window: Window) -> Result<bool, Error> {
         if fault::is_on("window-start-only") {
-            return Ok(window.start() >= self.terms.origin && self.until.is_none_or(|until| window.start() < until));
+            return Ok(window.start() >= self.terms.origin
+                && self.until.is_none_or(|until| window.start() < until));
         }
         let before = window.end() <= self.terms.origin;
         let after = self.until.is_some_and(|until| until <= window.start());
@@ -144,9 +145,15 @@ impl RosterPolicy {
     /// [`Error::NoSuchWindow`].
     pub fn check(&self, window: Window) -> Result<(), Error> {
         let problem = if self.window_of(window.start()) != Some(window) {
-            format!("not an aligned window of {} minutes", self.terms.period_minutes)
+            format!(
+                "not an aligned window of {} minutes",
+                self.terms.period_minutes
+            )
         } else if window.start() < self.terms.origin {
-            format!("the first window with a roster starts at {}", self.terms.origin)
+            format!(
+                "the first window with a roster starts at {}",
+                self.terms.origin
+            )
         } else if let Some(until) = self.until.filter(|until| window.end() > *until) {
             format!("the last window with a roster ends at {until}")
         } else {

@@ -14,7 +14,8 @@ macro_rules! retry_read {
         loop {
             match $read.await {
                 Err(error)
-                    if tries < $crate::roster::retry::READ_ATTEMPTS && crate::error::Error::is_passing(&error) =>
+                    if tries < $crate::roster::retry::READ_ATTEMPTS
+                        && crate::error::Error::is_passing(&error) =>
                 {
                     tracing::debug!(
                         error = tallybox_service::cause::chain(&error),
@@ -53,7 +54,11 @@ mod tests {
             let mut tried = 0;
             let read = retry_read!(async {
                 tried += 1;
-                if tried <= failures { Err(unavailable()) } else { Ok(()) }
+                if tried <= failures {
+                    Err(unavailable())
+                } else {
+                    Ok(())
+                }
             });
             assert_eq!((tried, read.is_ok()), (tries, good), "{failures} failures");
         }

@@ -33,10 +33,16 @@ pub(super) enum Signature {
 /// Verifies the ingestor's signature of a batch.
 pub(super) async fn ingestion(processor: &Processor, name: &BatchName) -> Result<Signature, Error> {
     let bucket = &*processor.buckets.ingestion;
-    let is_of = |header: &IngestionHeader| (header.batch_uuid, header.name.as_str()) == batch_key(name);
+    let is_of =
+        |header: &IngestionHeader| (header.batch_uuid, header.name.as_str()) == batch_key(name);
     let mut signature = Signature::Missing;
     for _ in 0..READS {
-        let look = open::<IngestionHeader>(processor, bucket, name.ingestion(), &processor.ingestor_keys);
+        let look = open::<IngestionHeader>(
+            processor,
+            bucket,
+            name.ingestion(),
+            &processor.ingestor_keys,
+        );
         signature = judge(look.await, is_of)?;
         if !matches!(signature, Signature::Bad(_)) {
             break;
@@ -46,13 +52,18 @@ pub(super) async fn ingestion(processor: &Processor, name: &BatchName) -> Result
 }
 
 /// Verifies the peer's signature of its validation batch.
-pub(super) async fn validation(processor: &Processor, name: &BatchName) -> Result<Signature, Error> {
+pub(super) async fn validation(
+    processor: &Processor,
+    name: &BatchName,
+) -> Result<Signature, Error> {
     let bucket = &*processor.buckets.peer_validation_in;
     let objects = name.validation(processor.role.peer());
-    let is_of = |header: &ValidationHeader| (header.batch_uuid, header.name.as_str()) == batch_key(name);
+    let is_of =
+        |header: &ValidationHeader| (header.batch_uuid, header.name.as_str()) == batch_key(name);
     let mut signature = Signature::Missing;
     for _ in 0..READS {
-        let look = open::<ValidationHeader>(processor, bucket, objects.clone(), &processor.peer_keys);
+        let look =
+            open::<ValidationHeader>(processor, bucket, objects.clone(), &processor.peer_keys);
         signature = judge(look.await, is_of)?;
         if !matches!(signature, Signature::Bad(_)) {
             break;
@@ -75,15 +86,22 @@ async fn open<H: Record + for<'a> Deserialize<'a>>(
     batch.header()
 }
 
-fn judge<H>(opened: Result<H, BatchError>, is_of: impl FnOnce(&H) -> bool) -> Result<Signature, Error> {
+fn judge<H>(
+    opened: Result<H, BatchError>,
+    is_of: impl FnOnce(&H) -> bool,
+) -> Result<Signature, Error> {
     if fault::is_on("unsigned-listed") {
         return Ok(Signature::Good);
     }
     match opened {
         Ok(header) if is_of(&header) => Ok(Signature::Good),
-        Ok(_) => Ok(Signature::Bad("the header belongs to another batch".to_owned())),
+        Ok(_) => Ok(Signature::Bad(
+            "the header belongs to another batch".to_owned(),
+        )),
         Err(BatchError::NotThere { .. } | BatchError::Incomplete { .. }) => Ok(Signature::Missing),
-        Err(BatchError::Bucket(error)) if !matches!(error, BucketError::TooLarge { .. }) => Err(error.into()),
+        Err(BatchError::Bucket(error)) if !matches!(error, BucketError::TooLarge { .. }) => {
+            Err(error.into())
+        }
         Err(error) => Ok(Signature::Bad(error.to_string())),
     }
 }

@@ -4,8 +4,8 @@ use super::agree::{VerdictFiles, read_agreed};
 use super::counted::read_duplicates;
 use super::summed::check_agreed;
 use crate::aggregate::{
-    AggregateSummary, AggregateTask, BatchResult, DoneMark, Group, PeerRejections, Selection, alarm, check_share,
-    mark_done, prepared, publish_sum, subtract,
+    AggregateSummary, AggregateTask, BatchResult, DoneMark, Group, PeerRejections, Selection,
+    alarm, check_share, mark_done, prepared, publish_sum, subtract,
 };
 use crate::error::Error;
 use crate::intake::{Progress, find_prepared};
@@ -78,7 +78,11 @@ pub async fn aggregate_agreed(
 }
 
 /// Returns the agreed set. If there is none, tries to agree first.
-async fn agreed(processor: &Arc<Processor>, name: &WindowName, progress: &Progress) -> Result<AgreedWindow, Error> {
+async fn agreed(
+    processor: &Arc<Processor>,
+    name: &WindowName,
+    progress: &Progress,
+) -> Result<AgreedWindow, Error> {
     match read_agreed(processor, name).await {
         Err(Error::NotAgreed { .. }) => {}
         other => return other,
@@ -89,9 +93,16 @@ async fn agreed(processor: &Arc<Processor>, name: &WindowName, progress: &Progre
 
 /// Counts the packets of the window that are lost because of the peer: in the agreed batches, and
 /// in batches dated in the window of which the peer rejects every packet.
-async fn rejections(processor: &Processor, name: &WindowName, group: &Group) -> Result<PeerRejections, Error> {
+async fn rejections(
+    processor: &Processor,
+    name: &WindowName,
+    group: &Group,
+) -> Result<PeerRejections, Error> {
     let mut rejections = PeerRejections::default();
-    group.verdicts.iter().for_each(|verdict| rejections.add(verdict));
+    group
+        .verdicts
+        .iter()
+        .for_each(|verdict| rejections.add(verdict));
     let files = VerdictFiles::open(processor, name).await?;
     for batch in files.without_accepted_packet() {
         let batch = BatchName {
@@ -165,7 +176,11 @@ async fn group(
 
 /// Subtracts from a verdict the packets that count in an earlier batch. Their shares are read from
 /// the prepared batch.
-async fn without(processor: &Arc<Processor>, verdict: &mut BatchResult, duplicates: &[PacketId]) -> Result<(), Error> {
+async fn without(
+    processor: &Arc<Processor>,
+    verdict: &mut BatchResult,
+    duplicates: &[PacketId],
+) -> Result<(), Error> {
     if duplicates.is_empty() {
         return Ok(());
     }

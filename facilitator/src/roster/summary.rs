@@ -124,7 +124,10 @@ impl fmt::Display for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadRoster { object, problem } => {
-                write!(f, "the peer's roster {object} is invalid and not used: {problem}")
+                write!(
+                    f,
+                    "the peer's roster {object} is invalid and not used: {problem}"
+                )
             }
             Self::SecondRoster { first, second } => {
                 write!(
@@ -140,7 +143,11 @@ impl fmt::Display for Alarm {
                      packets of it"
                 )
             }
-            Self::Expired { window, batch, said } => {
+            Self::Expired {
+                window,
+                batch,
+                said,
+            } => {
                 let word = |said: &Option<LastWord>| match said {
                     None => "none".to_owned(),
                     Some(LastWord::Summable) => "summable".to_owned(),
@@ -154,7 +161,12 @@ impl fmt::Display for Alarm {
                 )
             }
             Self::SeveralDates { window, listed } => {
-                let dates: Vec<String> = listed.dates.iter().take(4).map(ToString::to_string).collect();
+                let dates: Vec<String> = listed
+                    .dates
+                    .iter()
+                    .take(4)
+                    .map(ToString::to_string)
+                    .collect();
                 write!(
                     f,
                     "in {window} batch {} is listed under {} dates: {}; at most one of them is \

@@ -22,14 +22,21 @@ const LONGEST_WINDOW: i64 = 31 * 24 * 60;
 ///
 /// # Errors
 /// An error of the own bucket.
-pub(crate) async fn agreed_in(processor: &Processor, name: &WindowName) -> Result<BTreeMap<BatchName, Window>, Error> {
+pub(crate) async fn agreed_in(
+    processor: &Processor,
+    name: &WindowName,
+) -> Result<BTreeMap<BatchName, Window>, Error> {
     let own = &*processor.buckets.own;
     let start = name.window.start();
     // An earlier window of rosters may contain the start of this one.
     let from = start.plus_minutes(-LONGEST_WINDOW).unwrap_or(start);
     let standing = retry_read!(list_window_objects(processor, own, &name.aggregation, from))?;
     let mut batches = BTreeMap::new();
-    for window in standing.agreed.into_iter().filter(|window| window.end() > start) {
+    for window in standing
+        .agreed
+        .into_iter()
+        .filter(|window| window.end() > start)
+    {
         let of = WindowName {
             aggregation: name.aggregation.clone(),
             window,
@@ -54,7 +61,11 @@ fn batch_name(name: &WindowName, batch: DatedBatch) -> BatchName {
 ///
 /// # Errors
 /// [`Error::SummedBefore`], or an error of the own bucket.
-pub(super) async fn check_agreed(processor: &Processor, name: &WindowName, agreed: &AgreedWindow) -> Result<(), Error> {
+pub(super) async fn check_agreed(
+    processor: &Processor,
+    name: &WindowName,
+    agreed: &AgreedWindow,
+) -> Result<(), Error> {
     let dates = agreed.batches.iter().map(|settled| settled.batch.date);
     let Some((first, last)) = dates.clone().min().zip(dates.max()) else {
         return Ok(());

@@ -67,7 +67,8 @@ impl VerdictsWriter {
     pub(super) async fn create(processor: &Processor, name: &WindowName) -> Result<Self, Error> {
         let object = name.verdicts();
         let (own, sealing) = (&*processor.buckets.own, &processor.sealing_keys[0]);
-        let file = SealedWriter::create(own, sealed(processor, &object), sealing, &Part::ALL).await?;
+        let file =
+            SealedWriter::create(own, sealed(processor, &object), sealing, &Part::ALL).await?;
         Ok(Self { file, batches: 0 })
     }
 
@@ -80,7 +81,13 @@ impl VerdictsWriter {
     ) -> Result<(), Error> {
         let ids = flat(accepted.iter().map(|id| *id.as_bytes()));
         let invalid: Vec<u8> = verdict.invalid.iter().flat_map(invalid_bytes).collect();
-        let sum = flat(verdict.sum.values().iter().map(|element| element.to_le_bytes()));
+        let sum = flat(
+            verdict
+                .sum
+                .values()
+                .iter()
+                .map(|element| element.to_le_bytes()),
+        );
         let listed = Listed::New(Box::new(Verdict {
             batch: DatedBatch::from_batch(&verdict.name),
             claim,
@@ -100,7 +107,8 @@ impl VerdictsWriter {
 
     /// Adds a batch that needs only its line.
     pub(super) async fn listed(&mut self, listed: &Listed) -> Result<(), Error> {
-        let mut line = serde_json::to_vec(listed).map_err(|error| Error::Internal(error.to_string()))?;
+        let mut line =
+            serde_json::to_vec(listed).map_err(|error| Error::Internal(error.to_string()))?;
         line.push(b'\n');
         self.batches += 1;
         Ok(self.file.append(Part::Listed, &line).await?)
@@ -114,7 +122,9 @@ impl VerdictsWriter {
     /// Creates the file. If it already exists, the existing one counts.
     pub(super) async fn finish(self) -> Result<(), Error> {
         let batches = self.batches;
-        self.file.finish(|chunks| Footer { batches, chunks }).await?;
+        self.file
+            .finish(|chunks| Footer { batches, chunks })
+            .await?;
         Ok(())
     }
 
@@ -147,28 +157,45 @@ pub(super) struct Verdicts {
 
 impl Verdicts {
     /// Opens the file and reads its lines. Returns `None` if it does not exist.
-    pub(super) async fn open(processor: &Processor, name: &WindowName) -> Result<Option<Self>, Error> {
+    pub(super) async fn open(
+        processor: &Processor,
+        name: &WindowName,
+    ) -> Result<Option<Self>, Error> {
         let object = name.verdicts();
         let (own, keys) = (&processor.buckets.own, &processor.sealing_keys);
-        let Some(file) = SealedReader::<Footer>::open(own, sealed(processor, &object), keys).await? else {
+        let Some(file) =
+            SealedReader::<Footer>::open(own, sealed(processor, &object), keys).await?
+        else {
             return Ok(None);
         };
         let footer = file.footer();
-        let of_lines = footer.chunks.iter().filter(|chunk| chunk.kind == Part::Listed);
+        let of_lines = footer
+            .chunks
+            .iter()
+            .filter(|chunk| chunk.kind == Part::Listed);
         let end = of_lines.map(|chunk| chunk.bytes).sum();
         let lines = file.bytes(&footer.chunks, Part::Listed, 0..end).await?;
-        let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let lines = lines
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
         let listed: Result<Vec<Listed>, _> = lines.map(serde_json::from_slice).collect();
         let listed = listed.map_err(|_| file.malformed("batches"))?;
         if listed.len() as u64 != footer.batches {
             return Err(file.malformed("number of batches").into());
         }
-        let judged = listed.iter().enumerate().filter_map(|(place, listed)| match listed {
-            Listed::New(verdict) => Some((verdict.batch, place)),
-            Listed::Again { .. } | Listed::Open { .. } => None,
-        });
+        let judged = listed
+            .iter()
+            .enumerate()
+            .filter_map(|(place, listed)| match listed {
+                Listed::New(verdict) => Some((verdict.batch, place)),
+                Listed::Again { .. } | Listed::Open { .. } => None,
+            });
         let places = judged.collect();
-        Ok(Some(Self { file, listed, places }))
+        Ok(Some(Self {
+            file,
+            listed,
+            places,
+        }))
     }
 
     /// Returns the verdict of a batch, if it is in this file.
@@ -190,18 +217,30 @@ impl Verdicts {
     }
 
     /// Returns the result of a batch, as an aggregation needs it.
-    pub(super) async fn read(&self, name: &BatchName, verdict: &Verdict) -> Result<BatchResult, Error> {
+    pub(super) async fn read(
+        &self,
+        name: &BatchName,
+        verdict: &Verdict,
+    ) -> Result<BatchResult, Error> {
         let invalid = self.part(Part::Invalid, verdict.invalid).await?;
         let (items, _) = invalid.as_chunks::<INVALID_BYTES>();
         let invalid = |item: &[u8; INVALID_BYTES]| {
             let (id, reason) = item.split_first_chunk::<16>()?;
-            Some((PacketId::from_bytes(*id), PacketReason::from_code(*reason.first()?)?))
+            Some((
+                PacketId::from_bytes(*id),
+                PacketReason::from_code(*reason.first()?)?,
+            ))
         };
         let invalid: Option<Vec<_>> = items.iter().map(invalid).collect();
         let invalid = invalid.ok_or_else(|| self.file.malformed("invalid packets"))?;
         let sum = self.part(Part::Sums, verdict.sum).await?;
         let (elements, _) = sum.as_chunks::<4>();
-        let sum = Sum::from_values(elements.iter().map(|element| u32::from_le_bytes(*element)).collect());
+        let sum = Sum::from_values(
+            elements
+                .iter()
+                .map(|element| u32::from_le_bytes(*element))
+                .collect(),
+        );
         Ok(BatchResult {
             name: name.clone(),
             packets: verdict.packets,
@@ -216,6 +255,9 @@ impl Verdicts {
 
     async fn part(&self, part: Part, span: Span) -> Result<zeroize::Zeroizing<Vec<u8>>, Error> {
         let wanted = span.first..span.first.saturating_add(span.bytes);
-        Ok(self.file.bytes(&self.file.footer().chunks, part, wanted).await?)
+        Ok(self
+            .file
+            .bytes(&self.file.footer().chunks, part, wanted)
+            .await?)
     }
 }

@@ -200,7 +200,11 @@ pub async fn explain(
 }
 
 /// Reads a roster and its location. The peer's roster may still be in the mailbox.
-async fn read(processor: &Processor, name: &WindowName, writer: Role) -> Result<(Option<Roster>, Whereabouts), Error> {
+async fn read(
+    processor: &Processor,
+    name: &WindowName,
+    writer: Role,
+) -> Result<(Option<Roster>, Whereabouts), Error> {
     let object = name.roster(writer);
     let limit = roster_bytes(processor);
     let is_ours = writer == processor.role;
@@ -210,7 +214,10 @@ async fn read(processor: &Processor, name: &WindowName, writer: Role) -> Result<
         &processor.peer_keys
     };
     if let Some(file) = processor.read_record(&object, limit).await? {
-        return Ok((Some(decode(processor, name, writer, keys, &file)?), Whereabouts::Own));
+        return Ok((
+            Some(decode(processor, name, writer, keys, &file)?),
+            Whereabouts::Own,
+        ));
     }
     if is_ours {
         return Ok((None, Whereabouts::Missing));
@@ -244,9 +251,18 @@ struct Outcomes(Option<HashMap<DatedBatch, Outcome>>);
 impl Outcomes {
     fn new(agreed: Option<&AgreedWindow>) -> Self {
         Self(agreed.map(|agreed| {
-            let expired = agreed.expired.iter().map(|expired| (expired.batch, Outcome::Expired));
-            let excluded = agreed.excluded.iter().map(|batch| (*batch, Outcome::Excluded));
-            let summed = agreed.batches.iter().map(|settled| (settled.batch, Outcome::Summed));
+            let expired = agreed
+                .expired
+                .iter()
+                .map(|expired| (expired.batch, Outcome::Expired));
+            let excluded = agreed
+                .excluded
+                .iter()
+                .map(|batch| (*batch, Outcome::Excluded));
+            let summed = agreed
+                .batches
+                .iter()
+                .map(|settled| (settled.batch, Outcome::Summed));
             expired.chain(excluded).chain(summed).collect()
         }))
     }
@@ -263,7 +279,9 @@ impl fmt::Display for SideView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.word, self.accepted) {
             (LastWord::Open(reason), _) => f.pad(reason.as_str()),
-            (LastWord::Summable, accepted) => f.pad(&format!("{} packets", accepted.unwrap_or_default())),
+            (LastWord::Summable, accepted) => {
+                f.pad(&format!("{} packets", accepted.unwrap_or_default()))
+            }
         }
     }
 }
@@ -293,7 +311,9 @@ impl fmt::Display for WindowView {
         for (role, place) in Role::ALL.into_iter().zip(&self.rosters) {
             match place {
                 Whereabouts::Own => {}
-                Whereabouts::Missing => writeln!(f, "  the roster of the {role} processor is missing")?,
+                Whereabouts::Missing => {
+                    writeln!(f, "  the roster of the {role} processor is missing")?
+                }
                 Whereabouts::Mailbox => writeln!(
                     f,
                     "  the roster of the {role} processor is in the mailbox; the next run copies it"

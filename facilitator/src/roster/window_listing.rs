@@ -27,7 +27,11 @@ pub(super) async fn list_window_objects(
 ) -> Result<WindowListing, Error> {
     let directory = format!("{}/{aggregation}", WindowName::DIRECTORY);
     let range = ListRange {
-        start_at: Some(RosterObject::from(WindowName::DIRECTORY, aggregation, start)),
+        start_at: Some(RosterObject::from(
+            WindowName::DIRECTORY,
+            aggregation,
+            start,
+        )),
         end_before: None,
     };
     let mut entries = bucket.list(&directory, range).await?;

@@ -41,12 +41,23 @@ pub(super) async fn rosters(
     let last = chain.own.ours.last().copied();
     let first = last.map_or(chain.start, |last| last.end());
     for window in windows(policy, first, name.window) {
-        write(processor, &with_window(name, window), &mut chain, summary, progress).await?;
+        write(
+            processor,
+            &with_window(name, window),
+            &mut chain,
+            summary,
+            progress,
+        )
+        .await?;
         summary.written.push(window);
     }
     if fault::is_on("twice-is-new") && !chain.own.agreed.contains(&name.window) {
         processor.buckets.own.delete(&name.verdicts()).await?;
-        processor.buckets.own.delete(&name.roster(processor.role)).await?;
+        processor
+            .buckets
+            .own
+            .delete(&name.roster(processor.role))
+            .await?;
         processor
             .buckets
             .peer_validation_out
@@ -70,9 +81,15 @@ async fn lacking(
     summary: &RosterSummary,
 ) -> Result<Vec<Window>, Error> {
     // Windows that are not agreed on here will not be agreed on there for long.
-    let until = chain.theirs.map_or(chain.start, |theirs| theirs.agreed_until);
+    let until = chain
+        .theirs
+        .map_or(chain.start, |theirs| theirs.agreed_until);
     let since = until.clamp(chain.start, chain.next);
-    let is_listed = chain.own.ours.first().is_some_and(|first| first.start() <= since);
+    let is_listed = chain
+        .own
+        .ours
+        .first()
+        .is_some_and(|first| first.start() <= since);
     let ours = match is_listed {
         true => chain.own.ours.clone(),
         // The listing so far does not reach back far enough.
@@ -108,11 +125,21 @@ async fn write(
         start: chain.start,
         agreed_until: chain.next,
     };
-    let file = Bytes::from(encode(processor, name, reach, &chain.policy.terms, &verdicts.listed)?);
+    let file = Bytes::from(encode(
+        processor,
+        name,
+        reach,
+        &chain.policy.terms,
+        &verdicts.listed,
+    )?);
     let object = name.roster(processor.role);
     if fault::is_on("overwrite") {
         processor.buckets.own.delete(&object).await?;
-        processor.buckets.peer_validation_out.delete(&object).await?;
+        processor
+            .buckets
+            .peer_validation_out
+            .delete(&object)
+            .await?;
     }
     if fault::is_on("skipped-empty-roster") && verdicts.listed.is_empty() {
         chain.own.ours.insert(name.window);
@@ -132,11 +159,19 @@ async fn write(
 }
 
 /// Copies our recorded roster into the peer's mailbox, byte for byte.
-async fn publish(processor: &Processor, name: &WindowName, file: Option<Bytes>) -> Result<(), Error> {
+async fn publish(
+    processor: &Processor,
+    name: &WindowName,
+    file: Option<Bytes>,
+) -> Result<(), Error> {
     let object = name.roster(processor.role);
     let file = match file {
         Some(file) => file,
-        None => processor.need_record(&object, roster_bytes(processor)).await?,
+        None => {
+            processor
+                .need_record(&object, roster_bytes(processor))
+                .await?
+        }
     };
     publish_bytes(&*processor.buckets.peer_validation_out, &object, file, true).await?;
     Ok(())

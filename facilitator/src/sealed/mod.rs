@@ -39,7 +39,9 @@ pub enum SealedError {
     #[error(transparent)]
     Bucket(#[from] BucketError),
     /// Sealed with a key that is not configured.
-    #[error("{object}: sealed with key {key}, which is not configured; add it to prepared-sealing-key")]
+    #[error(
+        "{object}: sealed with key {key}, which is not configured; add it to prepared-sealing-key"
+    )]
     UnknownKey {
         /// The object.
         object: String,

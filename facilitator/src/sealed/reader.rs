@@ -55,12 +55,18 @@ impl<F: DeserializeOwned> SealedReader<F> {
             object: object.to_owned(),
             key: name.clone(),
         };
-        let sealing = keys.iter().find(|key| key.id() == name).ok_or_else(unknown)?;
+        let sealing = keys
+            .iter()
+            .find(|key| key.id() == name)
+            .ok_or_else(unknown)?;
         let cut = || sealed.malformed("cut off");
         let end = size.checked_sub(TAIL_BYTES).ok_or_else(cut)?;
         let tail = read(end..size).await?;
         let (offset, number) = tail.split_first_chunk::<8>().ok_or_else(cut)?;
-        let (offset, number) = (u64::from_le_bytes(*offset), number.try_into().map_err(|_| cut())?);
+        let (offset, number) = (
+            u64::from_le_bytes(*offset),
+            number.try_into().map_err(|_| cut())?,
+        );
         if offset > end {
             return Err(cut());
         }
@@ -105,7 +111,9 @@ impl<F: DeserializeOwned> SealedReader<F> {
             let bytes = open_chunk(&self.key, number, false, &sealed, &self.object)?;
             let from = (wanted.start.max(first) - first) as usize;
             let to = (wanted.end.min(end) - first) as usize;
-            let bytes = bytes.get(from..to).ok_or_else(|| self.malformed("chunks"))?;
+            let bytes = bytes
+                .get(from..to)
+                .ok_or_else(|| self.malformed("chunks"))?;
             missing = missing.saturating_sub(bytes.len() as u64);
             each(bytes);
         }

@@ -51,7 +51,9 @@ async fn read(instance: &Instance, file: Bytes, length: usize) -> Result<usize, 
     let bucket = bucket_with(file).await;
     let opened = SealedReader::<Chunks>::open(&bucket, sealed(instance), &keys()).await?;
     let reader = opened.expect("it is there");
-    let bytes = reader.bytes(reader.footer(), KIND, 0..length as u64).await?;
+    let bytes = reader
+        .bytes(reader.footer(), KIND, 0..length as u64)
+        .await?;
     Ok(bytes.len())
 }
 
@@ -70,7 +72,10 @@ async fn a_file_that_is_cut_off_does_not_open() {
     assert_eq!(read(&instance, file.clone(), LARGE).await.unwrap(), LARGE);
     for missing in 1..40 {
         let cut = file.slice(..file.len() - missing);
-        assert!(read(&instance, cut, LARGE).await.is_err(), "{missing} bytes missing");
+        assert!(
+            read(&instance, cut, LARGE).await.is_err(),
+            "{missing} bytes missing"
+        );
     }
 }
 

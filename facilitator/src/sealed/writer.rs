@@ -105,7 +105,8 @@ impl<K: Copy + PartialEq + Serialize> SealedWriter<K> {
     }
 
     fn seal(&self, mut bytes: Vec<u8>, last: bool) -> Result<Vec<u8>, SealedError> {
-        let number = u32::try_from(self.chunks.len()).map_err(|_| self.malformed("too many chunks"))?;
+        let number =
+            u32::try_from(self.chunks.len()).map_err(|_| self.malformed("too many chunks"))?;
         let sealed = self.key.seal_chunk(number, last, &mut bytes);
         sealed.map_err(|source| SealedError::Sealed {
             object: self.object.clone(),
@@ -131,9 +132,11 @@ impl<K: Copy + PartialEq + Serialize> SealedWriter<K> {
         for place in 0..self.pending.len() {
             self.flush(place).await?;
         }
-        let number = u32::try_from(self.chunks.len()).map_err(|_| self.malformed("too many chunks"))?;
+        let number =
+            u32::try_from(self.chunks.len()).map_err(|_| self.malformed("too many chunks"))?;
         let offset = self.offset;
-        let footer = serde_json::to_vec(&footer(self.chunks.clone())).map_err(|_| self.malformed("footer"))?;
+        let footer = serde_json::to_vec(&footer(self.chunks.clone()))
+            .map_err(|_| self.malformed("footer"))?;
         let mut sealed = self.seal(footer, true)?;
         sealed.extend(offset.to_le_bytes());
         sealed.extend(number.to_le_bytes());

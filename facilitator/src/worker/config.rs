@@ -121,8 +121,12 @@ impl WorkerConfig {
         if self.stuck_after_secs < 10 {
             return refuse("stuck-after-secs: must be at least 10");
         }
-        if self.retry_delay.min_secs > self.retry_delay.max_secs || self.retry_delay.max_secs > 43_200 {
-            return refuse("retry-delay: min-secs must be at most max-secs, and max-secs at most 43200");
+        if self.retry_delay.min_secs > self.retry_delay.max_secs
+            || self.retry_delay.max_secs > 43_200
+        {
+            return refuse(
+                "retry-delay: min-secs must be at most max-secs, and max-secs at most 43200",
+            );
         }
         if self.attempts_at_a_panic == 0 {
             return refuse("attempts-at-a-panic: must be at least 1");

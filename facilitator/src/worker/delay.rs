@@ -9,14 +9,23 @@ use std::time::Duration;
 /// that simulations are reproducible.
 #[must_use]
 pub fn retry_delay(delay: RetryDelay, attempt: u32, message: &[u8]) -> Duration {
-    let (min, max) = (Duration::from_secs(delay.min_secs), Duration::from_secs(delay.max_secs));
-    let doubled = min.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX));
+    let (min, max) = (
+        Duration::from_secs(delay.min_secs),
+        Duration::from_secs(delay.max_secs),
+    );
+    let doubled = min.saturating_mul(
+        1_u32
+            .checked_shl(attempt.saturating_sub(1))
+            .unwrap_or(u32::MAX),
+    );
     let hash = Sha256::new()
         .chain_update(message)
         .chain_update(attempt.to_be_bytes())
         .finalize();
     let share = u16::from_be_bytes([hash[0], hash[1]]);
-    doubled.min(max).mul_f64(0.5 + f64::from(share) / f64::from(u16::MAX))
+    doubled
+        .min(max)
+        .mul_f64(0.5 + f64::from(share) / f64::from(u16::MAX))
 }
 
 #[cfg(test)]

@@ -55,16 +55,27 @@ pub(super) struct TaskReport {
 /// Never panics, whatever the message contains: an unreadable message is rejected with a reason,
 /// and a panic inside the task leads to a retry.
 pub async fn handle(processor: &Arc<Processor>, kind: Kind, body: &[u8]) -> Outcome {
-    run_task(processor, kind, body, &no_progress()).await.outcome
+    run_task(processor, kind, body, &no_progress())
+        .await
+        .outcome
 }
 
 /// [`handle`] with progress reports, and with results for the metrics.
-pub(super) async fn run_task(processor: &Arc<Processor>, kind: Kind, body: &[u8], progress: &Progress) -> TaskResult {
+pub(super) async fn run_task(
+    processor: &Arc<Processor>,
+    kind: Kind,
+    body: &[u8],
+    progress: &Progress,
+) -> TaskResult {
     let task = match Task::parse(kind, body) {
         Ok(task) => task,
         Err(error) => {
             let reason = chain(&error);
-            tracing::warn!(queue = kind.name(), reason, "message is not a task; rejected");
+            tracing::warn!(
+                queue = kind.name(),
+                reason,
+                "message is not a task; rejected"
+            );
             return TaskResult {
                 task: TaskKind::Unreadable,
                 outcome: Outcome::Reject { reason },
@@ -83,7 +94,10 @@ pub(super) async fn run_task(processor: &Arc<Processor>, kind: Kind, body: &[u8]
             found.suspicious = true;
             let reason = format!("panicked: {}", panic_text(&*panic));
             tracing::error!(reason, "task panicked");
-            Outcome::Retry { delay: None, reason }
+            Outcome::Retry {
+                delay: None,
+                reason,
+            }
         }
     });
     span.in_scope(|| report(&outcome, &found));
@@ -114,7 +128,10 @@ fn failed(error: &Error, found: &mut TaskReport) -> Outcome {
         tracing::warn!(reason = chain(error), "window has no sum part");
     }
     if found.held {
-        tracing::error!(reason = chain(error), "window is held until an operator releases it");
+        tracing::error!(
+            reason = chain(error),
+            "window is held until an operator releases it"
+        );
     }
     Outcome::of_error(error)
 }
@@ -131,13 +148,17 @@ fn report(outcome: &Outcome, found: &TaskReport) {
                 ),
                 rejected = intake.map(|done| done.packets_rejected),
                 sum_part = aggregate.and_then(|done| done.sum_part.as_deref()),
-                done_before =
-                    intake.map_or_else(|| aggregate.map(|done| done.done_before), |done| Some(done.done_before)),
+                done_before = intake.map_or_else(
+                    || aggregate.map(|done| done.done_before),
+                    |done| Some(done.done_before)
+                ),
                 "task done"
             );
         }
         Outcome::Retry { reason, .. } => tracing::warn!(reason, "task will be retried"),
-        Outcome::Reject { reason } if found.conflict => tracing::error!(reason, "task rejected: conflict"),
+        Outcome::Reject { reason } if found.conflict => {
+            tracing::error!(reason, "task rejected: conflict")
+        }
         Outcome::Reject { reason } => tracing::warn!(reason, "task rejected"),
     }
 }
@@ -187,7 +208,9 @@ impl Task {
             batch_id = field::Empty,
             object_key = field::Empty,
         );
-        let record = |trace_id: &uuid::Uuid, aggregation: &dyn std::fmt::Display, object: &dyn std::fmt::Display| {
+        let record = |trace_id: &uuid::Uuid,
+                      aggregation: &dyn std::fmt::Display,
+                      object: &dyn std::fmt::Display| {
             span.record("trace_id", field::display(trace_id));
             span.record("aggregation_id", field::display(aggregation));
             span.record("object_key", field::display(object));
@@ -195,7 +218,11 @@ impl Task {
         match self {
             Self::Intake(task) => {
                 let name = batch_name(task);
-                record(&task.trace_id, &task.aggregation_id, &name.ingestion().header);
+                record(
+                    &task.trace_id,
+                    &task.aggregation_id,
+                    &name.ingestion().header,
+                );
                 span.record("batch_id", field::display(&task.batch_id));
             }
             Self::Aggregate(task) => record(&task.trace_id, &task.aggregation_id, &task.window),
@@ -204,7 +231,12 @@ impl Task {
         span
     }
 
-    async fn run(&self, processor: &Arc<Processor>, progress: &Progress, found: &mut TaskReport) -> Result<(), Error> {
+    async fn run(
+        &self,
+        processor: &Arc<Processor>,
+        progress: &Progress,
+        found: &mut TaskReport,
+    ) -> Result<(), Error> {
         let progress = Arc::clone(progress);
         match self {
             Self::Intake(task) => {
@@ -250,7 +282,9 @@ async fn aggregate_named(
         )));
     }
     if batches.is_empty() {
-        return Err(Error::BadTask(format!("the task of window {window} names no batch")));
+        return Err(Error::BadTask(format!(
+            "the task of window {window} names no batch"
+        )));
     }
     let task = AggregateTask {
         aggregation: task.aggregation_id.clone(),
@@ -260,7 +294,10 @@ async fn aggregate_named(
     };
     let result = aggregate(processor, &task, progress).await;
     if let Err(error) = &result
-        && matches!(error, Error::BelowMinimum { .. } | Error::NothingToSum { .. })
+        && matches!(
+            error,
+            Error::BelowMinimum { .. } | Error::NothingToSum { .. }
+        )
         && matches!(error.exit(), Exit::BelowMinimum | Exit::Rejected)
     {
         mark_nothing(processor, &window, error).await?;
@@ -276,7 +313,10 @@ fn batch_name(task: &IntakeTask) -> BatchName {
     }
 }
 
-fn window_name(aggregation: &tallybox_model::id::AggregationId, window: tallybox_model::time::Window) -> WindowName {
+fn window_name(
+    aggregation: &tallybox_model::id::AggregationId,
+    window: tallybox_model::time::Window,
+) -> WindowName {
     WindowName {
         aggregation: aggregation.clone(),
         window,

@@ -97,7 +97,10 @@ mod tests {
         };
         let keeper = LeaseRenewer(tokio::spawn(keeping.renew()));
         // Half a second more, so that the last renewal is half a second old.
-        let taken = queue.receive(10 * LEASE + Duration::from_millis(500)).await.unwrap();
+        let taken = queue
+            .receive(10 * LEASE + Duration::from_millis(500))
+            .await
+            .unwrap();
         assert!(taken.is_none(), "the lease expired");
         drop(keeper);
         let free = tokio::time::Instant::now();
@@ -116,9 +119,15 @@ mod tests {
         // The shorter of both times determines the interval.
         let (extended, held) = kept(Some(LEASE / 2)).await;
         assert_eq!(extended, 60);
-        assert!(held <= LEASE / 2 && held >= LEASE / 2 - 2 * half, "{held:?}");
+        assert!(
+            held <= LEASE / 2 && held >= LEASE / 2 - 2 * half,
+            "{held:?}"
+        );
         let (extended, held) = kept(Some(2 * LEASE)).await;
         assert_eq!(extended, 30);
-        assert!(held <= 2 * LEASE && held >= 2 * LEASE - 2 * half, "{held:?}");
+        assert!(
+            held <= 2 * LEASE && held >= 2 * LEASE - 2 * half,
+            "{held:?}"
+        );
     }
 }

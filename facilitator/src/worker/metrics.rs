@@ -17,7 +17,9 @@ use tallybox_queue::QueueError;
 use tallybox_service::cause::chain;
 
 /// The histogram buckets for the duration of a task, in seconds.
-const SECONDS: [f64; 12] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0];
+const SECONDS: [f64; 12] = [
+    0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0,
+];
 
 /// The kind of task that a message contains.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -192,7 +194,11 @@ impl Metrics {
         registry.register("tasks", "Tasks processed, by outcome", self.tasks.clone());
         let help = "Duration of tasks in seconds";
         registry.register("task_duration_seconds", help, self.task_seconds.clone());
-        registry.register("tasks_in_hand", "Messages being processed", self.in_hand.clone());
+        registry.register(
+            "tasks_in_hand",
+            "Messages being processed",
+            self.in_hand.clone(),
+        );
         let help = "Messages given back unfinished when the worker stopped";
         registry.register("tasks_handed_back", help, self.handed_back.clone());
         let help = "Failed requests to queues";
@@ -212,9 +218,17 @@ impl Metrics {
         let help = "Failed proofs under a packet key since its creation";
         registry.register("packet_key_failed_proofs", help, self.failed_proofs.clone());
         let help = "Packet keys that the ingestor announces to clients and that do not match ours";
-        registry.register("client_key_mismatches", help, self.client_key_mismatches.clone());
+        registry.register(
+            "client_key_mismatches",
+            help,
+            self.client_key_mismatches.clone(),
+        );
         for (name, help, counter) in [
-            ("poison_messages", "Messages that were not a task", &self.poison),
+            (
+                "poison_messages",
+                "Messages that were not a task",
+                &self.poison,
+            ),
             (
                 "conflicts",
                 "Tasks that found an object with other bytes under a name that they write",
@@ -230,19 +244,31 @@ impl Metrics {
                 "Intakes that stopped because nearly all packets failed as with a wrong key",
                 &self.wrong_key,
             ),
-            ("windows_held", "Sum parts held for an operator", &self.windows_held),
+            (
+                "windows_held",
+                "Sum parts held for an operator",
+                &self.windows_held,
+            ),
             (
                 "panics",
                 "Tasks that panicked or met an internal error",
                 &self.suspicious,
             ),
-            ("leases_extended", "Renewals of leases", &self.leases_extended),
+            (
+                "leases_extended",
+                "Renewals of leases",
+                &self.leases_extended,
+            ),
             (
                 "leases_lost",
                 "Leases that expired while their message was being processed",
                 &self.leases_lost,
             ),
-            ("reloads", "Successful reloads of configuration and keys", &self.reloads),
+            (
+                "reloads",
+                "Successful reloads of configuration and keys",
+                &self.reloads,
+            ),
             (
                 "reload_failures",
                 "Reloads of configuration and keys that failed",
@@ -265,18 +291,24 @@ impl Metrics {
             let _ = self.in_hand.get_or_create(&QueueLabel { queue });
             let _ = self.handed_back.get_or_create(&QueueLabel { queue });
             for operation in OPERATIONS {
-                let _ = self.queue_errors.get_or_create(&QueueLabels { queue, operation });
+                let _ = self
+                    .queue_errors
+                    .get_or_create(&QueueLabels { queue, operation });
             }
         }
         for reason in PACKET_KEY_ALARMS {
-            let _ = self.packet_key_alarms.get_or_create(&ReasonLabel { reason });
+            let _ = self
+                .packet_key_alarms
+                .get_or_create(&ReasonLabel { reason });
         }
         for reason in Alarm::WORDS {
             let _ = self.roster_alarms.get_or_create(&ReasonLabel { reason });
         }
         for reason in PacketReason::ALL.map(PacketReason::name) {
             let _ = self.packets_rejected.get_or_create(&ReasonLabel { reason });
-            let _ = self.packets_not_summed.get_or_create(&ReasonLabel { reason });
+            let _ = self
+                .packets_not_summed
+                .get_or_create(&ReasonLabel { reason });
         }
     }
 
@@ -284,23 +316,27 @@ impl Metrics {
     fn alarms<'a>(&self, alarms: impl Iterator<Item = &'a Alarm>) {
         for alarm in alarms {
             let reason = alarm.as_str();
-            self.roster_alarms.get_or_create(&ReasonLabel { reason }).inc();
+            self.roster_alarms
+                .get_or_create(&ReasonLabel { reason })
+                .inc();
         }
     }
 
     /// Counts the alarms about packet keys, and updates the number of failed proofs under each key.
     pub(super) fn packet_keys(&self, processor: &Processor) {
         for reason in processor.cache.take_alarms() {
-            self.packet_key_alarms.get_or_create(&ReasonLabel { reason }).inc();
+            self.packet_key_alarms
+                .get_or_create(&ReasonLabel { reason })
+                .inc();
         }
         let Some(failures) = processor.cache.last_failures() else {
             return;
         };
         for key in &processor.packet_keys {
             let failed = failures.get(&key.fingerprint).copied().unwrap_or_default();
-            let gauge = self
-                .failed_proofs
-                .get_or_create_owned(&KeyLabel { key: key.id.clone() });
+            let gauge = self.failed_proofs.get_or_create_owned(&KeyLabel {
+                key: key.id.clone(),
+            });
             gauge.set(i64::try_from(failed).unwrap_or(i64::MAX));
         }
     }
@@ -320,7 +356,9 @@ impl Metrics {
         } else {
             outcome.name()
         };
-        self.tasks.get_or_create(&TaskLabels { task, outcome }).inc();
+        self.tasks
+            .get_or_create(&TaskLabels { task, outcome })
+            .inc();
         self.task_seconds
             .get_or_create(&TaskLabel { task })
             .observe(took.as_secs_f64());
@@ -335,7 +373,12 @@ impl Metrics {
         self.windows_held.inc_by(u64::from(found.held));
         self.wrong_key.inc_by(u64::from(found.wrong_key));
         self.packets(found);
-        self.alarms(found.roster.iter().flat_map(|roster| roster.alarms.as_slice()));
+        self.alarms(
+            found
+                .roster
+                .iter()
+                .flat_map(|roster| roster.alarms.as_slice()),
+        );
     }
 
     /// Counts the packets of a task. Packets of a task that was already done before are not counted
@@ -361,26 +404,33 @@ impl Metrics {
     /// Counts and logs a failed request to a queue.
     pub(super) fn queue_error(&self, kind: Kind, operation: &'static str, error: &QueueError) {
         let queue = kind.name();
-        self.queue_errors.get_or_create(&QueueLabels { queue, operation }).inc();
+        self.queue_errors
+            .get_or_create(&QueueLabels { queue, operation })
+            .inc();
         let error = chain(error);
         tracing::warn!(queue, operation, error, "request to the queue failed");
     }
 
     /// Counts a message as being processed.
     pub(super) fn in_hand(&self, kind: Kind) -> InHand {
-        let gauge = self.in_hand.get_or_create_owned(&QueueLabel { queue: kind.name() });
+        let gauge = self
+            .in_hand
+            .get_or_create_owned(&QueueLabel { queue: kind.name() });
         gauge.inc();
         InHand(gauge)
     }
 
     /// Counts a message that was given back unfinished.
     pub(super) fn handed_back(&self, kind: Kind) {
-        self.handed_back.get_or_create(&QueueLabel { queue: kind.name() }).inc();
+        self.handed_back
+            .get_or_create(&QueueLabel { queue: kind.name() })
+            .inc();
     }
 
     /// Sets how many packet keys announced to clients do not match this processor's keys.
     pub fn client_key_mismatches(&self, count: usize) {
-        self.client_key_mismatches.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.client_key_mismatches
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Returns all metrics in the Prometheus text format.

@@ -122,7 +122,12 @@ impl Worker {
     /// Returns the processor that new tasks use.
     #[must_use]
     pub fn processor(&self) -> Arc<Processor> {
-        Arc::clone(&self.processor.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(
+            &self
+                .processor
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// Replaces the processor for new tasks. Running tasks keep the processor with which they
@@ -134,7 +139,10 @@ impl Worker {
             processor.pool = Arc::clone(&old.pool);
         }
         let processor = Arc::new(fitted(processor, &self.budget, &self.config));
-        *self.processor.write().unwrap_or_else(PoisonError::into_inner) = processor;
+        *self
+            .processor
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = processor;
     }
 
     /// Returns the queue of this kind.
@@ -154,6 +162,8 @@ impl Worker {
 /// cache of small prepared batches.
 fn fitted(mut processor: Processor, budget: &Budget, config: &WorkerConfig) -> Processor {
     processor.budget = budget.clone();
-    processor.cache.remember_prepared(config.prepared_cache_mib << 20);
+    processor
+        .cache
+        .remember_prepared(config.prepared_cache_mib << 20);
     processor
 }

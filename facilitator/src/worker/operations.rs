@@ -53,7 +53,11 @@ impl Operable for Worker {
         if self.state.draining.load(Ordering::SeqCst) {
             readiness.reasons.push("draining".to_owned());
         }
-        let failing = self.state.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let failing = self
+            .state
+            .failing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         readiness.reasons.extend(
             failing
                 .iter()
@@ -61,7 +65,8 @@ impl Operable for Worker {
         );
         readiness.reasons.extend(self.reach.reasons());
         if self.state.reload_failed.load(Ordering::SeqCst) {
-            let warning = "reload failed: configuration or keys cannot be read; the old ones stay in force";
+            let warning =
+                "reload failed: configuration or keys cannot be read; the old ones stay in force";
             readiness.warnings.push(warning.to_owned());
         }
         readiness

@@ -11,7 +11,8 @@ use tallybox_transport::probe::Reachable;
 /// not ready.
 pub async fn watch_buckets(worker: Arc<Worker>) {
     tokio::join!(
-        watch(&worker, "the ingestion bucket", |buckets| &buckets.ingestion),
+        watch(&worker, "the ingestion bucket", |buckets| &buckets
+            .ingestion),
         watch(&worker, "the own bucket", |buckets| &buckets.own),
         watch(&worker, "the peer-validation-in bucket", |buckets| &buckets
             .peer_validation_in),

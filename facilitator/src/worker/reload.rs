@@ -25,7 +25,9 @@ impl Source {
     /// Creates a source from a configuration file.
     #[must_use]
     pub fn new(file: &Path) -> Self {
-        Self { file: file.to_owned() }
+        Self {
+            file: file.to_owned(),
+        }
     }
 
     /// Reads the configuration.
@@ -56,7 +58,8 @@ impl Source {
             .into_iter()
             .map(|file| {
                 let metadata = std::fs::metadata(&file).ok();
-                let stamp = metadata.and_then(|metadata| Some((metadata.modified().ok()?, metadata.len())));
+                let stamp =
+                    metadata.and_then(|metadata| Some((metadata.modified().ok()?, metadata.len())));
                 (file, stamp)
             })
             .collect()
@@ -108,7 +111,12 @@ pub async fn watch(worker: Arc<Worker>, source: Source, mut reload: Reload, ever
 }
 
 /// Runs a function that reads files on a blocking thread; returns `None` if it panicked.
-async fn blocking<T: Send + 'static>(source: &Source, read: impl FnOnce(&Source) -> T + Send + 'static) -> Option<T> {
+async fn blocking<T: Send + 'static>(
+    source: &Source,
+    read: impl FnOnce(&Source) -> T + Send + 'static,
+) -> Option<T> {
     let source = source.clone();
-    tokio::task::spawn_blocking(move || read(&source)).await.ok()
+    tokio::task::spawn_blocking(move || read(&source))
+        .await
+        .ok()
 }

@@ -33,7 +33,9 @@ pub async fn run(worker: Arc<Worker>, kinds: &[Kind], stop: CancellationToken) {
     let (tasks, give_back) = (TaskTracker::new(), CancellationToken::new());
     let receivers = TaskTracker::new();
     for kind in kinds {
-        let Ok(queue) = worker.queue(*kind) else { continue };
+        let Ok(queue) = worker.queue(*kind) else {
+            continue;
+        };
         let receiver = Receiver {
             queue: Arc::clone(queue),
             worker: Arc::clone(&worker),
@@ -49,14 +51,20 @@ pub async fn run(worker: Arc<Worker>, kinds: &[Kind], stop: CancellationToken) {
     let begun = Instant::now();
     worker.state.drain();
     tracing::info!(tasks = tasks.len(), "worker shuts down");
-    if timeout_at(begun + LAST_WORK, receivers.wait()).await.is_err() {
+    if timeout_at(begun + LAST_WORK, receivers.wait())
+        .await
+        .is_err()
+    {
         tracing::warn!("queue did not answer before the shutdown deadline");
     }
     tasks.close();
     if timeout_at(begun + LAST_WORK, tasks.wait()).await.is_err() {
         tracing::info!(tasks = tasks.len(), "unfinished tasks are given back");
         give_back.cancel();
-        if timeout_at(begun + SHUTDOWN_TIMEOUT, tasks.wait()).await.is_err() {
+        if timeout_at(begun + SHUTDOWN_TIMEOUT, tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!(
                 tasks = tasks.len(),
                 "tasks could not be given back; they return when their leases expire"
@@ -81,7 +89,11 @@ impl Receiver {
         let mut failures = 0;
         // Reserve capacity before receiving: a message that would have to wait is better left to
         // other workers.
-        while let Some(Ok(place)) = self.stop.run_until_cancelled(Arc::clone(&places).acquire_owned()).await {
+        while let Some(Ok(place)) = self
+            .stop
+            .run_until_cancelled(Arc::clone(&places).acquire_owned())
+            .await
+        {
             match self.receive().await {
                 Ok(None) => failures = self.answered(),
                 Ok(Some(delivery)) => {
@@ -99,10 +111,16 @@ impl Receiver {
                     });
                 }
                 Err(error) => {
-                    self.worker.metrics.queue_error(self.kind, "receive", &error);
-                    let pause = PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
+                    self.worker
+                        .metrics
+                        .queue_error(self.kind, "receive", &error);
+                    let pause = PAUSE
+                        .saturating_mul(1 << failures.min(16))
+                        .min(LONGEST_PAUSE);
                     failures += 1;
-                    self.worker.state.queue_answers(self.kind, Err(chain(&error)));
+                    self.worker
+                        .state
+                        .queue_answers(self.kind, Err(chain(&error)));
                     let _ = self.stop.run_until_cancelled(sleep(pause)).await;
                 }
             }
@@ -170,7 +188,13 @@ impl InHand {
 
 /// Acknowledges, gives back or rejects a message, with retries. If all of them fail, the queue
 /// delivers the message again, which is safe because tasks are idempotent.
-async fn acknowledge(worker: &Worker, kind: Kind, queue: &dyn TaskQueue, delivery: &Delivery, outcome: &Outcome) {
+async fn acknowledge(
+    worker: &Worker,
+    kind: Kind,
+    queue: &dyn TaskQueue,
+    delivery: &Delivery,
+    outcome: &Outcome,
+) {
     for attempt in 0..SETTLE_TRIES {
         match worker.acknowledge(kind, queue, delivery, outcome).await {
             Ok(()) => return,

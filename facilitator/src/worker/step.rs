@@ -21,24 +21,36 @@ const REMEMBERED: usize = 4096;
 /// # Errors
 /// The queue's error if the request for a message fails. A failure to end the lease is only logged
 /// and counted, since the queue delivers the message again.
-pub async fn step(worker: &Worker, kind: Kind, wait: Duration) -> Result<Option<Outcome>, QueueError> {
+pub async fn step(
+    worker: &Worker,
+    kind: Kind,
+    wait: Duration,
+) -> Result<Option<Outcome>, QueueError> {
     let Ok(queue) = worker.queue(kind) else {
         return Ok(None);
     };
     let received = queue.receive(wait).await;
-    let received = received.inspect_err(|error| worker.metrics.queue_error(kind, "receive", error))?;
+    let received =
+        received.inspect_err(|error| worker.metrics.queue_error(kind, "receive", error))?;
     let Some(delivery) = received else {
         return Ok(None);
     };
     let handled = worker.work(kind, &delivery, &no_progress()).await;
     // A failure is logged and counted in `settle`; the queue delivers the message again.
-    let _ = worker.acknowledge(kind, &**queue, &delivery, &handled.outcome).await;
+    let _ = worker
+        .acknowledge(kind, &**queue, &delivery, &handled.outcome)
+        .await;
     Ok(Some(handled.outcome))
 }
 
 impl Worker {
     /// Runs the task of a message, and counts it in the metrics.
-    pub(super) async fn work(&self, kind: Kind, delivery: &Delivery, progress: &Progress) -> TaskResult {
+    pub(super) async fn work(
+        &self,
+        kind: Kind,
+        delivery: &Delivery,
+        progress: &Progress,
+    ) -> TaskResult {
         let begun = Instant::now();
         let processor = self.processor();
         let mut handled = run_task(&processor, kind, &delivery.body, progress).await;
@@ -72,7 +84,13 @@ impl Worker {
         let (operation, settled) = match outcome {
             Outcome::Done => ("ack", queue.ack(&delivery.lease).await),
             Outcome::Retry { delay, .. } => {
-                let usual = || retry_delay(self.config.retry_delay, self.attempts.next(delivery), &delivery.body);
+                let usual = || {
+                    retry_delay(
+                        self.config.retry_delay,
+                        self.attempts.next(delivery),
+                        &delivery.body,
+                    )
+                };
                 let delay = delay.unwrap_or_else(usual);
                 ("nack", queue.nack(&delivery.lease, delay).await)
             }
@@ -144,9 +162,17 @@ mod tests {
             reason: None,
         };
         let attempts = Attempts::default();
-        let (one, other, counted) = (delivery("one", None), delivery("other", None), delivery("one", Some(7)));
+        let (one, other, counted) = (
+            delivery("one", None),
+            delivery("other", None),
+            delivery("one", Some(7)),
+        );
         assert_eq!(
-            [attempts.next(&one), attempts.next(&one), attempts.attempt(&one)],
+            [
+                attempts.next(&one),
+                attempts.next(&one),
+                attempts.attempt(&one)
+            ],
             [1, 2, 3]
         );
         assert_eq!((attempts.attempt(&other), attempts.next(&counted)), (1, 7));

@@ -71,12 +71,20 @@ impl Watchdog {
     #[must_use]
     pub fn stuck(&self) -> Vec<String> {
         let now = self.now();
-        let silent = |beat: &WatchedTask| Duration::from_millis(now.saturating_sub(beat.last.load(Ordering::Relaxed)));
+        let silent = |beat: &WatchedTask| {
+            Duration::from_millis(now.saturating_sub(beat.last.load(Ordering::Relaxed)))
+        };
         self.tasks()
             .1
             .values()
             .filter(|beat| silent(beat) > self.0.stuck_after)
-            .map(|beat| format!("{} has made no progress for {} s", beat.what, silent(beat).as_secs()))
+            .map(|beat| {
+                format!(
+                    "{} has made no progress for {} s",
+                    beat.what,
+                    silent(beat).as_secs()
+                )
+            })
             .collect()
     }
 
@@ -128,6 +136,9 @@ mod tests {
         advance(Duration::from_secs(2000)).await;
         assert_eq!(pulses.stuck().len(), 2);
         drop((quiet, busy));
-        assert!(pulses.stuck().is_empty(), "a finished operation cannot be stuck");
+        assert!(
+            pulses.stuck().is_empty(),
+            "a finished operation cannot be stuck"
+        );
     }
 }

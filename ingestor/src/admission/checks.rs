@@ -50,11 +50,15 @@ pub(super) fn metric<'t>(
 
 pub(super) fn parameters(known: &RegisteredMetric, upload: &ReportUpload) -> Result<(), Rejection> {
     let entry = &known.parameters;
-    let weight = |weight: Option<i32>| weight.map_or_else(|| "none".to_owned(), |weight| weight.to_string());
+    let weight =
+        |weight: Option<i32>| weight.map_or_else(|| "none".to_owned(), |weight| weight.to_string());
     let wrong = if upload.bins != entry.bins {
         format!("bins has to be {}, not {}", entry.bins, upload.bins)
     } else if upload.epsilon.to_bits() != entry.epsilon.to_bits() {
-        format!("epsilon has to be {}, not {}", entry.epsilon, upload.epsilon)
+        format!(
+            "epsilon has to be {}, not {}",
+            entry.epsilon, upload.epsilon
+        )
     } else if upload.prime != entry.prime {
         format!("prime has to be {}, not {}", entry.prime, upload.prime)
     } else if upload.number_of_servers != entry.number_of_servers {
@@ -74,7 +78,8 @@ pub(super) fn parameters(known: &RegisteredMetric, upload: &ReportUpload) -> Res
 
 /// Returns the id in its canonical spelling.
 pub(super) fn id(upload: &ReportUpload) -> Result<String, Rejection> {
-    let random = |id: &PacketId| id.0.get_version_num() == 4 && id.0.get_variant() == Variant::RFC4122;
+    let random =
+        |id: &PacketId| id.0.get_version_num() == 4 && id.0.get_variant() == Variant::RFC4122;
     match upload.id.parse::<PacketId>().ok().filter(random) {
         Some(id) => Ok(id.to_string()),
         None => refuse(
@@ -84,18 +89,27 @@ pub(super) fn id(upload: &ReportUpload) -> Result<String, Rejection> {
     }
 }
 
-pub(super) fn created(created: i64, now: i64, acceptance: &AcceptanceConfig) -> Result<(), Rejection> {
+pub(super) fn created(
+    created: i64,
+    now: i64,
+    acceptance: &AcceptanceConfig,
+) -> Result<(), Rejection> {
     let oldest = now.saturating_sub(i64::from(acceptance.max_age_hours) * 3_600_000);
     let newest = now.saturating_add(i64::from(acceptance.max_ahead_minutes) * 60_000);
-    let clock = Timestamp::from_millisecond(now).map_or_else(|_| now.to_string(), |time| time.to_string());
+    let clock =
+        Timestamp::from_millisecond(now).map_or_else(|_| now.to_string(), |time| time.to_string());
     if created < oldest {
         let hours = acceptance.max_age_hours;
-        let detail = format!("created is more than {hours} hours in the past; the server's clock shows {clock}");
+        let detail = format!(
+            "created is more than {hours} hours in the past; the server's clock shows {clock}"
+        );
         return refuse(ProblemKind::TooLate, detail);
     }
     if created > newest {
         let minutes = acceptance.max_ahead_minutes;
-        let detail = format!("created is more than {minutes} minutes in the future; the server's clock shows {clock}");
+        let detail = format!(
+            "created is more than {minutes} minutes in the future; the server's clock shows {clock}"
+        );
         return refuse(ProblemKind::TooEarly, detail);
     }
     Ok(())
@@ -103,8 +117,16 @@ pub(super) fn created(created: i64, now: i64, acceptance: &AcceptanceConfig) -> 
 
 /// Rejects a report unless it names a pair of keys in use that has the metric's bins. The ingestor
 /// can compare only the ids: the processors find out which keys open the shares.
-pub(super) fn keys(known: &RegisteredMetric, pairs: &[KeyPair], upload: &ReportUpload) -> Result<(), Rejection> {
-    let (named, metric, bins) = (upload.key_ids(), &known.parameters.name, known.parameters.bins);
+pub(super) fn keys(
+    known: &RegisteredMetric,
+    pairs: &[KeyPair],
+    upload: &ReportUpload,
+) -> Result<(), Rejection> {
+    let (named, metric, bins) = (
+        upload.key_ids(),
+        &known.parameters.name,
+        known.parameters.bins,
+    );
     if let Some(pair) = pairs.iter().find(|pair| ids(pair) == named) {
         if u32::try_from(bins) == Ok(pair.bins) {
             return Ok(());
@@ -129,9 +151,14 @@ pub(super) fn keys(known: &RegisteredMetric, pairs: &[KeyPair], upload: &ReportU
             ),
         );
     }
-    let expected = pairs.iter().find(|pair| u32::try_from(bins) == Ok(pair.bins));
+    let expected = pairs
+        .iter()
+        .find(|pair| u32::try_from(bins) == Ok(pair.bins));
     let expected = expected.map_or_else(String::new, |pair| {
-        format!("; for metric {metric} the configuration names {}", both(ids(pair)))
+        format!(
+            "; for metric {metric} the configuration names {}",
+            both(ids(pair))
+        )
     });
     refuse(
         ProblemKind::OutdatedKey,
@@ -164,9 +191,15 @@ pub(super) fn shares(known: &RegisteredMetric, upload: &ReportUpload) -> Result<
             ),
         );
     }
-    for ((found, length), which) in lengths.into_iter().zip(known.lengths).zip(["first", "second"]) {
+    for ((found, length), which) in lengths
+        .into_iter()
+        .zip(known.lengths)
+        .zip(["first", "second"])
+    {
         if found != length {
-            let detail = format!("the {which} share has {found} bytes; shares of this metric have {length} bytes");
+            let detail = format!(
+                "the {which} share has {found} bytes; shares of this metric have {length} bytes"
+            );
             return refuse(ProblemKind::BadShareLength, detail);
         }
     }
@@ -194,7 +227,10 @@ pub(super) fn attestation(
         ),
         (AttestationPolicy::Required | AttestationPolicy::Optional, Some(_)) => {
             let Some(verifier) = &locality.verifier else {
-                return refuse(ProblemKind::AttestationFailed, "the server cannot verify attestations");
+                return refuse(
+                    ProblemKind::AttestationFailed,
+                    "the server cannot verify attestations",
+                );
             };
             let failed = |refusal: crate::attestation::Refusal| {
                 Rejection::new(ProblemKind::AttestationFailed, refusal.to_string())

@@ -81,7 +81,8 @@ impl Memory {
                 begun: i64::MIN,
                 most,
                 // Half of the time in milliseconds: an entry stays for at least one generation.
-                span: i64::try_from(minutes.saturating_mul(30_000)).map_or(i64::MAX, |half| half.max(1)),
+                span: i64::try_from(minutes.saturating_mul(30_000))
+                    .map_or(i64::MAX, |half| half.max(1)),
             }),
         }
     }
@@ -138,7 +139,9 @@ impl Memory {
 
     fn generations(&self) -> MutexGuard<'_, Generations> {
         // No method leaves the generations inconsistent, so a poisoned lock is safe to use.
-        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
+        self.generations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -239,12 +242,18 @@ mod tests {
     #[test]
     fn an_id_is_known_once_it_is_durable() {
         let memory = memory(100);
-        let (one, other) = (receipt(&memory, "one", 1, None), receipt(&memory, "one", 2, None));
+        let (one, other) = (
+            receipt(&memory, "one", 1, None),
+            receipt(&memory, "one", 2, None),
+        );
         assert!(!memory.admit(&one, 0).unwrap());
         assert!(!memory.admit(&one, 0).unwrap());
         memory.durable(std::slice::from_ref(&one));
         assert!(memory.admit(&one, 0).unwrap());
-        assert_eq!(memory.admit(&other, 0).unwrap_err().kind, ProblemKind::Conflict);
+        assert_eq!(
+            memory.admit(&other, 0).unwrap_err().kind,
+            ProblemKind::Conflict
+        );
         assert_eq!(one.counters.accepted.get(), 1);
     }
 
@@ -257,7 +266,10 @@ mod tests {
         );
         assert!(!memory.admit(&one, 0).unwrap());
         assert!(!memory.admit(&one, 0).unwrap());
-        assert_eq!(memory.admit(&other, 0).unwrap_err().kind, ProblemKind::AlreadyReported);
+        assert_eq!(
+            memory.admit(&other, 0).unwrap_err().kind,
+            ProblemKind::AlreadyReported
+        );
         memory.lost(std::slice::from_ref(&one));
         assert!(!memory.admit(&other, 0).unwrap());
     }

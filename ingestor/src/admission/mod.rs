@@ -101,7 +101,12 @@ impl AdmissionControl {
     }
 
     /// Checks a report and counts the outcome. A new report is counted later, when it is durable.
-    pub(crate) fn check(&self, table: &Table, upload: ReportUpload, allowed: impl FnOnce() -> bool) -> Admission {
+    pub(crate) fn check(
+        &self,
+        table: &Table,
+        upload: ReportUpload,
+        allowed: impl FnOnce() -> bool,
+    ) -> Admission {
         let known = table.metric(&upload.metric);
         let counters = known.map_or_else(|| table.unknown(), RegisteredMetric::counters);
         counters.received.inc();
@@ -128,13 +133,19 @@ impl AdmissionControl {
     ) -> Result<Admission, Rejection> {
         let now = self.ingestor.clients_millis();
         let unknown = || Error::unknown_locality(&self.locality);
-        let locality = self.ingestor.localities.get(&self.locality).ok_or_else(unknown)?;
+        let locality = self
+            .ingestor
+            .localities
+            .get(&self.locality)
+            .ok_or_else(unknown)?;
         checks::schema_version(&upload)?;
         let known = checks::metric(known, &upload)?;
         checks::parameters(known, &upload)?;
         let id = checks::id(&upload)?;
         if let Some(created) = upload.created {
-            self.metrics.created_skew.observe((now - created) as f64 / 1000.0);
+            self.metrics
+                .created_skew
+                .observe((now - created) as f64 / 1000.0);
             checks::created(created, now, &self.ingestor.acceptance)?;
         }
         checks::keys(known, &locality.key_pairs, &upload)?;
@@ -162,7 +173,10 @@ impl AdmissionControl {
         let receipt = DedupEntry {
             id: self.memory.report_key(&self.locality, &id),
             digest,
-            attested: attested.map(|attested| self.memory.device_key(&self.locality, &upload.metric, &attested)),
+            attested: attested.map(|attested| {
+                self.memory
+                    .device_key(&self.locality, &upload.metric, &attested)
+            }),
             counters: Arc::clone(counters),
         };
         if self.memory.admit(&receipt, now)? {

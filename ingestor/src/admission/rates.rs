@@ -30,7 +30,9 @@ impl<K: Hash + Eq + Clone> Rates<K> {
 
     /// Counts one report. Returns `false` if the key has reached its limit.
     pub(crate) fn try_acquire(&self, key: &K) -> bool {
-        let Some(limiter) = &self.limiter else { return true };
+        let Some(limiter) = &self.limiter else {
+            return true;
+        };
         let takes = self.takes.fetch_add(1, Ordering::Relaxed);
         if takes % TAKES_BETWEEN_CLEANINGS == TAKES_BETWEEN_CLEANINGS - 1 {
             self.forget_quiet();
@@ -49,7 +51,9 @@ impl<K: Hash + Eq + Clone> Rates<K> {
     /// Returns the number of keys with an entry.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.limiter.as_ref().map_or(0, DefaultKeyedRateLimiter::len)
+        self.limiter
+            .as_ref()
+            .map_or(0, DefaultKeyedRateLimiter::len)
     }
 }
 

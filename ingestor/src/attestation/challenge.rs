@@ -56,7 +56,13 @@ pub(crate) fn challenge(package: &str, metric: &str, day: i64) -> Option<[u8; 32
 }
 
 /// Returns the day of a challenge for this package and metric, if the day is accepted now.
-pub(crate) fn matching_day(window: DayWindow, package: &str, metric: &str, given: &[u8], now: i64) -> Option<i64> {
+pub(crate) fn matching_day(
+    window: DayWindow,
+    package: &str,
+    metric: &str,
+    given: &[u8],
+    now: i64,
+) -> Option<i64> {
     window
         .days(now)
         .find(|day| challenge(package, metric, *day).is_some_and(|expected| expected == given))
@@ -76,7 +82,10 @@ mod tests {
         let package = "com.google.android.apps.exposurenotification";
         let made = challenge(package, "fakeMetric-v1", 18_565).unwrap();
         let hex: String = made.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "ab6c05922bbbd6b7f451e6918d2c8575ab344efa6d1b3a0cba1676f388f8a9a5");
+        assert_eq!(
+            hex,
+            "ab6c05922bbbd6b7f451e6918d2c8575ab344efa6d1b3a0cba1676f388f8a9a5"
+        );
         assert!(challenge(package, "fakeMetric-v1", i64::MAX).is_none());
     }
 

@@ -85,18 +85,30 @@ pub type SharedVerifier = Arc<dyn Verifier>;
 ///
 /// # Errors
 /// [`Error`] that names the file or the setting.
-pub fn open(config: &Loaded<Config>, name: &str, locality: &LocalityConfig) -> Result<Option<SharedVerifier>, Error> {
+pub fn open(
+    config: &Loaded<Config>,
+    name: &str,
+    locality: &LocalityConfig,
+) -> Result<Option<SharedVerifier>, Error> {
     if locality.attestation == AttestationPolicy::None {
         return Ok(None);
     }
     let key = format!("localities.{name}.verifier");
     // A missing verifier is an error: otherwise every report would be accepted without a check.
-    let missing = || Error::Setting(format!("{key} is required with attestation `required` or `optional`"));
+    let missing = || {
+        Error::Setting(format!(
+            "{key} is required with attestation `required` or `optional`"
+        ))
+    };
     let verifier = locality.verifier.as_ref().ok_or_else(missing)?;
     open_verifier(verifier, &config.directory, &key).map(Some)
 }
 
-fn open_verifier(verifier: &VerifierConfig, directory: &Path, key: &str) -> Result<SharedVerifier, Error> {
+fn open_verifier(
+    verifier: &VerifierConfig,
+    directory: &Path,
+    key: &str,
+) -> Result<SharedVerifier, Error> {
     match verifier {
         VerifierConfig::Android(android) => {
             let verifier = AndroidVerifier::open(android, directory, &format!("{key}.android"))?;
@@ -109,9 +121,13 @@ fn open_verifier(verifier: &VerifierConfig, directory: &Path, key: &str) -> Resu
 #[cfg(feature = "test-attestation")]
 fn open_test(config: &TestConfig, key: &str) -> Result<SharedVerifier, Error> {
     if !config.anybody_may_attest {
-        return Err(Error::Setting(format!("{key}.anybody-may-attest has to be true")));
+        return Err(Error::Setting(format!(
+            "{key}.anybody-may-attest has to be true"
+        )));
     }
-    tracing::warn!("test attestations are accepted, which anyone can create; use this setting for tests only");
+    tracing::warn!(
+        "test attestations are accepted, which anyone can create; use this setting for tests only"
+    );
     Ok(Arc::new(test::TestVerifier))
 }
 

@@ -30,7 +30,10 @@ fn defaults_are_the_strict_ones() {
         android::SecurityLevel::TrustedEnvironment
     );
     assert_eq!(
-        (config.challenge_late_minutes, config.challenge_early_minutes),
+        (
+            config.challenge_late_minutes,
+            config.challenge_early_minutes
+        ),
         (60, 60)
     );
     assert_eq!(config.revocation.unwrap().max_age_hours, 72);
@@ -57,10 +60,13 @@ fn open(yaml: &str) -> Result<SharedVerifier, Error> {
 #[test]
 fn a_release_refuses_the_test_attestation() {
     for said in ["true", "false"] {
-        let Err(Error::Setting(problem)) = open(&format!("test:\n  anybody-may-attest: {said}\n")) else {
+        let Err(Error::Setting(problem)) = open(&format!("test:\n  anybody-may-attest: {said}\n"))
+        else {
             panic!("test attestation was taken");
         };
-        assert!(problem.starts_with("localities.xx.verifier.test: this program does not accept test attestations"));
+        assert!(problem.starts_with(
+            "localities.xx.verifier.test: this program does not accept test attestations"
+        ));
     }
 }
 

@@ -126,7 +126,10 @@ mod tests {
     fn every_word_is_explained_to_operators() {
         let page = include_str!("../../../docs/attestation.md");
         for reason in Reason::ALL {
-            assert!(page.contains(&format!("`{}`", reason.as_str())), "{reason:?}");
+            assert!(
+                page.contains(&format!("`{}`", reason.as_str())),
+                "{reason:?}"
+            );
         }
     }
 }

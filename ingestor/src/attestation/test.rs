@@ -62,12 +62,14 @@ impl Verifier for TestVerifier {
         if point.len() != POINT {
             return Err(Reason::LeafKey.into());
         }
-        let key = VerifyingKey::parse(&Base64::encode_string(point)).map_err(|_| Reason::LeafKey)?;
+        let key =
+            VerifyingKey::parse(&Base64::encode_string(point)).map_err(|_| Reason::LeafKey)?;
         if signed_bytes(report).is_none() {
             return Err(Reason::SchemaVersion.into());
         }
         let signed = |day: &i64| {
-            message(report, *day).is_some_and(|message| key.verify(&message, attestation.signature).is_ok())
+            message(report, *day)
+                .is_some_and(|message| key.verify(&message, attestation.signature).is_ok())
         };
         let day = WINDOW.days(now).find(signed);
         Ok(AttestedKey {
@@ -95,7 +97,9 @@ mod tests {
     const NOON: i64 = 20_000 * 86_400_000 + 43_200_000;
 
     fn verify(report: &ReportUpload, now: i64) -> Result<AttestedKey, &'static str> {
-        TestVerifier.verify(report, now).map_err(|refusal| refusal.reason)
+        TestVerifier
+            .verify(report, now)
+            .map_err(|refusal| refusal.reason)
     }
 
     #[test]
@@ -111,20 +115,44 @@ mod tests {
             change(&mut report);
             verify(&report, NOON)
         };
-        assert_eq!(change(|report| report.metric.push('x')), Err("report-signature"));
-        assert_eq!(change(|report| report.payload_first[0] ^= 1), Err("report-signature"));
-        assert_eq!(change(|report| report.signature = None), Err("report-signature"));
-        assert_eq!(change(|report| report.schema_version = 9), Err("schema-version"));
-        assert_eq!(change(|report| report.certificate_chain.clear()), Err("chain-length"));
-        assert_eq!(change(|report| report.certificate_chain[0].clear()), Err("leaf-key"));
-        assert_eq!(change(|report| report.certificate_chain[0][40] ^= 1), Err("leaf-key"));
+        assert_eq!(
+            change(|report| report.metric.push('x')),
+            Err("report-signature")
+        );
+        assert_eq!(
+            change(|report| report.payload_first[0] ^= 1),
+            Err("report-signature")
+        );
+        assert_eq!(
+            change(|report| report.signature = None),
+            Err("report-signature")
+        );
+        assert_eq!(
+            change(|report| report.schema_version = 9),
+            Err("schema-version")
+        );
+        assert_eq!(
+            change(|report| report.certificate_chain.clear()),
+            Err("chain-length")
+        );
+        assert_eq!(
+            change(|report| report.certificate_chain[0].clear()),
+            Err("leaf-key")
+        );
+        assert_eq!(
+            change(|report| report.certificate_chain[0][40] ^= 1),
+            Err("leaf-key")
+        );
         assert_eq!(verify(&report, NOON + 86_400_000), Err("report-signature"));
     }
 
     #[test]
     fn a_device_is_told_from_another_and_not_by_its_reports() {
         let mut rng = rand::rng();
-        let devices = [TestDevice::generate(&mut rng), TestDevice::generate(&mut rng)];
+        let devices = [
+            TestDevice::generate(&mut rng),
+            TestDevice::generate(&mut rng),
+        ];
         let key = |device: &TestDevice, id: &str| {
             let mut report = phone::report("metric-v1");
             id.clone_into(&mut report.id);

@@ -60,11 +60,16 @@ pub async fn redeliver(
     let missing = |error: Error| if is_gone(&error) { gone() } else { error };
     let plan = chain.plan(start).await.map_err(missing)?;
     let (partitions, before) = (plan.plan.partitions, chain.replayed(&plan.plan));
-    let window = WindowJob::read(&job, plan, &before).await.map_err(missing)?;
+    let window = WindowJob::read(&job, plan, &before)
+        .await
+        .map_err(missing)?;
     let mut summary = RedeliverySummary::new(&locality.instance, start);
     let mut found = BTreeSet::new();
     for partition in 0..partitions {
-        let built = window.rebuild(partition, &redelivery.batches).await.map_err(missing)?;
+        let built = window
+            .rebuild(partition, &redelivery.batches)
+            .await
+            .map_err(missing)?;
         found.extend(built.iter().map(|batch| batch.name.id));
         let put = publish(ingestor, locality, &built, redelivery.sides).await?;
         note(&job, (start, partition), &put).await?;
@@ -90,16 +95,24 @@ struct Note {
 }
 
 /// Creates a note of the objects that a mailbox only reports to exist.
-pub(super) async fn note(job: &Job<'_>, (start, partition): (BatchTime, u32), put: &[Put]) -> Result<(), Error> {
+pub(super) async fn note(
+    job: &Job<'_>,
+    (start, partition): (BatchTime, u32),
+    put: &[Put],
+) -> Result<(), Error> {
     let assumed = put.iter().filter(|put| put.published.is_assumed());
-    let objects: BTreeSet<(usize, String)> = assumed.map(|put| (put.side, put.object.clone())).collect();
+    let objects: BTreeSet<(usize, String)> =
+        assumed.map(|put| (put.side, put.object.clone())).collect();
     if objects.is_empty() || fault::is_on("exists-is-delivered") {
         return Ok(());
     }
     let (spool, tries) = (&*job.ingestor.spool, job.ingestor.batches.write_tries);
     let bug = |error: serde_json::Error| Error::Internal(error.to_string());
     let tag = Digest::sha256(&serde_json::to_vec(&objects).map_err(bug)?).to_hex();
-    let object = job.locality.names.unconfirmed_note(start, partition, &tag[..16]);
+    let object = job
+        .locality
+        .names
+        .unconfirmed_note(start, partition, &tag[..16]);
     tracing::info!(%object, "mailboxes report existing objects that cannot be read; they will be written again later");
     // The bucket's clock is used, since this machine's clock may be wrong.
     let since = retry(tries, || spool.date()).await?;
@@ -162,7 +175,10 @@ async fn put_note_again(
     })?;
     let (mut sides, mut ids): (Sides, BTreeSet<BatchId>) = ([false; 2], BTreeSet::new());
     for (side, object) in &note.objects {
-        if let (Some(side), Some(name)) = (sides.get_mut(*side), BatchName::from_ingestion_object(object)) {
+        if let (Some(side), Some(name)) = (
+            sides.get_mut(*side),
+            BatchName::from_ingestion_object(object),
+        ) {
             *side = true;
             ids.insert(name.id);
         }
@@ -172,7 +188,9 @@ async fn put_note_again(
     let window = WindowJob::read(job, plan, &before).await?;
     let built = window.rebuild(partition, &ids).await?;
     let put = publish(job.ingestor, job.locality, &built, sides).await?;
-    let doubtful = |put: &Put| put.published.is_assumed() && note.objects.contains(&(put.side, put.object.clone()));
+    let doubtful = |put: &Put| {
+        put.published.is_assumed() && note.objects.contains(&(put.side, put.object.clone()))
+    };
     if !put.iter().any(doubtful) {
         return Ok(true);
     }

@@ -108,14 +108,21 @@ impl Builder {
         lists: impl Iterator<Item = &'e [u32]> + Clone,
     ) -> Result<Gathered, Error> {
         // Every entry is found: the index was made from the same slabs, which never change.
-        let mut places: Vec<Vec<(u32, u32)>> = lists.clone().map(|list| vec![(0, 0); list.len()]).collect();
+        let mut places: Vec<Vec<(u32, u32)>> =
+            lists.clone().map(|list| vec![(0, 0); list.len()]).collect();
         let wanted = self.wanted(lists);
         for (of_slab, slab) in wanted.iter().zip(0..) {
             for ((_, list, rank), place) in of_slab.iter().zip(0..) {
                 places[*list as usize][*rank as usize] = (slab, place);
             }
         }
-        let keys: Vec<String> = self.plan.plan.slabs.iter().map(|slab| slab.key.clone()).collect();
+        let keys: Vec<String> = self
+            .plan
+            .plan
+            .slabs
+            .iter()
+            .map(|slab| slab.key.clone())
+            .collect();
         let slabs = each_slab(spool, &self.plan.plan.slabs, move |place, slab| {
             let mut shares = Shares::default();
             let mut wanted = wanted[place].iter().peekable();
@@ -141,11 +148,18 @@ impl Builder {
                 wanted[entry.slab as usize].push((entry.position, number, rank));
             }
         }
-        wanted.iter_mut().for_each(|of_slab| of_slab.sort_unstable());
+        wanted
+            .iter_mut()
+            .for_each(|of_slab| of_slab.sort_unstable());
         wanted
     }
 
-    fn encode(&self, batch: &CutBatch, places: &[(u32, u32)], slabs: &[Shares]) -> Result<BuiltBatch, Error> {
+    fn encode(
+        &self,
+        batch: &CutBatch,
+        places: &[(u32, u32)],
+        slabs: &[Shares],
+    ) -> Result<BuiltBatch, Error> {
         let name = BatchName {
             aggregation: self.aggregation(batch)?,
             date: self.plan.plan.date,
@@ -182,7 +196,10 @@ impl Builder {
             let id = self.index.entries[*entry as usize].becomes.packet;
             let mut text = [0; Hyphenated::LENGTH];
             let packet = DataSharePacket {
-                id: PacketId::from_bytes(id).0.hyphenated().encode_lower(&mut text),
+                id: PacketId::from_bytes(id)
+                    .0
+                    .hyphenated()
+                    .encode_lower(&mut text),
                 encrypted_payload: share,
                 encryption_key_id: Some(&group.key_ids[side]),
                 r_pit: self.points[batch.group as usize],

@@ -29,7 +29,13 @@ impl Builder {
                 ((entry.slab, entry.position), entry.carried_since)
             })
             .collect();
-        let keys: Vec<String> = self.plan.plan.slabs.iter().map(|slab| slab.key.clone()).collect();
+        let keys: Vec<String> = self
+            .plan
+            .plan
+            .slabs
+            .iter()
+            .map(|slab| slab.key.clone())
+            .collect();
         let start = self.plan.plan.window.start().millis();
         let name = object.to_owned();
         let parts = each_slab(spool, &self.plan.plan.slabs, move |place, slab| {
@@ -65,8 +71,17 @@ struct Carried {
 impl Carried {
     fn from_report(report: &StoredReport<'_>, since: i64) -> Self {
         Self {
-            texts: [report.id, report.metric, report.key_id_first, report.key_id_second].map(str::to_owned),
-            payloads: [report.payload_first.to_vec(), report.payload_second.to_vec()],
+            texts: [
+                report.id,
+                report.metric,
+                report.key_id_first,
+                report.key_id_second,
+            ]
+            .map(str::to_owned),
+            payloads: [
+                report.payload_first.to_vec(),
+                report.payload_second.to_vec(),
+            ],
             numbers: (
                 report.bins,
                 report.epsilon,

@@ -62,7 +62,13 @@ pub(super) fn cut(plan: &Plan, index: &Index, fresh: &[bool]) -> Cutting {
 }
 
 /// Cuts one group as evenly as possible, and returns the remainder that is too small for a batch.
-fn cut_group<'m>(plan: &Plan, group: &Group, members: &'m [u32], number: u32, out: &mut Vec<CutBatch>) -> &'m [u32] {
+fn cut_group<'m>(
+    plan: &Plan,
+    group: &Group,
+    members: &'m [u32],
+    number: u32,
+    out: &mut Vec<CutBatch>,
+) -> &'m [u32] {
     let most = most_packets(plan, group);
     let fewest = plan.cut.min_packets.min(most);
     let total = members.len() as u64;
@@ -134,7 +140,9 @@ fn divide(partitions: u32, index: &Index, batches: &mut [CutBatch]) {
     let total: u128 = batches.iter().map(weight).sum();
     let mut before = 0;
     for batch in batches {
-        let place = (before * u128::from(partitions)).checked_div(total).unwrap_or(0);
+        let place = (before * u128::from(partitions))
+            .checked_div(total)
+            .unwrap_or(0);
         batch.partition = u32::try_from(place).unwrap_or(0);
         before += weight(batch);
     }
@@ -151,7 +159,8 @@ mod tests {
     use super::*;
 
     fn plan(max_packets: u64, max_bytes: u64, min_packets: u64, partitions: u32) -> Plan {
-        let [start, end] = ["2026/11/23/10/00", "2026/11/23/11/00"].map(|time| time.parse().unwrap());
+        let [start, end] =
+            ["2026/11/23/10/00", "2026/11/23/11/00"].map(|time| time.parse().unwrap());
         Plan {
             format: 1,
             instance: "a-b".parse().unwrap(),
@@ -190,12 +199,19 @@ mod tests {
         for (count, group) in counts.iter().zip(0..) {
             for place in 0..*count {
                 let mut order = [0; 16];
-                order[..8].copy_from_slice(&(place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+                order[..8].copy_from_slice(
+                    &(place as u64)
+                        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                        .to_be_bytes(),
+                );
                 entries.push(Entry {
                     id: [0; 16],
                     digest: order,
                     ciphertexts: [order; 2],
-                    becomes: Pseudonym { packet: order, order },
+                    becomes: Pseudonym {
+                        packet: order,
+                        order,
+                    },
                     group,
                     slab: 0,
                     position: place as u32,
@@ -209,7 +225,11 @@ mod tests {
 
     fn sizes(plan: &Plan, index: &Index) -> (Vec<usize>, usize, u64) {
         let cutting = cut(plan, index, &vec![true; index.entries.len()]);
-        let sizes = cutting.batches.iter().map(|batch| batch.entries.len()).collect();
+        let sizes = cutting
+            .batches
+            .iter()
+            .map(|batch| batch.entries.len())
+            .collect();
         (sizes, cutting.carried.len(), cutting.dropped)
     }
 
@@ -235,7 +255,10 @@ mod tests {
         assert_eq!(sizes(&plan, &index(&[9], start - 2 * 60)), (vec![], 9, 0));
         assert_eq!(sizes(&plan, &index(&[9], start - 3 * 60)), (vec![], 0, 9));
         // If there are enough of them, they are batched regardless of their age.
-        assert_eq!(sizes(&plan, &index(&[10], start - 9 * 60)), (vec![10], 0, 0));
+        assert_eq!(
+            sizes(&plan, &index(&[10], start - 9 * 60)),
+            (vec![10], 0, 0)
+        );
     }
 
     #[test]
@@ -243,9 +266,17 @@ mod tests {
         let plan = plan(10, 1 << 20, 1, 4);
         let index = index(&[95, 40], i64::MAX);
         let cutting = cut(&plan, &index, &vec![true; index.entries.len()]);
-        let partitions: Vec<u32> = cutting.batches.iter().map(|batch| batch.partition).collect();
+        let partitions: Vec<u32> = cutting
+            .batches
+            .iter()
+            .map(|batch| batch.partition)
+            .collect();
         assert!(partitions.is_sorted() && partitions[0] == 0 && partitions.last() == Some(&3));
-        let all: std::collections::BTreeSet<u32> = cutting.batches.iter().flat_map(|b| b.entries.clone()).collect();
+        let all: std::collections::BTreeSet<u32> = cutting
+            .batches
+            .iter()
+            .flat_map(|b| b.entries.clone())
+            .collect();
         assert_eq!(all.len(), 135);
     }
 

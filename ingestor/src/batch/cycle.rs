@@ -24,13 +24,19 @@ pub async fn cycle(ingestor: &Ingestor, metrics: &Metrics, shutdown: &Cancellati
     let mut done: BTreeMap<&str, BatchTime> = BTreeMap::new();
     loop {
         for (name, locality, counters) in &localities {
-            let Some(due) = last_due(ingestor) else { continue };
+            let Some(due) = last_due(ingestor) else {
+                continue;
+            };
             // Once all due windows are complete, the next run waits for another window to be due.
             if done.get(name) != Some(&due) && turn(ingestor, locality, counters).await {
                 done.insert(name, due);
             }
         }
-        if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+        if shutdown
+            .run_until_cancelled(tokio::time::sleep(pause))
+            .await
+            .is_none()
+        {
             return;
         }
     }
@@ -78,7 +84,9 @@ fn count(window: &WindowSummary, counters: &BatchCounters) {
     counters.conflicts.inc_by(window.replays.conflicts);
     counters.batched.inc_by(window.batched);
     counters.replayed_reports.inc_by(window.replays.report);
-    counters.replayed_ciphertexts.inc_by(window.replays.ciphertext);
+    counters
+        .replayed_ciphertexts
+        .inc_by(window.replays.ciphertext);
     counters.carried.inc_by(window.carried);
     counters.dropped.inc_by(window.dropped);
     counters.other_bins.inc_by(window.other_bins);

@@ -8,7 +8,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use rayon::prelude::*;
 use tallybox_crypto::IngestorSecret;
 use tallybox_crypto::pseudonym::Pseudonym;
-use tallybox_model::avro::{AvroError, Block, ContainerReader, Limits, Records as AvroRecords, WriterSchema};
+use tallybox_model::avro::{
+    AvroError, Block, ContainerReader, Limits, Records as AvroRecords, WriterSchema,
+};
 use tallybox_model::header::BatchParameters;
 use tallybox_model::id::KeyId;
 use tallybox_model::report::StoredReport;
@@ -86,17 +88,20 @@ impl Slab {
     /// bucket may return other bytes each time.
     fn open(spool: &(Records, String), key: &str, object: &Bytes) -> Result<Self, Error> {
         let (records, bucket) = spool;
-        let payload = records.open(key, object).map_err(|source| BucketError::Unverified {
-            key: key.to_owned(),
-            bucket: bucket.clone(),
-            source,
-        })?;
+        let payload = records
+            .open(key, object)
+            .map_err(|source| BucketError::Unverified {
+                key: key.to_owned(),
+                bucket: bucket.clone(),
+                source,
+            })?;
         Self::parse(key, &payload)
     }
 
     fn parse(key: &str, bytes: &Bytes) -> Result<Self, Error> {
         let damaged = |error: AvroError| damaged(key, &error);
-        let mut reader = ContainerReader::open(bytes.as_ref(), &Limits::default()).map_err(damaged)?;
+        let mut reader =
+            ContainerReader::open(bytes.as_ref(), &Limits::default()).map_err(damaged)?;
         let mut blocks = Vec::new();
         while let Some(block) = reader.next_block().map_err(damaged)? {
             blocks.push(block);
@@ -174,10 +179,15 @@ struct SlabIndex {
 
 impl Index {
     /// Reads all slabs of a plan.
-    pub(super) async fn read(spool: RetryingBucket<'_>, plan: &Plan, secret: &IngestorSecret) -> Result<Self, Error> {
+    pub(super) async fn read(
+        spool: RetryingBucket<'_>,
+        plan: &Plan,
+        secret: &IngestorSecret,
+    ) -> Result<Self, Error> {
         let keys: Vec<String> = plan.slabs.iter().map(|slab| slab.key.clone()).collect();
         let secret = secret.clone();
-        let read = move |place: usize, slab: Slab| index_slab(&keys[place], place as u32, &slab, &secret);
+        let read =
+            move |place: usize, slab: Slab| index_slab(&keys[place], place as u32, &slab, &secret);
         let parts = each_slab(spool, &plan.slabs, read).await?;
         blocking(move || Ok(Self::merge(parts))).await
     }
@@ -205,7 +215,12 @@ impl Index {
     }
 }
 
-fn index_slab(key: &str, place: u32, slab: &Slab, secret: &IngestorSecret) -> Result<SlabIndex, Error> {
+fn index_slab(
+    key: &str,
+    place: u32,
+    slab: &Slab,
+    secret: &IngestorSecret,
+) -> Result<SlabIndex, Error> {
     let mut groups: Vec<(GroupKey, Group)> = Vec::new();
     let mut entries = Vec::new();
     for (report, position) in slab.reports().zip(0..) {
@@ -220,7 +235,12 @@ fn index_slab(key: &str, place: u32, slab: &Slab, secret: &IngestorSecret) -> Re
         let longest = &mut groups[group].1.longest;
         longest[0] = longest[0].max(report.payload_first.len());
         longest[1] = longest[1].max(report.payload_second.len());
-        entries.push(entry(key, &report, [group as u32, place, position], secret)?);
+        entries.push(entry(
+            key,
+            &report,
+            [group as u32, place, position],
+            secret,
+        )?);
     }
     Ok(SlabIndex { groups, entries })
 }
@@ -257,7 +277,12 @@ impl Group {
     }
 }
 
-fn entry(key: &str, report: &StoredReport<'_>, place: [u32; 3], secret: &IngestorSecret) -> Result<Entry, Error> {
+fn entry(
+    key: &str,
+    report: &StoredReport<'_>,
+    place: [u32; 3],
+    secret: &IngestorSecret,
+) -> Result<Entry, Error> {
     let id: tallybox_model::id::PacketId = report.id.parse().map_err(|error| Error::Damaged {
         object: key.to_owned(),
         problem: format!("{error}"),
@@ -272,6 +297,8 @@ fn entry(key: &str, report: &StoredReport<'_>, place: [u32; 3], secret: &Ingesto
         group,
         slab,
         position,
-        carried_since: report.carried_since.map_or(NEVER, |millis| millis.div_euclid(60_000)),
+        carried_since: report
+            .carried_since
+            .map_or(NEVER, |millis| millis.div_euclid(60_000)),
     })
 }

@@ -80,7 +80,11 @@ pub(crate) struct Job<'j> {
 impl Job<'_> {
     fn takes(&self, partition: u32) -> bool {
         let share = self.options.share;
-        share.is_none_or(|(ours, jobs)| partition.checked_rem(jobs).is_none_or(|place| place == ours))
+        share.is_none_or(|(ours, jobs)| {
+            partition
+                .checked_rem(jobs)
+                .is_none_or(|place| place == ours)
+        })
     }
 
     /// Returns the spool, with retries according to `batches.write-tries`.
@@ -101,7 +105,11 @@ impl Job<'_> {
 /// # Errors
 /// [`Error`] of the first window that cannot be completed. Objects that are already written stay,
 /// and the next run continues from there.
-pub async fn batch(ingestor: &Ingestor, locality: &Locality, options: &BatchOptions) -> Result<BatchSummary, Error> {
+pub async fn batch(
+    ingestor: &Ingestor,
+    locality: &Locality,
+    options: &BatchOptions,
+) -> Result<BatchSummary, Error> {
     let job = Job {
         ingestor,
         locality,

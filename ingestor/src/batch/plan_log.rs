@@ -42,7 +42,10 @@ pub(super) struct PlanLog<'i> {
 
 impl<'i> PlanLog<'i> {
     /// Reads all plans and the names of all records.
-    pub(super) async fn read(ingestor: &'i Ingestor, locality: &'i Locality) -> Result<Self, Error> {
+    pub(super) async fn read(
+        ingestor: &'i Ingestor,
+        locality: &'i Locality,
+    ) -> Result<Self, Error> {
         let mut chain = Self {
             ingestor,
             locality,
@@ -75,7 +78,13 @@ impl<'i> PlanLog<'i> {
             None if fault::is_on("listed-plans-only") => {
                 Err(RetryingBucket::spool(self.ingestor).missing("plan").into())
             }
-            None => read_plan(RetryingBucket::spool(self.ingestor), &self.locality.names.plan(start)).await,
+            None => {
+                read_plan(
+                    RetryingBucket::spool(self.ingestor),
+                    &self.locality.names.plan(start),
+                )
+                .await
+            }
         }
     }
 
@@ -122,13 +131,17 @@ impl<'i> PlanLog<'i> {
             .keys(&names.records_near(start))
             .await?;
         let found = records.iter().filter_map(|key| names.parse_record(key));
-        self.records.extend(found.filter(|(window, _)| *window == start));
+        self.records
+            .extend(found.filter(|(window, _)| *window == start));
         Ok(())
     }
 
     /// Returns the oldest window that has a plan but no record.
     pub(super) fn open(&self) -> Option<FixedPlan> {
-        let mut open = self.plans.iter().filter(|(start, _)| !self.records.contains_key(start));
+        let mut open = self
+            .plans
+            .iter()
+            .filter(|(start, _)| !self.records.contains_key(start));
         open.next().map(|(_, plan)| plan.clone())
     }
 
@@ -176,7 +189,10 @@ impl<'i> PlanLog<'i> {
             return self.following(last.plan.window).map(Some);
         }
         let key = self.locality.names.origin();
-        let start = match RetryingBucket::spool(self.ingestor).record(&key, ORIGIN_LIMIT).await? {
+        let start = match RetryingBucket::spool(self.ingestor)
+            .record(&key, ORIGIN_LIMIT)
+            .await?
+        {
             Some(bytes) => parse_origin(&key, &bytes)?,
             None => {
                 let Some((_, first)) = self.free_slabs().await?.into_iter().next() else {
@@ -191,7 +207,10 @@ impl<'i> PlanLog<'i> {
     /// Fixes the first window of the log: the window of the oldest slab. A job that loses the race
     /// adopts the existing origin.
     async fn fix_origin(&self, first: BatchTime) -> Result<BatchTime, Error> {
-        let (spool, key) = (RetryingBucket::spool(self.ingestor), self.locality.names.origin());
+        let (spool, key) = (
+            RetryingBucket::spool(self.ingestor),
+            self.locality.names.origin(),
+        );
         let start = self.window_at(first)?.start();
         match spool.create(&key, start.to_string().as_bytes()).await {
             Ok(_) => Ok(start),
@@ -212,7 +231,8 @@ impl<'i> PlanLog<'i> {
     /// Returns the window after this one, aligned to the length that is configured now.
     fn following(&self, window: Window) -> Result<Window, Error> {
         let minutes = self.ingestor.batches.window_minutes;
-        next_window(window, minutes).ok_or_else(|| Error::Internal(format!("no window after {window}")))
+        next_window(window, minutes)
+            .ok_or_else(|| Error::Internal(format!("no window after {window}")))
     }
 
     /// Lists all slabs that no plan names, with the window in their name, oldest first.
@@ -221,7 +241,11 @@ impl<'i> PlanLog<'i> {
         let planned: BTreeSet<&str> = planned.map(|slab| slab.key.as_str()).collect();
         let names = &self.locality.names;
         let mut free = Vec::new();
-        let mut entries = self.ingestor.spool.list(&names.slabs(), ListRange::default()).await?;
+        let mut entries = self
+            .ingestor
+            .spool
+            .list(&names.slabs(), ListRange::default())
+            .await?;
         while let Some(entry) = entries.try_next().await? {
             if let Some(slab) = names
                 .parse_slab(&entry.key)
@@ -245,8 +269,10 @@ impl<'i> PlanLog<'i> {
             clock,
             ..
         } = self.ingestor;
-        let ahead = BatchTime::of_clock(clock.millis()).plus_minutes(2 * i64::from(batches.window_minutes));
-        let taken = |start: BatchTime| start < window.end() || ahead.is_some_and(|ahead| start > ahead);
+        let ahead =
+            BatchTime::of_clock(clock.millis()).plus_minutes(2 * i64::from(batches.window_minutes));
+        let taken =
+            |start: BatchTime| start < window.end() || ahead.is_some_and(|ahead| start > ahead);
         let slabs: Vec<_> = free
             .iter()
             .filter(|(_, start)| taken(*start))

@@ -39,11 +39,22 @@ struct Origin {
 ///
 /// The first batch under a key fixes its number of bins. The windows of a locality are batched in
 /// order, and so are the groups of a window, so every job gets the same result.
-pub(super) async fn point(ingestor: &Ingestor, locality: &Locality, group: &Group) -> Result<Option<i64>, Error> {
-    let (spool, key_ids, bins) = (RetryingBucket::spool(ingestor), &group.key_ids, group.parameters.bins);
+pub(super) async fn point(
+    ingestor: &Ingestor,
+    locality: &Locality,
+    group: &Group,
+) -> Result<Option<i64>, Error> {
+    let (spool, key_ids, bins) = (
+        RetryingBucket::spool(ingestor),
+        &group.key_ids,
+        group.parameters.bins,
+    );
     let fits = |origin: &Origin| origin.bins == bins || fault::is_on("keys-of-any-bins");
     let objects = [0, 1].map(|side| object(locality, side, &key_ids[side]));
-    let known = [read(spool, &objects[0]).await?, read(spool, &objects[1]).await?];
+    let known = [
+        read(spool, &objects[0]).await?,
+        read(spool, &objects[1]).await?,
+    ];
     if !known.iter().flatten().all(fits) {
         return Ok(None);
     }
@@ -51,7 +62,9 @@ pub(super) async fn point(ingestor: &Ingestor, locality: &Locality, group: &Grou
         Some(origin) => origin.clone(),
         // For a key without an object, the configured bins decide: the first batch may contain
         // reports of the wrong number of bins.
-        None if !fits_configuration(locality, group) && !fault::is_on("keys-of-any-bins") => return Ok(None),
+        None if !fits_configuration(locality, group) && !fault::is_on("keys-of-any-bins") => {
+            return Ok(None);
+        }
         None => Origin {
             // `config::check` ensures that there is a secret.
             secret: ingestor
@@ -85,7 +98,12 @@ pub(super) async fn point(ingestor: &Ingestor, locality: &Locality, group: &Grou
 /// Returns whether all configured pairs with a key of the group have the group's number of bins.
 fn fits_configuration(locality: &Locality, group: &Group) -> bool {
     let bins = u32::try_from(group.parameters.bins);
-    let names = |pair: &&KeyPair| pair.keys.iter().zip(&group.key_ids).any(|(key, id)| key.id == *id);
+    let names = |pair: &&KeyPair| {
+        pair.keys
+            .iter()
+            .zip(&group.key_ids)
+            .any(|(key, id)| key.id == *id)
+    };
     locality
         .key_pairs
         .iter()
@@ -111,7 +129,9 @@ pub async fn check_bins(ingestor: &Ingestor) -> Result<(), Error> {
         }
         Ok(Ok(())) => Ok(()),
         Err(_) => {
-            tracing::warn!("the spool does not answer; the bins of packet keys are not checked at start");
+            tracing::warn!(
+                "the spool does not answer; the bins of packet keys are not checked at start"
+            );
             Ok(())
         }
     }
@@ -121,7 +141,11 @@ async fn compare_bins(ingestor: &Ingestor) -> Result<(), Error> {
     for (name, locality) in &ingestor.localities {
         for pair in &locality.key_pairs {
             for (side, key) in pair.keys.iter().enumerate() {
-                let origin = read(RetryingBucket::spool(ingestor), &object(locality, side, &key.id)).await?;
+                let origin = read(
+                    RetryingBucket::spool(ingestor),
+                    &object(locality, side, &key.id),
+                )
+                .await?;
                 if let Some(Origin { bins, .. }) = origin
                     && u32::try_from(bins) != Ok(pair.bins)
                 {
@@ -157,7 +181,8 @@ async fn read(spool: RetryingBucket<'_>, object: &str) -> Result<Option<Origin>,
 
 /// Creates the object, or returns the existing one.
 async fn fix(spool: RetryingBucket<'_>, object: &str, origin: Origin) -> Result<Origin, Error> {
-    let bytes = serde_json::to_vec(&origin).map_err(|error| Error::Internal(format!("{object}: {error}")))?;
+    let bytes = serde_json::to_vec(&origin)
+        .map_err(|error| Error::Internal(format!("{object}: {error}")))?;
     match spool.create(object, &bytes).await {
         Ok(_) => Ok(origin),
         Err(BucketError::Conflict { .. }) => {

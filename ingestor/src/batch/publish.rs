@@ -28,7 +28,8 @@ const SIGNATURE_LIMIT: u64 = 64 << 10;
 /// Fixes the batches that will be published. An existing list has to be equal.
 pub(super) async fn fix(ingestor: &Ingestor, object: &str, list: &BatchList) -> Result<(), Error> {
     let spool = RetryingBucket::spool(ingestor);
-    let bytes = serde_json::to_vec(list).map_err(|error| Error::Internal(format!("{object}: {error}")))?;
+    let bytes =
+        serde_json::to_vec(list).map_err(|error| Error::Internal(format!("{object}: {error}")))?;
     let conflict = match spool.create(object, &bytes).await {
         Ok(_) => return Ok(()),
         Err(error @ BucketError::Conflict { .. }) => error,
@@ -85,7 +86,11 @@ pub(super) async fn publish(
             .map(|(side, (mailbox, built))| (batch.name.ingestion(), side, mailbox, built))
     });
     let one = |(name, side, mailbox, built): (BatchObjects, usize, &SharedBucket, &BuiltSide)| {
-        let (mailbox, packets, header) = (Arc::clone(mailbox), built.packets.clone(), built.header.clone());
+        let (mailbox, packets, header) = (
+            Arc::clone(mailbox),
+            built.packets.clone(),
+            built.header.clone(),
+        );
         async move {
             let mailbox = &*mailbox;
             let tries = ingestor.batches.write_tries;
@@ -116,8 +121,16 @@ pub(super) async fn publish(
 
 /// Writes an object to a mailbox. The bytes have been fixed before, so an object that exists in a
 /// mailbox that the ingestor may not read counts as equal.
-async fn put(tries: u32, mailbox: &dyn Bucket, object: &str, bytes: Bytes) -> Result<Published, Error> {
-    Ok(retry(tries, || publish_bytes(mailbox, object, bytes.clone(), true)).await?)
+async fn put(
+    tries: u32,
+    mailbox: &dyn Bucket,
+    object: &str,
+    bytes: Bytes,
+) -> Result<Published, Error> {
+    Ok(retry(tries, || {
+        publish_bytes(mailbox, object, bytes.clone(), true)
+    })
+    .await?)
 }
 
 /// Writes the signature object.
@@ -125,7 +138,12 @@ async fn put(tries: u32, mailbox: &dyn Bucket, object: &str, bytes: Bytes) -> Re
 /// Another signature may exist already if a key signs with a new nonce each time, or if the key has
 /// changed since an interrupted run. A signature over the same header that verifies with the
 /// signing key or with another key of the manifest is accepted.
-async fn sign(ingestor: &Ingestor, mailbox: &dyn Bucket, object: &str, header: &[u8]) -> Result<Published, Error> {
+async fn sign(
+    ingestor: &Ingestor,
+    mailbox: &dyn Bucket,
+    object: &str,
+    header: &[u8],
+) -> Result<Published, Error> {
     let signer = &*ingestor.signer;
     let record = BatchSignature {
         batch_header_signature: signer.sign(header).await?,
@@ -147,5 +165,9 @@ async fn sign(ingestor: &Ingestor, mailbox: &dyn Bucket, object: &str, header: &
         let mut keys = std::iter::once(&own).chain(others);
         keys.any(|key| key.verify(header, &there.batch_header_signature).is_ok())
     });
-    if verifies { Ok(Published::Same) } else { Err(conflict) }
+    if verifies {
+        Ok(Published::Same)
+    } else {
+        Err(conflict)
+    }
 }

@@ -54,7 +54,11 @@ pub struct WindowBatch {
 
 fn file_key(secret: &IngestorSecret, instance: &Instance, window: BatchTime) -> FileKey {
     let window = window.to_string();
-    secret.file_key(&[b"ingestor record", instance.as_str().as_bytes(), window.as_bytes()])
+    secret.file_key(&[
+        b"ingestor record",
+        instance.as_str().as_bytes(),
+        window.as_bytes(),
+    ])
 }
 
 /// Returns the bytes of a record. Blocking.
@@ -65,10 +69,14 @@ pub(super) fn seal(
     index: &Index,
     cutting: &Cutting,
 ) -> Result<Vec<u8>, Error> {
-    let bug = |problem: String| Error::Internal(format!("record of {}: {problem}", record.summary.window));
+    let bug = |problem: String| {
+        Error::Internal(format!("record of {}: {problem}", record.summary.window))
+    };
     let summary = serde_json::to_vec(record).map_err(|error| bug(error.to_string()))?;
-    let mut plain = Vec::with_capacity(summary.len() + 12 + 16 * KEYS * record.summary.batched as usize);
-    let length = u32::try_from(summary.len()).map_err(|_| bug("the summary is too long".to_owned()))?;
+    let mut plain =
+        Vec::with_capacity(summary.len() + 12 + 16 * KEYS * record.summary.batched as usize);
+    let length =
+        u32::try_from(summary.len()).map_err(|_| bug("the summary is too long".to_owned()))?;
     plain.extend(length.to_be_bytes());
     plain.extend(summary);
     plain.extend(record.summary.batched.to_be_bytes());
@@ -137,14 +145,17 @@ impl OpenRecord {
         let (summary, rest) = rest
             .split_at_checked(length)
             .ok_or_else(|| damaged("the file is truncated"))?;
-        let record: WindowRecord = serde_json::from_slice(summary).map_err(|error| damaged(&error.to_string()))?;
+        let record: WindowRecord =
+            serde_json::from_slice(summary).map_err(|error| damaged(&error.to_string()))?;
         let (count, rest) = rest
             .split_first_chunk::<8>()
             .ok_or_else(|| damaged("the file is truncated"))?;
         let (digests, left) = rest.as_chunks::<16>();
         let expected = u64::from_be_bytes(*count).checked_mul(KEYS as u64);
         if expected != Some(digests.len() as u64) || !left.is_empty() {
-            return Err(damaged("the number of digests differs from the number stated"));
+            return Err(damaged(
+                "the number of digests differs from the number stated",
+            ));
         }
         let digests = digests.to_vec();
         Ok(Self { record, digests })
@@ -154,7 +165,11 @@ impl OpenRecord {
     pub(super) fn mark(&self, replays: &mut Replays) {
         let each = self.digests.len() / KEYS;
         for which in 0..KEYS {
-            replays.earlier(which, &self.digests[which * each..(which + 1) * each], &mut 0);
+            replays.earlier(
+                which,
+                &self.digests[which * each..(which + 1) * each],
+                &mut 0,
+            );
         }
     }
 }

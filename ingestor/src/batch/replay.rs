@@ -65,7 +65,11 @@ impl Replays {
         };
         for which in 0..KEYS {
             let Self { keys, found, .. } = &mut replays;
-            for pair in keys[which].0.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+            for pair in keys[which]
+                .0
+                .windows(2)
+                .filter(|pair| pair[0].0 == pair[1].0)
+            {
                 mark(found, pair[1].1, which);
             }
         }
@@ -96,7 +100,10 @@ impl Replays {
                 Replay::Ciphertext => self.counts.ciphertext += 1,
             }
         }
-        (self.found.iter().map(Option::is_none).collect(), self.counts)
+        (
+            self.found.iter().map(Option::is_none).collect(),
+            self.counts,
+        )
     }
 }
 
@@ -113,7 +120,11 @@ impl SortedKeys {
 }
 
 fn mark(found: &mut [Option<Replay>], entry: u32, which: usize) {
-    let reason = if which == 0 { Replay::Report } else { Replay::Ciphertext };
+    let reason = if which == 0 {
+        Replay::Report
+    } else {
+        Replay::Ciphertext
+    };
     let known = &mut found[entry as usize];
     // `Report` takes precedence, so a second reason never replaces it.
     if *known != Some(Replay::Report) {
@@ -123,7 +134,10 @@ fn mark(found: &mut [Option<Replay>], entry: u32, which: usize) {
 
 /// Counts the reports whose id also belongs to a different report of the plan.
 fn conflicts(entries: &[Entry]) -> u64 {
-    let mut ids: Vec<_> = entries.iter().map(|entry| (entry.id, entry.digest)).collect();
+    let mut ids: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.id, entry.digest))
+        .collect();
     ids.par_sort_unstable();
     ids.dedup();
     ids.windows(2).filter(|pair| pair[0].0 == pair[1].0).count() as u64

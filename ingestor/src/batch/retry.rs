@@ -43,7 +43,10 @@ impl<'b> RetryingBucket<'b> {
 
     /// Creates a record, or checks that the existing one has the same payload.
     pub(super) async fn create(&self, key: &str, payload: &[u8]) -> Result<Published, BucketError> {
-        retry(self.tries, || self.records.create(self.bucket, key, payload)).await
+        retry(self.tries, || {
+            self.records.create(self.bucket, key, payload)
+        })
+        .await
     }
 
     /// Returns the error for an object that does not exist.
@@ -66,7 +69,10 @@ async fn keys(bucket: &dyn Bucket, directory: &str) -> Result<Vec<String>, Bucke
 }
 
 /// Retries an operation with growing pauses while its error is temporary.
-pub(super) async fn retry<T, F>(tries: u32, mut operation: impl FnMut() -> F) -> Result<T, BucketError>
+pub(super) async fn retry<T, F>(
+    tries: u32,
+    mut operation: impl FnMut() -> F,
+) -> Result<T, BucketError>
 where
     F: Future<Output = Result<T, BucketError>>,
 {
@@ -103,7 +109,11 @@ mod tests {
         publish_bytes(&*spool, "slab", Bytes::from_static(b"x"), false)
             .await
             .unwrap();
-        for (kind, tries, good) in [(Kind::Fail, 2, true), (Kind::Fail, 1, false), (Kind::Die, 6, false)] {
+        for (kind, tries, good) in [
+            (Kind::Fail, 2, true),
+            (Kind::Fail, 1, false),
+            (Kind::Die, 6, false),
+        ] {
             let faults = Faults::new(1, kind);
             let bucket = faults.wrap(spool.clone());
             let patient = RetryingBucket {

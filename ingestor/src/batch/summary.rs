@@ -143,7 +143,11 @@ impl Summary for BatchSummary {
             )?;
         }
         if self.deleted > 0 {
-            write!(f, "\n  {} objects deleted from the spool", grouped(self.deleted))?;
+            write!(
+                f,
+                "\n  {} objects deleted from the spool",
+                grouped(self.deleted)
+            )?;
         }
         Ok(())
     }
@@ -161,10 +165,16 @@ impl fmt::Display for WindowSummary {
         for (count, what) in [
             (self.replays.report, "repeated"),
             (self.replays.ciphertext, "with a share seen before"),
-            (self.replays.conflicts, "with the id of another report (batched)"),
+            (
+                self.replays.conflicts,
+                "with the id of another report (batched)",
+            ),
             (self.carried, "too few for a batch, carried over"),
             (self.dropped, "too few for too many windows, dropped"),
-            (self.other_bins, "under keys of another number of bins, dropped"),
+            (
+                self.other_bins,
+                "under keys of another number of bins, dropped",
+            ),
         ] {
             if count > 0 {
                 write!(f, ", {} {what}", grouped(count))?;

@@ -36,7 +36,12 @@ pub(super) async fn sweep(job: &Job<'_>, chain: &PlanLog<'_>) -> Result<u64, Err
         if stays && lists.is_empty() {
             continue;
         }
-        let mut doomed: Vec<String> = fixed.plan.slabs.iter().map(|slab| slab.key.clone()).collect();
+        let mut doomed: Vec<String> = fixed
+            .plan
+            .slabs
+            .iter()
+            .map(|slab| slab.key.clone())
+            .collect();
         doomed.extend(keys(spool, &names.written(*start)).await?);
         deleted += delete(spool, doomed).await?;
         deleted += delete(spool, lists).await?;
@@ -56,7 +61,9 @@ fn forgotten(job: &Job<'_>, chain: &PlanLog<'_>, now: i64) -> Vec<String> {
     let window = &last.plan.window;
     let length = window.end().millis() - window.start().millis();
     let horizon = length.saturating_mul(2 * i64::from(last.plan.replay_windows));
-    let old = |start: &BatchTime| start.millis().saturating_add(horizon) < now.min(window.start().millis());
+    let old = |start: &BatchTime| {
+        start.millis().saturating_add(horizon) < now.min(window.start().millis())
+    };
     let records = chain
         .records
         .iter()

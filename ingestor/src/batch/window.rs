@@ -109,14 +109,19 @@ impl<'j> WindowJob<'j> {
         // Concurrent jobs start at different partitions.
         let turn = self.job.options.turn as usize % missing.len().max(1);
         missing.rotate_left(turn);
-        for partition in missing.into_iter().filter(|partition| self.job.takes(*partition)) {
+        for partition in missing
+            .into_iter()
+            .filter(|partition| self.job.takes(*partition))
+        {
             self.write_partition(&builder, partition).await?;
         }
         let missing = self.missing().await?;
         if !missing.is_empty() {
             return Ok(Done::Waiting(missing));
         }
-        self.finish(&builder).await.map(|record| Done::Whole(Box::new(record)))
+        self.finish(&builder)
+            .await
+            .map(|record| Done::Whole(Box::new(record)))
     }
 
     fn builder(&self) -> Builder {
@@ -125,7 +130,11 @@ impl<'j> WindowJob<'j> {
             secret: self.secret.clone(),
             index: Arc::clone(&self.index),
             // A group without a point has no batch, so the default is never written.
-            points: self.points.iter().map(|point| point.unwrap_or_default()).collect(),
+            points: self
+                .points
+                .iter()
+                .map(|point| point.unwrap_or_default())
+                .collect(),
         }
     }
 
@@ -183,20 +192,34 @@ impl<'j> WindowJob<'j> {
         }
         let mark = names.partition_written(start, partition);
         let spool = self.job.spool();
-        spool.create(&mark, self.plan.digest.to_hex().as_bytes()).await?;
+        spool
+            .create(&mark, self.plan.digest.to_hex().as_bytes())
+            .await?;
         Ok(())
     }
 
     /// Builds a partition's batches with these ids again, or all of them if `ids` is empty. Checks
     /// that they equal the fixed ones.
-    pub(super) async fn rebuild(&self, partition: u32, ids: &BTreeSet<BatchId>) -> Result<Vec<BuiltBatch>, Error> {
+    pub(super) async fn rebuild(
+        &self,
+        partition: u32,
+        ids: &BTreeSet<BatchId>,
+    ) -> Result<Vec<BuiltBatch>, Error> {
         let builder = Arc::new(self.builder());
         let wanted = |batch: &&CutBatch| ids.is_empty() || ids.contains(&builder.batch_id(batch));
-        let batches: Vec<CutBatch> = self.of_partition(partition).filter(wanted).cloned().collect();
+        let batches: Vec<CutBatch> = self
+            .of_partition(partition)
+            .filter(wanted)
+            .cloned()
+            .collect();
         if batches.is_empty() {
             return Ok(Vec::new());
         }
-        let object = self.job.locality.names.list(self.plan.plan.window.start(), partition);
+        let object = self
+            .job
+            .locality
+            .names
+            .list(self.plan.plan.window.start(), partition);
         let list = read_list(self.job.ingestor, &object).await?;
         let built = builder.build(self.job.spool(), &batches).await?;
         for (built, batch) in built.iter().zip(&batches) {
@@ -206,7 +229,11 @@ impl<'j> WindowJob<'j> {
             }
             if list.generation != ENCODER_GENERATION {
                 let (ours, theirs) = (ENCODER_GENERATION, list.generation);
-                return Err(Error::Generation { object, ours, theirs });
+                return Err(Error::Generation {
+                    object,
+                    ours,
+                    theirs,
+                });
             }
             let problem = format!(
                 "batch {} is rebuilt with other bytes than those recorded here",
@@ -239,7 +266,9 @@ impl<'j> WindowJob<'j> {
             self.job.spool().create(&object, &slab).await?;
         }
         let record = self.record(builder)?;
-        let object = locality.names.record(window.start(), &self.plan.plan.secret);
+        let object = locality
+            .names
+            .record(window.start(), &self.plan.plan.secret);
         let (instance, secret) = (locality.instance.clone(), self.secret.clone());
         let (index, cutting) = (Arc::clone(&self.index), Arc::clone(&self.cutting));
         let (record, bytes) = blocking(move || {
@@ -319,7 +348,11 @@ fn secret_of(job: &Job<'_>, window: BatchTime, id: &str) -> Result<IngestorSecre
 }
 
 /// Opens the record of a complete window.
-pub(super) async fn open_record(job: &Job<'_>, window: BatchTime, sealed_by: &str) -> Result<OpenRecord, Error> {
+pub(super) async fn open_record(
+    job: &Job<'_>,
+    window: BatchTime,
+    sealed_by: &str,
+) -> Result<OpenRecord, Error> {
     let secret = secret_of(job, window, sealed_by)?;
     let object = job.locality.names.record(window, sealed_by);
     let bytes = job.spool().read(&object, RECORD_LIMIT).await?;

@@ -69,7 +69,9 @@ impl BatchCommand {
             .as_ref()
             .filter(|name| !ingestor.localities.contains_key(*name))
         {
-            return Err(Error::Setting(format!("the configuration has no locality {unknown}")));
+            return Err(Error::Setting(format!(
+                "the configuration has no locality {unknown}"
+            )));
         }
         let waiting = done.iter().any(|summary| summary.waiting.is_some());
         arguments.print(&BatchesSummary { localities: done })?;

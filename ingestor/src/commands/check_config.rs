@@ -113,13 +113,19 @@ impl ConfigSummary {
                         .map(|half| key(&half.id, half.public.fingerprint())),
                 })
                 .collect(),
-            mailboxes: locality.mailboxes.each_ref().map(|mailbox| mailbox.location()),
+            mailboxes: locality
+                .mailboxes
+                .each_ref()
+                .map(|mailbox| mailbox.location()),
         };
         let registry = ingestor.registry.current();
         Self {
             ingestor: ingestor.name.clone(),
             spool: ingestor.spool.location(),
-            batch_signing_key: key(ingestor.signer.key_id(), ingestor.signer.verifying_key().fingerprint()),
+            batch_signing_key: key(
+                ingestor.signer.key_id(),
+                ingestor.signer.verifying_key().fingerprint(),
+            ),
             client_config_key: key(
                 &ingestor.config_key.0,
                 ingestor.config_key.1.verifying_key().fingerprint(),
@@ -179,6 +185,8 @@ impl Summary for ConfigSummary {
                 write!(f, "\n    {:<20} {mailbox}", "mailbox")?;
             }
         }
-        self.probed.iter().try_for_each(|bucket| write!(f, "\n{bucket}"))
+        self.probed
+            .iter()
+            .try_for_each(|bucket| write!(f, "\n{bucket}"))
     }
 }

@@ -71,7 +71,10 @@ pub fn main() -> Exit {
     if let Err(error) = arguments.log.init(filter) {
         return output.failure(&Failure::from_error(Exit::Usage, "log", &error));
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return output.failure(&Failure::from_error(Exit::Retry, "runtime", &error)),
     };

@@ -67,7 +67,9 @@ impl RedeliverCommand {
             }
             (None, _) => {
                 let name = self.locality.as_deref().unwrap_or_default();
-                return Err(Error::Setting(format!("the configuration has no locality {name}")));
+                return Err(Error::Setting(format!(
+                    "the configuration has no locality {name}"
+                )));
             }
         };
         let redelivery = Redelivery {

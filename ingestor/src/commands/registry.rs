@@ -46,13 +46,22 @@ impl RegistryCommand {
     pub(super) fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
         let Which::Lint(command) = &self.command;
         let registry = load::<Registry>(&command.file)?.value;
-        let earlier = command.against.as_deref().map(load::<Registry>).transpose()?;
+        let earlier = command
+            .against
+            .as_deref()
+            .map(load::<Registry>)
+            .transpose()?;
         let mut findings = lint(&registry, earlier.as_ref().map(|earlier| &earlier.value));
         if let Some(config) = &arguments.config {
             // Errors come before warnings.
-            findings.splice(0..0, without_packet_keys(&registry, &load::<Config>(config)?.value));
+            findings.splice(
+                0..0,
+                without_packet_keys(&registry, &load::<Config>(config)?.value),
+            );
         }
-        let bad = findings.iter().any(|finding| finding.severity == Severity::Error);
+        let bad = findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Error);
         arguments.print(&LintSummary {
             version: registry.version,
             metrics: registry.metrics.len(),

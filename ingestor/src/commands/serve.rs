@@ -99,7 +99,11 @@ struct Started {
 impl Started {
     fn from_server(server: &Server) -> Result<Self, Error> {
         let ingestor = &server.app().ingestor;
-        let scheme = if ingestor.serve.tls.is_some() { "https" } else { "http" };
+        let scheme = if ingestor.serve.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let registry = ingestor.registry.current();
         Ok(Self {
             ingestor: ingestor.name.clone(),
@@ -116,11 +120,19 @@ impl Started {
 
 impl Summary for Started {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "ingestor {} {} serves {}", self.ingestor, self.version, self.listen)?;
+        writeln!(
+            f,
+            "ingestor {} {} serves {}",
+            self.ingestor, self.version, self.listen
+        )?;
         writeln!(f, "  {:<12} {}", "operations", self.operations)?;
         writeln!(f, "  {:<12} {}", "spool", self.spool)?;
         let (version, metrics) = (self.registry_version, self.metrics);
-        writeln!(f, "  {:<12} version {version}, {metrics} metrics", "registry")?;
+        writeln!(
+            f,
+            "  {:<12} version {version}, {metrics} metrics",
+            "registry"
+        )?;
         writeln!(f, "  {:<12} {}", "localities", self.localities.join(", "))?;
         write!(f, "  {:<12} Ctrl-C or SIGTERM", "stop")
     }

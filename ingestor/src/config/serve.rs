@@ -26,7 +26,11 @@ pub(super) fn check(serve: &ServeConfig) -> Result<(), String> {
         return refuse("slabs-at-once, connections and body-reports have to be 1 or more");
     }
     let seconds = 1..=MOST_SECONDS;
-    let times = [serve.request_secs, serve.idle_secs, serve.first_request_secs];
+    let times = [
+        serve.request_secs,
+        serve.idle_secs,
+        serve.first_request_secs,
+    ];
     if !times.iter().all(|time| seconds.contains(time)) {
         return refuse("request-secs, idle-secs and first-request-secs have to be 1 to 86400");
     }
@@ -54,7 +58,14 @@ pub(super) fn check(serve: &ServeConfig) -> Result<(), String> {
 
 /// Returns whether `text` is `*`, or scheme, host and optional port as browsers send them.
 fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let plain = |host: &str| !host.is_empty() && host.chars().all(|c| c.is_ascii_graphic() && !"/?#@\\".contains(c));
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let plain = |host: &str| {
+        !host.is_empty()
+            && host
+                .chars()
+                .all(|c| c.is_ascii_graphic() && !"/?#@\\".contains(c))
+    };
     text == "*" || host.is_some_and(plain) && !text.chars().any(|c| c.is_ascii_uppercase())
 }

@@ -99,11 +99,16 @@ impl App {
             )
         });
         let places = join_all(opening).await.into_iter().collect();
-        metrics.registry_version.set(ingestor.registry.current().version);
+        metrics
+            .registry_version
+            .set(ingestor.registry.current().version);
         Ok(Arc::new(Self {
             places,
             budget: budget(serve, &metrics),
-            networks: Networks::new(serve.behind_proxy.clone(), ingestor.acceptance.per_network_per_minute),
+            networks: Networks::new(
+                serve.behind_proxy.clone(),
+                ingestor.acceptance.per_network_per_minute,
+            ),
             origins: Origins::new(&serve.cors_origins),
             workers: workers()?,
             manifest: documents::manifest(&ingestor)?.into(),
@@ -174,7 +179,12 @@ impl App {
     /// Scans the spool for the newest plan of each locality now. The server also does so every
     /// minute.
     pub async fn look_at_plans(&self) {
-        join_all(self.places.values().map(|place| place.collector.refresh_windows())).await;
+        join_all(
+            self.places
+                .values()
+                .map(|place| place.collector.refresh_windows()),
+        )
+        .await;
     }
 
     /// Checks periodically whether the spool answers, with or without requests. `/readyz` reports a
@@ -209,7 +219,11 @@ fn budget(serve: &ServeConfig, metrics: &Metrics) -> Budget {
         large: all - for_small,
         of_a_network: serve.memory_per_network(),
     };
-    Budget::new(limits, metrics.memory.clone(), metrics.bodies_evicted.clone())
+    Budget::new(
+        limits,
+        metrics.memory.clone(),
+        metrics.bodies_evicted.clone(),
+    )
 }
 
 fn workers() -> Result<ThreadPool, Error> {
@@ -217,7 +231,9 @@ fn workers() -> Result<ThreadPool, Error> {
     ThreadPoolBuilder::new()
         .num_threads(cores)
         .thread_name(|index| format!("body-{index}"))
-        .panic_handler(|_| tracing::error!("decoding a body panicked; its request is answered with an error"))
+        .panic_handler(|_| {
+            tracing::error!("decoding a body panicked; its request is answered with an error")
+        })
         .build()
         .map_err(|error| Error::Internal(format!("cannot start threads: {error}")))
 }
@@ -226,7 +242,9 @@ fn workers() -> Result<ThreadPool, Error> {
 async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let response = next.run(request).await;
-    app.metrics.request_seconds.observe(begun.elapsed().as_secs_f64());
+    app.metrics
+        .request_seconds
+        .observe(begun.elapsed().as_secs_f64());
     if let Some(kind) = response.extensions().get::<ProblemKind>() {
         app.metrics.refused(*kind).inc();
     }

@@ -66,7 +66,9 @@ impl Form {
 }
 
 fn media(headers: &HeaderMap) -> Result<Media, Refusal> {
-    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let text = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let essence = text.and_then(|text| text.split(';').next()).map(str::trim);
     match essence {
         Some(essence) if essence.eq_ignore_ascii_case("application/json") => Ok(Media::Json),
@@ -155,7 +157,12 @@ async fn read_all(mut body: Body, terms: Terms, hold: &mut Hold) -> Result<Bytes
             () = slow.as_mut() => return Err(too_slow(terms.bytes_per_second)),
         };
         let Some(frame) = frame else { break };
-        let broken = |_| Refusal::new(ProblemKind::Malformed, "the body is incomplete; send it again");
+        let broken = |_| {
+            Refusal::new(
+                ProblemKind::Malformed,
+                "the body is incomplete; send it again",
+            )
+        };
         let Ok(data) = frame.map_err(broken)?.into_data() else {
             continue;
         };
@@ -198,7 +205,9 @@ fn grow(hold: &mut Hold, bytes: usize) -> Result<(), Refusal> {
 
 fn too_slow(bytes_per_second: u32) -> Refusal {
     let seconds = SLOW_TIME.as_secs();
-    let detail = format!("the body lagged {seconds} seconds behind a rate of {bytes_per_second} bytes per second");
+    let detail = format!(
+        "the body lagged {seconds} seconds behind a rate of {bytes_per_second} bytes per second"
+    );
     Refusal::new(ProblemKind::SlowBody, detail)
 }
 
@@ -220,7 +229,12 @@ pub(super) async fn discard(mut body: Body) {
 
 /// Returns the decompressed body, of at most `limit` bytes. Memory is added to `hold` before it is
 /// allocated.
-pub(super) fn unpack(packed: Bytes, packing: Packing, limit: u64, hold: &mut Hold) -> Result<Bytes, Refusal> {
+pub(super) fn unpack(
+    packed: Bytes,
+    packing: Packing,
+    limit: u64,
+    hold: &mut Hold,
+) -> Result<Bytes, Refusal> {
     let most = most_unpacked(packed.len(), limit);
     let input = &packed[..];
     let broken = |_| {
@@ -248,7 +262,8 @@ fn unpack_from(mut decoder: impl Read, most: u64, hold: &mut Hold) -> Result<Byt
             return Err(Refusal::overloaded());
         }
         let read = (&mut decoder).take(wanted).read_to_end(&mut whole);
-        let read = read.map_err(|_| Refusal::new(ProblemKind::Malformed, "the body cannot be decompressed"))?;
+        let read = read
+            .map_err(|_| Refusal::new(ProblemKind::Malformed, "the body cannot be decompressed"))?;
         if whole.len() as u64 > most {
             return Err(too_much_unpacked(most));
         }
@@ -265,8 +280,9 @@ pub(super) fn most_unpacked(packed: usize, limit: u64) -> u64 {
 }
 
 pub(super) fn too_much_unpacked(most: u64) -> Refusal {
-    let detail =
-        format!("the body has more than {most} bytes decompressed, or more than {MOST_EXPANSION} times its size");
+    let detail = format!(
+        "the body has more than {most} bytes decompressed, or more than {MOST_EXPANSION} times its size"
+    );
     Refusal::new(ProblemKind::TooLarge, detail)
 }
 

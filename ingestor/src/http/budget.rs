@@ -99,7 +99,12 @@ impl Budget {
 
     /// Takes the bytes of an answer, which is in memory already, until the client has read it.
     /// `cut` is cancelled if other requests need the memory.
-    pub(super) fn answer(&self, bytes: u64, network: Option<Network>, cut: CancellationToken) -> Hold {
+    pub(super) fn answer(
+        &self,
+        bytes: u64,
+        network: Option<Network>,
+        cut: CancellationToken,
+    ) -> Hold {
         self.0.usage().add(bytes, network);
         self.0.used.inc_by(bytes as i64);
         let mut hold = Hold {
@@ -155,7 +160,10 @@ impl Hold {
         let limits = inner.limits;
         let mut ledger = inner.usage();
         // The bytes were evicted while the client sent its body.
-        if self.waiting.is_some_and(|id| !ledger.waiting.contains_key(&id)) {
+        if self
+            .waiting
+            .is_some_and(|id| !ledger.waiting.contains_key(&id))
+        {
             return false;
         }
         let most = match self.bytes.saturating_add(bytes) <= SMALL_REQUEST_BYTES {
@@ -164,7 +172,9 @@ impl Hold {
         };
         let before = ledger.used;
         let fits = loop {
-            let of_network = self.network.and_then(|network| ledger.networks.get(&network).copied());
+            let of_network = self
+                .network
+                .and_then(|network| ledger.networks.get(&network).copied());
             let wanted = of_network.unwrap_or(0).saturating_add(bytes);
             let only = if self.network.is_some() && wanted > limits.of_a_network {
                 self.network
@@ -280,7 +290,9 @@ mod tests {
         assert!(budget.reserve(70, None).is_some());
         drop(hold);
         assert_eq!(used.get(), 0);
-        assert!(budget.reserve(100, network(1)).is_some() && budget.reserve(u64::MAX, None).is_none());
+        assert!(
+            budget.reserve(100, network(1)).is_some() && budget.reserve(u64::MAX, None).is_none()
+        );
         assert!(budget.0.usage().networks.is_empty());
     }
 
@@ -314,7 +326,10 @@ mod tests {
         fresh.wait(CancellationToken::new());
         let given: Vec<_> = cuts.iter().map(CancellationToken::is_cancelled).collect();
         assert_eq!(given.iter().filter(|given| **given).count(), 3, "{given:?}");
-        assert!(given[..3].iter().all(|given| *given), "the oldest first: {given:?}");
+        assert!(
+            given[..3].iter().all(|given| *given),
+            "the oldest first: {given:?}"
+        );
         assert_eq!(used.get(), 720 * K as i64);
         // A hold that was evicted takes no more bytes and releases none a second time.
         assert!(!held[0].grow(1) && !held[0].keep(1) && held[9].keep(10 * K));

@@ -139,7 +139,8 @@ impl Connections {
         let network = self.app.networks.of_connection(peer);
         match self.places.enter(network).await {
             Ok(place) => {
-                self.tasks.spawn(self.clone().connection(stream, peer, place));
+                self.tasks
+                    .spawn(self.clone().connection(stream, peer, place));
             }
             Err(_crowded) => {
                 self.app.metrics.closed(Closed::Crowded).inc();
@@ -157,10 +158,13 @@ impl Connections {
             match &self.certificates {
                 None => Box::pin(self.serve(stream, peer, &connection)).await,
                 Some(certificates) => {
-                    let acceptor = RustlsAcceptor::new(certificates.current.clone()).acceptor(DefaultAcceptor::new());
+                    let acceptor = RustlsAcceptor::new(certificates.current.clone())
+                        .acceptor(DefaultAcceptor::new());
                     let shaking = self.stop.run_until_cancelled(acceptor.accept(stream, ()));
                     match Box::pin(timeout(self.times.first, shaking)).await {
-                        Ok(Some(Ok((stream, ())))) => Box::pin(self.serve(stream, peer, &connection)).await,
+                        Ok(Some(Ok((stream, ())))) => {
+                            Box::pin(self.serve(stream, peer, &connection)).await
+                        }
                         Ok(_) => {}
                         Err(_) => {
                             metrics.closed(Closed::Late).inc();
@@ -228,7 +232,9 @@ impl Connections {
         serving.as_mut().graceful_shutdown();
         // An incomplete request head would keep an idle connection open until the head's own
         // timeout.
-        if is_idle && (timeout(FAREWELL, serving.as_mut()).await.is_ok() || !connection.has_request()) {
+        if is_idle
+            && (timeout(FAREWELL, serving.as_mut()).await.is_ok() || !connection.has_request())
+        {
             return;
         }
         let ending = timeout(self.times.idle + write_timeout * DRAIN_TIMEOUTS, serving);

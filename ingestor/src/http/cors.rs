@@ -10,7 +10,8 @@ use axum::response::{IntoResponse as _, Response};
 use super::App;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST");
-const HEADERS: HeaderValue = HeaderValue::from_static("content-type, content-encoding, if-none-match");
+const HEADERS: HeaderValue =
+    HeaderValue::from_static("content-type, content-encoding, if-none-match");
 /// Headers of an answer that scripts may read, in addition to the safelisted ones.
 const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after");
 /// Time for which browsers may cache the answer to a preflight request, in seconds.
@@ -39,7 +40,10 @@ impl Origins {
         if self.any {
             return Some(HeaderValue::from_static("*"));
         }
-        let listed = self.listed.iter().any(|listed| listed.as_bytes() == origin.as_bytes());
+        let listed = self
+            .listed
+            .iter()
+            .any(|listed| listed.as_bytes() == origin.as_bytes());
         listed.then(|| origin.clone())
     }
 
@@ -56,7 +60,8 @@ pub(super) async fn allow(State(app): State<Arc<App>>, request: Request, next: N
     }
     let headers = request.headers();
     let allowed = app.origins.allowed(headers);
-    let asks = request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let asks = request.method() == Method::OPTIONS
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = match asks {
         true => StatusCode::NO_CONTENT.into_response(),
         false => next.run(request).await,
@@ -64,7 +69,9 @@ pub(super) async fn allow(State(app): State<Arc<App>>, request: Request, next: N
     let headers = response.headers_mut();
     // The answer depends on the request's origin, so caches have to store it per origin.
     headers.append(header::VARY, HeaderValue::from_static("origin"));
-    let Some(origin) = allowed else { return response };
+    let Some(origin) = allowed else {
+        return response;
+    };
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     if asks {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);

@@ -89,7 +89,11 @@ pub(super) fn report(text: &[u8]) -> Part {
 /// Parses an Avro file within limits, and takes its decompressed blocks from the budget. A file
 /// that cannot be read to its end is rejected as a whole: reports after the damage cannot be
 /// located.
-pub(super) fn avro(body: &[u8], most: Most, take: &mut dyn FnMut(u64) -> bool) -> Result<Vec<Part>, Refusal> {
+pub(super) fn avro(
+    body: &[u8],
+    most: Most,
+    take: &mut dyn FnMut(u64) -> bool,
+) -> Result<Vec<Part>, Refusal> {
     // A file without records has no bytes.
     if body.is_empty() {
         return Ok(Vec::new());
@@ -114,7 +118,9 @@ pub(super) fn avro(body: &[u8], most: Most, take: &mut dyn FnMut(u64) -> bool) -
             what: "the number of records",
             ..
         }) => Err(too_many(most.reports)),
-        Err(AvroError::NoMemory) if unpacked.bytes > unpacked.most => Err(too_much_unpacked(unpacked.most)),
+        Err(AvroError::NoMemory) if unpacked.bytes > unpacked.most => {
+            Err(too_much_unpacked(unpacked.most))
+        }
         Err(AvroError::NoMemory) => Err(Refusal::overloaded()),
         Err(AvroError::Limit {
             what: "a decompressed block",
@@ -218,7 +224,9 @@ impl<'de> Visitor<'de> for ShapeVisitor {
             }
         }
         if members > 1 && !matches!(shape, Shape::Report) {
-            return Err(A::Error::custom("the member `reports` excludes all other members"));
+            return Err(A::Error::custom(
+                "the member `reports` excludes all other members",
+            ));
         }
         Ok(shape)
     }
@@ -301,7 +309,10 @@ pub mod fuzzing {
             reports: 10_000,
         };
         let parts = super::avro(body, most, &mut |_| true).ok()?;
-        Some((parts.iter().filter(|part| is_good(part)).count(), parts.len()))
+        Some((
+            parts.iter().filter(|part| is_good(part)).count(),
+            parts.len(),
+        ))
     }
 
     fn is_good(part: &Part) -> bool {

@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use tallybox_crypto::{VerifyingKey, jws};
 use tallybox_model::client_config::{CLIENT_CONFIG_TYPE, ClientConfig, ClientKey, ClientLimits};
 use tallybox_model::digest::Digest;
-use tallybox_model::manifest::{BatchSigningPublicKey, Expiration, IngestorIdentity, IngestorManifest};
+use tallybox_model::manifest::{
+    BatchSigningPublicKey, Expiration, IngestorIdentity, IngestorManifest,
+};
 use tallybox_model::registry::Registry;
 use tallybox_model::report::{ProblemKind, SCHEMA_VERSIONS};
 use tallybox_service::cause::chain;
@@ -47,7 +49,9 @@ impl SignedConfig {
     /// Replicas with the same files produce the same bytes, so their entity tags agree.
     fn current(&self, ingestor: &Ingestor, locality: &Locality) -> Result<Arc<Signed>, Refusal> {
         let registry = ingestor.registry.current();
-        let half = (i64::try_from(ingestor.serve.config_valid_secs).unwrap_or(i64::MAX / 2000) * 500).max(1);
+        let half = (i64::try_from(ingestor.serve.config_valid_secs).unwrap_or(i64::MAX / 2000)
+            * 500)
+            .max(1);
         let now = ingestor.clients_millis();
         // All replicas round to the same time, so that they sign the same bytes.
         let issued = now - now.rem_euclid(half);
@@ -65,22 +69,34 @@ impl SignedConfig {
     }
 }
 
-fn sign(ingestor: &Ingestor, locality: &Locality, registry: Arc<Registry>, issued: i64) -> Result<Signed, Refusal> {
+fn sign(
+    ingestor: &Ingestor,
+    locality: &Locality,
+    registry: Arc<Registry>,
+    issued: i64,
+) -> Result<Signed, Refusal> {
     let failed = |error: &dyn std::error::Error| {
         tracing::error!(
             locality = locality.name,
             error = chain(error),
             "configuration for clients cannot be signed"
         );
-        Refusal::new(ProblemKind::Unavailable, "the configuration could not be signed")
+        Refusal::new(
+            ProblemKind::Unavailable,
+            "the configuration could not be signed",
+        )
     };
     let config = client_config(ingestor, locality, &registry, issued).ok_or_else(|| {
         tracing::error!("the clock shows a time outside the range of timestamps");
-        Refusal::new(ProblemKind::Unavailable, "the server's clock is wrong; try again later")
+        Refusal::new(
+            ProblemKind::Unavailable,
+            "the server's clock is wrong; try again later",
+        )
     })?;
     let payload = serde_json::to_vec(&config).map_err(|error| failed(&error))?;
     let (key_id, key) = &ingestor.config_key;
-    let document = jws::sign(&payload, CLIENT_CONFIG_TYPE, key_id, key).map_err(|error| failed(&error))?;
+    let document =
+        jws::sign(&payload, CLIENT_CONFIG_TYPE, key_id, key).map_err(|error| failed(&error))?;
     let etag = format!("\"{}\"", &Digest::sha256(&document).to_hex()[..32]);
     Ok(Signed {
         registry,
@@ -90,10 +106,21 @@ fn sign(ingestor: &Ingestor, locality: &Locality, registry: Arc<Registry>, issue
     })
 }
 
-fn client_config(ingestor: &Ingestor, locality: &Locality, registry: &Registry, issued: i64) -> Option<ClientConfig> {
+fn client_config(
+    ingestor: &Ingestor,
+    locality: &Locality,
+    registry: &Registry,
+    issued: i64,
+) -> Option<ClientConfig> {
     let serve = &ingestor.serve;
-    let valid = i64::try_from(serve.config_valid_secs).ok()?.checked_mul(1000)?;
-    let time = |millis| Timestamp::from_millisecond(millis).ok().map(|time| time.to_string());
+    let valid = i64::try_from(serve.config_valid_secs)
+        .ok()?
+        .checked_mul(1000)?;
+    let time = |millis| {
+        Timestamp::from_millisecond(millis)
+            .ok()
+            .map(|time| time.to_string())
+    };
     let keys = |bins| {
         let pair = locality.key_pair(bins)?;
         Some(pair.keys.each_ref().map(|key| ClientKey {
@@ -168,12 +195,15 @@ pub(super) async fn config(
     // A cached copy must not outlive the validity of the document.
     let valid = i64::try_from(serve.config_valid_secs).unwrap_or(i64::MAX / 1000);
     let left = valid - (app.ingestor.clients_millis() - signed.issued) / 1000;
-    let age = serve.config_max_age_secs.min(u64::try_from(left).unwrap_or(0));
+    let age = serve
+        .config_max_age_secs
+        .min(u64::try_from(left).unwrap_or(0));
     let caching = [
         (header::ETAG, signed.etag.clone()),
         (
             header::CACHE_CONTROL,
-            HeaderValue::try_from(format!("max-age={age}")).unwrap_or(HeaderValue::from_static("no-cache")),
+            HeaderValue::try_from(format!("max-age={age}"))
+                .unwrap_or(HeaderValue::from_static("no-cache")),
         ),
     ];
     if is_known(&headers, &signed.etag) {
@@ -199,7 +229,10 @@ fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
 /// that processors have the next key before its first use.
 pub(super) fn manifest(ingestor: &Ingestor) -> Result<Vec<u8>, Error> {
     let settings = &ingestor.manifest;
-    let expiration = settings.signing_key_expiration.as_deref().unwrap_or(NO_EXPIRATION);
+    let expiration = settings
+        .signing_key_expiration
+        .as_deref()
+        .unwrap_or(NO_EXPIRATION);
     let expiration = Expiration::parse(expiration)
         .map_err(|error| Error::Setting(format!("manifest.signing-key-expiration: {error}")))?;
     let signer = (ingestor.signer.key_id(), ingestor.signer.verifying_key());
@@ -208,14 +241,19 @@ pub(super) fn manifest(ingestor: &Ingestor) -> Result<Vec<u8>, Error> {
         expiration: expiration.clone(),
     };
     let others = ingestor.other_public_keys.iter();
-    let mut keys: BTreeMap<_, _> = others.map(|(id, key)| (id.clone(), published(key))).collect();
+    let mut keys: BTreeMap<_, _> = others
+        .map(|(id, key)| (id.clone(), published(key)))
+        .collect();
     keys.insert(signer.0.to_owned(), published(&signer.1));
     let manifest = IngestorManifest {
         format: 1,
         server_identity: IngestorIdentity {
             aws_iam_entity: settings.aws_iam_entity.clone(),
             gcp_service_account_id: settings.gcp_service_account_id.clone(),
-            gcp_service_account_email: settings.gcp_service_account_email.clone().unwrap_or_default(),
+            gcp_service_account_email: settings
+                .gcp_service_account_email
+                .clone()
+                .unwrap_or_default(),
         },
         batch_signing_public_keys: keys,
     };
@@ -227,5 +265,9 @@ pub(super) fn manifest(ingestor: &Ingestor) -> Result<Vec<u8>, Error> {
     (status = 200, description = "The manifest", body = openapi::Manifest, content_type = "application/json"),
 ))]
 pub(super) async fn manifest_page(State(app): State<Arc<App>>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], app.manifest.clone()).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        app.manifest.clone(),
+    )
+        .into_response()
 }

@@ -28,7 +28,10 @@ pub(super) fn report(ingestor: &Ingestor) -> Option<Value> {
     let parameters = entry.parameters(name);
     let bins = vec![false; usize::try_from(parameters.bins).ok()?];
     let rng = &mut rand::rng();
-    let shares = Prio2::new(bins.len()).ok()?.split(&bins, &Randomness::draw(rng)).ok()?;
+    let shares = Prio2::new(bins.len())
+        .ok()?
+        .split(&bins, &Randomness::draw(rng))
+        .ok()?;
     let mut id = [0; 16];
     rng.fill_bytes(&mut id);
     let upload = ReportUpload {

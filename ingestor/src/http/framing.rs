@@ -170,11 +170,16 @@ mod tests {
             .map(|size| {
                 let found = TwoLengths::default();
                 let mut framing = Framing::new(found.clone());
-                text.as_bytes().chunks(*size).for_each(|piece| framing.came(piece));
+                text.as_bytes()
+                    .chunks(*size)
+                    .for_each(|piece| framing.came(piece));
                 found.seen()
             })
             .collect();
-        assert!(found.iter().all(|same| *same == found[0]), "{text}: {found:?}");
+        assert!(
+            found.iter().all(|same| *same == found[0]),
+            "{text}: {found:?}"
+        );
         found[0]
     }
 
@@ -200,7 +205,10 @@ mod tests {
     #[test]
     fn bodies_and_other_protocols_are_passed_over() {
         let both = "POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n";
-        let posted = format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n{both}", both.len());
+        let posted = format!(
+            "POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n{both}",
+            both.len()
+        );
         assert!(!found(&posted));
         assert!(!found(&format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{both}")));
         assert!(!found(

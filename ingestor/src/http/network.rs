@@ -76,7 +76,10 @@ impl Networks {
     /// Returns the network of a request's client for the rate limit: as the operator's proxies
     /// state it, or else the network of the connection.
     pub(super) fn of(&self, peer: Peer, headers: &HeaderMap) -> Network {
-        let forwarded = self.proxy.as_ref().and_then(|proxy| forwarded(headers, proxy.hops));
+        let forwarded = self
+            .proxy
+            .as_ref()
+            .and_then(|proxy| forwarded(headers, proxy.hops));
         Network::of(forwarded.unwrap_or(peer.0))
     }
 
@@ -99,7 +102,11 @@ fn forwarded(headers: &HeaderMap, hops: usize) -> Option<IpAddr> {
         .flat_map(|line| line.split(','))
         .count()
         .checked_sub(hops.max(1))?;
-    let text = lines.iter().flat_map(|line| line.split(',')).nth(place)?.trim();
+    let text = lines
+        .iter()
+        .flat_map(|line| line.split(','))
+        .nth(place)?
+        .trim();
     let address = text.parse().ok();
     address.or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
@@ -134,9 +141,13 @@ mod tests {
 
     #[test]
     fn networks_are_prefixes() {
-        assert!(plain("203.0.113.9") == plain("203.0.113.200") && plain("203.0.113.9") != plain("203.0.114.9"));
         assert!(
-            plain("2001:db8:1:2::1") == plain("2001:db8:1:ff::2") && plain("2001:db8:1::") != plain("2001:db8:2::")
+            plain("203.0.113.9") == plain("203.0.113.200")
+                && plain("203.0.113.9") != plain("203.0.114.9")
+        );
+        assert!(
+            plain("2001:db8:1:2::1") == plain("2001:db8:1:ff::2")
+                && plain("2001:db8:1::") != plain("2001:db8:2::")
         );
         assert!(plain("::ffff:203.0.113.9") == plain("203.0.113.1"));
         assert!(plain("0.0.1.0") != plain("0:0:1::"));
@@ -147,10 +158,15 @@ mod tests {
         let peer = plain("203.0.113.9");
         assert!(network(None, &["198.51.100.1"]) == peer);
         assert!(network(Some(1), &["192.0.2.1, 198.51.100.1"]) == plain("198.51.100.1"));
-        assert!(network(Some(2), &["192.0.2.1, 198.51.100.1", "198.18.0.1"]) == plain("198.51.100.1"));
+        assert!(
+            network(Some(2), &["192.0.2.1, 198.51.100.1", "198.18.0.1"]) == plain("198.51.100.1")
+        );
         assert!(network(Some(1), &["[2001:db8::1]:443"]) == plain("2001:db8::1"));
         assert!(network(Some(1), &[]) == peer && network(Some(3), &["198.51.100.1"]) == peer);
         assert!(network(Some(1), &["unknown"]) == peer);
-        assert_eq!(format!("{:?}", Peer::of("203.0.113.9:1".parse().unwrap())), "Peer");
+        assert_eq!(
+            format!("{:?}", Peer::of("203.0.113.9:1".parse().unwrap())),
+            "Peer"
+        );
     }
 }

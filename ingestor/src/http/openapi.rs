@@ -275,16 +275,20 @@ struct PublicKey {
     (status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json"),
 ))]
 pub(super) async fn page(State(app): State<Arc<App>>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], app.description.clone()).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        app.description.clone(),
+    )
+        .into_response()
 }
 
 /// Returns the description as JSON, with the localities of this ingestor and an example request
 /// that it accepts.
 pub(super) fn description(ingestor: &Ingestor) -> Vec<u8> {
     let mut description = serde_json::to_value(Pages::openapi()).unwrap_or_default();
-    description["servers"] = json!([{ "url": "/", "description": "The server of this description" }]);
-    description["externalDocs"] =
-        json!({ "url": "/problems", "description": "Explanation of each problem type, with the next step" });
+    description["servers"] =
+        json!([{ "url": "/", "description": "The server of this description" }]);
+    description["externalDocs"] = json!({ "url": "/problems", "description": "Explanation of each problem type, with the next step" });
     let localities: Vec<&String> = ingestor.localities.keys().collect();
     for page in ["/v1/{locality}/reports/post", "/v1/{locality}/config/get"] {
         let (path, method) = page.rsplit_once('/').unwrap_or_default();

@@ -24,10 +24,14 @@ impl Operable for App {
                 reasons.push(format!("{locality}: the last slab could not be written"));
             }
             if state.blind {
-                reasons.push(format!("{locality}: the plans in the spool have not been listed yet"));
+                reasons.push(format!(
+                    "{locality}: the plans in the spool have not been listed yet"
+                ));
             }
             if state.clock_behind {
-                warnings.push(format!("{locality}: the clock is behind the newest plan in the spool"));
+                warnings.push(format!(
+                    "{locality}: the clock is behind the newest plan in the spool"
+                ));
             }
         }
         readiness

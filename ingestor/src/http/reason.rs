@@ -7,7 +7,10 @@ use tallybox_model::report::json::JsonReport;
 const WORDS: [(&str, &str); 15] = [
     ("expected i32", "expected a whole number of 32 bits"),
     ("expected i64", "expected a whole number of 64 bits"),
-    ("expected u64", "expected a whole number that is not negative"),
+    (
+        "expected u64",
+        "expected a whole number that is not negative",
+    ),
     (
         "expected u32",
         "expected a whole number of 32 bits that is not negative",

@@ -59,5 +59,7 @@ pub(super) fn retry_after(kind: ProblemKind) -> Option<HeaderValue> {
         ProblemKind::Unavailable | ProblemKind::SlowBody => 2..=10,
         _ => return None,
     };
-    Some(HeaderValue::from(rand::rng().random_range::<u32, _>(seconds)))
+    Some(HeaderValue::from(
+        rand::rng().random_range::<u32, _>(seconds),
+    ))
 }

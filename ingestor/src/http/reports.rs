@@ -161,7 +161,13 @@ struct Taker {
     timeout: Duration,
 }
 
-fn expect(app: &App, locality: &str, peer: Peer, headers: &HeaderMap, body: &Body) -> Result<Expected, Refusal> {
+fn expect(
+    app: &App,
+    locality: &str,
+    peer: Peer,
+    headers: &HeaderMap,
+    body: &Body,
+) -> Result<Expected, Refusal> {
     app.place(locality)?;
     let form = Form::from_headers(headers)?;
     let most = body::announced(body, app.ingestor.serve.body_bytes)?;
@@ -235,7 +241,9 @@ impl Post {
                     bytes: serve.body_bytes,
                     reports: serve.body_reports,
                 };
-                Parts::Read(decode::avro(&body, most, &mut |bytes| self.hold.grow(bytes))?)
+                Parts::Read(decode::avro(&body, most, &mut |bytes| {
+                    self.hold.grow(bytes)
+                })?)
             }
         };
         if parts.count() > 1 && !self.hold.grow(REPORT_BYTES * parts.count() as u64) {
@@ -294,7 +302,9 @@ impl PostAdmission<'_> {
                 let allowed = || index == 0 || self.app.networks.take(self.network);
                 match self.place.admission.check(&self.table, *upload, allowed) {
                     Admission::Duplicate => ReportResult::accepted(id, true),
-                    Admission::Rejected(rejection) => ReportResult::rejected(id, rejection.kind, rejection.detail),
+                    Admission::Rejected(rejection) => {
+                        ReportResult::rejected(id, rejection.kind, rejection.detail)
+                    }
                     Admission::Accepted(kept) => {
                         self.keep(index, *kept);
                         ReportResult::accepted(id, false)
@@ -349,7 +359,11 @@ impl Pending {
             for index in indices {
                 let result = &mut self.results[index];
                 let id = std::mem::take(&mut result.uuid);
-                *result = ReportResult::rejected(id, ProblemKind::Unavailable, "the report could not be made durable");
+                *result = ReportResult::rejected(
+                    id,
+                    ProblemKind::Unavailable,
+                    "the report could not be made durable",
+                );
             }
         }
         match self.one {
@@ -361,10 +375,13 @@ impl Pending {
     fn one_answer(mut self) -> Response {
         match self.results.pop() {
             Some(ReportResult {
-                problem: Some(problem), ..
+                problem: Some(problem),
+                ..
             }) => answer(&problem),
             Some(result) => json(serde_json::to_vec(&result).unwrap_or_default().into()),
-            None => Refusal::new(ProblemKind::Malformed, "the body contains no report").into_response(),
+            None => {
+                Refusal::new(ProblemKind::Malformed, "the body contains no report").into_response()
+            }
         }
     }
 
@@ -384,7 +401,11 @@ impl Pending {
         let hold = taker
             .budget
             .answer(bytes.len() as u64, taker.network, taker.cut.clone());
-        let mut response = json(write_timeout::body_with_timeout(bytes.into(), hold, taker.timeout));
+        let mut response = json(write_timeout::body_with_timeout(
+            bytes.into(),
+            hold,
+            taker.timeout,
+        ));
         if let Some(seconds) = later {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
@@ -401,7 +422,12 @@ impl Pending {
             problem.and_then(Problem::known) == Some(ProblemKind::Unavailable)
         };
         let nothing = !self.results.iter().any(stored) && self.results.iter().any(unavailable);
-        nothing.then(|| Refusal::new(ProblemKind::Unavailable, "no report of the body could be made durable"))
+        nothing.then(|| {
+            Refusal::new(
+                ProblemKind::Unavailable,
+                "no report of the body could be made durable",
+            )
+        })
     }
 }
 

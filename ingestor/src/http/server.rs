@@ -107,7 +107,10 @@ impl Server {
             let watching = watch::certificates(Arc::clone(&self.app), certificates);
             helpers.spawn(background.clone().run_until_cancelled_owned(watching));
         }
-        helpers.spawn(self.operators.run(self.app.operations(), background.clone()));
+        helpers.spawn(
+            self.operators
+                .run(self.app.operations(), background.clone()),
+        );
 
         let most = possible_connections(self.app.ingestor.serve.connections, open_file_limit());
         let clients = Connections::new(&self.app, self.router, self.certificates, shutdown, most);
@@ -118,7 +121,10 @@ impl Server {
         self.app.drain();
         tracing::info!(connections = tasks.len(), "draining");
         tasks.close();
-        if timeout_at(end - drain / FLUSH_PART, tasks.wait()).await.is_err() {
+        if timeout_at(end - drain / FLUSH_PART, tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!(
                 connections = tasks.len(),
                 "connections did not end in time and are closed"
@@ -155,7 +161,9 @@ fn no_address(error: io::Error) -> Error {
 /// Returns the configured number of connections, or fewer if the process may not open as many
 /// files.
 fn possible_connections(configured: usize, open_files: Option<u64>) -> usize {
-    let Some(limit) = open_files else { return configured };
+    let Some(limit) = open_files else {
+        return configured;
+    };
     let possible = limit.saturating_sub(OTHER_FILES).max(limit / 2).max(1);
     let possible = usize::try_from(possible).unwrap_or(usize::MAX);
     if possible < configured {

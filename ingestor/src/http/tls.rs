@@ -36,7 +36,10 @@ impl Certificates {
             certificates,
             private_key,
         } = &self.files;
-        let loaded = self.current.reload_from_pem_file(certificates, private_key).await;
+        let loaded = self
+            .current
+            .reload_from_pem_file(certificates, private_key)
+            .await;
         loaded.map_err(|source| failed(certificates, source))
     }
 

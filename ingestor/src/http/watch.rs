@@ -37,7 +37,10 @@ pub(super) async fn registry(app: Arc<App>) {
                 if said.as_ref() != Some(&text) {
                     app.metrics.registry_failures.inc();
                     let error = chain(&error);
-                    tracing::error!(error, "registry cannot be reloaded; the old one stays in force");
+                    tracing::error!(
+                        error,
+                        "registry cannot be reloaded; the old one stays in force"
+                    );
                     said = Some(text);
                 }
             }
@@ -66,7 +69,10 @@ pub(super) async fn certificates(app: Arc<App>, certificates: Certificates) {
             Err(error) => {
                 app.metrics.certificate_failures.inc();
                 let error = chain(&error);
-                tracing::error!(error, "certificates cannot be reloaded; the old ones stay in force");
+                tracing::error!(
+                    error,
+                    "certificates cannot be reloaded; the old ones stay in force"
+                );
             }
         }
     }

@@ -25,16 +25,19 @@ pub(super) fn body_with_timeout(bytes: Bytes, hold: Hold, timeout: Duration) -> 
         return Body::from(bytes);
     }
     let deadline = Instant::now() + timeout;
-    Body::from_stream(stream::try_unfold((bytes, hold), move |(mut rest, hold)| async move {
-        if rest.is_empty() {
-            return Ok(None);
-        }
-        if Instant::now() >= deadline {
-            return Err(io::Error::from(io::ErrorKind::TimedOut));
-        }
-        let piece = rest.split_to(PIECE.min(rest.len()));
-        Ok(Some((piece, (rest, hold))))
-    }))
+    Body::from_stream(stream::try_unfold(
+        (bytes, hold),
+        move |(mut rest, hold)| async move {
+            if rest.is_empty() {
+                return Ok(None);
+            }
+            if Instant::now() >= deadline {
+                return Err(io::Error::from(io::ErrorKind::TimedOut));
+            }
+            let piece = rest.split_to(PIECE.min(rest.len()));
+            Ok(Some((piece, (rest, hold))))
+        },
+    ))
 }
 
 /// A connection that limits how long written bytes may wait, and checks requests for two stated
@@ -85,7 +88,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.inner).poll_write(context, bytes) {
             Poll::Ready(result) => self.written(result),
             Poll::Pending => self.waiting(context),

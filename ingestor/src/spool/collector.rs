@@ -99,7 +99,9 @@ impl Collector {
             write_timeout: Duration::from_secs(ingestor.serve.request_secs),
         };
         look(&collector.writer, &collector.looked).await;
-        collector.tasks.spawn(grouping.run(deposits, collector.closing.clone()));
+        collector
+            .tasks
+            .spawn(grouping.run(deposits, collector.closing.clone()));
         collector.watch_plans();
         collector
     }
@@ -114,7 +116,11 @@ impl Collector {
     ) -> oneshot::Receiver<WriteOutcome> {
         let (answer, wait) = oneshot::channel();
         // After `close` the request and its sender are dropped, and the receiver reports an error.
-        let _ = self.inbox.send(WriteRequest { reports, answer, hold });
+        let _ = self.inbox.send(WriteRequest {
+            reports,
+            answer,
+            hold,
+        });
         wait
     }
 
@@ -242,8 +248,14 @@ impl Grouping {
 
     /// Adds pending requests to the open slab, up to the size of a slab.
     fn fill(&self, open: &mut Option<OpenSlab>, pending: &mut VecDeque<WriteRequest>) {
-        while !pending.is_empty() && open.as_ref().is_none_or(|slab| slab.bytes() < self.slab_bytes) {
-            let Some(deposit) = pending.pop_front() else { return };
+        while !pending.is_empty()
+            && open
+                .as_ref()
+                .is_none_or(|slab| slab.bytes() < self.slab_bytes)
+        {
+            let Some(deposit) = pending.pop_front() else {
+                return;
+            };
             if let Err(error) = open.get_or_insert_with(OpenSlab::new).add(deposit) {
                 let error = chain(&error);
                 tracing::error!(
@@ -264,7 +276,10 @@ impl Grouping {
                 Ok(closed) => closed,
                 Err(error) => {
                     let error = chain(&error);
-                    tracing::error!(error, "a slab cannot be encoded; its reports are not stored");
+                    tracing::error!(
+                        error,
+                        "a slab cannot be encoded; its reports are not stored"
+                    );
                     return;
                 }
             };

@@ -22,7 +22,9 @@ pub(super) async fn oldest_open(
     let plans = starts(spool, &names.plans(), |key| names.parse_plan(key)).await?;
     let record = |key: &str| Some(names.parse_record(key)?.0);
     let records = starts(spool, &names.records(), record).await?;
-    let end = |start: BatchTime| aligned_window(start, minutes).map_or(start.millis(), |window| window.end().millis());
+    let end = |start: BatchTime| {
+        aligned_window(start, minutes).map_or(start.millis(), |window| window.end().millis())
+    };
     if let Some(open) = plans.difference(&records).next() {
         // A planned window ends where the next one begins, even if the configured length has
         // changed since.
@@ -53,7 +55,10 @@ async fn starts(
     parse: impl Fn(&str) -> Option<BatchTime>,
 ) -> Result<BTreeSet<BatchTime>, BucketError> {
     let entries = spool.list(directory, ListRange::default()).await?;
-    let starts: Vec<_> = entries.map_ok(|entry| parse(&entry.key)).try_collect().await?;
+    let starts: Vec<_> = entries
+        .map_ok(|entry| parse(&entry.key))
+        .try_collect()
+        .await?;
     Ok(starts.into_iter().flatten().collect())
 }
 
@@ -74,7 +79,9 @@ mod tests {
         let spool = memory("spool");
         let names = SpoolNames::new("us-xx-ingestor".parse().unwrap());
         let put = async |key: String| {
-            publish_bytes(&*spool, &key, vec![0].into(), false).await.unwrap();
+            publish_bytes(&*spool, &key, vec![0].into(), false)
+                .await
+                .unwrap();
         };
         let open = async || oldest_open(&*spool, &names, 60).await.unwrap();
         let slab = |window: &str, number| {

@@ -107,7 +107,11 @@ impl OpenSlab {
         rand::rng().fill_bytes(&mut marker);
         Self {
             pieces: Vec::new(),
-            records: ContainerWriter::new(Vec::with_capacity(FIRST_BYTES), RecordKind::StoredReport, marker),
+            records: ContainerWriter::new(
+                Vec::with_capacity(FIRST_BYTES),
+                RecordKind::StoredReport,
+                marker,
+            ),
             hash: Sha256::new(),
             bytes: 0,
             begun: Instant::now(),

@@ -80,7 +80,11 @@ impl Windows {
     ///
     /// # Errors
     /// [`BucketError`] if the spool cannot be listed. Nothing changes then.
-    pub async fn refresh(&self, spool: &dyn Bucket, names: &SpoolNames) -> Result<bool, BucketError> {
+    pub async fn refresh(
+        &self,
+        spool: &dyn Bucket,
+        names: &SpoolNames,
+    ) -> Result<bool, BucketError> {
         let now = BatchTime::of_clock(self.clock.millis());
         let since = now.plus_minutes(-LOOK_BACK_MINUTES).unwrap_or(now);
         let range = ListRange {
@@ -97,7 +101,8 @@ impl Windows {
             self.behind.store(false, Ordering::SeqCst);
             return Ok(false);
         };
-        let next = aligned_window(newest, self.minutes).map_or(newest.millis(), |window| window.end().millis());
+        let next = aligned_window(newest, self.minutes)
+            .map_or(newest.millis(), |window| window.end().millis());
         self.floor.fetch_max(next, Ordering::SeqCst);
         let behind = self.clock.millis() < next;
         self.behind.store(behind, Ordering::SeqCst);

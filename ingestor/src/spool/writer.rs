@@ -43,12 +43,18 @@ impl SlabWriter {
     /// Makes the slab durable before the deadline. Each attempt uses a new object name, since an
     /// attempt that seems to have failed may have created its object. A second copy is harmless:
     /// the batcher counts each report once.
-    pub(super) async fn write(&self, slab: &ClosedSlab, deadline: Instant) -> Result<(), NotDurable> {
+    pub(super) async fn write(
+        &self,
+        slab: &ClosedSlab,
+        deadline: Instant,
+    ) -> Result<(), NotDurable> {
         let mut pause = FIRST_PAUSE;
         loop {
             let begun = Instant::now();
             let attempt = timeout_at(deadline, self.attempt(slab)).await;
-            self.metrics.slab_seconds.observe(begun.elapsed().as_secs_f64());
+            self.metrics
+                .slab_seconds
+                .observe(begun.elapsed().as_secs_f64());
             let failed = match attempt {
                 Ok(Ok(true)) => return Ok(()),
                 // The slab is durable, but too late for its window: it is written again at once, in
@@ -163,7 +169,9 @@ mod tests {
         for (taken, good) in [(1, true), (u64::MAX, false)] {
             let inner = memory("spool");
             let names = AtomicU64::new(0);
-            let spool = Phantoms::wrap(inner.clone(), move |_| names.fetch_add(1, Ordering::SeqCst) < taken);
+            let spool = Phantoms::wrap(inner.clone(), move |_| {
+                names.fetch_add(1, Ordering::SeqCst) < taken
+            });
             let writer = writer(&spool);
             assert_eq!(writer.write(&slab, deadline).await.is_ok(), good);
             let listed = inner.list("", ListRange::default()).await.unwrap();

@@ -16,12 +16,18 @@ async fn the_same_again_is_success_and_another_under_its_id_a_conflict() {
     let first = report(0);
     assert_eq!(outcome(&world.post_one(&first).await.result()), "accepted");
     for _ in 0..3 {
-        assert_eq!(outcome(&world.post_one(&first).await.result()), "alreadyAccepted");
+        assert_eq!(
+            outcome(&world.post_one(&first).await.result()),
+            "alreadyAccepted"
+        );
     }
     let mut other = report(1);
     other.id.clone_from(&first.id);
     let answer = world.post_one(&other).await;
-    assert_eq!((answer.problem(), answer.status.as_u16()), ("conflict", 409));
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("conflict", 409)
+    );
     // The report under another metric of the same shape.
     let mut moved = first.clone();
     moved.metric = "SameShape-v1".to_owned();
@@ -37,7 +43,10 @@ async fn the_same_again_is_success_and_another_under_its_id_a_conflict() {
     );
     assert_eq!(world.stored().await, [first.id]);
     let labels = format!("{{locality=\"us-xx\",metric=\"{NOTIFIED}\"}}");
-    assert_eq!(world.count(&format!("ingestor_reports_accepted_total{labels}")), 1);
+    assert_eq!(
+        world.count(&format!("ingestor_reports_accepted_total{labels}")),
+        1
+    );
     assert_eq!(
         world.count(&format!("ingestor_reports_already_accepted_total{labels}")),
         4
@@ -53,7 +62,11 @@ async fn what_is_forgotten_is_taken_again() {
         world.post_one(&report(index)).await.result();
     }
     assert_eq!(outcome(&world.post_one(&first).await.result()), "accepted");
-    assert_eq!(world.stored().await.len(), 7, "the batcher sees that it is the same");
+    assert_eq!(
+        world.stored().await.len(),
+        7,
+        "the batcher sees that it is the same"
+    );
 }
 
 #[tokio::test]
@@ -85,7 +98,10 @@ async fn networks_and_devices_have_rates() {
         ]
     );
     let answer = from("203.0.113.77", one(&report(9))).await;
-    assert_eq!((answer.problem(), answer.status.as_u16()), ("rateLimited", 429));
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("rateLimited", 429)
+    );
     let seconds: u32 = answer.header("retry-after").parse().unwrap();
     assert!((10..=60).contains(&seconds));
     assert_eq!(
@@ -95,11 +111,21 @@ async fn networks_and_devices_have_rates() {
     // One device that posts the same report repeatedly.
     let attested = attest(report(20), 1, NOW);
     for expected in ["accepted", "alreadyAccepted"] {
-        assert_eq!(outcome(&from("198.51.100.1", one(&attested)).await.result()), expected);
+        assert_eq!(
+            outcome(&from("198.51.100.1", one(&attested)).await.result()),
+            expected
+        );
     }
-    assert_eq!(from("198.51.100.1", one(&attested)).await.problem(), "rateLimited");
     assert_eq!(
-        outcome(&from("198.51.100.1", one(&attest(report(21), 2, NOW))).await.result()),
+        from("198.51.100.1", one(&attested)).await.problem(),
+        "rateLimited"
+    );
+    assert_eq!(
+        outcome(
+            &from("198.51.100.1", one(&attest(report(21), 2, NOW)))
+                .await
+                .result()
+        ),
         "accepted"
     );
 }
@@ -150,8 +176,21 @@ async fn nothing_names_the_client() {
         ("x-forwarded-for", FORWARDED),
     ];
     let mut said = Vec::new();
-    for body in [one(&good), one(&forged), "{".to_owned(), one(&good), one(&good)] {
-        let answer = Answer::of(router.clone().oneshot(post_to(LOCALITY, body, &headers)).await.unwrap()).await;
+    for body in [
+        one(&good),
+        one(&forged),
+        "{".to_owned(),
+        one(&good),
+        one(&good),
+    ] {
+        let answer = Answer::of(
+            router
+                .clone()
+                .oneshot(post_to(LOCALITY, body, &headers))
+                .await
+                .unwrap(),
+        )
+        .await;
         said.extend_from_slice(&answer.body);
     }
     world.app.close().await;
@@ -166,9 +205,15 @@ async fn nothing_names_the_client() {
     }
     let created = NOW.to_string();
     for secret in [ADDRESS, FORWARDED, AGENT, "a forged signature", &created] {
-        let found = said.windows(secret.len()).any(|window| window == secret.as_bytes());
+        let found = said
+            .windows(secret.len())
+            .any(|window| window == secret.as_bytes());
         assert!(!found, "{secret}");
     }
     let statement = good.signature.unwrap();
-    assert!(!said.windows(statement.len()).any(|window| window == statement));
+    assert!(
+        !said
+            .windows(statement.len())
+            .any(|window| window == statement)
+    );
 }

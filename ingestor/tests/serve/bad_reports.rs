@@ -15,19 +15,33 @@ type Change = fn(&mut ReportUpload);
 const WAYS: &[(&str, u16, Change)] = &[
     ("schemaVersion", 400, |report| report.schema_version = 3),
     ("schemaVersion", 400, |report| report.schema_version = 0),
-    ("unknownMetric", 400, |report| report.metric = "Unheard-v1".to_owned()),
-    ("unknownMetric", 400, |report| report.metric = "../x".to_owned()),
+    ("unknownMetric", 400, |report| {
+        report.metric = "Unheard-v1".to_owned()
+    }),
+    ("unknownMetric", 400, |report| {
+        report.metric = "../x".to_owned()
+    }),
     ("unknownMetric", 400, |report| report.metric = String::new()),
-    ("metricClosed", 410, |report| report.metric = "Old-v1".to_owned()),
+    ("metricClosed", 410, |report| {
+        report.metric = "Old-v1".to_owned()
+    }),
     ("parameterMismatch", 400, |report| report.bins = 6),
     ("parameterMismatch", 400, |report| {
         report.epsilon = f64::from_bits(8.0_f64.to_bits() + 1);
     }),
-    ("parameterMismatch", 400, |report| report.prime = 4_293_918_723),
-    ("parameterMismatch", 400, |report| report.number_of_servers = 3),
-    ("parameterMismatch", 400, |report| report.hamming_weight = Some(1)),
+    ("parameterMismatch", 400, |report| {
+        report.prime = 4_293_918_723
+    }),
+    ("parameterMismatch", 400, |report| {
+        report.number_of_servers = 3
+    }),
+    ("parameterMismatch", 400, |report| {
+        report.hamming_weight = Some(1)
+    }),
     // The report under another metric, of another shape.
-    ("parameterMismatch", 400, |report| report.metric = CODES.to_owned()),
+    ("parameterMismatch", 400, |report| {
+        report.metric = CODES.to_owned()
+    }),
     ("keyOfOtherBins", 400, |report| {
         report.metric = CODES.to_owned();
         report.bins = 6;
@@ -43,7 +57,9 @@ const WAYS: &[(&str, u16, Change)] = &[
         report.key_id_first = SIX_BIN_KEYS[0].to_owned();
         report.key_id_second = SIX_BIN_KEYS[1].to_owned();
     }),
-    ("badReportId", 400, |report| report.id = "report 1".to_owned()),
+    ("badReportId", 400, |report| {
+        report.id = "report 1".to_owned()
+    }),
     ("badReportId", 400, |report| {
         report.id = "00000000-0000-0000-0000-000000000000".to_owned();
     }),
@@ -51,13 +67,23 @@ const WAYS: &[(&str, u16, Change)] = &[
         // UUID version 1.
         report.id.replace_range(14..15, "1");
     }),
-    ("tooLate", 400, |report| report.created = Some(NOW - 48 * HOUR - 1)),
-    ("tooEarly", 400, |report| report.created = Some(NOW + 15 * MINUTE + 1)),
+    ("tooLate", 400, |report| {
+        report.created = Some(NOW - 48 * HOUR - 1)
+    }),
+    ("tooEarly", 400, |report| {
+        report.created = Some(NOW + 15 * MINUTE + 1)
+    }),
     ("tooLate", 400, |report| report.created = Some(0)),
-    ("outdatedKey", 400, |report| report.key_id_first = "first-9".to_owned()),
-    ("outdatedKey", 400, |report| report.key_id_second = String::new()),
+    ("outdatedKey", 400, |report| {
+        report.key_id_first = "first-9".to_owned()
+    }),
+    ("outdatedKey", 400, |report| {
+        report.key_id_second = String::new()
+    }),
     // The two keys have to belong to the same pair.
-    ("outdatedKey", 400, |report| report.key_id_first = "first-0".to_owned()),
+    ("outdatedKey", 400, |report| {
+        report.key_id_first = "first-0".to_owned()
+    }),
     ("swappedShares", 400, |report| {
         std::mem::swap(&mut report.key_id_first, &mut report.key_id_second);
     }),
@@ -65,8 +91,12 @@ const WAYS: &[(&str, u16, Change)] = &[
     ("badShareLength", 400, |report| {
         report.payload_first.pop();
     }),
-    ("badShareLength", 400, |report| report.payload_second.push(0)),
-    ("badShareLength", 400, |report| report.payload_second.clear()),
+    ("badShareLength", 400, |report| {
+        report.payload_second.push(0)
+    }),
+    ("badShareLength", 400, |report| {
+        report.payload_second.clear()
+    }),
     ("swappedShares", 400, |report| {
         std::mem::swap(&mut report.payload_first, &mut report.payload_second);
     }),
@@ -75,9 +105,15 @@ const WAYS: &[(&str, u16, Change)] = &[
         std::mem::swap(&mut report.key_id_first, &mut report.key_id_second);
     }),
     // A point off the curve, a compressed point, and the point at infinity.
-    ("badEphemeralKey", 400, |report| report.payload_first[64] ^= 1),
-    ("badEphemeralKey", 400, |report| report.payload_second[0] = 2),
-    ("badEphemeralKey", 400, |report| report.payload_second[..65].fill(0)),
+    ("badEphemeralKey", 400, |report| {
+        report.payload_first[64] ^= 1
+    }),
+    ("badEphemeralKey", 400, |report| {
+        report.payload_second[0] = 2
+    }),
+    ("badEphemeralKey", 400, |report| {
+        report.payload_second[..65].fill(0)
+    }),
 ];
 
 #[tokio::test]
@@ -111,7 +147,9 @@ async fn each_way_of_being_bad_has_its_own_problem_and_harms_no_neighbour() {
         .map(|what| what.replace("accepted", "alreadyAccepted"))
         .collect();
     assert_eq!(world.post(avro(&body), AVRO).await.results(), again);
-    let mut good: Vec<_> = (0..WAYS.len()).map(|index| report(1000 + index as u64).id).collect();
+    let mut good: Vec<_> = (0..WAYS.len())
+        .map(|index| report(1000 + index as u64).id)
+        .collect();
     good.sort();
     assert_eq!(world.stored().await, good);
 }
@@ -153,8 +191,12 @@ async fn what_is_good_is_taken() {
     assert_eq!(world.post_many(&drained).await.results(), ["accepted"]);
     let stored = world.stored().await;
     assert_eq!(stored.len(), changes.len() + 1);
-    assert!(stored.contains(&report(5).id), "ids are stored in one spelling");
-    let received = format!("ingestor_reports_received_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\"}}");
+    assert!(
+        stored.contains(&report(5).id),
+        "ids are stored in one spelling"
+    );
+    let received =
+        format!("ingestor_reports_received_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\"}}");
     assert_eq!(world.count(&received), changes.len() as u64 - 1);
 }
 
@@ -168,7 +210,10 @@ async fn members_that_are_wrong_are_malformed_one_by_one() {
         changed
     };
     let mut missing = good.clone();
-    missing["payload"].as_object_mut().unwrap().remove("prioParams");
+    missing["payload"]
+        .as_object_mut()
+        .unwrap()
+        .remove("prioParams");
     let mut extra = good.clone();
     extra["payload"]["colour"] = json!(1);
     let bad = [
@@ -183,7 +228,10 @@ async fn members_that_are_wrong_are_malformed_one_by_one() {
         change("/payload/prioParams/bins", json!(2.5)),
         change("/payload/prioParams/bins", json!(1e300)),
         change("/payload/encryptedDataShares", json!([])),
-        change("/payload/encryptedDataShares/0/payload", json!("not base64!")),
+        change(
+            "/payload/encryptedDataShares/0/payload",
+            json!("not base64!"),
+        ),
     ];
     let mut list = Vec::new();
     let mut expected = Vec::new();
@@ -204,7 +252,10 @@ async fn members_that_are_wrong_are_malformed_one_by_one() {
     assert_eq!(results["results"][14]["uuid"], report(0).id);
     assert_eq!(results["results"][0]["uuid"], "");
     assert_eq!(
-        (&results["results"][14]["index"], &results["results"][15]["index"]),
+        (
+            &results["results"][14]["index"],
+            &results["results"][15]["index"]
+        ),
         (&json!(14), &json!(null))
     );
 }
@@ -224,11 +275,18 @@ async fn bodies_that_are_wrong_as_a_whole() {
         "{\"reports\":{}}",
         &good[..good.len() - 1],
     ] {
-        assert_eq!(world.post(body.to_owned(), JSON).await.problem(), "malformed", "{body}");
+        assert_eq!(
+            world.post(body.to_owned(), JSON).await.problem(),
+            "malformed",
+            "{body}"
+        );
     }
     let both = format!("{{\"reports\":[],{}", &good[1..]);
     assert_eq!(world.post(both, JSON).await.problem(), "malformed");
-    assert_eq!(world.post(vec![0xff, 0xfe], JSON).await.problem(), "malformed");
+    assert_eq!(
+        world.post(vec![0xff, 0xfe], JSON).await.problem(),
+        "malformed"
+    );
     let trailing = format!("{good} {good}");
     assert_eq!(world.post(trailing, JSON).await.problem(), "malformed");
     for headers in [
@@ -237,28 +295,55 @@ async fn bodies_that_are_wrong_as_a_whole() {
         &[("content-type", "application/jsonx")],
     ] {
         let answer = world.post(good.clone(), headers).await;
-        assert_eq!((answer.problem(), answer.status.as_u16()), ("unsupportedMedia", 415));
+        assert_eq!(
+            (answer.problem(), answer.status.as_u16()),
+            ("unsupportedMedia", 415)
+        );
     }
     for encoding in ["br", "gzip, gzip", ""] {
-        let headers = [("content-type", "application/json"), ("content-encoding", encoding)];
-        assert_eq!(world.post(good.clone(), &headers).await.problem(), "unsupportedMedia");
+        let headers = [
+            ("content-type", "application/json"),
+            ("content-encoding", encoding),
+        ];
+        assert_eq!(
+            world.post(good.clone(), &headers).await.problem(),
+            "unsupportedMedia"
+        );
     }
     let answer = world.call(post_to("us-yy", good.clone(), JSON)).await;
-    assert_eq!((answer.problem(), answer.status.as_u16()), ("unknownLocality", 404));
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("unknownLocality", 404)
+    );
     let answer = world.call(post_to("%ff", good.clone(), JSON)).await;
-    assert_eq!((answer.problem(), answer.status.as_u16()), ("unknownLocality", 404));
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("unknownLocality", 404)
+    );
     let answer = world.get("/nowhere").await;
-    assert_eq!((answer.problem(), answer.status.as_u16()), ("notFound", 404));
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("notFound", 404)
+    );
     let answer = world.get("/v1/us-xx/reports").await;
-    assert_eq!((answer.problem(), answer.status.as_u16()), ("methodNotAllowed", 405));
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("methodNotAllowed", 405)
+    );
     assert_eq!(answer.header("allow"), "POST");
     let request = Request::builder().method(Method::DELETE).uri("/manifest");
     let answer = world.call(request.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.problem(), "methodNotAllowed");
     // The server still accepts valid reports.
-    assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
+    assert_eq!(
+        outcome(&world.post_one(&report(0)).await.result()),
+        "accepted"
+    );
     let charset = [("content-type", "Application/JSON; charset=utf-8")];
-    assert_eq!(outcome(&world.post(good, &charset).await.result()), "alreadyAccepted");
+    assert_eq!(
+        outcome(&world.post(good, &charset).await.result()),
+        "alreadyAccepted"
+    );
 }
 
 #[tokio::test]
@@ -269,14 +354,23 @@ async fn an_avro_file_that_is_cut_is_refused_as_a_whole() {
     // The cut is in the middle of the second block; the first block has the reports that fit into
     // 16,000 bytes.
     let answer = world.post(file[..file.len() - 100].to_vec(), AVRO).await;
-    assert_eq!((answer.problem(), answer.status.as_u16()), ("malformed", 400));
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("malformed", 400)
+    );
     let detail = String::from_utf8_lossy(&answer.body).into_owned();
     assert!(detail.contains("none of its reports is stored"), "{detail}");
     assert!(world.slabs().await.is_empty());
     assert_eq!(world.post("no avro", AVRO).await.problem(), "malformed");
     assert_eq!(world.post(Vec::new(), AVRO).await.results(), [""; 0]);
-    assert_eq!(world.post(avro(&all), AVRO).await.results(), ["accepted"; 60]);
-    assert_eq!(world.post("{\"reports\":[]}", JSON).await.results(), [""; 0]);
+    assert_eq!(
+        world.post(avro(&all), AVRO).await.results(),
+        ["accepted"; 60]
+    );
+    assert_eq!(
+        world.post("{\"reports\":[]}", JSON).await.results(),
+        [""; 0]
+    );
 }
 
 #[tokio::test]
@@ -331,7 +425,10 @@ async fn attestations_are_needed_where_they_are_required() {
     }
     assert_eq!(outcome(&world.post_one(&good).await.result()), "accepted");
     // The same report is accepted again; another report of the same device, metric and day is not.
-    assert_eq!(outcome(&world.post_one(&good).await.result()), "alreadyAccepted");
+    assert_eq!(
+        outcome(&world.post_one(&good).await.result()),
+        "alreadyAccepted"
+    );
     let second = attest(report(3), 1, NOW);
     assert_eq!(world.post_one(&second).await.problem(), "alreadyReported");
     // A report of another device or for another metric is accepted; the second of two reports of
@@ -382,7 +479,9 @@ async fn keys_that_are_not_accepted_are_named_with_those_that_are() {
         let mut bad = report(0);
         change(&mut bad);
         let answer = world.post_one(&bad).await;
-        serde_json::from_slice::<Problem>(&answer.body).unwrap().detail
+        serde_json::from_slice::<Problem>(&answer.body)
+            .unwrap()
+            .detail
     };
     let outdated = detail(|report| report.key_id_first = "first-9\"".to_owned()).await;
     assert_eq!(
@@ -393,11 +492,14 @@ async fn keys_that_are_not_accepted_are_named_with_those_that_are() {
     );
     let long = detail(|report| report.key_id_first = "x".repeat(1000)).await;
     assert!(long.len() < 300, "{long}");
-    let swapped = detail(|report| std::mem::swap(&mut report.key_id_first, &mut report.key_id_second)).await;
+    let swapped =
+        detail(|report| std::mem::swap(&mut report.key_id_first, &mut report.key_id_second)).await;
     assert!(
         swapped.starts_with(r#"key ids "second-1" and "first-1" are swapped"#),
         "{swapped}"
     );
-    let shares = detail(|report| std::mem::swap(&mut report.payload_first, &mut report.payload_second)).await;
+    let shares =
+        detail(|report| std::mem::swap(&mut report.payload_first, &mut report.payload_second))
+            .await;
     assert!(shares.contains("113 and 145 bytes"), "{shares}");
 }

@@ -8,7 +8,8 @@ use futures::stream::BoxStream;
 use tallybox_model::spool::SpoolNames;
 use tallybox_service::clock::Clock;
 use tallybox_transport::{
-    Bucket, BucketError, Created, Entry, ListRange, Object, SharedBucket, Upload, memory, publish_bytes,
+    Bucket, BucketError, Created, Entry, ListRange, Object, SharedBucket, Upload, memory,
+    publish_bytes,
 };
 
 use crate::world::*;
@@ -35,7 +36,10 @@ async fn post_at(world: &World, index: u64) -> String {
     report.created = None;
     assert_eq!(outcome(&world.post_one(&report).await.result()), "accepted");
     let slabs = world.slabs().await;
-    let (key, _) = slabs.iter().find(|(_, ids)| ids.contains(&report.id)).unwrap();
+    let (key, _) = slabs
+        .iter()
+        .find(|(_, ids)| ids.contains(&report.id))
+        .unwrap();
     window(key)
 }
 
@@ -52,7 +56,10 @@ async fn slabs_follow_the_clock_across_the_hour_the_day_and_back() {
     // A step back of a day, without any plan: the window follows the clock.
     world.clock.set(NOW - 24 * HOUR);
     assert_eq!(post_at(&world, 4).await, "2026/11/22/10/00");
-    assert_eq!(world.count("ingestor_clock_behind_total{locality=\"us-xx\"}"), 0);
+    assert_eq!(
+        world.count("ingestor_clock_behind_total{locality=\"us-xx\"}"),
+        0
+    );
 }
 
 #[tokio::test]
@@ -72,7 +79,10 @@ async fn no_slab_stands_in_a_planned_window() {
     let world = World::with(|ingestor| ingestor.spool = spool).await;
     // The clock shows 10:20, but 10:00 is planned: the clock is behind.
     assert_eq!(post_at(&world, 0).await, "2026/11/23/11/00");
-    assert_eq!(world.count("ingestor_clock_behind_total{locality=\"us-xx\"}"), 1);
+    assert_eq!(
+        world.count("ingestor_clock_behind_total{locality=\"us-xx\"}"),
+        1
+    );
     let ready = world.ready().await;
     assert_eq!(ready.status, 200);
     assert!(String::from_utf8_lossy(&ready.body).contains("the clock is behind"));
@@ -130,7 +140,11 @@ impl Bucket for Pausing {
         self.inner.get(key).await
     }
 
-    async fn get_range(&self, key: &str, range: std::ops::Range<u64>) -> Result<Bytes, BucketError> {
+    async fn get_range(
+        &self,
+        key: &str,
+        range: std::ops::Range<u64>,
+    ) -> Result<Bytes, BucketError> {
         self.inner.get_range(key, range).await
     }
 
@@ -141,7 +155,11 @@ impl Bucket for Pausing {
     async fn create(&self, key: &str, size: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
         let inner = self.inner.create(key, size).await?;
         let mut then = self.then.lock().unwrap();
-        let then = if then.is_empty() { None } else { Some(then.remove(0)) };
+        let then = if then.is_empty() {
+            None
+        } else {
+            Some(then.remove(0))
+        };
         let clock = self.clock.clone();
         Ok(Box::new(PausedUpload { inner, clock, then }))
     }
@@ -214,7 +232,10 @@ const LAST: i64 = NOW + 42 * MINUTE + 30_000 - 1;
 #[tokio::test]
 async fn a_paused_replica_acknowledges_only_what_its_window_still_takes() {
     let world = paused(&[LAST]).await;
-    assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
+    assert_eq!(
+        outcome(&world.post_one(&report(0)).await.result()),
+        "accepted"
+    );
     assert_eq!(windows(&world).await, ["2026/11/23/10/00"]);
 }
 
@@ -226,12 +247,21 @@ async fn a_replica_paused_too_long_writes_once_more() {
         ["accepted"; 2]
     );
     // The late slab exists and is harmless; the acknowledged one belongs to the current window.
-    assert_eq!(windows(&world).await, ["2026/11/23/10/00", "2026/11/23/11/00"]);
+    assert_eq!(
+        windows(&world).await,
+        ["2026/11/23/10/00", "2026/11/23/11/00"]
+    );
     assert!(world.slabs().await.values().all(|ids| ids.len() == 2));
-    assert_eq!(world.count("ingestor_slabs_late_total{locality=\"us-xx\"}"), 1);
+    assert_eq!(
+        world.count("ingestor_slabs_late_total{locality=\"us-xx\"}"),
+        1
+    );
     // The process is suspended repeatedly.
     let world = paused(&[NOW + 2 * HOUR, NOW + 4 * HOUR, NOW + 6 * HOUR]).await;
-    assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
+    assert_eq!(
+        outcome(&world.post_one(&report(0)).await.result()),
+        "accepted"
+    );
     let expected = [
         "2026/11/23/10/00",
         "2026/11/23/12/00",

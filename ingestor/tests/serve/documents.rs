@@ -38,7 +38,11 @@ async fn the_configuration_is_signed_and_says_what_a_client_needs() {
     );
     assert_eq!((config.registry_version, config.schema_version), (3, 2));
     // Metrics that are drained or closed are not listed.
-    let metrics: Vec<_> = config.metrics.iter().map(|metric| metric.name.as_str()).collect();
+    let metrics: Vec<_> = config
+        .metrics
+        .iter()
+        .map(|metric| metric.name.as_str())
+        .collect();
     assert_eq!(metrics, [NOTIFIED, "SameShape-v1"]);
     // Only the first of the pairs with the metric's bins is listed.
     for metric in &config.metrics {
@@ -53,11 +57,16 @@ async fn the_configuration_is_signed_and_says_what_a_client_needs() {
         (config.limits.max_body_bytes, config.limits.max_reports),
         (8 << 20, 10_000)
     );
-    let [issued, expires] = [&config.issued, &config.expires].map(|time| time.parse::<jiff::Timestamp>().unwrap());
+    let [issued, expires] =
+        [&config.issued, &config.expires].map(|time| time.parse::<jiff::Timestamp>().unwrap());
     assert!(issued.as_millisecond() <= NOW && expires.as_millisecond() >= NOW + 84 * HOUR);
     assert_eq!(
         world
-            .call(Request::get("/v1/us-yy/config").body(Body::empty()).unwrap())
+            .call(
+                Request::get("/v1/us-yy/config")
+                    .body(Body::empty())
+                    .unwrap()
+            )
             .await
             .problem(),
         "unknownLocality"
@@ -77,7 +86,11 @@ async fn a_configuration_that_is_known_is_not_sent_again() {
         "*".to_owned(),
     ] {
         let answer = conditional(&world, &tags).await;
-        assert_eq!((answer.status.as_u16(), answer.body.len()), (304, 0), "{tags}");
+        assert_eq!(
+            (answer.status.as_u16(), answer.body.len()),
+            (304, 0),
+            "{tags}"
+        );
         assert_eq!(answer.header("etag"), etag);
         assert_eq!(answer.header("cache-control"), "max-age=600");
     }
@@ -95,16 +108,23 @@ async fn a_configuration_that_is_known_is_not_sent_again() {
 async fn a_changed_registry_is_taken_up_and_a_bad_one_is_not() {
     let world = World::new().await;
     let before = world.get(PATH).await;
-    assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
+    assert_eq!(
+        outcome(&world.post_one(&report(0)).await.result()),
+        "accepted"
+    );
     let registry = world.directory.path().join("registry.yaml");
     std::fs::write(&registry, REGISTRY.replace("epsilon: 8.0", "epsilon: [")).unwrap();
     assert!(world.app.reload_registry().is_err());
     assert_eq!(world.get(PATH).await.body, before.body);
-    assert_eq!(outcome(&world.post_one(&report(1)).await.result()), "accepted");
+    assert_eq!(
+        outcome(&world.post_one(&report(1)).await.result()),
+        "accepted"
+    );
 
-    let changed = REGISTRY
-        .replace("version: 3", "version: 4")
-        .replacen("epsilon: 8.0", "epsilon: 4.0", 1);
+    let changed =
+        REGISTRY
+            .replace("version: 3", "version: 4")
+            .replacen("epsilon: 8.0", "epsilon: 4.0", 1);
     std::fs::write(&registry, changed).unwrap();
     assert!(world.app.reload_registry().unwrap());
     assert!(!world.app.reload_registry().unwrap());
@@ -147,7 +167,9 @@ async fn the_manifest_names_every_signing_key() {
     let other = SigningKey::generate(&mut rand_chacha::ChaCha20Rng::seed_from_u64(9));
     let key = other.verifying_key();
     let world = World::with(|ingestor| {
-        ingestor.other_public_keys.insert("batch-2".to_owned(), key.clone());
+        ingestor
+            .other_public_keys
+            .insert("batch-2".to_owned(), key.clone());
     })
     .await;
     let answer = world.get("/manifest").await;
@@ -156,10 +178,16 @@ async fn the_manifest_names_every_signing_key() {
         (200, "application/json")
     );
     let manifest = IngestorManifest::parse("manifest", &answer.body, DEFAULT_SIZE_LIMIT).unwrap();
-    assert_eq!(manifest.server_identity.gcp_service_account_email, "writer@example.org");
+    assert_eq!(
+        manifest.server_identity.gcp_service_account_email,
+        "writer@example.org"
+    );
     let keys = &manifest.batch_signing_public_keys;
     assert_eq!(keys.keys().collect::<Vec<_>>(), ["batch-1", "batch-2"]);
-    assert_eq!(keys["batch-2"].public_key, other.verifying_key().to_spki_pem());
+    assert_eq!(
+        keys["batch-2"].public_key,
+        other.verifying_key().to_spki_pem()
+    );
     assert_eq!(keys["batch-1"].expiration.as_str(), "2027-01-01T00:00:00Z");
 }
 
@@ -188,7 +216,10 @@ async fn the_description_is_that_of_the_pages() {
     let described = post["responses"].as_object().unwrap();
     for kind in tallybox_model::report::ProblemKind::ALL {
         let status = kind.status().to_string();
-        assert!(status == "405" || described.contains_key(&status), "{kind:?}");
+        assert!(
+            status == "405" || described.contains_key(&status),
+            "{kind:?}"
+        );
     }
     // The schemas have the members that are serialised, and require the mandatory ones.
     let schemas = &description["components"]["schemas"];
@@ -215,7 +246,10 @@ async fn the_description_is_that_of_the_pages() {
     };
     assert_eq!(sorted("Report"), keys(&sent));
     assert_eq!(sorted("Payload"), keys(&sent["payload"]));
-    assert_eq!(sorted("Share"), keys(&sent["payload"]["encryptedDataShares"][0]));
+    assert_eq!(
+        sorted("Share"),
+        keys(&sent["payload"]["encryptedDataShares"][0])
+    );
     let mut parameters = keys(&sent["payload"]["prioParams"]);
     parameters.push("hammingWeight".to_owned());
     parameters.sort();
@@ -226,10 +260,16 @@ async fn the_description_is_that_of_the_pages() {
         required("Payload"),
         ["uuid", "schemaVersion", "prioParams", "encryptedDataShares"]
     );
-    assert_eq!(required("Parameters"), ["prime", "bins", "epsilon", "numberServers"]);
+    assert_eq!(
+        required("Parameters"),
+        ["prime", "bins", "epsilon", "numberServers"]
+    );
     assert_eq!(required("ReportResult"), ["uuid", "status"]);
     let problem = world.post("{", JSON).await;
-    assert_eq!(sorted("Problem"), keys(&serde_json::from_slice(&problem.body).unwrap()));
+    assert_eq!(
+        sorted("Problem"),
+        keys(&serde_json::from_slice(&problem.body).unwrap())
+    );
     let answer = world.post_many(&[report(0)]).await;
     assert_eq!(
         sorted("ReportsAnswer"),
@@ -240,14 +280,19 @@ async fn the_description_is_that_of_the_pages() {
     let examples = &post["requestBody"]["content"]["application/json"]["examples"];
     let one = world.post(examples["one"]["value"].to_string(), JSON).await;
     assert_eq!(outcome(&one.result()), "accepted");
-    let many = world.post(examples["many"]["value"].to_string(), JSON).await;
+    let many = world
+        .post(examples["many"]["value"].to_string(), JSON)
+        .await;
     assert_eq!(many.results(), ["alreadyAccepted"]);
     let element = &schemas["Reports"]["properties"]["reports"]["items"];
     let text = format!("{element} {}", schemas["Element"]);
     assert!(text.contains("#/components/schemas/Report\""), "{text}");
-    let page = world.get(description["externalDocs"]["url"].as_str().unwrap()).await;
+    let page = world
+        .get(description["externalDocs"]["url"].as_str().unwrap())
+        .await;
     assert!(page.header("content-type").starts_with("text/html"));
-    let manifest: serde_json::Value = serde_json::from_slice(&world.get("/manifest").await.body).unwrap();
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&world.get("/manifest").await.body).unwrap();
     assert_eq!(sorted("Manifest"), keys(&manifest));
 }
 
@@ -261,7 +306,9 @@ async fn from_origin(world: &World, method: &str, path: &str, origin: &str) -> A
             .header("access-control-request-method", "POST")
             .header("access-control-request-headers", "content-type");
     }
-    world.call(request.body(axum::body::Body::empty()).unwrap()).await
+    world
+        .call(request.body(axum::body::Body::empty()).unwrap())
+        .await
 }
 
 #[tokio::test]
@@ -272,19 +319,37 @@ async fn pages_of_configured_origins_may_use_the_server() {
     let answer = from_origin(&world, "OPTIONS", REPORTS, OURS).await;
     assert_eq!(answer.status, 204);
     assert_eq!(answer.header("access-control-allow-origin"), OURS);
-    assert!(answer.header("access-control-allow-methods").contains("POST"));
-    assert!(answer.header("access-control-allow-headers").contains("content-type"));
+    assert!(
+        answer
+            .header("access-control-allow-methods")
+            .contains("POST")
+    );
+    assert!(
+        answer
+            .header("access-control-allow-headers")
+            .contains("content-type")
+    );
     let answer = from_origin(&world, "GET", "/v1/us-xx/config", OURS).await;
     assert_eq!(
-        (answer.status.as_u16(), answer.header("access-control-allow-origin")),
+        (
+            answer.status.as_u16(),
+            answer.header("access-control-allow-origin")
+        ),
         (200, OURS)
     );
     assert_eq!(answer.header("vary"), "origin");
-    assert!(answer.header("access-control-expose-headers").contains("retry-after"));
+    assert!(
+        answer
+            .header("access-control-expose-headers")
+            .contains("retry-after")
+    );
     // Pages of the origin can read problems as well.
     let answer = from_origin(&world, "POST", REPORTS, OURS).await;
     assert_eq!(
-        (answer.problem(), answer.header("access-control-allow-origin")),
+        (
+            answer.problem(),
+            answer.header("access-control-allow-origin")
+        ),
         ("unsupportedMedia", OURS)
     );
     let answer = from_origin(&world, "OPTIONS", REPORTS, "https://elsewhere.example").await;

@@ -18,18 +18,27 @@ async fn a_dead_spool_acknowledges_nothing() {
     let faults = Faults::new(2, Kind::Die);
     let world = World::with(|ingestor| ingestor.spool = faults.wrap(Arc::clone(&inner))).await;
     let answer = world.post_one(&report(0)).await;
-    assert_eq!((answer.problem(), answer.status.as_u16()), ("unavailable", 503));
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("unavailable", 503)
+    );
     let seconds: u32 = answer.header("retry-after").parse().unwrap();
     assert!((1..=30).contains(&seconds));
     assert!(faults.operations() > 3, "it was tried more than once");
     let answer = world.post_many(&[report(0), report(1)]).await;
-    assert_eq!((answer.problem(), answer.status.as_u16()), ("unavailable", 503));
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("unavailable", 503)
+    );
     assert!(!answer.header("retry-after").is_empty());
     // One report is invalid in any case: the client learns this when the others are stored.
     let mut bad = report(2);
     bad.bins = 4;
     let answer = world.post_many(&[report(0), bad.clone()]).await;
-    assert_eq!((answer.problem(), answer.status.as_u16()), ("unavailable", 503));
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("unavailable", 503)
+    );
     assert_eq!(
         world.post_many(&[bad.clone(), bad]).await.results(),
         ["parameterMismatch"; 2]
@@ -38,8 +47,9 @@ async fn a_dead_spool_acknowledges_nothing() {
     assert_eq!(ready.status, 503);
     assert!(String::from_utf8_lossy(&ready.body).contains("could not be written"));
     assert!(slabs(&*inner).await.is_empty());
-    let line =
-        format!("ingestor_reports_rejected_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\",reason=\"unavailable\"}}");
+    let line = format!(
+        "ingestor_reports_rejected_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\",reason=\"unavailable\"}}"
+    );
     assert_eq!(world.count(&line), 4);
     assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
 }
@@ -51,10 +61,17 @@ async fn a_write_that_fails_is_tried_again_under_another_name() {
         for operation in 2..=5 {
             let inner = memory("spool");
             let faults = Faults::new(operation, kind);
-            let world = World::with(|ingestor| ingestor.spool = faults.wrap(Arc::clone(&inner))).await;
-            assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
+            let world =
+                World::with(|ingestor| ingestor.spool = faults.wrap(Arc::clone(&inner))).await;
+            assert_eq!(
+                outcome(&world.post_one(&report(0)).await.result()),
+                "accepted"
+            );
             assert_eq!(world.ready().await.status, 200);
-            assert_eq!(world.count("ingestor_slab_failures_total{locality=\"us-xx\"}"), 1);
+            assert_eq!(
+                world.count("ingestor_slab_failures_total{locality=\"us-xx\"}"),
+                1
+            );
             let slabs = slabs(&*inner).await;
             let copies = if operation == 5 && kind == Kind::FailAfterEffect {
                 2
@@ -63,7 +80,10 @@ async fn a_write_that_fails_is_tried_again_under_another_name() {
             };
             assert_eq!(slabs.len(), copies, "{kind:?} {operation}");
             assert!(slabs.values().all(|ids| *ids == [report(0).id]));
-            assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "alreadyAccepted");
+            assert_eq!(
+                outcome(&world.post_one(&report(0)).await.result()),
+                "alreadyAccepted"
+            );
         }
     }
 }
@@ -77,7 +97,8 @@ async fn what_was_acknowledged_is_batched_once_whatever_operation_fails() {
         for n in 1.. {
             let inner = memory("spool");
             let faults = Faults::new(n, kind);
-            let world = World::with(|ingestor| ingestor.spool = faults.wrap(Arc::clone(&inner))).await;
+            let world =
+                World::with(|ingestor| ingestor.spool = faults.wrap(Arc::clone(&inner))).await;
             let mut acknowledged = Vec::new();
             for index in 0..4 {
                 let report = report(index);
@@ -121,7 +142,8 @@ async fn what_was_acknowledged_is_batched_once_whatever_operation_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn a_spool_that_cannot_be_listed_is_not_ready_until_it_can() {
-    let world = World::with(|ingestor| ingestor.spool = FaultyBucket::fail_after(memory("spool"), 0)).await;
+    let world =
+        World::with(|ingestor| ingestor.spool = FaultyBucket::fail_after(memory("spool"), 0)).await;
     assert_eq!(world.ready().await.status, 503);
     tokio::time::sleep(Duration::from_secs(61)).await;
     assert_eq!(world.ready().await.status, 200);
@@ -139,7 +161,8 @@ async fn who_goes_away_takes_nobody_along() {
     let stays = world.post_one(&second);
     let leaving = async {
         // Wait until the report is admitted.
-        let line = format!("ingestor_reports_received_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\"}}");
+        let line =
+            format!("ingestor_reports_received_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\"}}");
         while world.count(&line) < 2 {
             tokio::task::yield_now().await;
         }
@@ -150,7 +173,10 @@ async fn who_goes_away_takes_nobody_along() {
     let mut both = [report(0).id, report(1).id];
     both.sort();
     assert_eq!(world.stored().await, both);
-    assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "alreadyAccepted");
+    assert_eq!(
+        outcome(&world.post_one(&report(0)).await.result()),
+        "alreadyAccepted"
+    );
     assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
 }
 
@@ -159,11 +185,17 @@ async fn the_end_writes_and_answers_what_is_there_and_takes_no_more() {
     let world = World::with(|ingestor| ingestor.serve.slab_millis = 3_600_000).await;
     let posts: Vec<_> = (0..20)
         .map(|index| {
-            let (router, request) = (world.app.router(), post_to(LOCALITY, one(&report(index)), JSON));
-            tokio::spawn(async move { Answer::of(tower::ServiceExt::oneshot(router, request).await.unwrap()).await })
+            let (router, request) = (
+                world.app.router(),
+                post_to(LOCALITY, one(&report(index)), JSON),
+            );
+            tokio::spawn(async move {
+                Answer::of(tower::ServiceExt::oneshot(router, request).await.unwrap()).await
+            })
         })
         .collect();
-    let line = format!("ingestor_reports_received_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\"}}");
+    let line =
+        format!("ingestor_reports_received_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\"}}");
     while world.count(&line) < 20 {
         tokio::task::yield_now().await;
     }
@@ -193,7 +225,8 @@ async fn slabs_close_by_size_too() {
         async move { world.post_one(&report(index)).await.result() }
     });
     let closing = async {
-        let line = format!("ingestor_reports_received_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\"}}");
+        let line =
+            format!("ingestor_reports_received_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\"}}");
         while world.count(&line) < 90 {
             tokio::task::yield_now().await;
         }

@@ -40,20 +40,35 @@ async fn what_does_not_fit_into_memory_is_refused_until_slow_bodies_are_given_up
         tokio::task::yield_now().await;
     }
     let answer = world.post(vec![b' '; 64 << 10], JSON).await;
-    assert_eq!((answer.problem(), answer.status.as_u16()), ("overloaded", 503));
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("overloaded", 503)
+    );
     let seconds: u32 = answer.header("retry-after").parse().unwrap();
     assert!((1..=5).contains(&seconds));
     // A small body still fits.
-    assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
+    assert_eq!(
+        outcome(&world.post_one(&report(0)).await.result()),
+        "accepted"
+    );
     // After a second the oldest body is evicted, and its client gets the answer to send it again.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(world.post(vec![b' '; 32 << 10], JSON).await.problem(), "malformed");
+    assert_eq!(
+        world.post(vec![b' '; 32 << 10], JSON).await.problem(),
+        "malformed"
+    );
     let answer = Answer::of(slow.await.unwrap().unwrap()).await;
-    assert_eq!((answer.problem(), answer.status.as_u16()), ("overloaded", 503));
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("overloaded", 503)
+    );
     assert_eq!(world.count("ingestor_bodies_evicted_total"), 1);
     second.send(Ok(b"{".to_vec())).await.unwrap();
     drop(second);
-    assert_eq!(Answer::of(slower.await.unwrap().unwrap()).await.problem(), "malformed");
+    assert_eq!(
+        Answer::of(slower.await.unwrap().unwrap()).await.problem(),
+        "malformed"
+    );
     assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
     let refused = "ingestor_requests_refused_total{reason=\"overloaded\"}";
     assert_eq!(world.count(refused), 2);
@@ -74,12 +89,21 @@ async fn a_body_has_to_come_at_a_rate() {
             },
         ))
     };
-    let answer = world.post(paced(103, Duration::from_millis(100)), JSON).await;
+    let answer = world
+        .post(paced(103, Duration::from_millis(100)), JSON)
+        .await;
     assert_eq!(outcome(&answer.result()), "accepted");
     let begun = tokio::time::Instant::now();
     let answer = world.post(paced(1, Duration::from_millis(100)), JSON).await;
-    assert_eq!((answer.problem(), answer.status.as_u16()), ("slowBody", 408));
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("slowBody", 408)
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
 }
 
@@ -91,7 +115,10 @@ async fn a_body_that_does_not_come_is_given_up() {
         JSON,
     );
     let answer = answer.await;
-    assert_eq!((answer.problem(), answer.status.as_u16()), ("slowBody", 408));
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("slowBody", 408)
+    );
     assert!(!answer.header("retry-after").is_empty());
     assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
 }
@@ -122,5 +149,8 @@ async fn a_rush_is_shed_and_leaves_nothing_behind() {
     }
     assert!(taken > 0 && taken + shed == 64, "{taken} {shed}");
     assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
-    assert_eq!(outcome(&world.post_one(&report(999)).await.result()), "accepted");
+    assert_eq!(
+        outcome(&world.post_one(&report(999)).await.result()),
+        "accepted"
+    );
 }

@@ -27,18 +27,33 @@ async fn packed_bodies_are_taken() {
     let world = World::new().await;
     let all: Vec<_> = (0..8).map(report).collect();
     let (json, avro) = (many(&all), avro(&all));
-    for (encoding, body) in [("gzip", gzip(json.as_bytes())), ("zstd", zstd(json.as_bytes()))] {
-        let results = world.post(body, &packed("application/json", encoding)).await.results();
+    for (encoding, body) in [
+        ("gzip", gzip(json.as_bytes())),
+        ("zstd", zstd(json.as_bytes())),
+    ] {
+        let results = world
+            .post(body, &packed("application/json", encoding))
+            .await
+            .results();
         assert_eq!(results.len(), 8);
     }
-    for (encoding, body) in [("gzip", gzip(&avro)), ("ZSTD", zstd(&avro)), ("identity", avro.clone())] {
-        let results = world.post(body, &packed("avro/binary", encoding)).await.results();
+    for (encoding, body) in [
+        ("gzip", gzip(&avro)),
+        ("ZSTD", zstd(&avro)),
+        ("identity", avro.clone()),
+    ] {
+        let results = world
+            .post(body, &packed("avro/binary", encoding))
+            .await
+            .results();
         assert!(results.iter().all(|result| result == "alreadyAccepted"));
     }
     // Two concatenated gzip members are one body.
     let (first, second) = json.split_at(100);
     let members = [gzip(first.as_bytes()), gzip(second.as_bytes())].concat();
-    let answer = world.post(members, &packed("application/json", "gzip")).await;
+    let answer = world
+        .post(members, &packed("application/json", "gzip"))
+        .await;
     assert_eq!(answer.results().len(), 8);
     assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
 }
@@ -47,12 +62,19 @@ async fn packed_bodies_are_taken() {
 async fn damaged_bodies_are_malformed() {
     let world = World::new().await;
     let json = one(&report(0));
-    for (encoding, good) in [("gzip", gzip(json.as_bytes())), ("zstd", zstd(json.as_bytes()))] {
+    for (encoding, good) in [
+        ("gzip", gzip(json.as_bytes())),
+        ("zstd", zstd(json.as_bytes())),
+    ] {
         let headers = packed("application/json", encoding);
         let cut = good[..good.len() - 5].to_vec();
         let longer = [&good[..], b"more"].concat();
         for body in [cut, longer, json.clone().into_bytes(), Vec::new()] {
-            assert_eq!(world.post(body, &headers).await.problem(), "malformed", "{encoding}");
+            assert_eq!(
+                world.post(body, &headers).await.problem(),
+                "malformed",
+                "{encoding}"
+            );
         }
         assert_eq!(world.post(good, &JSON[..1]).await.problem(), "malformed");
     }
@@ -71,7 +93,9 @@ async fn bombs_do_not_go_off() {
     for size in [(1 << 20) + 1, 512 << 20] {
         let blank = vec![b' '; size];
         for (encoding, body) in [("gzip", gzip(&blank)), ("zstd", zstd(&blank))] {
-            let answer = world.post(body, &packed("application/json", encoding)).await;
+            let answer = world
+                .post(body, &packed("application/json", encoding))
+                .await;
             assert_eq!(
                 (answer.problem(), answer.status.as_u16()),
                 ("tooLarge", 413),
@@ -81,12 +105,17 @@ async fn bombs_do_not_go_off() {
     }
     // A factor of a thousand is rejected even if the body limit would allow the size.
     let blank = vec![b' '; 1 << 19];
-    let answer = world.post(zstd(&blank), &packed("application/json", "zstd")).await;
+    let answer = world
+        .post(zstd(&blank), &packed("application/json", "zstd"))
+        .await;
     assert_eq!(answer.problem(), "tooLarge");
     // A body that is compressed twice is decompressed only once.
     let nested = gzip(&gzip(&vec![b' '; 64 << 20]));
     assert_eq!(
-        world.post(nested, &packed("application/json", "gzip")).await.problem(),
+        world
+            .post(nested, &packed("application/json", "gzip"))
+            .await
+            .problem(),
         "malformed"
     );
     assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
@@ -106,9 +135,14 @@ async fn bodies_have_a_largest_size_and_a_largest_number() {
     let list = format!("{{\"reports\":[{}0]}}", "0,".repeat(100));
     assert_eq!(world.post(list, JSON).await.problem(), "tooLarge");
     // The size is either announced or found while the body arrives.
-    assert_eq!(world.post(vec![b' '; 4097], JSON).await.problem(), "tooLarge");
+    assert_eq!(
+        world.post(vec![b' '; 4097], JSON).await.problem(),
+        "tooLarge"
+    );
     let pieces = futures::stream::iter((0..5).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1000])));
-    let answer = world.post(axum::body::Body::from_stream(pieces), JSON).await;
+    let answer = world
+        .post(axum::body::Body::from_stream(pieces), JSON)
+        .await;
     assert_eq!(answer.problem(), "tooLarge");
     assert_eq!(world.stored().await.len(), 3);
 }
@@ -116,10 +150,18 @@ async fn bodies_have_a_largest_size_and_a_largest_number() {
 /// Returns the file with its blocks compressed by another codec.
 fn recoded(file: &[u8], codec: &str, compress: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let (named, null) = (b"avro.codec".as_slice(), [b"\x08null".as_slice()].concat());
-    let place = file.windows(named.len()).position(|window| window == named).unwrap() + named.len();
+    let place = file
+        .windows(named.len())
+        .position(|window| window == named)
+        .unwrap()
+        + named.len();
     assert_eq!(file[place..place + 5], null[..]);
     let marker = &file[file.len() - 16..];
-    let header = file.windows(16).position(|window| window == marker).unwrap() + 16;
+    let header = file
+        .windows(16)
+        .position(|window| window == marker)
+        .unwrap()
+        + 16;
     let mut out = file[..place].to_vec();
     out.push(2 * codec.len() as u8);
     out.extend(codec.as_bytes());
@@ -158,11 +200,17 @@ async fn avro_files_may_have_each_codec() {
     let all: Vec<_> = (0..60).map(report).collect();
     let file = avro(&all);
     assert_eq!(
-        world.post(recoded(&file, "deflate", deflate), AVRO).await.results(),
+        world
+            .post(recoded(&file, "deflate", deflate), AVRO)
+            .await
+            .results(),
         ["accepted"; 60]
     );
     for again in [recoded(&file, "snappy", snappy), file.clone()] {
-        assert_eq!(world.post(again, AVRO).await.results(), ["alreadyAccepted"; 60]);
+        assert_eq!(
+            world.post(again, AVRO).await.results(),
+            ["alreadyAccepted"; 60]
+        );
     }
     let answer = world.post(recoded(&file, "bzip2", deflate), AVRO).await;
     assert_eq!(answer.problem(), "malformed");
@@ -189,8 +237,13 @@ async fn blocks_do_not_become_more_than_a_body_may_have() {
     // Each block is within the limit, but all of them together are not.
     blank.payload_first = vec![0; 60 << 10];
     let blanks: Vec<_> = (0..40).map(|_| blank.clone()).collect();
-    for (codec, compress) in [("deflate", deflate as fn(&[u8]) -> Vec<u8>), ("snappy", snappy)] {
-        let answer = world.post(recoded(&avro(&blanks), codec, compress), AVRO).await;
+    for (codec, compress) in [
+        ("deflate", deflate as fn(&[u8]) -> Vec<u8>),
+        ("snappy", snappy),
+    ] {
+        let answer = world
+            .post(recoded(&avro(&blanks), codec, compress), AVRO)
+            .await;
         assert_eq!(answer.problem(), "tooLarge", "{codec}");
     }
     assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);

@@ -28,7 +28,9 @@ const ACK: u8 = 1;
 /// Connects from `127.{network}.0.1`, so that each number is a different network.
 async fn connect_from(network: u8, address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(SocketAddr::from(([127, network, 0, 1], 0))).unwrap();
+    socket
+        .bind(SocketAddr::from(([127, network, 0, 1], 0)))
+        .unwrap();
     socket.connect(address).await.unwrap()
 }
 
@@ -39,7 +41,11 @@ async fn served(running: &Running, index: u64) {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
         stream.write_all(head(body.len()).as_bytes()).await.unwrap();
         stream.write_all(body.as_bytes()).await.unwrap();
-        assert!(until(&mut stream, "ccepted\"").await.starts_with("HTTP/1.1 200"));
+        assert!(
+            until(&mut stream, "ccepted\"")
+                .await
+                .starts_with("HTTP/1.1 200")
+        );
     };
     timeout(SOON, posting)
         .await
@@ -154,7 +160,11 @@ async fn connections_without_a_request_are_closed_early() {
             () = dripping => {}
         }
         assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0);
-        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            begun.elapsed()
+        );
         running.stop().await;
     }
 }
@@ -201,7 +211,11 @@ async fn bytes_that_are_sent_and_held_are_given_up_for_others() {
     honest.write_all(head(BODY).as_bytes()).await.unwrap();
     honest.write_all(&large).await.unwrap();
     // The body is not JSON, but the server has read all of it.
-    assert!(until(&mut honest, "\r\n\r\n").await.starts_with("HTTP/1.1 400"));
+    assert!(
+        until(&mut honest, "\r\n\r\n")
+            .await
+            .starts_with("HTTP/1.1 400")
+    );
     served(&running, 0).await;
     running.stop().await;
 }
@@ -258,7 +272,11 @@ async fn streams_that_follow_each_other_slowly_keep_no_connection() {
         }
     };
     timeout(Duration::from_secs(10), both).await.unwrap();
-    assert!(begun.elapsed() >= Duration::from_millis(1500), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_millis(1500),
+        "{:?}",
+        begun.elapsed()
+    );
     running.stop().await;
 }
 
@@ -271,7 +289,11 @@ async fn a_client_that_only_pings_loses_its_connection() {
     .await;
     let stream = TcpStream::connect(running.address).await.unwrap();
     let (mut coming, mut going) = stream.into_split();
-    let greeting = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, &[])].concat();
+    let greeting = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        frame(SETTINGS, 0, &[]),
+    ]
+    .concat();
     going.write_all(&greeting).await.unwrap();
     let (answers, mut answer) = tokio::sync::mpsc::unbounded_channel::<Vec<u8>>();
     let pinging = tokio::spawn(async move {
@@ -306,7 +328,9 @@ async fn a_client_that_only_pings_loses_its_connection() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(15), reading).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(15), reading)
+        .await
+        .unwrap();
     assert!(said.contains(&PING) || said.contains(&GO_AWAY), "{said:?}");
     pinging.abort();
     running.stop().await;

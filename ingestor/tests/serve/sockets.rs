@@ -80,7 +80,11 @@ async fn requests_follow_each_other_on_a_connection() {
         let body = fresh(index);
         stream.write_all(head(body.len()).as_bytes()).await.unwrap();
         stream.write_all(body.as_bytes()).await.unwrap();
-        assert!(until(&mut stream, "\"accepted\"").await.starts_with("HTTP/1.1 200"));
+        assert!(
+            until(&mut stream, "\"accepted\"")
+                .await
+                .starts_with("HTTP/1.1 200")
+        );
     }
     let mut operators = TcpStream::connect(running.operations).await.unwrap();
     for (path, expected) in [
@@ -107,7 +111,10 @@ async fn the_way_down_answers_everything_in_flight() {
     half.write_all(&body.as_bytes()[..100]).await.unwrap();
     let other = fresh(1);
     let mut waiting = TcpStream::connect(running.address).await.unwrap();
-    waiting.write_all(head(other.len()).as_bytes()).await.unwrap();
+    waiting
+        .write_all(head(other.len()).as_bytes())
+        .await
+        .unwrap();
     waiting.write_all(other.as_bytes()).await.unwrap();
     let mut idle = TcpStream::connect(running.address).await.unwrap();
     idle.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n")
@@ -122,11 +129,23 @@ async fn the_way_down_answers_everything_in_flight() {
             break;
         }
     }
-    assert!(until(&mut waiting, "\"accepted\"").await.starts_with("HTTP/1.1 200"));
+    assert!(
+        until(&mut waiting, "\"accepted\"")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
     half.write_all(&body.as_bytes()[100..]).await.unwrap();
-    assert!(until(&mut half, "\"accepted\"").await.starts_with("HTTP/1.1 200"));
+    assert!(
+        until(&mut half, "\"accepted\"")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
     running.task.await.unwrap();
-    let stored: Vec<_> = slabs(&*running.spool).await.into_values().flatten().collect();
+    let stored: Vec<_> = slabs(&*running.spool)
+        .await
+        .into_values()
+        .flatten()
+        .collect();
     assert_eq!(stored.len(), 2);
 }
 
@@ -176,7 +195,10 @@ async fn tls_speaks_both_versions_and_takes_up_new_certificates() {
         files = Some(tls);
     })
     .await;
-    let url = format!("https://localhost:{}/v1/us-xx/reports", running.address.port());
+    let url = format!(
+        "https://localhost:{}/v1/us-xx/reports",
+        running.address.port()
+    );
     let builders = [
         browser(&trusted, running.address).http1_only(),
         browser(&trusted, running.address).http2_prior_knowledge(),

@@ -107,7 +107,9 @@ fn rng(seed: u64) -> ChaCha20Rng {
 
 /// Returns the packet key with this id.
 fn packet_key(id: &str) -> PacketPrivateKey {
-    let seed = id.bytes().fold(100, |seed, byte| 31 * seed + u64::from(byte));
+    let seed = id
+        .bytes()
+        .fold(100, |seed, byte| 31 * seed + u64::from(byte));
     PacketPrivateKey::generate(&mut rng(seed))
 }
 
@@ -131,9 +133,17 @@ pub fn files() -> TempDir {
             write(name, &packet_key(name).public().to_x962_base64());
         }
     }
-    write("sign", SigningKey::generate(&mut rng(200)).to_pkcs8_base64().as_str());
+    write(
+        "sign",
+        SigningKey::generate(&mut rng(200))
+            .to_pkcs8_base64()
+            .as_str(),
+    );
     write("sign-config", config_key().to_pkcs8_base64().as_str());
-    write("secret", IngestorSecret::generate(&mut rng(300)).to_base64().as_str());
+    write(
+        "secret",
+        IngestorSecret::generate(&mut rng(300)).to_base64().as_str(),
+    );
     write("registry.yaml", REGISTRY);
     write("ingestor.yaml", CONFIG);
     directory
@@ -181,7 +191,8 @@ impl World {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        self.call(Request::get(path).body(Body::empty()).unwrap()).await
+        self.call(Request::get(path).body(Body::empty()).unwrap())
+            .await
     }
 
     pub async fn ready(&self) -> Answer {
@@ -209,7 +220,10 @@ impl World {
         let value = text
             .lines()
             .find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("{line} in {text}")).parse().unwrap()
+        value
+            .unwrap_or_else(|| panic!("{line} in {text}"))
+            .parse()
+            .unwrap()
     }
 
     /// Returns all slabs with the report ids in them.
@@ -227,7 +241,11 @@ impl World {
 
 pub async fn slabs(spool: &dyn Bucket) -> BTreeMap<String, Vec<String>> {
     let listed = spool.list("", ListRange::default()).await.unwrap();
-    let keys: Vec<_> = listed.map_ok(|entry| entry.key).try_collect().await.unwrap();
+    let keys: Vec<_> = listed
+        .map_ok(|entry| entry.key)
+        .try_collect()
+        .await
+        .unwrap();
     let mut slabs = BTreeMap::new();
     for key in keys.into_iter().filter(|key| key.ends_with(".slab")) {
         let bytes = read_all(spool, &key, 1 << 30).await.unwrap();
@@ -250,7 +268,8 @@ fn ids(slab: &Bytes) -> Vec<String> {
 
 /// Returns the start of the window in a slab's name.
 pub fn window(key: &str) -> String {
-    let names = tallybox_model::spool::SpoolNames::new(format!("{LOCALITY}-ingestor").parse().unwrap());
+    let names =
+        tallybox_model::spool::SpoolNames::new(format!("{LOCALITY}-ingestor").parse().unwrap());
     match names.parse_slab(key).unwrap() {
         SlabName::Received { window, .. } => window.to_string(),
         other => panic!("{other:?}"),
@@ -287,7 +306,9 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     /// Returns the name of the problem that answers the whole request.
@@ -323,9 +344,16 @@ impl Answer {
     pub fn results(&self) -> Vec<String> {
         assert_eq!(self.status, StatusCode::OK, "{self:?}");
         let answer: ReportsAnswer = serde_json::from_slice(&self.body).unwrap();
-        let rejected = answer.results.iter().filter(|result| result.problem.is_some()).count();
+        let rejected = answer
+            .results
+            .iter()
+            .filter(|result| result.problem.is_some())
+            .count();
         assert_eq!(answer.rejected, rejected as u64);
-        assert_eq!(answer.accepted + answer.rejected, answer.results.len() as u64);
+        assert_eq!(
+            answer.accepted + answer.rejected,
+            answer.results.len() as u64
+        );
         answer.results.iter().map(outcome).collect()
     }
 }
@@ -364,7 +392,11 @@ pub fn avro(reports: &[ReportUpload]) -> Vec<u8> {
 /// Returns reports of a metric, created now.
 pub fn reports(metric: &str, range: std::ops::Range<u64>) -> Vec<ReportUpload> {
     let metric = Metric::named(metric).unwrap();
-    let key_ids = if metric.bins() == 6 { SIX_BIN_KEYS } else { KEYS };
+    let key_ids = if metric.bins() == 6 {
+        SIX_BIN_KEYS
+    } else {
+        KEYS
+    };
     let processors = key_ids.map(|id| ProcessorKey {
         key_id: Some(id.to_owned()),
         public: *packet_key(id).public(),
@@ -409,7 +441,9 @@ fn day(now: i64) -> i64 {
 }
 
 fn statement(report: &ReportUpload, day: i64) -> Vec<u8> {
-    let payloads = report.payloads().map(tallybox_model::report::ciphertext_digest);
+    let payloads = report
+        .payloads()
+        .map(tallybox_model::report::ciphertext_digest);
     format!("{}|{day}|{}|{payloads:?}", report.metric, report.id).into_bytes()
 }
 
@@ -431,7 +465,10 @@ impl Verifier for TestVerifier {
             return Err(refusal("signature"));
         }
         let day = day(now);
-        Ok(AttestedKey { key: [key[0]; 16], day })
+        Ok(AttestedKey {
+            key: [key[0]; 16],
+            day,
+        })
     }
 
     fn key_minutes(&self) -> u64 {

@@ -1,5 +1,11 @@
 //! An ingestor over in-memory buckets, with a clock that the test sets, and reports to batch.
-#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -15,7 +21,9 @@ use tallybox_ingestor::batch::{BatchOptions, BatchSummary, batch};
 use tallybox_ingestor::config::Config;
 use tallybox_ingestor::error::Error;
 use tallybox_ingestor::ingestor::{Ingestor, Locality};
-use tallybox_model::avro::{ContainerReader, ContainerWriter, Limits, RecordKind, Records, decode_one};
+use tallybox_model::avro::{
+    ContainerReader, ContainerWriter, Limits, RecordKind, Records, decode_one,
+};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::packet::DataSharePacket;
@@ -111,11 +119,18 @@ impl World {
     /// Fills two windows that are due, with replays, and with a metric that is carried over into
     /// the second window and cut there. Returns every report once.
     pub async fn with_two_windows(self) -> (Self, Vec<Stored>) {
-        let (many, few, more) = (reports(NOTIFIED, 0..25), reports(CODES, 0..3), reports(CODES, 3..6));
+        let (many, few, more) = (
+            reports(NOTIFIED, 0..25),
+            reports(CODES, 0..3),
+            reports(CODES, 3..6),
+        );
         let slabs = [
             (START, [many[..15].to_vec(), few.clone()].concat()),
             (START, [many[10..].to_vec(), few[..1].to_vec()].concat()),
-            ("2026/11/23/11/20", [more.clone(), many[..2].to_vec()].concat()),
+            (
+                "2026/11/23/11/20",
+                [more.clone(), many[..2].to_vec()].concat(),
+            ),
         ];
         for (start, reports) in slabs {
             self.slab(time(start), &reports).await;
@@ -148,9 +163,13 @@ impl World {
 
     /// Writes a slab of these reports in the window that contains `when`.
     pub async fn slab(&self, when: BatchTime, reports: &[Stored]) -> String {
-        let number = self.number.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let number = self
+            .number
+            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let name = SlabName::Received {
-            window: tallybox_model::time::aligned_window(when, 60).unwrap().start(),
+            window: tallybox_model::time::aligned_window(when, 60)
+                .unwrap()
+                .start(),
             replica: 7,
             number,
         };
@@ -174,10 +193,15 @@ impl World {
 
     /// Batches all windows that are due, as one run of the program.
     pub async fn batch(&self) -> Result<BatchSummary, Error> {
-        self.batch_with(&self.ingestor(), &BatchOptions::default()).await
+        self.batch_with(&self.ingestor(), &BatchOptions::default())
+            .await
     }
 
-    pub async fn batch_with(&self, ingestor: &Ingestor, options: &BatchOptions) -> Result<BatchSummary, Error> {
+    pub async fn batch_with(
+        &self,
+        ingestor: &Ingestor,
+        options: &BatchOptions,
+    ) -> Result<BatchSummary, Error> {
         batch(ingestor, &ingestor.localities[LOCALITY], options).await
     }
 
@@ -215,7 +239,8 @@ impl World {
         let second = sides.pop().unwrap();
         let first = sides.pop().unwrap();
         let shape = |side: &BTreeMap<BatchName, Vec<Packet>>| -> Vec<(BatchName, Vec<String>)> {
-            let ids = |packets: &Vec<Packet>| packets.iter().map(|packet| packet.id.clone()).collect();
+            let ids =
+                |packets: &Vec<Packet>| packets.iter().map(|packet| packet.id.clone()).collect();
             side.iter()
                 .map(|(name, packets)| (name.clone(), ids(packets)))
                 .collect()
@@ -255,7 +280,10 @@ impl Batched {
 
     /// Asserts that exactly these reports were batched, once each, both shares under one id.
     pub fn assert_exactly(&self, reports: &[Stored]) {
-        let wanted: BTreeSet<_> = reports.iter().map(|report| report.payloads.clone()).collect();
+        let wanted: BTreeSet<_> = reports
+            .iter()
+            .map(|report| report.payloads.clone())
+            .collect();
         let pairs: Vec<_> = self
             .first
             .values()
@@ -307,7 +335,9 @@ pub fn read_packets(file: &[u8]) -> Vec<Packet> {
     let mut reader = ContainerReader::open(file, &Limits::default()).unwrap();
     let mut packets = Vec::new();
     while let Some(block) = reader.next_block().unwrap() {
-        for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &Limits::default()) {
+        for packet in
+            Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &Limits::default())
+        {
             let packet = packet.unwrap();
             packets.push(Packet {
                 id: packet.id.to_owned(),
@@ -322,7 +352,11 @@ pub fn read_packets(file: &[u8]) -> Vec<Packet> {
 
 pub async fn keys(bucket: &dyn Bucket) -> Vec<String> {
     let entries = bucket.list("", ListRange::default()).await.unwrap();
-    entries.map_ok(|entry| entry.key).try_collect().await.unwrap()
+    entries
+        .map_ok(|entry| entry.key)
+        .try_collect()
+        .await
+        .unwrap()
 }
 
 pub fn names() -> tallybox_model::spool::SpoolNames {
@@ -369,7 +403,10 @@ impl Stored {
             bins: metric.bins() as i32,
             epsilon: 8.0,
             keys: key_ids(metric.bins()).map(str::to_owned),
-            payloads: [report.shares[0].payload.clone(), report.shares[1].payload.clone()],
+            payloads: [
+                report.shares[0].payload.clone(),
+                report.shares[1].payload.clone(),
+            ],
         }
     }
 }
@@ -384,7 +421,8 @@ pub fn slab_bytes(reports: &[Stored]) -> Vec<u8> {
 
 /// Returns the reports with these numbers for a metric. They are valid, and the same in each run.
 pub fn reports(metric: &str, range: std::ops::Range<u64>) -> Vec<Stored> {
-    static MADE: LazyLock<std::sync::Mutex<BTreeMap<(String, u64), Stored>>> = LazyLock::new(Default::default);
+    static MADE: LazyLock<std::sync::Mutex<BTreeMap<(String, u64), Stored>>> =
+        LazyLock::new(Default::default);
     let metric = Metric::named(metric).unwrap();
     let traffic = Traffic::new(1, metric, processors(metric.bins()), None).unwrap();
     let mut made = MADE.lock().unwrap();

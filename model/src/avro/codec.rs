@@ -72,7 +72,11 @@ fn granted(granted: bool) -> Result<(), AvroError> {
     granted.then_some(()).ok_or(AvroError::NoMemory)
 }
 
-fn inflate(block: &[u8], limits: &Limits, take: &mut dyn FnMut(u64) -> bool) -> Result<Vec<u8>, AvroError> {
+fn inflate(
+    block: &[u8],
+    limits: &Limits,
+    take: &mut dyn FnMut(u64) -> bool,
+) -> Result<Vec<u8>, AvroError> {
     let most = allowance(block, limits);
     let mut decoder = DeflateDecoder::new(block);
     let mut out = Vec::new();
@@ -103,9 +107,15 @@ fn is_zlib_remnant(rest: &[u8], out: &[u8]) -> bool {
     rest.is_empty() || rest == &adler2::adler32_slice(out).to_be_bytes()[..3]
 }
 
-fn unsnap(block: &[u8], limits: &Limits, take: &mut dyn FnMut(u64) -> bool) -> Result<Vec<u8>, AvroError> {
+fn unsnap(
+    block: &[u8],
+    limits: &Limits,
+    take: &mut dyn FnMut(u64) -> bool,
+) -> Result<Vec<u8>, AvroError> {
     let bad = |reason: &str| AvroError::Decompression(reason.to_owned());
-    let (body, check) = block.split_last_chunk::<4>().ok_or_else(|| bad("no CRC-32"))?;
+    let (body, check) = block
+        .split_last_chunk::<4>()
+        .ok_or_else(|| bad("no CRC-32"))?;
     // The announced length is checked before the decoder allocates memory for it.
     let length = snap::raw::decompress_len(body).map_err(|error| bad(&error.to_string()))?;
     let most = allowance(block, limits);
@@ -166,7 +176,9 @@ mod tests {
         let mut remnant = deflated(&text);
         remnant.extend(&adler2::adler32_slice(&text).to_be_bytes()[..3]);
         assert_eq!(
-            Codec::Deflate.decompress(remnant, &limits, &mut |_| true).unwrap(),
+            Codec::Deflate
+                .decompress(remnant, &limits, &mut |_| true)
+                .unwrap(),
             text
         );
         let mut flipped = snapped(&text);
@@ -175,7 +187,11 @@ mod tests {
             Codec::Snappy.decompress(flipped, &limits, &mut |_| true),
             Err(AvroError::Decompression(_))
         ));
-        assert!(Codec::Snappy.decompress(vec![1, 2], &limits, &mut |_| true).is_err());
+        assert!(
+            Codec::Snappy
+                .decompress(vec![1, 2], &limits, &mut |_| true)
+                .is_err()
+        );
         assert!(Codec::from_name(b"zstandard").is_err());
     }
 
@@ -210,7 +226,10 @@ mod tests {
                 true
             };
             assert_eq!(codec.decompress(block, &limits, &mut count).unwrap(), text);
-            assert!((250_000..=250_000 + PIECE).contains(&taken), "{codec:?} {taken}");
+            assert!(
+                (250_000..=250_000 + PIECE).contains(&taken),
+                "{codec:?} {taken}"
+            );
         }
     }
 

@@ -70,7 +70,9 @@ impl Limits {
     #[must_use]
     pub fn for_signature(&self) -> Self {
         Self {
-            object_bytes: self.object_bytes.min(self.block_bytes.saturating_add(FRAMING)),
+            object_bytes: self
+                .object_bytes
+                .min(self.block_bytes.saturating_add(FRAMING)),
             record_bytes: self.block_bytes,
             records: 1,
             ..self.clone()
@@ -82,7 +84,9 @@ impl Limits {
     #[must_use]
     pub fn for_roster(&self) -> Self {
         Self {
-            object_bytes: self.object_bytes.min(self.roster_bytes.saturating_add(FRAMING)),
+            object_bytes: self
+                .object_bytes
+                .min(self.roster_bytes.saturating_add(FRAMING)),
             block_bytes: self.block_bytes.min(self.roster_bytes),
             file_bytes: self.file_bytes.min(self.roster_bytes),
             record_bytes: self.record_bytes.min(ROSTER_ENTRY),

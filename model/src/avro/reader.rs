@@ -98,11 +98,15 @@ impl<R: Read> ContainerReader<R> {
     /// # Errors
     /// Those of [`next_block`](Self::next_block), and [`AvroError::NoMemory`] if `take` returns
     /// false.
-    pub fn next_block_within(&mut self, take: &mut dyn FnMut(u64) -> bool) -> Result<Option<Block>, AvroError> {
+    pub fn next_block_within(
+        &mut self,
+        take: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Option<Block>, AvroError> {
         let Some(records) = read_long(&mut self.input, "record count of a block")? else {
             return Ok(None);
         };
-        let records = u64::try_from(records).map_err(|_| AvroError::Number("record count of a block"))?;
+        let records =
+            u64::try_from(records).map_err(|_| AvroError::Number("record count of a block"))?;
         // Saturating, so that announced counts cannot wrap around the limit.
         self.records = self.records.saturating_add(records);
         if self.records > self.limits.records {
@@ -125,13 +129,13 @@ impl<R: Read> ContainerReader<R> {
             return Err(AvroError::SyncMarker);
         }
         let bytes = self.codec.decompress(bytes, &self.limits, take)?;
-        self.bytes_left = self
-            .bytes_left
-            .checked_sub(bytes.len() as u64)
-            .ok_or(AvroError::Limit {
-                what: "all blocks together",
-                limit: self.limits.file_bytes,
-            })?;
+        self.bytes_left =
+            self.bytes_left
+                .checked_sub(bytes.len() as u64)
+                .ok_or(AvroError::Limit {
+                    what: "all blocks together",
+                    limit: self.limits.file_bytes,
+                })?;
         // A record has at least one byte, so a block cannot have more records than bytes.
         if records > bytes.len() as u64 {
             return Err(AvroError::Number("record count of a block"));
@@ -166,7 +170,10 @@ fn read_bytes(input: &mut impl Read, length: u64) -> Result<Vec<u8>, AvroError> 
 }
 
 /// Reads the metadata map, in any number of blocks and any order.
-fn read_metadata(input: &mut impl Read, limit: u64) -> Result<BTreeMap<String, Vec<u8>>, AvroError> {
+fn read_metadata(
+    input: &mut impl Read,
+    limit: u64,
+) -> Result<BTreeMap<String, Vec<u8>>, AvroError> {
     let mut entries = BTreeMap::new();
     let mut left = limit;
     loop {
@@ -181,7 +188,8 @@ fn read_metadata(input: &mut impl Read, limit: u64) -> Result<BTreeMap<String, V
         }
         for _ in 0..count.unsigned_abs() {
             let key = read_entry(input, &mut left, limit)?;
-            let key = String::from_utf8(key).map_err(|_| AvroError::Metadata("a key is not UTF-8"))?;
+            let key =
+                String::from_utf8(key).map_err(|_| AvroError::Metadata("a key is not UTF-8"))?;
             let value = read_entry(input, &mut left, limit)?;
             if entries.insert(key, value).is_some() {
                 return Err(AvroError::Metadata("a key is repeated"));

@@ -116,7 +116,10 @@ where
 ///
 /// # Errors
 /// [`AvroError::Record`] if the value does not fit the schema, which is a bug in the caller.
-pub fn encode_one<T: Record + Serialize>(record: &T, marker: [u8; 16]) -> Result<Vec<u8>, AvroError> {
+pub fn encode_one<T: Record + Serialize>(
+    record: &T,
+    marker: [u8; 16],
+) -> Result<Vec<u8>, AvroError> {
     let mut writer = ContainerWriter::new(Vec::new(), T::KIND, marker);
     writer.append(record)?;
     writer.finish()

@@ -91,7 +91,10 @@ impl RecordKind {
     pub(super) fn schema(self) -> &'static Schema {
         static SCHEMAS: OnceLock<Vec<Schema>> = OnceLock::new();
         let parse = |kind: Self| {
-            #[allow(clippy::expect_used, reason = "constants of this program, parsed by a test")]
+            #[allow(
+                clippy::expect_used,
+                reason = "constants of this program, parsed by a test"
+            )]
             kind.schema_json().parse().expect("our schemas parse")
         };
         let schemas = SCHEMAS.get_or_init(|| Self::ALL.into_iter().map(parse).collect());
@@ -134,7 +137,8 @@ impl WriterSchema {
     pub fn parse(json: &[u8]) -> Result<Self, AvroError> {
         let bad = |reason: String| AvroError::Schema(shown(&reason));
         let json = std::str::from_utf8(json).map_err(|_| bad("not UTF-8".to_owned()))?;
-        let value: serde_json::Value = serde_json::from_str(json).map_err(|error| bad(error.to_string()))?;
+        let value: serde_json::Value =
+            serde_json::from_str(json).map_err(|error| bad(error.to_string()))?;
         if value.get("type").and_then(Value::as_str) != Some("record") {
             return Err(bad("not the schema of a record".to_owned()));
         }
@@ -168,7 +172,10 @@ const FIELDS: usize = 64;
 /// writers of these records do. With nested types or elements without bytes, a small file could
 /// take unlimited time.
 fn check_fields(record: &Value) -> Result<(), &'static str> {
-    let fields = record.get("fields").and_then(Value::as_array).ok_or("no fields")?;
+    let fields = record
+        .get("fields")
+        .and_then(Value::as_array)
+        .ok_or("no fields")?;
     if fields.len() > FIELDS {
         return Err("more than 64 fields");
     }
@@ -182,7 +189,9 @@ fn check_fields(record: &Value) -> Result<(), &'static str> {
 
 fn is_field_type(kind: &Value) -> bool {
     match kind {
-        Value::Array(branches) => branches.len() <= 8 && branches.iter().all(|b| *b == "null" || is_primitive(b)),
+        Value::Array(branches) => {
+            branches.len() <= 8 && branches.iter().all(|b| *b == "null" || is_primitive(b))
+        }
         Value::Object(parts) if parts.get("type").is_some_and(|name| name == "array") => {
             parts.get("items").is_some_and(is_primitive)
         }
@@ -198,7 +207,12 @@ fn is_primitive(kind: &Value) -> bool {
         Value::Object(parts) => parts.get("type").and_then(Value::as_str),
         _ => None,
     };
-    name.is_some_and(|name| ["boolean", "int", "long", "float", "double", "bytes", "string"].contains(&name))
+    name.is_some_and(|name| {
+        [
+            "boolean", "int", "long", "float", "double", "bytes", "string",
+        ]
+        .contains(&name)
+    })
 }
 
 #[cfg(test)]
@@ -250,7 +264,10 @@ mod tests {
         for (kind, length, digest) in PUBLISHED {
             let json = kind.schema_json();
             assert_eq!(
-                (json.len(), Digest::sha256(json.as_bytes()).to_hex().as_str()),
+                (
+                    json.len(),
+                    Digest::sha256(json.as_bytes()).to_hex().as_str()
+                ),
                 (length, digest),
                 "{kind}"
             );
@@ -261,14 +278,19 @@ mod tests {
 
     #[test]
     fn what_is_no_record_schema_is_refused() {
-        let record = |kind: &str| format!(r#"{{"type":"record","name":"a","fields":[{{"name":"b","type":{kind}}}]}}"#);
+        let record = |kind: &str| {
+            format!(r#"{{"type":"record","name":"a","fields":[{{"name":"b","type":{kind}}}]}}"#)
+        };
         for good in [
             r#""long""#,
             r#"["null","bytes"]"#,
             r#"{"type":"array","items":"long"}"#,
             r#"{"type":"string","logicalType":"uuid"}"#,
         ] {
-            assert!(WriterSchema::parse(record(good).as_bytes()).is_ok(), "{good}");
+            assert!(
+                WriterSchema::parse(record(good).as_bytes()).is_ok(),
+                "{good}"
+            );
         }
         let nested = r#"{"type":"record","name":"c","fields":[]}"#;
         let deep = r#"{"type":"array","items":{"type":"array","items":"long"}}"#;
@@ -281,9 +303,18 @@ mod tests {
             r#"{"type":"fixed","name":"f","size":0}"#,
             r#""a""#,
         ] {
-            assert!(WriterSchema::parse(record(bad).as_bytes()).is_err(), "{bad}");
+            assert!(
+                WriterSchema::parse(record(bad).as_bytes()).is_err(),
+                "{bad}"
+            );
         }
-        for bad in [&b"\"string\""[..], b"{}", b"\xff", b"{\"type\":\"record\"}", b"[]"] {
+        for bad in [
+            &b"\"string\""[..],
+            b"{}",
+            b"\xff",
+            b"{\"type\":\"record\"}",
+            b"[]",
+        ] {
             assert!(WriterSchema::parse(bad).is_err());
         }
     }

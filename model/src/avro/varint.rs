@@ -14,13 +14,18 @@ pub(super) fn write_long(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Reads a `long`; returns `None` if the input ends before its first byte.
-pub(super) fn read_long(input: &mut impl Read, what: &'static str) -> Result<Option<i64>, AvroError> {
+pub(super) fn read_long(
+    input: &mut impl Read,
+    what: &'static str,
+) -> Result<Option<i64>, AvroError> {
     let mut value = 0_u64;
     for group in 0..10 {
         let mut byte = [0];
         match input.read_exact(&mut byte) {
             Ok(()) => {}
-            Err(error) if group == 0 && error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) if group == 0 && error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         }
         // The tenth group contains the last of 64 bits.
@@ -48,7 +53,18 @@ mod tests {
 
     #[test]
     fn longs_round_trip() {
-        for value in [0, 1, -1, 63, 64, -64, -65, 4_293_918_720, i64::MAX, i64::MIN] {
+        for value in [
+            0,
+            1,
+            -1,
+            63,
+            64,
+            -64,
+            -65,
+            4_293_918_720,
+            i64::MAX,
+            i64::MIN,
+        ] {
             let mut bytes = Vec::new();
             write_long(&mut bytes, value);
             let mut rest = &bytes[..];

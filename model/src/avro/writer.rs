@@ -45,7 +45,8 @@ impl<W: Write> ContainerWriter<W> {
     /// fails.
     pub fn append<T: Record + Serialize>(&mut self, record: &T) -> Result<(), AvroError> {
         debug_assert_eq!(T::KIND, self.kind);
-        let mut state = SerializerState::from_writer(std::mem::take(&mut self.block), &mut self.config);
+        let mut state =
+            SerializerState::from_writer(std::mem::take(&mut self.block), &mut self.config);
         let written = record.serialize(state.serializer());
         self.block = state.into_writer();
         written.map_err(|error| AvroError::Record {
@@ -95,7 +96,10 @@ impl<W: Write> ContainerWriter<W> {
     fn file_header(&self, out: &mut Vec<u8>) {
         out.extend(MAGIC);
         write_long(out, 2);
-        for (key, value) in [("avro.codec", "null"), ("avro.schema", self.kind.schema_json())] {
+        for (key, value) in [
+            ("avro.codec", "null"),
+            ("avro.schema", self.kind.schema_json()),
+        ] {
             for text in [key, value] {
                 write_long(out, text.len() as i64);
                 out.extend(text.as_bytes());

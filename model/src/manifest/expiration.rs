@@ -94,7 +94,10 @@ mod tests {
             "2123-06-30T12:34:56",
         ] {
             let expiration = Expiration::parse(text).unwrap();
-            assert_eq!((expiration.timestamp(), expiration.as_str()), (moment, text));
+            assert_eq!(
+                (expiration.timestamp(), expiration.as_str()),
+                (moment, text)
+            );
         }
         let day: Timestamp = "2123-06-30T00:00:00Z".parse().unwrap();
         for text in ["2123-06-30", "21230630"] {

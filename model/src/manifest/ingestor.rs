@@ -91,7 +91,10 @@ mod tests {
     fn golden_bytes_both_ways() {
         let manifest = parse(GOLDEN).unwrap();
         assert_eq!(String::from_utf8(manifest.to_json()).unwrap(), GOLDEN);
-        assert_eq!(manifest.batch_signing_public_keys["key-1"].public_key, "PEM 1");
+        assert_eq!(
+            manifest.batch_signing_public_keys["key-1"].public_key,
+            "PEM 1"
+        );
     }
 
     #[test]
@@ -109,7 +112,10 @@ mod tests {
     fn refuses_other_formats_and_keys() {
         for format in ["0", "2"] {
             let text = GOLDEN.replacen("\"format\":1", &format!("\"format\":{format}"), 1);
-            assert!(matches!(parse(&text), Err(ManifestError::UnsupportedFormat { .. })));
+            assert!(matches!(
+                parse(&text),
+                Err(ManifestError::UnsupportedFormat { .. })
+            ));
         }
         let twice = GOLDEN.replace("key-2", "key-1");
         let error = parse(&twice).unwrap_err().to_string();
@@ -117,7 +123,10 @@ mod tests {
             error,
             "manifest global-manifest.json: key batch-signing-public-keys.key-1 is repeated"
         );
-        let extra = GOLDEN.replace("\"public-key\":\"PEM 2\"", "\"public-key\":\"PEM 2\",\"x\":1");
+        let extra = GOLDEN.replace(
+            "\"public-key\":\"PEM 2\"",
+            "\"public-key\":\"PEM 2\",\"x\":1",
+        );
         let error = parse(&extra).unwrap_err().to_string();
         assert_eq!(
             error,

@@ -34,8 +34,12 @@ pub(super) fn batch_signing_keys(
     keys(manifest, "batch-signing-public-keys", |key| {
         let public_key = key.text("public-key")?;
         let expiration = key.text("expiration")?;
-        let expiration = Expiration::parse(&expiration).map_err(|error| key.bad_value("expiration", error))?;
-        Ok(BatchSigningPublicKey { public_key, expiration })
+        let expiration =
+            Expiration::parse(&expiration).map_err(|error| key.bad_value("expiration", error))?;
+        Ok(BatchSigningPublicKey {
+            public_key,
+            expiration,
+        })
     })
 }
 

@@ -41,7 +41,9 @@ pub enum BaseUrlError {
     #[error("manifest base url {0:?} does not begin with https://")]
     NotHttps(String),
     /// The host is missing, or the URL contains more than host, port and path.
-    #[error("manifest base url {0:?} has to consist of a host, an optional port and an optional path")]
+    #[error(
+        "manifest base url {0:?} has to consist of a host, an optional port and an optional path"
+    )]
     NotABase(String),
 }
 
@@ -91,7 +93,10 @@ mod tests {
     fn spells_every_document() {
         let instance: Instance = "us-ca-g-enpa".parse().unwrap();
         assert_eq!(instance_document(&instance), "us-ca-g-enpa-manifest.json");
-        assert_eq!(extensions_document(&instance), "us-ca-g-enpa-extensions.json");
+        assert_eq!(
+            extensions_document(&instance),
+            "us-ca-g-enpa-extensions.json"
+        );
         for base in [
             "https://example.org:8443/some/path",
             "https://example.org:8443/some/path/",
@@ -106,7 +111,12 @@ mod tests {
 
     #[test]
     fn refuses_anything_but_a_plain_https_base() {
-        for text in ["http://example.org", "example.org", "HTTPS://example.org", ""] {
+        for text in [
+            "http://example.org",
+            "example.org",
+            "HTTPS://example.org",
+            "",
+        ] {
             assert!(
                 matches!(text.parse::<BaseUrl>(), Err(BaseUrlError::NotHttps(_))),
                 "{text}"

@@ -20,7 +20,9 @@ pub use error::ManifestError;
 pub use expiration::Expiration;
 pub use ingestor::{IngestorIdentity, IngestorManifest};
 pub use keys::{BatchSigningPublicKey, PacketEncryptionKey};
-pub use location::{BaseUrl, BaseUrlError, GLOBAL_DOCUMENT, extensions_document, instance_document};
+pub use location::{
+    BaseUrl, BaseUrlError, GLOBAL_DOCUMENT, extensions_document, instance_document,
+};
 pub use path::{Place, StoragePath, StoragePathError};
 pub use portal::PortalManifest;
 pub use processor::{ProcessorGlobalManifest, ProcessorIdentity, ProcessorManifest};

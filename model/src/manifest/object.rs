@@ -19,7 +19,11 @@ pub(super) struct Object<'a> {
 
 impl<'a> Object<'a> {
     /// Parses the outermost object of a document of at most `limit` bytes.
-    pub(super) fn root(document: &'a str, bytes: &[u8], limit: usize) -> Result<Self, ManifestError> {
+    pub(super) fn root(
+        document: &'a str,
+        bytes: &[u8],
+        limit: usize,
+    ) -> Result<Self, ManifestError> {
         // Checked first, because parsing takes memory in proportion to the size.
         if bytes.len() > limit {
             let document = document.to_owned();
@@ -41,7 +45,11 @@ impl<'a> Object<'a> {
     fn within(document: &'a str, path: String, json: Json) -> Result<Self, ManifestError> {
         let Json::Object(entries) = json else {
             let (document, found) = (document.to_owned(), json.kind());
-            let key = if path.is_empty() { "(document)".to_owned() } else { path };
+            let key = if path.is_empty() {
+                "(document)".to_owned()
+            } else {
+                path
+            };
             return Err(ManifestError::WrongType {
                 document,
                 key,
@@ -117,7 +125,11 @@ impl<'a> Object<'a> {
     }
 
     /// Returns the error for a value of the right type but with an invalid content.
-    pub(super) fn bad_value(&self, key: &str, source: impl Error + Send + Sync + 'static) -> ManifestError {
+    pub(super) fn bad_value(
+        &self,
+        key: &str,
+        source: impl Error + Send + Sync + 'static,
+    ) -> ManifestError {
         let (document, key) = (self.document(), self.key(key));
         ManifestError::BadValue {
             document,
@@ -226,8 +238,14 @@ mod tests {
             refusal(inner.text("c")),
             "manifest test.json: key a.b.c is a natural number, not a string"
         );
-        assert_eq!(refusal(inner.text("c")), "manifest test.json: key a.b.c is missing");
-        assert_eq!(refusal(outer.finish()), "manifest test.json: key d is unknown");
+        assert_eq!(
+            refusal(inner.text("c")),
+            "manifest test.json: key a.b.c is missing"
+        );
+        assert_eq!(
+            refusal(outer.finish()),
+            "manifest test.json: key d is unknown"
+        );
     }
 
     #[test]
@@ -244,7 +262,10 @@ mod tests {
             );
         }
         for text in ["", "{", "{} {}", "{\"a\":1,}", "\u{feff}{}"] {
-            assert!(matches!(root(text), Err(ManifestError::NotJson { .. })), "{text}");
+            assert!(
+                matches!(root(text), Err(ManifestError::NotJson { .. })),
+                "{text}"
+            );
         }
     }
 
@@ -252,7 +273,11 @@ mod tests {
     fn refuses_too_many_bytes_and_too_deep_a_text() {
         assert!(matches!(
             Object::root("t", b"{   }", 4),
-            Err(ManifestError::TooLarge { size: 5, limit: 4, .. })
+            Err(ManifestError::TooLarge {
+                size: 5,
+                limit: 4,
+                ..
+            })
         ));
         let deep = "[".repeat(900);
         assert!(matches!(root(&deep), Err(ManifestError::NotJson { .. })));

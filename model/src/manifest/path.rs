@@ -170,10 +170,22 @@ mod tests {
 
     #[test]
     fn reads_s3_with_and_without_prefix() {
-        assert_eq!(place("s3://us-west-2/bucket"), s3("us-west-2", "bucket", ""));
-        assert_eq!(place("s3://us-west-2/bucket/"), s3("us-west-2", "bucket", ""));
-        assert_eq!(place("s3://us-gov-east-1/b/a/b"), s3("us-gov-east-1", "b", "a/b/"));
-        assert_eq!(place("s3://ap-southeast-10/b/a/b/"), s3("ap-southeast-10", "b", "a/b/"));
+        assert_eq!(
+            place("s3://us-west-2/bucket"),
+            s3("us-west-2", "bucket", "")
+        );
+        assert_eq!(
+            place("s3://us-west-2/bucket/"),
+            s3("us-west-2", "bucket", "")
+        );
+        assert_eq!(
+            place("s3://us-gov-east-1/b/a/b"),
+            s3("us-gov-east-1", "b", "a/b/")
+        );
+        assert_eq!(
+            place("s3://ap-southeast-10/b/a/b/"),
+            s3("ap-southeast-10", "b", "a/b/")
+        );
     }
 
     #[test]

@@ -52,7 +52,9 @@ impl ProcessorGlobalManifest {
             gcp_service_account_id: identity.text_if_any("gcp-service-account-id")?,
             gcp_service_account_email: identity.text("gcp-service-account-email")?,
         };
-        if server_identity.aws_account_id.is_some() && server_identity.gcp_service_account_id.is_some() {
+        if server_identity.aws_account_id.is_some()
+            && server_identity.gcp_service_account_id.is_some()
+        {
             let (document, key) = (identity.document(), identity.path().to_owned());
             return Err(ManifestError::TwoIdentities { document, key });
         }
@@ -124,8 +126,14 @@ impl ProcessorManifest {
 }
 
 /// Takes a required storage path.
-pub(super) fn storage_path(object: &mut Object<'_>, key: &str) -> Result<StoragePath, ManifestError> {
-    object.text(key)?.parse().map_err(|error| object.bad_value(key, error))
+pub(super) fn storage_path(
+    object: &mut Object<'_>,
+    key: &str,
+) -> Result<StoragePath, ManifestError> {
+    object
+        .text(key)?
+        .parse()
+        .map_err(|error| object.bad_value(key, error))
 }
 
 /// Takes an optional AWS role. Absent and empty are equivalent; null is an error, because the

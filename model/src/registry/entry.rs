@@ -144,7 +144,10 @@ impl MetricEntry {
         let MetricEncoding { kind, bins, labels } = &self.encoding;
         let bins = *bins;
         if bins == 0 || bins > MAX_BINS {
-            return Err(EntryError::Bins { bins, max: MAX_BINS });
+            return Err(EntryError::Bins {
+                bins,
+                max: MAX_BINS,
+            });
         }
         if !labels.is_empty() && labels.len() != bins as usize {
             let labels = labels.len();

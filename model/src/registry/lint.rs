@@ -46,7 +46,9 @@ impl fmt::Display for Finding {
 pub fn lint(registry: &Registry, earlier: Option<&Registry>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, entry) in &registry.metrics {
-        let mut add = |severity, message: String| findings.push(finding(severity, Some(name.as_str()), message));
+        let mut add = |severity, message: String| {
+            findings.push(finding(severity, Some(name.as_str()), message))
+        };
         look_at(name.as_str(), entry, &mut add);
     }
     if let Some(earlier) = earlier {
@@ -99,7 +101,9 @@ fn look_at(name: &str, entry: &MetricEntry, add: &mut impl FnMut(Severity, Strin
 }
 
 fn compare(registry: &Registry, earlier: &Registry, findings: &mut Vec<Finding>) {
-    let mut add = |metric: Option<&str>, message: String| findings.push(finding(Severity::Error, metric, message));
+    let mut add = |metric: Option<&str>, message: String| {
+        findings.push(finding(Severity::Error, metric, message))
+    };
     if registry.metrics != earlier.metrics && registry.version <= earlier.version {
         let message = format!(
             "metrics have changed but version {} is not above {}: raise it",
@@ -136,7 +140,10 @@ mod tests {
     use super::*;
 
     fn registry(version: u64, metrics: &str) -> Registry {
-        serde_json::from_str(&format!(r#"{{"version":{version},"metrics":{{{metrics}}}}}"#)).unwrap()
+        serde_json::from_str(&format!(
+            r#"{{"version":{version},"metrics":{{{metrics}}}}}"#
+        ))
+        .unwrap()
     }
 
     fn metric(name: &str, state: &str, epsilon: f64) -> String {
@@ -164,12 +171,16 @@ mod tests {
             assert!(
                 findings
                     .iter()
-                    .any(|finding| finding.severity == Severity::Error && finding.message.contains(expected)),
+                    .any(|finding| finding.severity == Severity::Error
+                        && finding.message.contains(expected)),
                 "{expected}: {findings:?}"
             );
         }
         let closed = registry(2, &metric("a-v1", "closed", 8.0));
-        assert_eq!(lint(&registry(3, &metric("b-v1", "accept", 8.0)), Some(&closed)), []);
+        assert_eq!(
+            lint(&registry(3, &metric("b-v1", "accept", 8.0)), Some(&closed)),
+            []
+        );
     }
 
     #[test]
@@ -177,6 +188,10 @@ mod tests {
         let odd = registry(1, &metric("unversioned", "accept", 1.0));
         let findings = lint(&odd, None);
         assert_eq!(findings.len(), 2);
-        assert!(findings.iter().all(|finding| finding.severity == Severity::Warning));
+        assert!(
+            findings
+                .iter()
+                .all(|finding| finding.severity == Severity::Warning)
+        );
     }
 }

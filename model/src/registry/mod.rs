@@ -106,10 +106,17 @@ mod tests {
         let (name, entry) = registry.entry("a-v1").unwrap();
         let parameters = entry.parameters(name);
         assert_eq!(
-            (parameters.bins, parameters.number_of_servers, parameters.hamming_weight),
+            (
+                parameters.bins,
+                parameters.number_of_servers,
+                parameters.hamming_weight
+            ),
             (2, 2, None)
         );
-        assert_eq!((parameters.prime, parameters.epsilon), (crate::header::PRIME, 8.0));
+        assert_eq!(
+            (parameters.prime, parameters.epsilon),
+            (crate::header::PRIME, 8.0)
+        );
         assert_eq!(entry.payload_lengths(), [117, 113]);
         assert!(registry.entry("b").is_none() && registry.entry("../a").is_none());
         let again = read(&serde_json::to_string(&registry).unwrap()).unwrap();
@@ -123,12 +130,20 @@ mod tests {
             (r#""bins":2"#, r#""bins":0"#, "bins"),
             (r#""bins":2"#, r#""bins":3"#, "labels"),
             (r#""epsilon":8.0"#, r#""epsilon":0.0"#, "epsilon"),
-            (r#""epsilon":8.0"#, r#""epsilon":8.0,"sampling":1.5"#, "sampling"),
+            (
+                r#""epsilon":8.0"#,
+                r#""epsilon":8.0,"sampling":1.5"#,
+                "sampling",
+            ),
             (r#""cadence-hours":24"#, r#""cadence-hours":0"#, "cadence"),
             (r#""a-v1""#, r#""a/v1""#, "a/v1"),
             (r#""state":"accept""#, r#""state":"open""#, "open"),
             (r#""epsilon":8.0"#, r#""epsilon":8.0,"colour":1"#, "colour"),
-            (r#""epsilon":8.0"#, r#""epsilon":8.0,"hamming-weight":2"#, "weight"),
+            (
+                r#""epsilon":8.0"#,
+                r#""epsilon":8.0,"hamming-weight":2"#,
+                "weight",
+            ),
             (r#""epsilon":8.0"#, r#""epsilon":8.0,"prime":7"#, "prime"),
         ] {
             let text = GOOD.replace(from, to);

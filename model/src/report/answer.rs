@@ -78,7 +78,10 @@ impl FromIterator<ReportResult> for ReportsAnswer {
         for (index, result) in (0..).zip(&mut results) {
             result.index = result.problem.is_some().then_some(index);
         }
-        let rejected = results.iter().filter(|result| result.problem.is_some()).count() as u64;
+        let rejected = results
+            .iter()
+            .filter(|result| result.problem.is_some())
+            .count() as u64;
         Self {
             accepted: results.len() as u64 - rejected,
             rejected,

@@ -25,7 +25,12 @@ pub fn ciphertext_digest(payload: &[u8]) -> [u8; 16] {
 
 /// Computes the digests of a report, given its id in canonical spelling.
 #[must_use]
-pub fn report_digest(id: &str, parameters: &BatchParameters, key_ids: [&str; 2], payloads: [&[u8]; 2]) -> ReportDigest {
+pub fn report_digest(
+    id: &str,
+    parameters: &BatchParameters,
+    key_ids: [&str; 2],
+    payloads: [&[u8]; 2],
+) -> ReportDigest {
     let ciphertexts = payloads.map(ciphertext_digest);
     let mut hash = Sha256::new();
     hash.update(b"tallybox report v1");
@@ -73,7 +78,10 @@ mod tests {
     #[test]
     fn every_part_counts() {
         let base = report_digest("id", &parameters("a"), ["k", "l"], [b"x", b"y"]);
-        assert_eq!(base, report_digest("id", &parameters("a"), ["k", "l"], [b"x", b"y"]));
+        assert_eq!(
+            base,
+            report_digest("id", &parameters("a"), ["k", "l"], [b"x", b"y"])
+        );
         for other in [
             report_digest("ie", &parameters("a"), ["k", "l"], [b"x", b"y"]),
             report_digest("id", &parameters("b"), ["k", "l"], [b"x", b"y"]),

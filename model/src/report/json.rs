@@ -247,7 +247,10 @@ mod tests {
     #[test]
     fn json_and_avro_say_the_same() {
         let text = serde_json::to_string(&JsonReport::from(upload())).unwrap();
-        assert!(text.contains(r#""created":"2025-11-24T16:00:00Z""#), "{text}");
+        assert!(
+            text.contains(r#""created":"2025-11-24T16:00:00Z""#),
+            "{text}"
+        );
         let read: JsonReport = serde_json::from_str(&text).unwrap();
         assert_eq!(ReportUpload::try_from(read).unwrap(), upload());
         let file = encode_one(&upload(), [1; 16]).unwrap();
@@ -270,7 +273,10 @@ mod tests {
         ] {
             let changed = text.replace(from, to);
             assert_ne!(changed, text);
-            assert!(serde_json::from_str::<JsonReport>(&changed).is_err(), "{to}");
+            assert!(
+                serde_json::from_str::<JsonReport>(&changed).is_err(),
+                "{to}"
+            );
         }
     }
 }

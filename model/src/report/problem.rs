@@ -144,7 +144,12 @@ impl ProblemKind {
         const LATER: &str = "send the same report again after the time in Retry-After";
         match self {
             Self::Malformed => ("malformed", 400, "the report cannot be read", FIX),
-            Self::TooLarge => ("tooLarge", 413, "the body is too large", "send fewer reports at once"),
+            Self::TooLarge => (
+                "tooLarge",
+                413,
+                "the body is too large",
+                "send fewer reports at once",
+            ),
             Self::UnsupportedMedia => (
                 "unsupportedMedia",
                 415,
@@ -152,7 +157,12 @@ impl ProblemKind {
                 "send application/json or avro/binary, uncompressed or compressed with gzip or zstd",
             ),
             Self::SlowBody => ("slowBody", 408, "the body did not arrive in time", LATER),
-            Self::UnknownLocality => ("unknownLocality", 404, "the locality is unknown", "correct the address"),
+            Self::UnknownLocality => (
+                "unknownLocality",
+                404,
+                "the locality is unknown",
+                "correct the address",
+            ),
             Self::NotFound => (
                 "notFound",
                 404,
@@ -178,8 +188,18 @@ impl ProblemKind {
                 "the parameters differ from those of the metric",
                 REFETCH,
             ),
-            Self::SchemaVersion => ("schemaVersion", 400, "the schema version is not supported", FIX),
-            Self::BadReportId => ("badReportId", 400, "the id is not a random UUID (version 4)", FIX),
+            Self::SchemaVersion => (
+                "schemaVersion",
+                400,
+                "the schema version is not supported",
+                FIX,
+            ),
+            Self::BadReportId => (
+                "badReportId",
+                400,
+                "the id is not a random UUID (version 4)",
+                FIX,
+            ),
             Self::TooEarly => (
                 "tooEarly",
                 400,
@@ -199,16 +219,33 @@ impl ProblemKind {
                 "the shares are encrypted to keys for another number of bins",
                 "encrypt to the keys in the configuration of this metric; the same report will not be accepted",
             ),
-            Self::SwappedShares => ("swappedShares", 400, "the two processors' shares are swapped", FIX),
-            Self::BadShareLength => ("badShareLength", 400, "an encrypted share has the wrong length", FIX),
+            Self::SwappedShares => (
+                "swappedShares",
+                400,
+                "the two processors' shares are swapped",
+                FIX,
+            ),
+            Self::BadShareLength => (
+                "badShareLength",
+                400,
+                "an encrypted share has the wrong length",
+                FIX,
+            ),
             Self::BadEphemeralKey => (
                 "badEphemeralKey",
                 400,
                 "an encrypted share does not begin with a point of the curve",
                 FIX,
             ),
-            Self::AttestationRequired => ("attestationRequired", 403, "attestation is required", FIX),
-            Self::AttestationFailed => ("attestationFailed", 403, "the attestation does not verify", FIX),
+            Self::AttestationRequired => {
+                ("attestationRequired", 403, "attestation is required", FIX)
+            }
+            Self::AttestationFailed => (
+                "attestationFailed",
+                403,
+                "the attestation does not verify",
+                FIX,
+            ),
             Self::AlreadyReported => (
                 "alreadyReported",
                 409,

@@ -96,7 +96,8 @@ impl Record for StoredReport<'_> {
     const KIND: RecordKind = RecordKind::StoredReport;
 
     fn variable_bytes(&self) -> u64 {
-        let texts = self.id.len() + self.metric.len() + self.key_id_first.len() + self.key_id_second.len();
+        let texts =
+            self.id.len() + self.metric.len() + self.key_id_first.len() + self.key_id_second.len();
         (texts + self.payload_first.len() + self.payload_second.len()) as u64
     }
 }

@@ -105,10 +105,15 @@ impl Record for ReportUpload {
     const KIND: RecordKind = RecordKind::ReportUpload;
 
     fn variable_bytes(&self) -> u64 {
-        let texts = self.metric.len() + self.id.len() + self.key_id_first.len() + self.key_id_second.len();
+        let texts =
+            self.metric.len() + self.id.len() + self.key_id_first.len() + self.key_id_second.len();
         let bytes = self.payload_first.len() + self.payload_second.len();
         let attestation = self.signature.as_ref().map_or(0, Vec::len);
-        let chain: usize = self.certificate_chain.iter().map(|certificate| certificate.len()).sum();
+        let chain: usize = self
+            .certificate_chain
+            .iter()
+            .map(|certificate| certificate.len())
+            .sum();
         (texts + bytes + attestation + chain) as u64
     }
 }

@@ -63,7 +63,8 @@ impl Claim {
 
 impl PartialEq for Claim {
     fn eq(&self, other: &Self) -> bool {
-        self.parameters.same(&other.parameters) && (self.accepted, self.digest) == (other.accepted, other.digest)
+        self.parameters.same(&other.parameters)
+            && (self.accepted, self.digest) == (other.accepted, other.digest)
     }
 }
 
@@ -146,7 +147,8 @@ impl RosterEntry {
     /// Returns the batch; `None` if its date is not a whole minute of the years 1 to 9999.
     #[must_use]
     pub fn batch(&self) -> Option<DatedBatch> {
-        let date = BatchTime::from_millis(self.batch_date).filter(|date| date.millis() == self.batch_date)?;
+        let date = BatchTime::from_millis(self.batch_date)
+            .filter(|date| date.millis() == self.batch_date)?;
         Some(DatedBatch {
             date,
             id: self.batch_uuid,

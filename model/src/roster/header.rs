@@ -181,7 +181,9 @@ impl RosterHeader {
     pub fn terms(&self) -> Option<RosterTerms> {
         Some(RosterTerms {
             origin: BatchTime::from_millis(self.origin)?,
-            period_minutes: u32::try_from(self.period_minutes).ok().filter(|minutes| *minutes > 0)?,
+            period_minutes: u32::try_from(self.period_minutes)
+                .ok()
+                .filter(|minutes| *minutes > 0)?,
             replay_horizon: u32::try_from(self.replay_horizon).ok()?,
             minimum: u64::try_from(self.minimum).ok()?,
             maximum_age: u32::try_from(self.maximum_age).ok()?,

@@ -242,7 +242,11 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        let window = Window::new("2023/11/14/22/00".parse().unwrap(), "2023/11/14/23/00".parse().unwrap()).unwrap();
+        let window = Window::new(
+            "2023/11/14/22/00".parse().unwrap(),
+            "2023/11/14/23/00".parse().unwrap(),
+        )
+        .unwrap();
         let name = WindowName {
             aggregation: "org.example.a".parse().unwrap(),
             window,
@@ -253,14 +257,21 @@ mod tests {
         );
         for (key, what) in [
             (name.roster(Role::First), RosterObject::Roster(Role::First)),
-            (name.roster(Role::Second), RosterObject::Roster(Role::Second)),
+            (
+                name.roster(Role::Second),
+                RosterObject::Roster(Role::Second),
+            ),
             (name.verdicts(), RosterObject::Verdicts),
             (name.agreed(), RosterObject::Agreed),
             (name.counted(), RosterObject::Counted),
             (name.done(), RosterObject::Done),
             (name.held(), RosterObject::Held),
         ] {
-            assert_eq!(RosterObject::parse(&key), Some((name.clone(), what)), "{key}");
+            assert_eq!(
+                RosterObject::parse(&key),
+                Some((name.clone(), what)),
+                "{key}"
+            );
         }
         for key in [
             name.second_roster(Role::First, "00"),
@@ -273,10 +284,16 @@ mod tests {
         ] {
             assert_eq!(RosterObject::parse(&key), None, "{key}");
         }
-        assert_eq!(WindowName::from_batches(&name.batches()), Some(name.clone()));
+        assert_eq!(
+            WindowName::from_batches(&name.batches()),
+            Some(name.clone())
+        );
         assert_eq!(WindowName::from_batches(&name.done()), None);
         assert_eq!(RosterObject::parse(&name.batches()), None);
-        assert_eq!(WindowName::from_given_up(&name.given_up()), Some((name.clone(), false)));
+        assert_eq!(
+            WindowName::from_given_up(&name.given_up()),
+            Some((name.clone(), false))
+        );
         assert_eq!(
             WindowName::from_given_up(&name.acknowledged()),
             Some((name.clone(), true))

@@ -56,7 +56,10 @@ impl fmt::Display for MarkedTask {
                 write!(f, "intake-{aggregation}-{date}-{}", batch.id)
             }
             Self::Window(kind, name) => {
-                let (start, end) = (hyphenated(name.window.start()), hyphenated(name.window.end()));
+                let (start, end) = (
+                    hyphenated(name.window.start()),
+                    hyphenated(name.window.end()),
+                );
                 write!(f, "{}-{}-{start}-{end}", kind.as_str(), name.aggregation)
             }
         }
@@ -81,7 +84,9 @@ impl MarkedTask {
                 })
             }
             word => {
-                let kind = WindowKind::ALL.into_iter().find(|kind| kind.as_str() == word)?;
+                let kind = WindowKind::ALL
+                    .into_iter()
+                    .find(|kind| kind.as_str() == word)?;
                 let (rest, end) = cut(rest, DATE)?;
                 let (aggregation, start) = cut(rest, DATE)?;
                 let name = WindowName {
@@ -162,7 +167,11 @@ impl TaskMarker {
     /// Returns a range of keys that contains the markers of an aggregation's intakes of these
     /// dates. The range may contain other keys.
     #[must_use]
-    pub fn intakes(aggregation: &AggregationId, from: BatchTime, until: BatchTime) -> (String, String) {
+    pub fn intakes(
+        aggregation: &AggregationId,
+        from: BatchTime,
+        until: BatchTime,
+    ) -> (String, String) {
         let key = |time| format!("{MARKERS}/intake-{aggregation}-{}", hyphenated(time));
         (key(from), key(until))
     }
@@ -176,7 +185,13 @@ impl TaskMarker {
         from: BatchTime,
         until: BatchTime,
     ) -> (String, String) {
-        let key = |time| format!("{MARKERS}/{}-{aggregation}-{}", kind.as_str(), hyphenated(time));
+        let key = |time| {
+            format!(
+                "{MARKERS}/{}-{aggregation}-{}",
+                kind.as_str(),
+                hyphenated(time)
+            )
+        };
         (key(from), key(until))
     }
 }
@@ -205,13 +220,18 @@ mod tests {
     use super::*;
 
     fn batch() -> BatchName {
-        BatchName::parse("kittens-seen/2020/10/31/20/29/b8a5579a-f984-460a-a42d-2813cbf57771").unwrap()
+        BatchName::parse("kittens-seen/2020/10/31/20/29/b8a5579a-f984-460a-a42d-2813cbf57771")
+            .unwrap()
     }
 
     fn window() -> WindowName {
         WindowName {
             aggregation: "kittens-seen".parse().unwrap(),
-            window: Window::new("2020/10/31/16/00".parse().unwrap(), "2020/11/01/00/00".parse().unwrap()).unwrap(),
+            window: Window::new(
+                "2020/10/31/16/00".parse().unwrap(),
+                "2020/11/01/00/00".parse().unwrap(),
+            )
+            .unwrap(),
         }
     }
 
@@ -252,9 +272,19 @@ mod tests {
         for task in tasks.into_iter().chain([MarkedTask::Intake(batch())]) {
             let marker = first(task);
             let read = TaskMarker::parse(&marker.name()).unwrap();
-            assert_eq!((read.task, read.attempt, read.at), (marker.task.clone(), 1, None));
-            let again = TaskMarker { attempt: 3, ..marker };
-            assert!(again.name().ends_with(".3-202010312100"), "{}", again.name());
+            assert_eq!(
+                (read.task, read.attempt, read.at),
+                (marker.task.clone(), 1, None)
+            );
+            let again = TaskMarker {
+                attempt: 3,
+                ..marker
+            };
+            assert!(
+                again.name().ends_with(".3-202010312100"),
+                "{}",
+                again.name()
+            );
             assert_eq!(TaskMarker::parse(&again.name()), Some(again));
         }
         for key in [
@@ -290,7 +320,8 @@ mod tests {
             .name();
             assert!(from <= key && key < until, "{key}");
         }
-        let (from, until) = TaskMarker::intakes(&name.aggregation, name.window.start(), name.window.end());
+        let (from, until) =
+            TaskMarker::intakes(&name.aggregation, name.window.start(), name.window.end());
         let key = first(MarkedTask::Intake(batch())).name();
         assert!(from <= key && key < until, "{key}");
     }

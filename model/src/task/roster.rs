@@ -105,14 +105,18 @@ mod tests {
     #[test]
     fn a_roster_task_is_told_from_an_aggregation() {
         let task = WindowTask::parse(ROSTER).unwrap();
-        assert!(matches!(&task, WindowTask::Roster(roster) if roster.window.end().to_string() == "2020/11/01/00/00"));
+        assert!(
+            matches!(&task, WindowTask::Roster(roster) if roster.window.end().to_string() == "2020/11/01/00/00")
+        );
         assert_eq!(task.to_json(), ROSTER);
         let text = String::from_utf8(ROSTER.to_vec()).unwrap();
         let sum = text
             .replace("roster-", "aggregation-")
             .replace('}', r#","batches":[],"agreed":true}"#);
         let task = WindowTask::parse(sum.as_bytes()).unwrap();
-        assert!(matches!(&task, WindowTask::Aggregation(task) if task.agreed && task.batches.is_empty()));
+        assert!(
+            matches!(&task, WindowTask::Aggregation(task) if task.agreed && task.batches.is_empty())
+        );
         assert_eq!(task.to_json(), sum.as_bytes());
         for bad in ["{}", "[]", "", r#"{"roster-start":"x"}"#] {
             assert!(WindowTask::parse(bad.as_bytes()).is_err(), "{bad}");
@@ -120,7 +124,10 @@ mod tests {
         let empty = text.replace("2020/11/01/00/00", "2020/10/31/16/00");
         assert!(matches!(
             WindowTask::parse(empty.as_bytes()),
-            Err(TaskError::BadValue { key: "roster-end", .. })
+            Err(TaskError::BadValue {
+                key: "roster-end",
+                ..
+            })
         ));
     }
 }

@@ -28,10 +28,19 @@ fn intake_golden_bytes_both_ways() {
 fn aggregation_golden_bytes_both_ways() {
     let task = AggregationTask::parse(AGGREGATION.as_bytes()).unwrap();
     assert_eq!(String::from_utf8(task.to_json()).unwrap(), AGGREGATION);
-    assert!(task.batches.iter().all(|batch| task.window.contains(batch.time)));
+    assert!(
+        task.batches
+            .iter()
+            .all(|batch| task.window.contains(batch.time))
+    );
     let start = AGGREGATION.find("\"batches\"").unwrap();
     let empty = format!("{}\"batches\":[]}}", &AGGREGATION[..start]);
-    assert!(AggregationTask::parse(empty.as_bytes()).unwrap().batches.is_empty());
+    assert!(
+        AggregationTask::parse(empty.as_bytes())
+            .unwrap()
+            .batches
+            .is_empty()
+    );
 }
 
 #[test]
@@ -48,7 +57,10 @@ fn every_key_is_required() {
     for key in ["trace-id", "aggregation-id", "batch-id", "date"] {
         let text = INTAKE.replace(&format!("\"{key}\""), "\"other\"");
         assert!(
-            matches!(IntakeTask::parse(text.as_bytes()), Err(TaskError::NotATask(_))),
+            matches!(
+                IntakeTask::parse(text.as_bytes()),
+                Err(TaskError::NotATask(_))
+            ),
             "{key}"
         );
     }
@@ -63,7 +75,10 @@ fn every_key_is_required() {
     ] {
         let text = AGGREGATION.replacen(&format!("\"{key}\""), "\"other\"", 1);
         assert!(
-            matches!(AggregationTask::parse(text.as_bytes()), Err(TaskError::NotATask(_))),
+            matches!(
+                AggregationTask::parse(text.as_bytes()),
+                Err(TaskError::NotATask(_))
+            ),
             "{key}"
         );
     }
@@ -91,10 +106,16 @@ fn names_the_key_of_a_bad_value() {
 #[test]
 fn refuses_what_is_too_large_or_no_object() {
     let large = vec![b' '; TASK_SIZE_LIMIT + 1];
-    assert!(matches!(IntakeTask::parse(&large), Err(TaskError::TooLarge { .. })));
+    assert!(matches!(
+        IntakeTask::parse(&large),
+        Err(TaskError::TooLarge { .. })
+    ));
     for text in ["", "[]", "null", "{}", "\u{feff}{}"] {
         assert!(
-            matches!(IntakeTask::parse(text.as_bytes()), Err(TaskError::NotATask(_))),
+            matches!(
+                IntakeTask::parse(text.as_bytes()),
+                Err(TaskError::NotATask(_))
+            ),
             "{text}"
         );
     }

@@ -33,16 +33,36 @@ pub(super) struct Clients {
 impl Clients {
     pub(super) fn new(queue: &str, settings: &QueueSettings) -> Result<Self, QueueError> {
         let (id_env, id_file) = (&settings.access_key_id_env, &settings.access_key_id_file);
-        let (key_env, key_file) = (&settings.secret_access_key_env, &settings.secret_access_key_file);
+        let (key_env, key_file) = (
+            &settings.secret_access_key_env,
+            &settings.secret_access_key_file,
+        );
         let (token_env, token_file) = (&settings.session_token_env, &settings.session_token_file);
         let id = secret(queue, "access-key-id", id_env.as_ref(), id_file.as_ref())?;
-        let key = secret(queue, "secret-access-key", key_env.as_ref(), key_file.as_ref())?;
-        let token = secret(queue, "session-token", token_env.as_ref(), token_file.as_ref())?;
+        let key = secret(
+            queue,
+            "secret-access-key",
+            key_env.as_ref(),
+            key_file.as_ref(),
+        )?;
+        let token = secret(
+            queue,
+            "session-token",
+            token_env.as_ref(),
+            token_file.as_ref(),
+        )?;
         let credentials = match (id, key, token) {
             (None, None, None) => None,
-            (Some(id), Some(key), token) => Some(Credentials::new(id, key, token, None, "tallybox configuration")),
+            (Some(id), Some(key), token) => Some(Credentials::new(
+                id,
+                key,
+                token,
+                None,
+                "tallybox configuration",
+            )),
             _ => {
-                let problem = "access-key-id and secret-access-key need each other: set both, or neither";
+                let problem =
+                    "access-key-id and secret-access-key need each other: set both, or neither";
                 return Err(setting(queue, problem));
             }
         };
@@ -55,7 +75,14 @@ impl Clients {
     }
 
     /// Returns the URL of a queue, in the form that SQS assigns.
-    pub(super) fn queue_url(&self, SqsName { region, account, name }: &SqsName) -> String {
+    pub(super) fn queue_url(
+        &self,
+        SqsName {
+            region,
+            account,
+            name,
+        }: &SqsName,
+    ) -> String {
         match &self.endpoint {
             Some(endpoint) => format!("{endpoint}/{account}/{name}"),
             None => {
@@ -78,7 +105,8 @@ impl Clients {
                 .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
                 .timeout_config(timeouts);
             if let Some(credentials) = &self.credentials {
-                loader = loader.credentials_provider(SharedCredentialsProvider::new(credentials.clone()));
+                loader = loader
+                    .credentials_provider(SharedCredentialsProvider::new(credentials.clone()));
             }
             if let Some(endpoint) = &self.endpoint {
                 loader = loader.endpoint_url(endpoint);

@@ -23,7 +23,11 @@ impl<T, E: Into<Box<dyn Error + Send + Sync>>> Failed<T> for Result<T, E> {
 }
 
 /// Converts the error of a response.
-pub(super) fn read_failure<E, R>(queue: &str, operation: &'static str, error: SdkError<E, R>) -> QueueError
+pub(super) fn read_failure<E, R>(
+    queue: &str,
+    operation: &'static str,
+    error: SdkError<E, R>,
+) -> QueueError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,

@@ -7,7 +7,9 @@ use crate::QueuePlace;
 
 fn open_text(json: &str) -> Result<SharedQueue, String> {
     let place: QueuePlace = serde_json::from_str(json).unwrap();
-    place.open(Path::new("/")).map_err(|error| error.to_string())
+    place
+        .open(Path::new("/"))
+        .map_err(|error| error.to_string())
 }
 
 #[tokio::test]
@@ -29,12 +31,18 @@ fn keys_are_named_both_or_neither() {
     assert!(with(r#"{"access-key-id-env": "PATH", "secret-access-key-env": "PATH"}"#).is_ok());
     for (settings, expected) in [
         (r#"{"access-key-id-env": "PATH"}"#, "need each other"),
-        (r#"{"access-key-id-env": "TALLYBOX_NOT_SET"}"#, "TALLYBOX_NOT_SET"),
+        (
+            r#"{"access-key-id-env": "TALLYBOX_NOT_SET"}"#,
+            "TALLYBOX_NOT_SET",
+        ),
         (
             r#"{"access-key-id-env": "PATH", "access-key-id-file": "/x"}"#,
             "exclude",
         ),
-        (r#"{"secret-access-key-file": "/nowhere/key"}"#, "/nowhere/key"),
+        (
+            r#"{"secret-access-key-file": "/nowhere/key"}"#,
+            "/nowhere/key",
+        ),
     ] {
         let error = with(settings).unwrap_err();
         assert!(error.contains(expected), "{error}");
@@ -45,12 +53,17 @@ fn keys_are_named_both_or_neither() {
 fn urls_are_those_of_the_partition_or_of_the_endpoint() {
     let url = |region: &str, settings: &QueueSettings| {
         let (region, account, name) = (region.to_owned(), "1".to_owned(), "tasks".to_owned());
-        Clients::new("q", settings)
-            .unwrap()
-            .queue_url(&SqsName { region, account, name })
+        Clients::new("q", settings).unwrap().queue_url(&SqsName {
+            region,
+            account,
+            name,
+        })
     };
     let none = QueueSettings::default();
-    assert_eq!(url("us-west-2", &none), "https://sqs.us-west-2.amazonaws.com/1/tasks");
+    assert_eq!(
+        url("us-west-2", &none),
+        "https://sqs.us-west-2.amazonaws.com/1/tasks"
+    );
     assert_eq!(
         url("cn-north-1", &none),
         "https://sqs.cn-north-1.amazonaws.com.cn/1/tasks"

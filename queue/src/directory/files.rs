@@ -67,7 +67,9 @@ impl Files {
     /// their order.
     pub(super) fn publish(&self, staged: NamedTempFile, now: u64) -> io::Result<()> {
         let before = |last: u64| Some(now.max(last + 1));
-        let last = self.last.fetch_update(Ordering::SeqCst, Ordering::SeqCst, before);
+        let last = self
+            .last
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, before);
         let now = now.max(last.unwrap_or_default() + 1);
         let id = staged.path().file_name().and_then(|name| name.to_str());
         let name = Name {
@@ -84,8 +86,17 @@ impl Files {
 
     /// Renames a message, possibly into another queue. Fails with `NotFound` if the message no
     /// longer exists.
-    pub(super) fn move_to(&self, found: &Found, target: &Self, state: State, name: &Name) -> io::Result<()> {
-        let (from, to) = (self.path(found.state, &found.name), target.path(state, name));
+    pub(super) fn move_to(
+        &self,
+        found: &Found,
+        target: &Self,
+        state: State,
+        name: &Name,
+    ) -> io::Result<()> {
+        let (from, to) = (
+            self.path(found.state, &found.name),
+            target.path(state, name),
+        );
         match fs::rename(&from, &to) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // The error does not show whether the source or the target's folder is missing.
@@ -222,7 +233,13 @@ impl Files {
     }
 
     /// Calls a function for each name in a folder. Removes a folder that is empty and long past.
-    fn names(&self, state: State, folder: &str, now: u64, mut each: impl FnMut(Name)) -> io::Result<()> {
+    fn names(
+        &self,
+        state: State,
+        folder: &str,
+        now: u64,
+        mut each: impl FnMut(Name),
+    ) -> io::Result<()> {
         let path = self.root.join(state.folder()).join(folder);
         let mut empty = true;
         for entry in present(fs::read_dir(&path))?.into_iter().flatten() {
@@ -241,7 +258,11 @@ impl Files {
     /// Creates a folder, with all its ancestors, durably.
     fn durable_folder(&self, tree: &str, folder: &str) -> io::Result<PathBuf> {
         let tree = self.root.join(tree);
-        let path = if folder.is_empty() { tree } else { tree.join(folder) };
+        let path = if folder.is_empty() {
+            tree
+        } else {
+            tree.join(folder)
+        };
         self.directories.prepare(&path)?;
         Ok(path)
     }
@@ -252,7 +273,11 @@ impl Files {
 fn sweep(staging: &Path) {
     for entry in fs::read_dir(staging).into_iter().flatten().flatten() {
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
-        let age = modified.map(|modified| SystemTime::now().duration_since(modified).unwrap_or_default());
+        let age = modified.map(|modified| {
+            SystemTime::now()
+                .duration_since(modified)
+                .unwrap_or_default()
+        });
         if age.is_ok_and(|age| age > LEFT_BEHIND) {
             let _ = fs::remove_file(entry.path());
         }

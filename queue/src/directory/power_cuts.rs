@@ -86,9 +86,15 @@ async fn directories_that_a_killed_process_made_are_synced_by_the_next() {
         if open(&disk, root.path()).publish("one".into()).await.is_ok() {
             break;
         }
-        open(&disk, root.path()).publish("two".into()).await.unwrap();
+        open(&disk, root.path())
+            .publish("two".into())
+            .await
+            .unwrap();
         let (bodies, _) = after_cut(&disk, Entries::Synced).await;
-        assert!(bodies.contains("two".as_bytes()), "sync {fails_at}: {bodies:?}");
+        assert!(
+            bodies.contains("two".as_bytes()),
+            "sync {fails_at}: {bodies:?}"
+        );
         fails_at += 1;
     }
     assert!(fails_at > 4, "{fails_at} syncs");

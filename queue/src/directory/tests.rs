@@ -58,7 +58,14 @@ async fn a_directory_that_is_not_there_is_an_empty_queue() {
     assert!(take(&queue).await.is_none());
     let none = Some(0);
     let (ready, held, rejected) = (none, none, none);
-    assert_eq!(queue.depth().await.unwrap(), Depth { ready, held, rejected });
+    assert_eq!(
+        queue.depth().await.unwrap(),
+        Depth {
+            ready,
+            held,
+            rejected
+        }
+    );
     assert!(!queue.shared.files.root().exists(), "asking makes nothing");
 }
 
@@ -69,7 +76,12 @@ async fn foreign_files_are_left_alone() {
     let ready = queue.shared.files.root().join("ready");
     for place in [
         ready.clone(),
-        fs::read_dir(&ready).unwrap().next().unwrap().unwrap().path(),
+        fs::read_dir(&ready)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path(),
     ] {
         fs::write(place.join("README"), "x").unwrap();
         fs::create_dir(place.join("a-folder")).unwrap();
@@ -85,7 +97,10 @@ async fn a_lease_that_was_given_back_is_worth_nothing() {
     let (_directory, queue) = queue();
     queue.publish("a".into()).await.unwrap();
     let delivery = take(&queue).await.unwrap();
-    queue.nack(&delivery.lease, Duration::from_secs(9)).await.unwrap();
+    queue
+        .nack(&delivery.lease, Duration::from_secs(9))
+        .await
+        .unwrap();
     let lease = &delivery.lease;
     let all = [
         queue.ack(lease).await,
@@ -95,10 +110,20 @@ async fn a_lease_that_was_given_back_is_worth_nothing() {
         queue.ack(&Lease::new("nonsense")).await,
     ];
     for result in all {
-        assert!(matches!(result, Err(QueueError::LeaseLost { .. })), "{result:?}");
+        assert!(
+            matches!(result, Err(QueueError::LeaseLost { .. })),
+            "{result:?}"
+        );
     }
     let (ready, held, rejected) = (Some(0), Some(1), Some(0));
-    assert_eq!(queue.depth().await.unwrap(), Depth { ready, held, rejected });
+    assert_eq!(
+        queue.depth().await.unwrap(),
+        Depth {
+            ready,
+            held,
+            rejected
+        }
+    );
 }
 
 #[tokio::test]

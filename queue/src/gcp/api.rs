@@ -122,7 +122,8 @@ impl Api {
         request: &impl Serialize,
         wait: Duration,
     ) -> Result<Option<Bytes>, QueueError> {
-        let unavailable = |source: Box<dyn Error + Send + Sync>| self.unavailable(operation, source);
+        let unavailable =
+            |source: Box<dyn Error + Send + Sync>| self.unavailable(operation, source);
         let body: Bytes = serde_json::to_vec(request)
             .map_err(|error| unavailable(error.into()))?
             .into();
@@ -142,15 +143,20 @@ impl Api {
             };
             let again = match tried {
                 Ok((status, answer)) if status.is_success() => return Ok(Some(answer)),
-                Ok((StatusCode::GATEWAY_TIMEOUT, _)) if kind == Kind::Pull && !wait.is_zero() => return Ok(None),
-                Ok((status, answer)) => match self.meaning(operation, kind, path, status, &answer) {
-                    QueueError::Unavailable { source, .. }
-                        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS =>
-                    {
-                        source
+                Ok((StatusCode::GATEWAY_TIMEOUT, _)) if kind == Kind::Pull && !wait.is_zero() => {
+                    return Ok(None);
+                }
+                Ok((status, answer)) => {
+                    match self.meaning(operation, kind, path, status, &answer) {
+                        QueueError::Unavailable { source, .. }
+                            if status.is_server_error()
+                                || status == StatusCode::TOO_MANY_REQUESTS =>
+                        {
+                            source
+                        }
+                        error => return Err(error),
                     }
-                    error => return Err(error),
-                },
+                }
                 Err(QueueError::Unavailable { source, .. }) => source,
                 Err(error) => return Err(error),
             };
@@ -178,7 +184,8 @@ impl Api {
         body: Bytes,
         wait: Duration,
     ) -> Result<(StatusCode, Bytes), QueueError> {
-        let unavailable = |source: Box<dyn Error + Send + Sync>| self.unavailable(operation, source);
+        let unavailable =
+            |source: Box<dyn Error + Send + Sync>| self.unavailable(operation, source);
         let make = || async {
             let builder = reqwest::Client::builder().connect_timeout(CONNECT);
             builder.redirect(reqwest::redirect::Policy::none()).build()
@@ -188,12 +195,16 @@ impl Api {
         let mut request = client
             .post(format!("{}/v1/{path}", self.endpoint))
             .timeout(wait + REQUEST);
-        request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+        request = request
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body);
         if !wait.is_zero() {
             request = request.header("X-Server-Timeout", wait.as_secs_f64().to_string());
         }
         if let Tokens::Of(source, credentials) = &self.tokens {
-            let credentials = credentials.get_or_try_init(|| async { credentials_of(source) }).await;
+            let credentials = credentials
+                .get_or_try_init(|| async { credentials_of(source) })
+                .await;
             let credentials = credentials.map_err(|error| setting(&self.queue, error))?;
             match credentials.headers(Default::default()).await {
                 Ok(CacheableResource::New { data, .. }) => request = request.headers(data),
@@ -233,25 +244,40 @@ impl Api {
         let text = String::from_utf8_lossy(answer);
         let queue = self.queue.clone();
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => QueueError::PermissionDenied { queue, operation },
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                QueueError::PermissionDenied { queue, operation }
+            }
             StatusCode::NOT_FOUND => {
                 let (name, _) = path.rsplit_once(':').unwrap_or((path, ""));
-                setting(queue, format!("{name} does not exist: create it, or correct the name"))
+                setting(
+                    queue,
+                    format!("{name} does not exist: create it, or correct the name"),
+                )
             }
             // A bad request can have no other cause. A subscription with exactly-once delivery also
             // reports this status for an expired lease, and for a valid lease that it temporarily
             // cannot look up.
-            StatusCode::BAD_REQUEST if kind == Kind::Lease && !text.contains("TRANSIENT_FAILURE") => {
+            StatusCode::BAD_REQUEST
+                if kind == Kind::Lease && !text.contains("TRANSIENT_FAILURE") =>
+            {
                 QueueError::LeaseLost { queue }
             }
             _ => {
-                let text: String = text.chars().filter(|c| !c.is_control()).take(ERROR_CHARS).collect();
+                let text: String = text
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(ERROR_CHARS)
+                    .collect();
                 self.unavailable(operation, format!("{status}: {text}").into())
             }
         }
     }
 
-    fn unavailable(&self, operation: &'static str, source: Box<dyn Error + Send + Sync>) -> QueueError {
+    fn unavailable(
+        &self,
+        operation: &'static str,
+        source: Box<dyn Error + Send + Sync>,
+    ) -> QueueError {
         QueueError::Unavailable {
             queue: self.queue.clone(),
             operation,

@@ -72,12 +72,21 @@ async fn a_lease_ends_at_its_time_even_if_nobody_takes_the_message() {
     let (queue, seconds) = manual();
     queue.publish("a".into()).await.unwrap();
     let (delivery, _) = take(&queue).await.unwrap();
-    assert_eq!(delivery.published, Some(UNIX_EPOCH + Duration::from_secs(1000)));
+    assert_eq!(
+        delivery.published,
+        Some(UNIX_EPOCH + Duration::from_secs(1000))
+    );
     seconds.store(1059, Ordering::SeqCst);
-    queue.extend(&delivery.lease, Duration::from_secs(2)).await.unwrap();
+    queue
+        .extend(&delivery.lease, Duration::from_secs(2))
+        .await
+        .unwrap();
     seconds.store(1061, Ordering::SeqCst);
     let late = queue.ack(&delivery.lease).await;
-    assert!(matches!(late, Err(QueueError::LeaseLost { .. })), "{late:?}");
+    assert!(
+        matches!(late, Err(QueueError::LeaseLost { .. })),
+        "{late:?}"
+    );
     let (again, _) = take(&queue).await.unwrap();
     assert_eq!(again.attempt, Some(2));
     assert!(queue.ack(&delivery.lease).await.is_err());
@@ -104,12 +113,19 @@ async fn a_rejected_message_that_is_rejected_again_stays() {
 async fn a_waiting_receiver_wakes_when_something_is_published_or_a_lease_ends() {
     let queue = MemoryQueue::new("tasks", LEASE);
     let waiting = queue.clone();
-    let task = tokio::spawn(async move { waiting.receive(Duration::from_secs(3600)).await.unwrap() });
+    let task =
+        tokio::spawn(async move { waiting.receive(Duration::from_secs(3600)).await.unwrap() });
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = Instant::now();
     queue.publish("a".into()).await.unwrap();
     assert!(task.await.unwrap().is_some());
     assert_eq!(before.elapsed(), Duration::ZERO);
-    assert!(queue.receive(Duration::from_secs(3600)).await.unwrap().is_some());
+    assert!(
+        queue
+            .receive(Duration::from_secs(3600))
+            .await
+            .unwrap()
+            .is_some()
+    );
     assert_eq!(before.elapsed().as_secs(), LEASE.as_secs());
 }

@@ -4,7 +4,9 @@ use super::*;
 
 fn open(json: &str) -> Result<SharedQueue, String> {
     let place: QueuePlace = serde_json::from_str(json).map_err(|error| error.to_string())?;
-    place.open(Path::new("/config")).map_err(|error| error.to_string())
+    place
+        .open(Path::new("/config"))
+        .map_err(|error| error.to_string())
 }
 
 #[tokio::test]
@@ -45,7 +47,9 @@ async fn what_a_directory_rejects_is_read_from_its_folder() {
     queue.reject(&delivery, "bad").await.unwrap();
     for rejected in [
         place.open_rejected(directory.path()).unwrap(),
-        QueuePlace::new("tasks/rejected").open(directory.path()).unwrap(),
+        QueuePlace::new("tasks/rejected")
+            .open(directory.path())
+            .unwrap(),
     ] {
         let delivery = rejected.receive(Duration::ZERO).await.unwrap().unwrap();
         assert_eq!(
@@ -78,7 +82,10 @@ fn what_does_not_fit_says_what_to_write() {
             "unknown field `secret`",
         ),
         ("7".to_owned(), "a queue: its place as a text"),
-        (r#"{"url": "tasks", "publish": "others"}"#.to_owned(), "remove publish"),
+        (
+            r#"{"url": "tasks", "publish": "others"}"#.to_owned(),
+            "remove publish",
+        ),
         (r#"{"publish": "others"}"#.to_owned(), "name it as url"),
         (
             r#"{"url": "tasks", "rejected": "others"}"#.to_owned(),
@@ -88,13 +95,22 @@ fn what_does_not_fit_says_what_to_write() {
             r#"{"url": "tasks", "settings": {"endpoint": "https://x"}}"#.to_owned(),
             "remove it",
         ),
-        (r#"{"url": "tasks", "lease-seconds": 0}"#.to_owned(), "takes 1 to"),
+        (
+            r#"{"url": "tasks", "lease-seconds": 0}"#.to_owned(),
+            "takes 1 to",
+        ),
         (
             format!(r#"{{"url": {sns}, "publish": {sns}}}"#),
             "nothing can be received from a topic",
         ),
-        (format!(r#"{{"url": {sqs}, "publish": {pubsub}}}"#), "of AWS"),
-        (format!(r#"{{"url": {pubsub}, "rejected": {sns}}}"#), "of Pub/Sub"),
+        (
+            format!(r#"{{"url": {sqs}, "publish": {pubsub}}}"#),
+            "of AWS",
+        ),
+        (
+            format!(r#"{{"url": {pubsub}, "rejected": {sns}}}"#),
+            "of Pub/Sub",
+        ),
         (
             format!(r#"{{"url": {sqs}, "rejected": {{"publish": {sns}, "url": {sns}}}}}"#),
             "the url of rejected",
@@ -135,8 +151,16 @@ fn what_was_rejected_into_a_topic_is_read_from_a_queue_that_is_named() {
         let url = "sqs://us-west-2/123456789012/tasks";
         serde_json::from_str(&format!(r#"{{"url": "{url}", "rejected": {rejected}}}"#)).unwrap()
     };
-    let error = |place: QueuePlace| place.open_rejected(Path::new("/")).map(drop).unwrap_err().to_string();
-    let topic = error(place(r#""sns:arn:aws:sns:us-west-2:123456789012:rejected""#));
+    let error = |place: QueuePlace| {
+        place
+            .open_rejected(Path::new("/"))
+            .map(drop)
+            .unwrap_err()
+            .to_string()
+    };
+    let topic = error(place(
+        r#""sns:arn:aws:sns:us-west-2:123456789012:rejected""#,
+    ));
     assert!(topic.contains("{publish: sns:…, url: sqs://…}"), "{topic}");
     let none = error(QueuePlace::new("sqs://us-west-2/123456789012/tasks"));
     assert!(none.contains("write rejected"), "{none}");
@@ -151,7 +175,10 @@ fn a_build_without_the_cloud_says_which_feature_it_lacks() {
         (r#""pubsub://project/tasks""#, "gcp"),
     ] {
         let error = open(json).unwrap_err();
-        assert!(error.contains(&format!("cargo feature \"{feature}\"")), "{error}");
+        assert!(
+            error.contains(&format!("cargo feature \"{feature}\"")),
+            "{error}"
+        );
     }
 }
 

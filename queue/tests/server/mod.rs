@@ -23,7 +23,11 @@ impl Server {
     /// Starts the program with arguments that `arguments` creates for a free port.
     pub fn start(program: &PathBuf, arguments: impl Fn(u16) -> Vec<String>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let log = File::create(directory.path().join("log")).unwrap();
         let process = Command::new(program)
             .args(arguments(port))
@@ -40,7 +44,11 @@ impl Server {
         };
         let end = Instant::now() + PATIENCE;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(server.process.try_wait().unwrap().is_none(), "{}", server.log());
+            assert!(
+                server.process.try_wait().unwrap().is_none(),
+                "{}",
+                server.log()
+            );
             assert!(Instant::now() < end, "{}", server.log());
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -34,7 +34,12 @@ fn help_teaches_by_example() {
     ] {
         assert!(run.contains(text), "{text}");
     }
-    assert_eq!(help(Some("run")).matches("tallybox-sandbox --dir demo").count(), 1);
+    assert_eq!(
+        help(Some("run"))
+            .matches("tallybox-sandbox --dir demo")
+            .count(),
+        1
+    );
     let generate = help(Some("generate"));
     for text in [
         "generated.json",
@@ -86,7 +91,10 @@ fn serving_has_options_of_its_own() {
         (0, 9000, Some(5))
     );
     let chaos = parse(&["--serve", "--chaos", "--for", "60", "--traffic", "0.5"]);
-    assert_eq!((chaos.chaos, chaos.lasting, chaos.traffic), (true, Some(60), Some(0.5)));
+    assert_eq!(
+        (chaos.chaos, chaos.lasting, chaos.traffic),
+        (true, Some(60), Some(0.5))
+    );
     for words in [
         &["--listen", "127.0.0.1:0"][..],
         &["--chaos"],

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use tallybox_service::clock::Clock;
-use tallybox_transport::{Bucket, BucketError, CLOCK, Created, Entry, ListRange, Object, SharedBucket, Upload};
+use tallybox_transport::{
+    Bucket, BucketError, CLOCK, Created, Entry, ListRange, Object, SharedBucket, Upload,
+};
 
 use super::FaultInjector;
 use super::fault_injector::{ANSWER_LOST, FAILED, InjectedError, InjectedFault};
@@ -23,7 +25,11 @@ pub struct ChaosBucket {
 impl ChaosBucket {
     /// Wraps a bucket with this clock, and with a fault profile if one is given.
     #[must_use]
-    pub fn shared(inner: SharedBucket, clock: &Clock, weather: Option<&Arc<FaultInjector>>) -> SharedBucket {
+    pub fn shared(
+        inner: SharedBucket,
+        clock: &Clock,
+        weather: Option<&Arc<FaultInjector>>,
+    ) -> SharedBucket {
         Arc::new(Self {
             inner,
             clock: clock.clone(),
@@ -72,7 +78,11 @@ impl Bucket for ChaosBucket {
         self.run(key, self.inner.size(key)).await
     }
 
-    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+    async fn create(
+        &self,
+        key: &str,
+        size_hint: Option<u64>,
+    ) -> Result<Box<dyn Upload>, BucketError> {
         // No fault here: in cloud buckets a small upload begins with its commit, so there is no
         // request that could fail.
         let inner = self.inner.create(key, size_hint).await?;
@@ -168,13 +178,22 @@ mod tests {
         let bucket = ChaosBucket::shared(inner.clone(), &Clock::system(), Some(&lost));
         let mut upload = bucket.create("a", None).await.unwrap();
         upload.write(Bytes::from_static(b"x")).await.unwrap();
-        assert!(matches!(upload.commit().await, Err(BucketError::Unavailable { .. })));
+        assert!(matches!(
+            upload.commit().await,
+            Err(BucketError::Unavailable { .. })
+        ));
         assert_eq!(read_all(&*inner, "a", 10).await.unwrap(), "x");
 
-        let failed = rough(FaultProfile { failed: 1000, ..CALM });
+        let failed = rough(FaultProfile {
+            failed: 1000,
+            ..CALM
+        });
         let bucket = ChaosBucket::shared(inner.clone(), &Clock::system(), Some(&failed));
         let put = publish_bytes(&*bucket, "b", Bytes::from_static(b"x"), false).await;
         assert!(matches!(put, Err(BucketError::Unavailable { .. })));
-        assert!(matches!(inner.get("b").await, Err(BucketError::NotFound { .. })));
+        assert!(matches!(
+            inner.get("b").await,
+            Err(BucketError::NotFound { .. })
+        ));
     }
 }

@@ -118,6 +118,7 @@ impl fmt::Debug for FaultInjector {
 #[error("{0}")]
 pub(super) struct InjectedError(pub(super) &'static str);
 
-pub(super) const FAILED: InjectedError = InjectedError("injected by --chaos: the operation was not executed");
+pub(super) const FAILED: InjectedError =
+    InjectedError("injected by --chaos: the operation was not executed");
 pub(super) const ANSWER_LOST: InjectedError =
     InjectedError("injected by --chaos: the operation was executed, but its answer was lost");

@@ -76,11 +76,15 @@ impl TaskQueue for ChaosQueue {
         let mut wait = wait;
         for _ in 0..PASSED {
             let received = self.inner.receive(wait).await?;
-            let Some(delivery) = received else { return Ok(None) };
+            let Some(delivery) = received else {
+                return Ok(None);
+            };
             if !self.weather.happens(self.weather.chances().passed) {
                 return self.run("receive", async { Ok(Some(delivery)) }).await;
             }
-            self.inner.nack(&delivery.lease, self.weather.within(LATER)).await?;
+            self.inner
+                .nack(&delivery.lease, self.weather.within(LATER))
+                .await?;
             wait = Duration::ZERO;
         }
         self.inner.receive(wait).await
@@ -99,7 +103,8 @@ impl TaskQueue for ChaosQueue {
     }
 
     async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
-        self.run("reject", self.inner.reject(delivery, reason)).await
+        self.run("reject", self.inner.reject(delivery, reason))
+            .await
     }
 
     async fn depth(&self) -> Result<Depth, QueueError> {
@@ -143,19 +148,46 @@ mod tests {
     #[tokio::test]
     async fn messages_vanish_and_are_doubled() {
         assert_eq!(ready(CALM).await, 1);
-        assert_eq!(ready(FaultProfile { vanished: 1000, ..CALM }).await, 0);
-        assert_eq!(ready(FaultProfile { doubled: 1000, ..CALM }).await, 2);
-        assert_eq!(ready(FaultProfile { failed: 1000, ..CALM }).await, 0);
+        assert_eq!(
+            ready(FaultProfile {
+                vanished: 1000,
+                ..CALM
+            })
+            .await,
+            0
+        );
+        assert_eq!(
+            ready(FaultProfile {
+                doubled: 1000,
+                ..CALM
+            })
+            .await,
+            2
+        );
+        assert_eq!(
+            ready(FaultProfile {
+                failed: 1000,
+                ..CALM
+            })
+            .await,
+            0
+        );
         assert_eq!(ready(FaultProfile { lost: 1000, ..CALM }).await, 1);
     }
 
     #[tokio::test]
     async fn a_message_that_is_passed_comes_all_the_same() {
         let inner: SharedQueue = Arc::new(MemoryQueue::new("intake", Duration::from_secs(5)));
-        let passed = FaultProfile { passed: 500, ..CALM };
+        let passed = FaultProfile {
+            passed: 500,
+            ..CALM
+        };
         let queue = ChaosQueue::shared(inner, &Arc::new(FaultInjector::new(passed, 1)));
         for body in ["one", "two", "three"] {
-            queue.publish(Bytes::from_static(body.as_bytes())).await.unwrap();
+            queue
+                .publish(Bytes::from_static(body.as_bytes()))
+                .await
+                .unwrap();
         }
         let mut came = Vec::new();
         while came.len() < 3 {

@@ -33,7 +33,10 @@ fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             if path.is_dir() {
                 left.push(path);
             } else {
-                found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
+                found.insert(
+                    path.strip_prefix(root).unwrap().to_owned(),
+                    fs::read(&path).unwrap(),
+                );
             }
         }
     }
@@ -43,12 +46,20 @@ fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[tokio::test]
 async fn a_seed_gives_the_same_bytes() {
     let directory = tempfile::tempdir().unwrap();
-    let [one, two, other, per_packet] = ["one", "two", "other", "per-packet"].map(|name| directory.path().join(name));
+    let [one, two, other, per_packet] =
+        ["one", "two", "other", "per-packet"].map(|name| directory.path().join(name));
     made(&one, &options()).await;
     made(&two, &options()).await;
     assert_eq!(files(&one), files(&two));
     assert_eq!(files(&one).len(), 2 * 2 * 3 + 2 * 6 + 2 + 3 + 3);
-    made(&other, &GenerateOptions { seed: 6, ..options() }).await;
+    made(
+        &other,
+        &GenerateOptions {
+            seed: 6,
+            ..options()
+        },
+    )
+    .await;
     made(
         &per_packet,
         &GenerateOptions {
@@ -66,7 +77,14 @@ async fn true_sums_are_what_the_processors_come_to() {
     for points in [Points::Pinned, Points::PerPacket] {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("new");
-        let summary = made(&root, &GenerateOptions { points, ..options() }).await;
+        let summary = made(
+            &root,
+            &GenerateOptions {
+                points,
+                ..options()
+            },
+        )
+        .await;
         let text = fs::read_to_string(root.join("generated.json")).unwrap();
         let read: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(read, serde_json::to_value(&summary.generated).unwrap());
@@ -102,8 +120,13 @@ async fn true_sums_are_what_the_processors_come_to() {
             };
             aggregate(processor, &task, no_progress()).await.unwrap();
         }
-        let total = portal::total(&world, &"bench".parse().unwrap(), window).await.unwrap();
-        assert_eq!((total.accepted, total.sums), (80, summary.generated.true_sums));
+        let total = portal::total(&world, &"bench".parse().unwrap(), window)
+            .await
+            .unwrap();
+        assert_eq!(
+            (total.accepted, total.sums),
+            (80, summary.generated.true_sums)
+        );
     }
 }
 
@@ -120,7 +143,10 @@ async fn what_cannot_be_is_refused_before_anything_is_written() {
             batches: 0,
             ..options()
         },
-        GenerateOptions { bins: 0, ..options() },
+        GenerateOptions {
+            bins: 0,
+            ..options()
+        },
         GenerateOptions {
             bins: 1 << 20,
             ..options()

@@ -13,8 +13,16 @@ use crate::outcome::MetricOutcome;
 const SHOWN: usize = 12;
 
 /// Writes the block of one metric.
-pub(super) fn metric_block(text: &mut String, screen: Screen, metric: &MetricOutcome, all: bool) -> fmt::Result {
-    let (counted, sent) = (grouped(metric.packets_accepted), grouped(metric.packets_sent));
+pub(super) fn metric_block(
+    text: &mut String,
+    screen: Screen,
+    metric: &MetricOutcome,
+    all: bool,
+) -> fmt::Result {
+    let (counted, sent) = (
+        grouped(metric.packets_accepted),
+        grouped(metric.packets_sent),
+    );
     let title = screen.paint(Tone::Heading, metric.name);
     writeln!(
         text,
@@ -42,9 +50,19 @@ pub(super) fn metric_block(text: &mut String, screen: Screen, metric: &MetricOut
     let rows = |room: usize| {
         let mut table = Table::new(screen, &columns);
         for bin in &shown {
-            let (truth, sum, estimate) = (metric.true_counts[*bin], metric.sums[*bin], &metric.estimates[*bin]);
+            let (truth, sum, estimate) = (
+                metric.true_counts[*bin],
+                metric.sums[*bin],
+                &metric.estimates[*bin],
+            );
             let chart = screen.paint(Tone::Bar, &bar(estimate.value, largest, room));
-            table.row([bin.to_string(), grouped(truth), grouped(sum), show(estimate), chart]);
+            table.row([
+                bin.to_string(),
+                grouped(truth),
+                grouped(sum),
+                show(estimate),
+                chart,
+            ]);
         }
         table
     };
@@ -52,7 +70,10 @@ pub(super) fn metric_block(text: &mut String, screen: Screen, metric: &MetricOut
     let room = rows(0).room();
     writeln!(text, "{}", rows(room))?;
     if shown.len() < metric.bins {
-        let rest = format!("and {} smaller bins; --all-bins shows them", metric.bins - shown.len());
+        let rest = format!(
+            "and {} smaller bins; --all-bins shows them",
+            metric.bins - shown.len()
+        );
         writeln!(text, "{}", screen.paint(Tone::Faint, &rest))?;
     }
     if let Some(number) = &metric.number {
@@ -70,7 +91,11 @@ pub(super) fn metric_block(text: &mut String, screen: Screen, metric: &MetricOut
 fn shown(metric: &MetricOutcome, all: bool) -> Vec<usize> {
     let mut bins: Vec<usize> = (0..metric.bins).collect();
     if !all && metric.bins > SHOWN {
-        bins.sort_by(|one, two| metric.estimates[*two].value.total_cmp(&metric.estimates[*one].value));
+        bins.sort_by(|one, two| {
+            metric.estimates[*two]
+                .value
+                .total_cmp(&metric.estimates[*one].value)
+        });
         bins.truncate(SHOWN);
         bins.sort_unstable();
     }
@@ -79,9 +104,16 @@ fn shown(metric: &MetricOutcome, all: bool) -> Vec<usize> {
 
 /// Formats an estimate as `1,234.5 ± 0.9`, or without a fraction if the error is at least 100.
 fn show(estimate: &Estimate) -> String {
-    let Estimate { value, standard_error } = *estimate;
+    let Estimate {
+        value,
+        standard_error,
+    } = *estimate;
     if standard_error >= 100.0 {
-        return format!("{} ± {}", signed(value.round(), ""), signed(standard_error.round(), ""));
+        return format!(
+            "{} ± {}",
+            signed(value.round(), ""),
+            signed(standard_error.round(), "")
+        );
     }
     let tenths = (value * 10.0).round() / 10.0;
     let fraction = format!("{:.1}", tenths.abs().fract());
@@ -101,7 +133,12 @@ mod tests {
 
     #[test]
     fn estimates_are_readable() {
-        let estimate = |value, standard_error| show(&Estimate { value, standard_error });
+        let estimate = |value, standard_error| {
+            show(&Estimate {
+                value,
+                standard_error,
+            })
+        };
         assert_eq!(estimate(1234.56, 0.94), "1,234.6 ± 0.9");
         assert_eq!(estimate(-0.86, 0.9), "-0.9 ± 0.9");
         assert_eq!(estimate(7.96, 0.0), "8.0 ± 0.0");

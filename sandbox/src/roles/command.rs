@@ -66,7 +66,9 @@ impl RoleArgs {
                 let server = Server::bind(ingestor).await.map_err(Error::ingestor)?;
                 server.run(stop).await;
             }
-            Program::IngestorBatch => cycle(&setting.ingestor(&self.config)?, &Metrics::new(), &stop).await,
+            Program::IngestorBatch => {
+                cycle(&setting.ingestor(&self.config)?, &Metrics::new(), &stop).await
+            }
             Program::Worker => run(setting.worker(&self.config)?, &Kind::ALL, stop).await,
             Program::WorkflowManager => setting.scheduler(&self.config).await?.run(&stop).await,
         }

@@ -32,7 +32,11 @@ impl InProcessRoles {
     ///
     /// # Errors
     /// As [`Setting::scheduler`] and [`Setting::worker`].
-    pub async fn open(setting: &Setting, layout: &Layout, ingestor: &Arc<Ingestor>) -> Result<Self, Error> {
+    pub async fn open(
+        setting: &Setting,
+        layout: &Layout,
+        ingestor: &Arc<Ingestor>,
+    ) -> Result<Self, Error> {
         let manager = |role| async move {
             setting
                 .scheduler(&RoleProcess::Manager(role).config(layout))
@@ -82,7 +86,13 @@ impl InProcessRoles {
         for _ in 0..TURNS {
             let mut done = 0;
             for (manager, worker) in self.managers.iter().zip(&self.workers) {
-                done += manager.manager.run_once().await.map_err(Error::manager)?.started.len();
+                done += manager
+                    .manager
+                    .run_once()
+                    .await
+                    .map_err(Error::manager)?
+                    .started
+                    .len();
                 for kind in Kind::ALL {
                     while worker::step(worker, kind, Duration::ZERO).await?.is_some() {
                         done += 1;

@@ -123,9 +123,16 @@ impl Setting {
         let places = config.value.queues.as_ref().ok_or_else(missing)?;
         let queues = [
             (Kind::Intake, self.queue(&places.intake, &config.directory)?),
-            (Kind::Aggregate, self.queue(&places.aggregate, &config.directory)?),
+            (
+                Kind::Aggregate,
+                self.queue(&places.aggregate, &config.directory)?,
+            ),
         ];
-        Ok(Worker::new(self.processor(file)?, queues, config.value.worker.clone()))
+        Ok(Worker::new(
+            self.processor(file)?,
+            queues,
+            config.value.worker.clone(),
+        ))
     }
 
     /// Opens the workflow manager of a configuration file.
@@ -164,7 +171,11 @@ impl Setting {
         let election = BucketLock {
             own: Arc::clone(&manager.buckets.own),
             records: manager.buckets.records.clone(),
-            holder: format!("sandbox-{}-{:016x}", std::process::id(), rand::random::<u64>()),
+            holder: format!(
+                "sandbox-{}-{:016x}",
+                std::process::id(),
+                rand::random::<u64>()
+            ),
             lease_millis: lease.saturating_mul(i64::from(self.rate)),
             clock: self.clock.clone(),
         };

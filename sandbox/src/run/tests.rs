@@ -6,7 +6,10 @@ use super::*;
 use crate::hostile::Ending;
 
 fn options(packets: u64, names: &[&str]) -> RunOptions {
-    let metrics = names.iter().map(|name| *Metric::named(name).unwrap()).collect();
+    let metrics = names
+        .iter()
+        .map(|name| *Metric::named(name).unwrap())
+        .collect();
     RunOptions {
         packets,
         metrics,
@@ -40,7 +43,9 @@ async fn a_small_run_counts_what_was_sent() {
         );
     }
     let number = outcome.metrics[1].number.as_ref().unwrap();
-    assert!((number.estimate.value - number.truth as f64).abs() <= 6.0 * number.estimate.standard_error);
+    assert!(
+        (number.estimate.value - number.truth as f64).abs() <= 6.0 * number.estimate.standard_error
+    );
     assert!(outcome.metrics[0].number.is_none());
 }
 
@@ -48,24 +53,53 @@ async fn a_small_run_counts_what_was_sent() {
 #[tokio::test]
 async fn hostile_packets_get_what_they_deserve() {
     let outcome = small(&options(20, &["CodeVerified-v1"])).await.unwrap();
-    let rows: BTreeMap<&str, _> = outcome.hostile.iter().map(|row| (row.kind.as_str(), row)).collect();
+    let rows: BTreeMap<&str, _> = outcome
+        .hostile
+        .iter()
+        .map(|row| (row.kind.as_str(), row))
+        .collect();
     assert_eq!(rows.len(), outcome.hostile.len(), "one outcome per kind");
     assert_eq!(outcome.hostile_packets, 3 * rows.len() as u64);
     let expected = [
         ("invalid-proof", "message", "message", Ending::NotCounted),
         ("one-bin-more", "bad-share", "message", Ending::NotCounted),
         ("not-in-field", "bad-share", "message", Ending::NotCounted),
-        ("swapped-shares", "undecryptable", "undecryptable", Ending::NotCounted),
+        (
+            "swapped-shares",
+            "undecryptable",
+            "undecryptable",
+            Ending::NotCounted,
+        ),
         (
             "duplicate-id",
             "duplicate-uuid",
             "duplicate-uuid",
             Ending::FirstOneCounted,
         ),
-        ("undecryptable (first)", "undecryptable", "message", Ending::NotCounted),
-        ("undecryptable (second)", "message", "undecryptable", Ending::NotCounted),
-        ("not-a-point (first)", "bad-ciphertext", "message", Ending::NotCounted),
-        ("not-a-point (second)", "message", "bad-ciphertext", Ending::NotCounted),
+        (
+            "undecryptable (first)",
+            "undecryptable",
+            "message",
+            Ending::NotCounted,
+        ),
+        (
+            "undecryptable (second)",
+            "message",
+            "undecryptable",
+            Ending::NotCounted,
+        ),
+        (
+            "not-a-point (first)",
+            "bad-ciphertext",
+            "message",
+            Ending::NotCounted,
+        ),
+        (
+            "not-a-point (second)",
+            "message",
+            "bad-ciphertext",
+            Ending::NotCounted,
+        ),
         (
             "short-ciphertext (first)",
             "bad-ciphertext",
@@ -78,13 +112,48 @@ async fn hostile_packets_get_what_they_deserve() {
             "bad-ciphertext",
             Ending::NotCounted,
         ),
-        ("short-share (first)", "bad-share", "message", Ending::NotCounted),
-        ("short-share (second)", "message", "bad-share", Ending::NotCounted),
-        ("long-share (first)", "bad-share", "message", Ending::NotCounted),
-        ("long-share (second)", "message", "bad-share", Ending::NotCounted),
-        ("unknown-key-id (first)", "message", "message", Ending::Counted),
-        ("unknown-key-id (second)", "message", "message", Ending::Counted),
-        ("other-point", "point-changed", "point-changed", Ending::NotCounted),
+        (
+            "short-share (first)",
+            "bad-share",
+            "message",
+            Ending::NotCounted,
+        ),
+        (
+            "short-share (second)",
+            "message",
+            "bad-share",
+            Ending::NotCounted,
+        ),
+        (
+            "long-share (first)",
+            "bad-share",
+            "message",
+            Ending::NotCounted,
+        ),
+        (
+            "long-share (second)",
+            "message",
+            "bad-share",
+            Ending::NotCounted,
+        ),
+        (
+            "unknown-key-id (first)",
+            "message",
+            "message",
+            Ending::Counted,
+        ),
+        (
+            "unknown-key-id (second)",
+            "message",
+            "message",
+            Ending::Counted,
+        ),
+        (
+            "other-point",
+            "point-changed",
+            "point-changed",
+            Ending::NotCounted,
+        ),
         (
             "point-out-of-range",
             "point-out-of-range",
@@ -102,8 +171,17 @@ async fn hostile_packets_get_what_they_deserve() {
     assert_eq!(rows.len(), expected.len());
     for (kind, first, second, ending) in expected {
         let row = rows[kind];
-        let found = (row.first.to_string(), row.second.to_string(), row.ending, row.packets);
-        assert_eq!(found, (first.to_owned(), second.to_owned(), ending, 3), "{kind}");
+        let found = (
+            row.first.to_string(),
+            row.second.to_string(),
+            row.ending,
+            row.packets,
+        );
+        assert_eq!(
+            found,
+            (first.to_owned(), second.to_owned(), ending, 3),
+            "{kind}"
+        );
     }
 }
 
@@ -116,7 +194,12 @@ async fn a_seed_makes_a_run_reproducible() {
     let again = options(12, &["CodeVerified-v1"]);
     let one = small(&again).await.unwrap();
     assert_eq!(results(&one), results(&small(&again).await.unwrap()));
-    let other = small(&RunOptions { seed: None, ..again }).await.unwrap();
+    let other = small(&RunOptions {
+        seed: None,
+        ..again
+    })
+    .await
+    .unwrap();
     assert_ne!(results(&one), results(&other));
 }
 

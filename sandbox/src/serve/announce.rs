@@ -33,9 +33,15 @@ pub(super) struct Announcement {
 impl Announcement {
     pub(super) fn from_serving(serving: &Serving, options: &ServeOptions) -> Self {
         let world = &serving.world;
-        let file = world.layout.keys().join(format!("{CLIENT_CONFIG_KEY_ID}.spki.pem"));
+        let file = world
+            .layout
+            .keys()
+            .join(format!("{CLIENT_CONFIG_KEY_ID}.spki.pem"));
         let registry = serving.lookup.ingestor.registry.current();
-        let shortest = registry.metrics.iter().min_by_key(|(_, entry)| entry.encoding.bins);
+        let shortest = registry
+            .metrics
+            .iter()
+            .min_by_key(|(_, entry)| entry.encoding.bins);
         Self {
             event: "started",
             base: format!("http://{}", serving.address),
@@ -45,7 +51,9 @@ impl Announcement {
             config_key: world.keys.client_config.verifying_key().to_spki_base64(),
             config_key_file: file.display().to_string(),
             metrics: registry.metrics.keys().map(ToString::to_string).collect(),
-            example: shortest.map_or_else(Default::default, |(name, entry)| [name.to_string(), answer(entry)]),
+            example: shortest.map_or_else(Default::default, |(name, entry)| {
+                [name.to_string(), answer(entry)]
+            }),
             directory: world.layout.root().display().to_string(),
             rate: serving.setting.rate,
             chaos: options.chaos,
@@ -59,26 +67,47 @@ impl Summary for Announcement {
         if self.chaos {
             return self.chaos(f);
         }
-        writeln!(f, "A staging ingestor, with both processors and a portal.\n")?;
+        writeln!(
+            f,
+            "A staging ingestor, with both processors and a portal.\n"
+        )?;
         writeln!(f, "  post to      {base}/v1/{LOCALITY}/reports")?;
         writeln!(f, "  locality     {LOCALITY}")?;
-        writeln!(f, "  config key   {}, public half (SPKI, base64):", self.config_key_id)?;
+        writeln!(
+            f,
+            "  config key   {}, public half (SPKI, base64):",
+            self.config_key_id
+        )?;
         writeln!(f, "               {}", self.config_key)?;
         writeln!(f, "  directory    {}", self.directory)?;
         for (place, metric) in self.metrics.iter().enumerate() {
-            writeln!(f, "  {:<12} {metric}", if place == 0 { "metrics" } else { "" })?;
+            writeln!(
+                f,
+                "  {:<12} {metric}",
+                if place == 0 { "metrics" } else { "" }
+            )?;
         }
         writeln!(f, "\nTry it:\n")?;
         writeln!(f, "  curl {base}/v1/{LOCALITY}/config")?;
         writeln!(f, "  curl {base}/openapi.json")?;
-        writeln!(f, "  cargo run --release -p tallybox-client --features cli -- \\")?;
+        writeln!(
+            f,
+            "  cargo run --release -p tallybox-client --features cli -- \\"
+        )?;
         writeln!(f, "      send {base} --locality {LOCALITY} \\")?;
-        writeln!(f, "      --key {}={} \\", self.config_key_id, self.config_key_file)?;
+        writeln!(
+            f,
+            "      --key {}={} \\",
+            self.config_key_id, self.config_key_file
+        )?;
         let [metric, value] = &self.example;
         writeln!(f, "      --metric {metric} --value {value}")?;
         writeln!(f, "\nThen query its status by the id that was sent:\n")?;
         writeln!(f, "  curl {debug}/debug/reports/ID")?;
-        writeln!(f, "  curl {debug}/debug/reports         # the last 100 reports")?;
+        writeln!(
+            f,
+            "  curl {debug}/debug/reports         # the last 100 reports"
+        )?;
         writeln!(f, "  {debug}/                           in a browser\n")?;
         write!(
             f,
@@ -92,7 +121,10 @@ impl Announcement {
     /// Writes the announcement of a chaos run, which needs no instructions for clients.
     fn chaos(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            base, debug, directory, ..
+            base,
+            debug,
+            directory,
+            ..
         } = self;
         writeln!(
             f,

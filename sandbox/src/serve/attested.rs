@@ -20,7 +20,10 @@ async fn attestations_are_looked_at_when_that_is_asked_for() {
     ] {
         let directory = tempfile::tempdir().unwrap();
         let mut options = options(&Clock::manual(START));
-        options.attestation = Some(Attestation { demand, verifier: None });
+        options.attestation = Some(Attestation {
+            demand,
+            verifier: None,
+        });
         let serving = Serving::start(directory.path(), &options, Output::new(true));
         let serving = serving.await.unwrap();
         let flow = &serving.crowd.flows[0];
@@ -45,7 +48,15 @@ async fn attestations_are_looked_at_when_that_is_asked_for() {
             other => format!("{other:?}"),
         };
         let answers: Vec<String> = outcomes.into_iter().map(answer).collect();
-        assert_eq!(answers, ["accepted", "attestationFailed", "attestationFailed", without]);
+        assert_eq!(
+            answers,
+            [
+                "accepted",
+                "attestationFailed",
+                "attestationFailed",
+                without
+            ]
+        );
         serving.stop().await.unwrap();
     }
 }

@@ -92,14 +92,24 @@ impl ClientTraffic {
         stop: CancellationToken,
         end: CancellationToken,
     ) {
-        let _ = end.run_until_cancelled(Arc::clone(&self).burst(&reporter, first)).await;
+        let _ = end
+            .run_until_cancelled(Arc::clone(&self).burst(&reporter, first))
+            .await;
         if self.rate <= 0.0 && self.waiting() == 0 {
             return;
         }
         let tasks = TaskTracker::new();
         for poster in 0..POSTERS {
-            let (crowd, reporter, stop, end) = (Arc::clone(&self), reporter.clone(), stop.clone(), end.clone());
-            tasks.spawn(async move { end.run_until_cancelled(crowd.post(poster, reporter, stop)).await });
+            let (crowd, reporter, stop, end) = (
+                Arc::clone(&self),
+                reporter.clone(),
+                stop.clone(),
+                end.clone(),
+            );
+            tasks.spawn(async move {
+                end.run_until_cancelled(crowd.post(poster, reporter, stop))
+                    .await
+            });
         }
         tasks.close();
         tasks.wait().await;
@@ -117,10 +127,10 @@ impl ClientTraffic {
             });
             match making.await {
                 Ok(Ok(reports)) => self.send(reporter, reports).await,
-                _ => self
-                    .state()
-                    .troubles
-                    .push((Fault::Wrong, "a client could not make its report".to_owned())),
+                _ => self.state().troubles.push((
+                    Fault::Wrong,
+                    "a client could not make its report".to_owned(),
+                )),
             }
         }
     }
@@ -154,7 +164,10 @@ impl ClientTraffic {
             // Splitting and encrypting is CPU work, so it runs on a blocking thread.
             let drawing = tokio::task::spawn_blocking(move || crowd.draw(many, fresh, seed)).await;
             let Ok(Ok(reports)) = drawing else {
-                let trouble = (Fault::Wrong, "a client could not make its report".to_owned());
+                let trouble = (
+                    Fault::Wrong,
+                    "a client could not make its report".to_owned(),
+                );
                 self.state().troubles.push(trouble);
                 return;
             };
@@ -194,14 +207,17 @@ impl ClientTraffic {
                 Outcome::TryLater { .. } => state.waiting.push_back(sealed),
                 Outcome::Dropped(problem) => {
                     if !ledger.refuse(sealed.number, &problem.kind) {
-                        let sentence =
-                            format!("the ingestor refused honest report {}: {}", sealed.number, problem.kind);
+                        let sentence = format!(
+                            "the ingestor refused honest report {}: {}",
+                            sealed.number, problem.kind
+                        );
                         state.troubles.push((Fault::Lost, sentence));
                     }
                 }
-                other => state
-                    .troubles
-                    .push((Fault::Wrong, format!("a post had the unexpected outcome {other:?}"))),
+                other => state.troubles.push((
+                    Fault::Wrong,
+                    format!("a post had the unexpected outcome {other:?}"),
+                )),
             }
         }
     }
@@ -240,7 +256,8 @@ impl ClientTraffic {
             }
         }
         let flow = dice.random_range(0..self.flows.len());
-        let hostility = (luck >= 1000 - HOSTILE).then(|| HOSTILITIES[dice.random_range(0..HOSTILITIES.len())]);
+        let hostility =
+            (luck >= 1000 - HOSTILE).then(|| HOSTILITIES[dice.random_range(0..HOSTILITIES.len())]);
         self.make(flow, self.next(), hostility)
     }
 
@@ -250,7 +267,9 @@ impl ClientTraffic {
             metric,
             aggregation,
         } = &self.flows[flow];
-        let Generated { report, noisy_bits, .. } = match hostility {
+        let Generated {
+            report, noisy_bits, ..
+        } = match hostility {
             None => traffic.packet(index)?,
             Some(hostility) => traffic.hostile(HOSTILE_INDEX | index, hostility)?,
         };
@@ -268,7 +287,8 @@ impl ClientTraffic {
     /// Repeats a report unchanged, or copies its shares under a new id.
     fn repeat(&self, mut sealed: Sealed, copied: bool, dice: &mut ChaCha20Rng) -> Sealed {
         let other = copied.then(|| {
-            sealed.upload.id = PacketId(uuid::Builder::from_random_bytes(dice.random()).into_uuid()).to_string();
+            sealed.upload.id =
+                PacketId(uuid::Builder::from_random_bytes(dice.random()).into_uuid()).to_string();
             self.packet(&sealed.upload)
         });
         self.ledger.lock().repeat(sealed.number, other);

@@ -60,7 +60,13 @@ pub(super) fn router(lookup: Lookup) -> Router {
         .route("/debug/reports/{id}", get(report_status))
         .route("/debug/windows/{metric}/{start}", get(window))
         .route("/debug/unfriendly/{kind}", post(unfriendly))
-        .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page", "GET / lists the pages") })
+        .fallback(|| async {
+            problem(
+                StatusCode::NOT_FOUND,
+                "no such page",
+                "GET / lists the pages",
+            )
+        })
         .with_state(lookup)
 }
 
@@ -68,14 +74,27 @@ async fn report_status(State(lookup): State<Lookup>, Path(id): Path<String>) -> 
     answer(&lookup, &id).await
 }
 
-async fn window(State(lookup): State<Lookup>, Path((metric, start)): Path<(String, String)>) -> Response {
-    let name = metric.parse::<AggregationId>().ok().and_then(|aggregation| {
-        let window = window_of(BatchTime::from_compact(&start).ok()?)?;
-        Some(WindowName { aggregation, window })
-    });
+async fn window(
+    State(lookup): State<Lookup>,
+    Path((metric, start)): Path<(String, String)>,
+) -> Response {
+    let name = metric
+        .parse::<AggregationId>()
+        .ok()
+        .and_then(|aggregation| {
+            let window = window_of(BatchTime::from_compact(&start).ok()?)?;
+            Some(WindowName {
+                aggregation,
+                window,
+            })
+        });
     let Some(name) = name else {
         let next = "use the form PeriodicExposureNotification-v1/202601011200";
-        return problem(StatusCode::NOT_FOUND, "invalid metric or window start", next);
+        return problem(
+            StatusCode::NOT_FOUND,
+            "invalid metric or window start",
+            next,
+        );
     };
     match lookup.window(&name).await {
         Ok([first, second]) => Json(json!({ "first": first, "second": second })).into_response(),
@@ -109,7 +128,9 @@ async fn list(State(lookup): State<Lookup>, uri: Uri) -> Response {
         return answer(&lookup, id.trim_matches('+')).await;
     }
     match lookup.recent(LISTED).await {
-        Ok(fates) => Json(json!({ "reports": fates.iter().map(line).collect::<Vec<_>>() })).into_response(),
+        Ok(fates) => {
+            Json(json!({ "reports": fates.iter().map(line).collect::<Vec<_>>() })).into_response()
+        }
         Err(error) => failed(&error),
     }
 }
@@ -117,7 +138,8 @@ async fn list(State(lookup): State<Lookup>, uri: Uri) -> Response {
 async fn answer(lookup: &Lookup, id: &str) -> Response {
     let id = id.trim().to_lowercase();
     if id.parse::<PacketId>().is_err() {
-        let detail = "invalid report id: ids are UUIDs, such as 3f0c8a52-9d1e-4b7a-8c66-0e4f5a6b7c8d";
+        let detail =
+            "invalid report id: ids are UUIDs, such as 3f0c8a52-9d1e-4b7a-8c66-0e4f5a6b7c8d";
         return problem(StatusCode::NOT_FOUND, detail, "use the uuid of the report");
     }
     match lookup.fate(&id).await {
@@ -158,5 +180,10 @@ fn problem(status: StatusCode, detail: &str, next: &str) -> Response {
         "stored state cannot be read".clone_into(&mut problem.title);
     }
     let content = [(header::CONTENT_TYPE, "application/problem+json")];
-    (status, content, serde_json::to_string(&problem).unwrap_or_default()).into_response()
+    (
+        status,
+        content,
+        serde_json::to_string(&problem).unwrap_or_default(),
+    )
+        .into_response()
 }

@@ -262,7 +262,11 @@ impl Frame {
                 lines.push(std::mem::replace(&mut line, " ".repeat(9)));
                 width = 9;
             }
-            line.push_str(&format!("{} {} ", screen.paint(tone, &sign.to_string()), process.name));
+            line.push_str(&format!(
+                "{} {} ",
+                screen.paint(tone, &sign.to_string()),
+                process.name
+            ));
             width += length;
         }
         lines.push(line);
@@ -363,7 +367,12 @@ mod tests {
                 window: Window::new(time("2026/01/02/13/00"), time("2026/01/02/14/00")).unwrap(),
                 packets: 12_345,
                 batches: 24,
-                first: side(&[SideStage::Done, SideStage::Agreed, SideStage::Both, SideStage::Roster]),
+                first: side(&[
+                    SideStage::Done,
+                    SideStage::Agreed,
+                    SideStage::Both,
+                    SideStage::Roster,
+                ]),
                 second: side(&[SideStage::Open; 4]),
                 portal: 3,
                 metrics: 4,
@@ -415,7 +424,10 @@ mod tests {
             problem: Some("lost: a report".to_owned()),
             ..frame()
         };
-        assert!(bad.lines(Screen::plain()).ends_with("discrepancies 2  lost: a report"));
+        assert!(
+            bad.lines(Screen::plain())
+                .ends_with("discrepancies 2  lost: a report")
+        );
         assert!(
             bad.line()
                 .contains("counted 617283  windows summed 40  killed 12  discrepancies 2")

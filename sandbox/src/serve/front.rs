@@ -70,7 +70,11 @@ struct Switches {
 impl Front {
     pub(crate) fn new(keys: Arc<SandboxKeys>, always: Vec<Unfriendly>) -> Arc<Self> {
         let state = Mutex::default();
-        Arc::new(Self { keys, always, state })
+        Arc::new(Self {
+            keys,
+            always,
+            state,
+        })
     }
 
     /// Adds this middleware to the ingestor's routes.
@@ -116,7 +120,12 @@ impl Front {
         *count += 1;
         let turn = *count;
         drop(state);
-        let mine: Vec<Unfriendly> = self.always.iter().copied().filter(|what| concerns(what)).collect();
+        let mine: Vec<Unfriendly> = self
+            .always
+            .iter()
+            .copied()
+            .filter(|what| concerns(what))
+            .collect();
         if mine.is_empty() || !turn.is_multiple_of(ONE_OF) {
             return None;
         }
@@ -149,12 +158,14 @@ impl Front {
             return problem(ProblemKind::Malformed, "the request body ended early");
         };
         let refusal = match self.turn(true) {
-            Some(Unfriendly::RateLimited) => {
-                Some((ProblemKind::RateLimited, "the sandbox was asked to refuse this post"))
-            }
-            Some(Unfriendly::Unavailable) => {
-                Some((ProblemKind::Unavailable, "the sandbox was asked to refuse this post"))
-            }
+            Some(Unfriendly::RateLimited) => Some((
+                ProblemKind::RateLimited,
+                "the sandbox was asked to refuse this post",
+            )),
+            Some(Unfriendly::Unavailable) => Some((
+                ProblemKind::Unavailable,
+                "the sandbox was asked to refuse this post",
+            )),
             Some(Unfriendly::RotatedKey) => Some((
                 ProblemKind::OutdatedKey,
                 "the sandbox was asked to answer as if the packet keys had changed",
@@ -176,7 +187,10 @@ impl Front {
         };
         let response = match refusal {
             Some((kind, detail)) => problem(kind, detail),
-            None => next.run(Request::from_parts(head, Body::from(body.clone()))).await,
+            None => {
+                next.run(Request::from_parts(head, Body::from(body.clone())))
+                    .await
+            }
         };
         self.note(&body, response).await
     }
@@ -210,11 +224,13 @@ impl Front {
         let key = &self.keys.client_config;
         let public = key.verifying_key();
         let payload = jws::verify(&document, CLIENT_CONFIG_TYPE, |_| Some(&public)).ok();
-        let config = payload.and_then(|payload| serde_json::from_slice::<ClientConfig>(&payload).ok());
+        let config =
+            payload.and_then(|payload| serde_json::from_slice::<ClientConfig>(&payload).ok());
         let expired = config.and_then(|config| {
             let issued: Timestamp = config.issued.parse().ok()?;
             let year = jiff::SignedDuration::from_hours(24 * 365);
-            let long_ago = |time: Timestamp| time.checked_sub(year).ok().map(|time| time.to_string());
+            let long_ago =
+                |time: Timestamp| time.checked_sub(year).ok().map(|time| time.to_string());
             let expires: Timestamp = config.expires.parse().ok()?;
             let config = ClientConfig {
                 issued: long_ago(issued)?,
@@ -234,7 +250,10 @@ impl Front {
         head.headers.remove(header::CONTENT_LENGTH);
         head.headers
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Response::from_parts(head, Body::from(expired.unwrap_or_else(|| document.to_vec())))
+        Response::from_parts(
+            head,
+            Body::from(expired.unwrap_or_else(|| document.to_vec())),
+        )
     }
 }
 

@@ -63,7 +63,9 @@ impl Lookup {
         if fate.stage == ReportStage::Dropped
             && let Some(other) = self.twin(digest).await?
         {
-            fate.drop(format!("its shares are identical to those of report {other}"));
+            fate.drop(format!(
+                "its shares are identical to those of report {other}"
+            ));
         }
         Ok(fate)
     }
@@ -84,7 +86,10 @@ impl Lookup {
     }
 
     async fn fates(&self, reports: Vec<Spooled>) -> Result<Vec<ReportStatus>, Error> {
-        let begun = reports.iter().filter_map(|report| self.begun(&report.slab)).min();
+        let begun = reports
+            .iter()
+            .filter_map(|report| self.begun(&report.slab))
+            .min();
         let plans = match begun {
             Some(begun) => self.plans(begun).await?,
             None => Vec::new(),
@@ -97,8 +102,14 @@ impl Lookup {
         Ok(fates)
     }
 
-    async fn follow(&self, report: Spooled, plans: &[Planned], pages: &mut Pages) -> Result<ReportStatus, Error> {
-        let packet = PacketId::from_bytes(self.world.keys.secret.packet(&report.digest.report).packet);
+    async fn follow(
+        &self,
+        report: Spooled,
+        plans: &[Planned],
+        pages: &mut Pages,
+    ) -> Result<ReportStatus, Error> {
+        let packet =
+            PacketId::from_bytes(self.world.keys.secret.packet(&report.digest.report).packet);
         let planned = plans.iter().find(|plan| plan.slabs.contains(&report.slab));
         let aggregation = report.metric.parse::<AggregationId>();
         let mut fate = ReportStatus {
@@ -120,7 +131,10 @@ impl Lookup {
             let batches = self.batches(&place.0, place.1).await?;
             pages.batches.insert(place.clone(), batches);
         }
-        let Some(batch) = pages.batches[&place].iter().find(|batch| batch.holds(packet)) else {
+        let Some(batch) = pages.batches[&place]
+            .iter()
+            .find(|batch| batch.holds(packet))
+        else {
             if planned.done {
                 fate.drop("a replay: its shares were posted before, under another id".to_owned());
             }
@@ -131,7 +145,9 @@ impl Lookup {
         fate.check(batch.found(packet));
         let name = batch.name.clone();
         if !pages.rosters.contains_key(&name) {
-            pages.rosters.insert(name.clone(), self.rosters(&name).await?);
+            pages
+                .rosters
+                .insert(name.clone(), self.rosters(&name).await?);
         }
         let rosters = pages.rosters[&name].clone();
         let settled = rosters.settled();
@@ -162,7 +178,9 @@ impl Lookup {
                 match explain(&processor, &name.aggregation, name.date, name.id).await {
                     Ok(views) => Ok(views),
                     // Neither side has a roster yet.
-                    Err(FacilitatorError::NoRosters | FacilitatorError::NoSuchWindow { .. }) => Ok(Vec::new()),
+                    Err(FacilitatorError::NoRosters | FacilitatorError::NoSuchWindow { .. }) => {
+                        Ok(Vec::new())
+                    }
                     Err(error) => Err(refused(&processor, error)),
                 }
             }
@@ -176,8 +194,12 @@ impl Lookup {
     /// Returns both rosters of a window, as each side stores them.
     pub(super) async fn window(&self, name: &WindowName) -> Result<[WindowView; 2], Error> {
         let [first, second] = &self.processors;
-        let first = show(first, name).await.map_err(|error| refused(first, error))?;
-        let second = show(second, name).await.map_err(|error| refused(second, error))?;
+        let first = show(first, name)
+            .await
+            .map_err(|error| refused(first, error))?;
+        let second = show(second, name)
+            .await
+            .map_err(|error| refused(second, error))?;
         Ok([first, second])
     }
 
@@ -187,7 +209,11 @@ impl Lookup {
         for slab in self.slabs().await? {
             let wanted = move |other: &tallybox_model::report::StoredReport<'_>| {
                 let other = other.digest();
-                let shared = other.ciphertexts.iter().zip(&digest.ciphertexts).any(|(a, b)| a == b);
+                let shared = other
+                    .ciphertexts
+                    .iter()
+                    .zip(&digest.ciphertexts)
+                    .any(|(a, b)| a == b);
                 other.report != digest.report && shared
             };
             if let Some(other) = self.slab(&slab, wanted).await?.into_iter().next() {

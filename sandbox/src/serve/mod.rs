@@ -68,7 +68,8 @@ use truth::{Audit, SharedLedger};
 pub use front::Unfriendly;
 
 pub use status::{
-    BatchStatus, IntakeStatus as IntakeVerdict, ProcessorStatus, ReportStage, ReportStatus, RosterStatus, SumStatus,
+    BatchStatus, IntakeStatus as IntakeVerdict, ProcessorStatus, ReportStage, ReportStatus,
+    RosterStatus, SumStatus,
 };
 pub use truth::{Fault, Faults, FinalReport, Kills, ReportCounts};
 
@@ -178,12 +179,15 @@ impl Serving {
         let setting = options.time.setting();
         let world = Arc::new(create(root, options, &setting)?);
         let listener = listen_for_questions(options.debug_listen).await?;
-        let debug_address = listener.local_addr().map_err(refused(options.debug_listen))?;
+        let debug_address = listener
+            .local_addr()
+            .map_err(refused(options.debug_listen))?;
         let front = Front::new(Arc::clone(&world.keys), options.unfriendly.clone());
         let (layout, seed) = (&world.layout, options.seed.unwrap_or_else(rand::random));
         let (staff, address, ingestor) = match (&options.time, options.chaos) {
             (Time::Pace(pace), true) => {
-                let ingestor: Arc<Ingestor> = Arc::new(setting.ingestor(&RoleProcess::Ingestor.config(layout))?);
+                let ingestor: Arc<Ingestor> =
+                    Arc::new(setting.ingestor(&RoleProcess::Ingestor.config(layout))?);
                 let address = ingestor.serve.listen;
                 (
                     Programs::Crew(Box::new(Processes::start(layout, *pace, seed)?)),
@@ -202,7 +206,8 @@ impl Serving {
                     attestation.apply(&mut ingestor);
                 }
                 let door = IngestorServer::serve(ingestor, |pages| front.before(pages)).await?;
-                let company = Arc::new(InProcessRoles::open(&setting, layout, &door.ingestor).await?);
+                let company =
+                    Arc::new(InProcessRoles::open(&setting, layout, &door.ingestor).await?);
                 let (address, ingestor) = (door.address, Arc::clone(&door.ingestor));
                 (Programs::Here { door, company }, address, ingestor)
             }
@@ -219,8 +224,9 @@ impl Serving {
         let ledger = SharedLedger::create(&layout.ledger())?;
         let registry = load::<Registry>(&layout.root().join("registry.yaml"))?.value;
         let noise = registry.metrics.iter();
-        let noise =
-            noise.filter_map(|(name, entry)| Some((name.clone(), RandomisedResponse::new(entry.epsilon).ok()?)));
+        let noise = noise.filter_map(|(name, entry)| {
+            Some((name.clone(), RandomisedResponse::new(entry.epsilon).ok()?))
+        });
         let audit = Audit::new(&world, noise.collect(), ledger.clone())?;
         let crowd = ClientTraffic {
             flows: flows(&world, &registry, options, seed)?,
@@ -279,10 +285,17 @@ impl Serving {
 
 /// Creates keys, configurations and buckets.
 fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<World, Error> {
-    let world = World::for_bins(root, options.seed, Points::Pinned, &bins_of(&options.metrics))?;
+    let world = World::for_bins(
+        root,
+        options.seed,
+        Points::Pinned,
+        &bins_of(&options.metrics),
+    )?;
     let now = BatchTime::of_clock(setting.clock.millis());
     let since = window_of(now)
-        .ok_or_else(|| Error::Internal("the current time is outside the supported range".to_owned()))?
+        .ok_or_else(|| {
+            Error::Internal("the current time is outside the supported range".to_owned())
+        })?
         .start();
     let (minimum, least, keep) = match options.chaos {
         true => (CHAOS_MINIMUM, CHAOS_BATCH, CHAOS_KEEP_HOURS),
@@ -329,16 +342,28 @@ fn refused(address: SocketAddr) -> impl Fn(std::io::Error) -> Error {
     move |error| Error::Setting(format!("cannot listen on {address}: {error}"))
 }
 
-fn flows(world: &World, registry: &Registry, options: &ServeOptions, seed: u64) -> Result<Vec<Flow>, Error> {
-    let known: BTreeMap<String, _> = ClientConfig::metrics_of(registry, |bins| world.keys.client_keys(bins))
-        .into_iter()
-        .map(|metric| (metric.name.clone(), metric))
-        .collect();
+fn flows(
+    world: &World,
+    registry: &Registry,
+    options: &ServeOptions,
+    seed: u64,
+) -> Result<Vec<Flow>, Error> {
+    let known: BTreeMap<String, _> =
+        ClientConfig::metrics_of(registry, |bins| world.keys.client_keys(bins))
+            .into_iter()
+            .map(|metric| (metric.name.clone(), metric))
+            .collect();
     let flow = |metric: &Metric| {
-        let missing = || Error::Internal(format!("metric {} is missing in the registry", metric.name));
+        let missing =
+            || Error::Internal(format!("metric {} is missing in the registry", metric.name));
         let epsilon = options.epsilon.unwrap_or(metric.epsilon);
         Ok(Flow {
-            traffic: Traffic::new(seed, metric, world.keys.for_clients(metric.bins())?, Some(epsilon))?,
+            traffic: Traffic::new(
+                seed,
+                metric,
+                world.keys.for_clients(metric.bins())?,
+                Some(epsilon),
+            )?,
             metric: known.get(metric.name).cloned().ok_or_else(missing)?,
             aggregation: metric.name.parse().map_err(|_| missing())?,
         })

@@ -59,10 +59,9 @@ impl Observer {
         let manager = async |role| setting.manager(&layout.manager_config(role)).await;
         let queues = |role| -> Result<[SharedQueue; 2], Error> {
             let config = load::<Config>(&layout.manager_config(role))?;
-            let places = config
-                .value
-                .queues
-                .ok_or_else(|| Error::Internal("the workflow manager's configuration has no queues".to_owned()))?;
+            let places = config.value.queues.ok_or_else(|| {
+                Error::Internal("the workflow manager's configuration has no queues".to_owned())
+            })?;
             let open = |place: &QueuePlace| place.open(&config.directory);
             Ok([open(&places.intake)?, open(&places.aggregate)?])
         };
@@ -77,8 +76,13 @@ impl Observer {
         let manager = &self.managers[0];
         let newest = manager.policy.window_of(manager.now());
         let minutes = i64::from(PERIOD_MINUTES);
-        let back =
-            |count| newest.and_then(|newest| manager.policy.window_of(newest.start().plus_minutes(-minutes * count)?));
+        let back = |count| {
+            newest.and_then(|newest| {
+                manager
+                    .policy
+                    .window_of(newest.start().plus_minutes(-minutes * count)?)
+            })
+        };
         (0..WINDOWS).filter_map(back).collect()
     }
 
@@ -97,19 +101,24 @@ impl Observer {
         for (side, manager) in self.managers.iter().enumerate() {
             let look = manager.observe(scope).await.map_err(Error::manager)?;
             for report in &look.assessment.windows {
-                let WindowName { aggregation, window } = &report.name;
+                let WindowName {
+                    aggregation,
+                    window,
+                } = &report.name;
                 let place = &mut all.entry(*window).or_default()[side];
                 place.batches += report.counts.complete;
                 place.taken_in += report.counts.taken_in;
                 let known = look.inventory.aggregations.get(aggregation);
                 let state = known.and_then(|known| known.windows.get(window));
-                place.stages.push(state.map_or(SideStage::Open, |state| match state {
-                    state if state.done => SideStage::Done,
-                    state if state.agreed => SideStage::Agreed,
-                    state if state.our_roster && state.peer_roster => SideStage::Both,
-                    state if state.our_roster => SideStage::Roster,
-                    _ => SideStage::Open,
-                }));
+                place
+                    .stages
+                    .push(state.map_or(SideStage::Open, |state| match state {
+                        state if state.done => SideStage::Done,
+                        state if state.agreed => SideStage::Agreed,
+                        state if state.our_roster && state.peer_roster => SideStage::Both,
+                        state if state.our_roster => SideStage::Roster,
+                        _ => SideStage::Open,
+                    }));
             }
         }
         Ok(all)

@@ -203,7 +203,11 @@ impl Processes {
         let member = &mut self.members[place];
         member.child.as_mut()?.start_kill().ok()?;
         (member.dying, member.back) = (true, back);
-        *self.kills.killed.entry(member.part.to_string()).or_default() += 1;
+        *self
+            .kills
+            .killed
+            .entry(member.part.to_string())
+            .or_default() += 1;
         Some(ProcessEvent::Killed {
             process: member.name.clone(),
             back: (back - Instant::now()).as_secs_f64(),
@@ -219,7 +223,11 @@ impl Processes {
                 && child.start_kill().is_ok()
             {
                 member.dying = true;
-                *self.kills.killed.entry(member.part.to_string()).or_default() += 1;
+                *self
+                    .kills
+                    .killed
+                    .entry(member.part.to_string())
+                    .or_default() += 1;
             }
             member.back = Instant::now() + Duration::from_millis(GONE[0]);
         }
@@ -230,7 +238,12 @@ impl Processes {
         let of = |member: &ChildProcess| ProcessStatus {
             name: member.name.clone(),
             up: member.is_up(),
-            killed: self.kills.killed.get(&member.part.to_string()).copied().unwrap_or(0),
+            killed: self
+                .kills
+                .killed
+                .get(&member.part.to_string())
+                .copied()
+                .unwrap_or(0),
         };
         self.members.iter().map(of).collect()
     }

@@ -19,7 +19,11 @@ pub(super) struct SpoolReader {
 
 impl SpoolReader {
     /// Reads the new slabs, and records their reports in the ledger.
-    pub(super) async fn read(&mut self, lookup: &Lookup, ledger: &SharedLedger) -> Result<(), Error> {
+    pub(super) async fn read(
+        &mut self,
+        lookup: &Lookup,
+        ledger: &SharedLedger,
+    ) -> Result<(), Error> {
         let listed = lookup.slabs().await?;
         for key in &listed {
             if self.slabs.contains_key(key) {
@@ -29,7 +33,9 @@ impl SpoolReader {
             let mut ledger = ledger.lock();
             for report in &reports {
                 let secret = &lookup.world.keys.secret;
-                ledger.spooled(PacketId::from_bytes(secret.packet(&report.digest.report).packet));
+                ledger.spooled(PacketId::from_bytes(
+                    secret.packet(&report.digest.report).packet,
+                ));
             }
             self.slabs.insert(key.clone(), reports.len() as u64);
         }
@@ -55,7 +61,9 @@ impl SpoolReader {
         let ingestor = &lookup.ingestor;
         let records = records(ingestor, &ingestor.localities[LOCALITY]).await;
         let records = records.map_err(Error::ingestor)?;
-        let newest = records.iter().max_by_key(|record| record.summary.window.start());
+        let newest = records
+            .iter()
+            .max_by_key(|record| record.summary.window.start());
         Ok(open + newest.map_or(0, |record| record.summary.carried))
     }
 }

@@ -116,7 +116,10 @@ impl RosterStatus {
     pub(super) fn settled(&self) -> Option<(Outcome, Window)> {
         let views = self.first.iter().chain(&self.second);
         let settled = |view: &&BatchView| !matches!(view.outcome, Outcome::Open | Outcome::Waiting);
-        views.into_iter().find(settled).map(|view| (view.outcome, view.window))
+        views
+            .into_iter()
+            .find(settled)
+            .map(|view| (view.outcome, view.window))
     }
 }
 
@@ -186,7 +189,10 @@ impl ReportStatus {
     /// Records the intake results of both processors.
     pub(super) fn check(&mut self, found: [ProcessorStatus; 2]) {
         [self.first, self.second] = found;
-        if found.iter().any(|found| found.verdict == IntakeStatus::NotYet) {
+        if found
+            .iter()
+            .any(|found| found.verdict == IntakeStatus::NotYet)
+        {
             "the intake of the batch at both processors follows shortly".clone_into(&mut self.next);
             return;
         }
@@ -197,7 +203,11 @@ impl ReportStatus {
 
     /// Updates the hint of a report whose batch is not decided yet.
     pub(super) fn wait(&mut self) {
-        let stood = self.rosters.first.iter().any(|view| view.outcome == Outcome::Open);
+        let stood = self
+            .rosters
+            .first
+            .iter()
+            .any(|view| view.outcome == Outcome::Open);
         if self.stage == ReportStage::Checked && stood {
             "a window ended without it: too few valid packets, or one side could not sum the batch; the next \
              window lists it again"
@@ -208,14 +218,17 @@ impl ReportStatus {
     /// Records that both sides have agreed to sum the batch in a window.
     pub(super) fn agree(&mut self, window: Window) {
         self.sum.window = Some(window);
-        "both processors have agreed to sum its batch, and write their sum parts shortly".clone_into(&mut self.next);
+        "both processors have agreed to sum its batch, and write their sum parts shortly"
+            .clone_into(&mut self.next);
     }
 
     /// Records that both sides have agreed never to sum the batch.
     pub(super) fn give_up(&mut self, outcome: Outcome, window: Window) {
         self.stage = ReportStage::GivenUp;
         let why = match outcome {
-            Outcome::Expired => format!("its batch could not be summed by {window}, its last window"),
+            Outcome::Expired => {
+                format!("its batch could not be summed by {window}, its last window")
+            }
             _ => format!("the processors accepted different packets of its batch, in {window}"),
         };
         let rejected = self.rejection();
@@ -260,8 +273,13 @@ impl ReportStatus {
     }
 
     fn rejection(&self) -> Option<(Role, PacketReason)> {
-        let found = [(Role::First, self.first.reason), (Role::Second, self.second.reason)];
-        found.into_iter().find_map(|(role, reason)| Some((role, reason?)))
+        let found = [
+            (Role::First, self.first.reason),
+            (Role::Second, self.second.reason),
+        ];
+        found
+            .into_iter()
+            .find_map(|(role, reason)| Some((role, reason?)))
     }
 }
 
@@ -275,11 +293,15 @@ fn reason_text(reason: PacketReason) -> String {
 /// Returns what a client developer should check first for a reason.
 fn advice(reason: PacketReason) -> &'static str {
     match reason {
-        PacketReason::BadCiphertext => "the encrypted share must begin with an uncompressed P-256 point of 65 bytes",
+        PacketReason::BadCiphertext => {
+            "the encrypted share must begin with an uncompressed P-256 point of 65 bytes"
+        }
         PacketReason::Undecryptable => {
             "decryption fails: check which share is encrypted to which key, and the key derivation"
         }
-        PacketReason::BadShare => "the decrypted bytes are not a valid share: check length and encoding",
+        PacketReason::BadShare => {
+            "the decrypted bytes are not a valid share: check length and encoding"
+        }
         _ => "docs/operating.md explains this reason",
     }
 }

@@ -69,7 +69,12 @@ impl StoredBatch {
 impl Lookup {
     /// Lists the keys of all slabs, oldest first.
     pub(super) async fn slabs(&self) -> Result<Vec<String>, Error> {
-        keys(&*self.ingestor.spool, &self.names().slabs(), ListRange::default()).await
+        keys(
+            &*self.ingestor.spool,
+            &self.names().slabs(),
+            ListRange::default(),
+        )
+        .await
     }
 
     /// Returns the reports of a slab that `wanted` selects.
@@ -119,7 +124,11 @@ impl Lookup {
     }
 
     /// Reads all batches of a metric and window.
-    pub(super) async fn batches(&self, aggregation: &AggregationId, window: Window) -> Result<Vec<StoredBatch>, Error> {
+    pub(super) async fn batches(
+        &self,
+        aggregation: &AggregationId,
+        window: Window,
+    ) -> Result<Vec<StoredBatch>, Error> {
         let mailbox = self.world.layout.bucket(BucketKind::Ingestion, Role::First);
         let (start, end) = window_range(aggregation, &window);
         let range = ListRange {
@@ -155,7 +164,10 @@ impl Lookup {
 }
 
 /// Reads the packets of a batch that a processor rejected; `None` before its intake.
-async fn rejects(processor: &Processor, name: &BatchName) -> Result<Option<HashMap<PacketId, PacketReason>>, Error> {
+async fn rejects(
+    processor: &Processor,
+    name: &BatchName,
+) -> Result<Option<HashMap<PacketId, PacketReason>>, Error> {
     let refused = |error| Error::Processor {
         role: processor.role,
         source: Box::new(error),
@@ -165,12 +177,21 @@ async fn rejects(processor: &Processor, name: &BatchName) -> Result<Option<HashM
     };
     let mut rejects = HashMap::new();
     for chunk in prepared.chunks(ChunkKind::Rejects) {
-        rejects.extend(prepared.rejects(chunk).await.map_err(|error| refused(error.into()))?);
+        rejects.extend(
+            prepared
+                .rejects(chunk)
+                .await
+                .map_err(|error| refused(error.into()))?,
+        );
     }
     Ok(Some(rejects))
 }
 
-fn reports(slab: &str, file: &[u8], wanted: impl Fn(&StoredReport<'_>) -> bool) -> Result<Vec<Spooled>, Error> {
+fn reports(
+    slab: &str,
+    file: &[u8],
+    wanted: impl Fn(&StoredReport<'_>) -> bool,
+) -> Result<Vec<Spooled>, Error> {
     let limits = Limits::default();
     let unreadable = |error| Error::Internal(format!("{slab}: {error}"));
     let mut reader = ContainerReader::open(file, &limits).map_err(unreadable)?;
@@ -200,18 +221,25 @@ fn packets(file: &[u8]) -> HashSet<PacketId> {
         return ids;
     };
     while let Ok(Some(block)) = reader.next_block() {
-        let packets = Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits).flatten();
+        let packets =
+            Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits).flatten();
         ids.extend(packets.filter_map(|packet| packet.id.parse::<PacketId>().ok()));
     }
     ids
 }
 
-async fn keys(bucket: &dyn Bucket, directory: &str, range: ListRange) -> Result<Vec<String>, Error> {
+async fn keys(
+    bucket: &dyn Bucket,
+    directory: &str,
+    range: ListRange,
+) -> Result<Vec<String>, Error> {
     let entries = bucket.list(directory, range).await?;
     Ok(entries.map_ok(|entry| entry.key).try_collect().await?)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Error::Internal(format!("looking up a report: {error}")))
 }

@@ -67,10 +67,14 @@ impl Stand {
     async fn post(&self, reports: Vec<Report>) -> Vec<String> {
         let registry = load::<Registry>(&self.directory.path().join("registry.yaml"));
         let keys = &self.serving.world.keys;
-        let metric = ClientConfig::metrics_of(&registry.unwrap().value, |bins| keys.client_keys(bins)).remove(0);
+        let metric =
+            ClientConfig::metrics_of(&registry.unwrap().value, |bins| keys.client_keys(bins))
+                .remove(0);
         let reporter = self.serving.reporter().unwrap();
         let ids = reports.iter().map(|report| report.id.to_string()).collect();
-        let answers = post(&reporter, &metric, self.clock.millis(), reports).await.unwrap();
+        let answers = post(&reporter, &metric, self.clock.millis(), reports)
+            .await
+            .unwrap();
         assert!(answers.iter().all(|answer| *answer == PostAnswer::Accepted));
         ids
     }
@@ -200,7 +204,9 @@ async fn a_client_developer_learns_what_became_of_each_report() {
     let list: Value = serde_json::from_str(&list).unwrap();
     let stages: Vec<&str> = ids.iter().map(|id| stage(&list, id)).collect();
     assert_eq!(stages, ["summed", "summed", "dropped"]);
-    let (status, window) = stand.get(&format!("/debug/windows/{METRIC}/202601010000")).await;
+    let (status, window) = stand
+        .get(&format!("/debug/windows/{METRIC}/202601010000"))
+        .await;
     let window: Value = serde_json::from_str(&window).unwrap();
     assert_eq!(
         (status, &window["second"]["agreed"]["counted"]),
@@ -235,7 +241,10 @@ async fn a_batch_without_a_good_report_has_an_end_too() {
         stand.at(CLOSED + hour * 60 * MINUTE).await;
     }
     let fate = stand.serving.lookup.fate(&ids[0]).await.unwrap();
-    assert_eq!((fate.stage, fate.sum.counted), (ReportStage::GivenUp, Some(false)));
+    assert_eq!(
+        (fate.stage, fate.sum.counted),
+        (ReportStage::GivenUp, Some(false))
+    );
     assert!(fate.sum.why.unwrap().contains("second processor"));
     stand.serving.stop().await.unwrap();
 }
@@ -244,11 +253,16 @@ async fn a_batch_without_a_good_report_has_an_end_too() {
 async fn sums_are_compared_with_the_truth() {
     let mut stand = Stand::new().await;
     let crowd = Arc::clone(&stand.serving.crowd);
-    Arc::clone(&crowd).burst(&stand.serving.reporter().unwrap(), 12).await;
+    Arc::clone(&crowd)
+        .burst(&stand.serving.reporter().unwrap(), 12)
+        .await;
     let other = stand.traffic.packet(1 << 40).unwrap().report;
     stand.post(vec![other, stand.undecryptable(1 << 41)]).await;
     let mut spool = SpoolReader::default();
-    spool.read(&stand.serving.lookup, &crowd.ledger).await.unwrap();
+    spool
+        .read(&stand.serving.lookup, &crowd.ledger)
+        .await
+        .unwrap();
     assert_eq!(spool.waiting(&stand.serving.lookup).await.unwrap(), 14);
     assert_eq!(crowd.ledger.lock().counts().foreign, 2);
     stand.at(SETTLED).await;
@@ -266,7 +280,12 @@ async fn sums_are_compared_with_the_truth() {
     // Two of them were posted by another client.
     assert_eq!(stand.serving.audit.unsettled(), 14);
     stand.at(CLOSED).await;
-    let added = stand.serving.audit.check_windows(stand.serving.now()).await.unwrap();
+    let added = stand
+        .serving
+        .audit
+        .check_windows(stand.serving.now())
+        .await
+        .unwrap();
     assert!(added.len() == 1 && added[0].has_foreign());
     assert_eq!(stand.serving.audit.unsettled(), 0);
     let verdict = FinalReport::from_audit(&mut stand.serving.audit, 0, Kills::default())
@@ -276,7 +295,11 @@ async fn sums_are_compared_with_the_truth() {
     assert_eq!((verdict.counted, verdict.windows), (12, 1));
     let reports = &verdict.reports;
     assert_eq!(
-        (reports.foreign, reports.foreign_batched, reports.foreign_counted),
+        (
+            reports.foreign,
+            reports.foreign_batched,
+            reports.foreign_counted
+        ),
         (2, 2, 1)
     );
     assert_eq!((reports.kept(), reports.in_sums()), (14, 13));
@@ -325,7 +348,9 @@ async fn packets_of_its_own_and_the_pages_around_them() {
         assert!(status == 404 && body.contains(expected), "{path}: {body}");
     }
     let (status, page) = stand.get("/").await;
-    assert!(status == 200 && page.contains("<form action=/debug/reports>") && !page.contains("script"));
+    assert!(
+        status == 200 && page.contains("<form action=/debug/reports>") && !page.contains("script")
+    );
     stand.serving.stop().await.unwrap();
 }
 
@@ -343,7 +368,11 @@ async fn the_debug_pages_are_for_this_machine_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_start_fits_a_terminal() {
     let stand = Stand::new().await;
-    let text = Human(&Announcement::from_serving(&stand.serving, &options(&stand.clock))).to_string();
+    let text = Human(&Announcement::from_serving(
+        &stand.serving,
+        &options(&stand.clock),
+    ))
+    .to_string();
     // Lines with keys and paths may be longer.
     let whole = |line: &&str| {
         !["MF", "directory", "--key"]
@@ -383,10 +412,15 @@ async fn post_by_hand(stand: &Stand, body: String) -> Option<u16> {
             "POST /v1/sandbox/reports HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
              Content-Length: {length}\r\nConnection: close\r\n\r\n"
         );
-        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        stream
+            .write_all(format!("{head}{body}").as_bytes())
+            .unwrap();
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer);
-        answer.split(' ').nth(1).map(|status| status.parse().unwrap())
+        answer
+            .split(' ')
+            .nth(1)
+            .map(|status| status.parse().unwrap())
     });
     posting.await.unwrap()
 }
@@ -417,7 +451,8 @@ async fn example(stand: &Stand, id: &str) -> String {
     });
     let description: Value = serde_json::from_str(&asking.await.unwrap()).unwrap();
     let post = &description["paths"]["/v1/{locality}/reports"]["post"];
-    let mut report = post["requestBody"]["content"]["application/json"]["examples"]["one"]["value"].clone();
+    let mut report =
+        post["requestBody"]["content"]["application/json"]["examples"]["one"]["value"].clone();
     report["payload"]["uuid"] = id.into();
     report.to_string()
 }
@@ -436,7 +471,10 @@ async fn refusals_are_remembered_and_unfriendliness_can_be_asked_for() {
         (&"refused".into(), &400.into())
     );
     assert!(
-        fate["problem"]["detail"].as_str().unwrap().contains("epsilon"),
+        fate["problem"]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("epsilon"),
         "{fate}"
     );
     for (kind, status) in [

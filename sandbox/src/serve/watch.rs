@@ -46,7 +46,9 @@ impl Serving {
         options: &ServeOptions,
         shutdown: CancellationToken,
     ) -> Result<Option<FinalReport>, Error> {
-        let said = self.output.summary(&Announcement::from_serving(&self, options));
+        let said = self
+            .output
+            .summary(&Announcement::from_serving(&self, options));
         said.map_err(Error::file("stdout"))?;
         let work = Work::start(&mut self, options)?;
         let looker = Observer::open(&self.setting.clock, &self.world.layout).await?;
@@ -85,7 +87,8 @@ impl Serving {
                 }
             }
             if tick.is_multiple_of(LOOK) {
-                self.refresh(&looker, &show, tick.is_multiple_of(LINE)).await?;
+                self.refresh(&looker, &show, tick.is_multiple_of(LINE))
+                    .await?;
                 if tick.is_multiple_of(LINE) {
                     self.dropped().await;
                 }
@@ -94,7 +97,12 @@ impl Serving {
                     let own = self.crowd.waiting() == 0 && self.audit.unsettled() <= dropped;
                     // The spool also holds reports of other clients. If it cannot be read, the next
                     // audit tries again.
-                    let settled = own && self.spool.waiting(&self.lookup).await.is_ok_and(|waiting| waiting == 0);
+                    let settled = own
+                        && self
+                            .spool
+                            .waiting(&self.lookup)
+                            .await
+                            .is_ok_and(|waiting| waiting == 0);
                     if settled || since.elapsed() > patience() {
                         break;
                     }
@@ -280,7 +288,8 @@ impl Work {
             work.tasks.spawn(async move { company.run(stop).await });
         }
         let (crowd, reporter) = (Arc::clone(&serving.crowd), serving.reporter()?);
-        let (no_more, clients, packets) = (work.no_more.clone(), work.clients.clone(), options.packets);
+        let (no_more, clients, packets) =
+            (work.no_more.clone(), work.clients.clone(), options.packets);
         work.tasks
             .spawn(async move { crowd.run(reporter, packets, no_more, clients).await });
         Ok(work)
@@ -306,7 +315,10 @@ impl Summary for ProcessEvent {
         match self {
             Self::Killed { process, back } => write!(f, "killed {process}, back in {back:.1} s"),
             Self::Ended { process, status } => {
-                write!(f, "{process} exited unexpectedly: {status}; see logs/{process}.log")
+                write!(
+                    f,
+                    "{process} exited unexpectedly: {status}; see logs/{process}.log"
+                )
             }
         }
     }

@@ -77,7 +77,10 @@ impl Summary for SummedWindow {
 }
 
 /// Writes the bins with a nonzero sum, each with its estimate, wrapped to the width.
-fn bins<'b>(f: &mut fmt::Formatter<'_>, bins: impl Iterator<Item = (&'b u64, &'b Estimate)>) -> fmt::Result {
+fn bins<'b>(
+    f: &mut fmt::Formatter<'_>,
+    bins: impl Iterator<Item = (&'b u64, &'b Estimate)>,
+) -> fmt::Result {
     let mut column = COLUMNS;
     for (bin, (sum, estimate)) in bins.enumerate().filter(|(_, (sum, _))| **sum > 0) {
         let text = format!("bin {bin}: {sum} ~{:.1}", estimate.value);

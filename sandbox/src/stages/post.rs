@@ -101,7 +101,9 @@ impl Poster {
         let bytes = packet_bytes(bins, Role::First);
         let at_once = chunk(bins).min(500) as usize;
         let mut waiting = Vec::new();
-        let Flow { traffic, expected, .. } = &mut flow;
+        let Flow {
+            traffic, expected, ..
+        } = &mut flow;
         let make = |position| traffic.packet(first + position).map_err(Error::from);
         let take = |generated: Generated| {
             expected.add(&generated);
@@ -121,10 +123,13 @@ impl Poster {
         if reports.is_empty() {
             return Ok(());
         }
-        let answers = self
-            .handle
-            .block_on(post(&self.reporter, &self.metric, self.now, reports))?;
-        match answers.iter().find(|answer| **answer != PostAnswer::Accepted) {
+        let answers =
+            self.handle
+                .block_on(post(&self.reporter, &self.metric, self.now, reports))?;
+        match answers
+            .iter()
+            .find(|answer| **answer != PostAnswer::Accepted)
+        {
             None => Ok(()),
             Some(answer) => Err(Error::Check(format!(
                 "the ingestor answered {answer} to an honest report"
@@ -135,7 +140,12 @@ impl Poster {
 
 /// Runs the batch job, and checks that its batches hold exactly the accepted reports.
 async fn batch_all(ingestor: &Ingestor, flows: &mut [Flow]) -> Result<(), Error> {
-    let summary = batch(ingestor, &ingestor.localities[LOCALITY], &BatchOptions::default()).await;
+    let summary = batch(
+        ingestor,
+        &ingestor.localities[LOCALITY],
+        &BatchOptions::default(),
+    )
+    .await;
     let summary = summary.map_err(Error::ingestor)?;
     let windows: Vec<&WindowSummary> = summary.windows.iter().collect();
     for flow in flows.iter_mut() {

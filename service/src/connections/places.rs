@@ -153,7 +153,11 @@ impl<K: Hash + Eq + Copy> Table<K> {
             .iter()
             .filter(|(group, _)| only.is_none_or(|only| only == **group));
         let mut late: Vec<(Duration, Option<K>, u64)> = groups
-            .flat_map(|(group, connections)| connections.iter().map(|(id, connection)| (*group, *id, connection)))
+            .flat_map(|(group, connections)| {
+                connections
+                    .iter()
+                    .map(|(id, connection)| (*group, *id, connection))
+            })
             .filter_map(|(group, id, connection)| Some((connection.late(now)?, group, id)))
             .filter(|(late, ..)| *late >= at_least)
             .collect();
@@ -257,7 +261,9 @@ mod tests {
         // When all are busy, the group's next connection is refused, and another group's is
         // accepted.
         let left = own.iter().find(|place| !is_evicted(place)).unwrap();
-        let asked: Vec<_> = [left, &third].map(|place| place.connection().asked()).into();
+        let asked: Vec<_> = [left, &third]
+            .map(|place| place.connection().asked())
+            .into();
         for asked in &asked {
             asked.connection().whole(asked.id());
         }

@@ -149,7 +149,11 @@ impl Connection {
     /// than the first limit that can be reached.
     fn check(&self, now: Instant) -> Result<End, Instant> {
         let state = self.state();
-        let limit = if state.asked { self.times.idle } else { self.times.first };
+        let limit = if state.asked {
+            self.times.idle
+        } else {
+            self.times.first
+        };
         let mut next = now + limit;
         let mut working = false;
         for (_, phase) in &state.open {

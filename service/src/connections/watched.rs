@@ -31,7 +31,11 @@ impl Asked {
         if inner.is_end_stream() {
             connection.whole(id);
         }
-        Coming { inner, connection, id }
+        Coming {
+            inner,
+            connection,
+            id,
+        }
     }
 
     /// Wraps the body of the response.
@@ -45,10 +49,15 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Coming<B> {
     type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(context);
         match &polled {
-            Poll::Ready(Some(Ok(frame))) => self.connection.came(frame.data_ref().map_or(0, Bytes::len)),
+            Poll::Ready(Some(Ok(frame))) => {
+                self.connection.came(frame.data_ref().map_or(0, Bytes::len))
+            }
             Poll::Ready(None) => self.connection.whole(self.id),
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
@@ -68,7 +77,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Going<B> {
     type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             let bytes = frame.data_ref().map_or(0, Bytes::len);

@@ -118,10 +118,16 @@ pub async fn audit_agreement(
     for (role, books) in Role::ALL.into_iter().zip(&books) {
         once(&books.agreed, role, problems);
     }
-    for name in names.into_iter().filter(|name| name.window.end().millis() < settled) {
+    for name in names
+        .into_iter()
+        .filter(|name| name.window.end().millis() < settled)
+    {
         // From this window on, the sides have read different rosters. The portal detects this from
         // the sum parts.
-        if split.get(&name.aggregation).is_some_and(|from| *from <= name.window) {
+        if split
+            .get(&name.aggregation)
+            .is_some_and(|from| *from <= name.window)
+        {
             schedule.count("windows-split-by-a-liar");
             continue;
         }
@@ -134,9 +140,15 @@ pub async fn audit_agreement(
                 set(first),
                 set(second)
             )),
-            [None, None] => problems.push(format!("{name}: stuck: a roster exists, but no side has agreed")),
+            [None, None] => problems.push(format!(
+                "{name}: stuck: a roster exists, but no side has agreed"
+            )),
             [first, second] => {
-                let which = if first.is_none() { Role::First } else { Role::Second };
+                let which = if first.is_none() {
+                    Role::First
+                } else {
+                    Role::Second
+                };
                 // A side whose first roster is of a later window lists nothing before it, and has
                 // nothing to agree on.
                 let later = books[which.index()]
@@ -144,9 +156,13 @@ pub async fn audit_agreement(
                     .range(name..)
                     .find(|later| later.aggregation == name.aggregation);
                 let starts_later = later.is_some() && !books[which.index()].rosters.contains(name);
-                let settles = first.or(second).is_some_and(|agreed| agreed.settled().next().is_some());
+                let settles = first
+                    .or(second)
+                    .is_some_and(|agreed| agreed.settled().next().is_some());
                 if !starts_later || settles {
-                    problems.push(format!("{name}: stuck: the {which} processor has not agreed"));
+                    problems.push(format!(
+                        "{name}: stuck: the {which} processor has not agreed"
+                    ));
                 }
             }
         }
@@ -172,7 +188,8 @@ pub async fn audit_agreement(
         (lies, &unseen(scenario, places, lies, &books)),
         problems,
     );
-    let certain = |batch: &BatchName| !doubtful.contains(&batch.id) && !lies.delayed(&batch.aggregation);
+    let certain =
+        |batch: &BatchName| !doubtful.contains(&batch.id) && !lies.delayed(&batch.aggregation);
     audit.promptness((scenario, places), &known, certain, problems);
     audit.doubtful = doubtful;
     audit.tell(schedule);
@@ -207,7 +224,9 @@ impl AgreementAudit {
             for (batch, fate) in summed.chain(excluded).chain(expired) {
                 let batch = named(&name.aggregation, batch);
                 if let Some(before) = self.statuses.insert(batch.clone(), fate) {
-                    problems.push(format!("batch {batch} has two outcomes: {before:?} and {fate:?}"));
+                    problems.push(format!(
+                        "batch {batch} has two outcomes: {before:?} and {fate:?}"
+                    ));
                 }
                 if batch.date < from {
                     problems.push(format!(
@@ -218,10 +237,9 @@ impl AgreementAudit {
         }
         for batch in batches.keys().filter(|batch| batch.date >= from) {
             // A copy under another date shares the outcome of the original batch.
-            let has_fate = self
-                .statuses
-                .keys()
-                .any(|known| known == batch || (doubtful.contains(&batch.id) && known.id == batch.id));
+            let has_fate = self.statuses.keys().any(|known| {
+                known == batch || (doubtful.contains(&batch.id) && known.id == batch.id)
+            });
             if !has_fate && !unseen.contains(batch) && !far_too_late(scenario, places, batch) {
                 problems.push(format!(
                     "batch {batch} is lost: it is neither summed nor excluded nor expired"
@@ -230,11 +248,15 @@ impl AgreementAudit {
         }
         for (batch, fate) in &self.statuses {
             if !doubtful.contains(&batch.id) && matches!(fate, BatchStatus::Excluded(_)) {
-                problems.push(format!("batch {batch} is excluded, although no party tampered with it"));
+                problems.push(format!(
+                    "batch {batch} is excluded, although no party tampered with it"
+                ));
             }
             let known = batches.contains_key(batch) || self.split.contains_key(&batch.aggregation);
             if !known && matches!(fate, BatchStatus::Summed(_)) {
-                problems.push(format!("batch {batch} is summed, but is not a batch of the ingestor"));
+                problems.push(format!(
+                    "batch {batch} is summed, but is not a batch of the ingestor"
+                ));
             }
             if !known && !lies.is_false_entry(batch) {
                 problems.push(format!(
@@ -277,7 +299,11 @@ impl AgreementAudit {
                     && is_held(scenario, places, batch, limits)
             };
             let held: Vec<&BatchName> = batches.keys().filter(held).collect();
-            let packets: BTreeSet<usize> = held.iter().flat_map(|batch| &batches[*batch]).copied().collect();
+            let packets: BTreeSet<usize> = held
+                .iter()
+                .flat_map(|batch| &batches[*batch])
+                .copied()
+                .collect();
             let before: BTreeSet<usize> = self.counted_before(name, batches, |_| true);
             let counted = packets
                 .difference(&before)
@@ -286,7 +312,9 @@ impl AgreementAudit {
                 continue;
             }
             for batch in held {
-                let good = batches[batch].iter().any(|report| Pool::get().report(*report).counts);
+                let good = batches[batch]
+                    .iter()
+                    .any(|report| Pool::get().report(*report).counts);
                 if good && self.statuses.get(batch) != Some(&BatchStatus::Summed(name.window)) {
                     let fate = self.statuses.get(batch);
                     problems.push(format!(
@@ -310,8 +338,13 @@ impl AgreementAudit {
             let is_earlier = matches!(fate, BatchStatus::Summed(window) if *window < name.window);
             is_earlier && batch.aggregation == name.aggregation && wanted(batch)
         });
-        let reports = earlier.filter_map(|(batch, _)| batches.get(batch)).flatten().copied();
-        reports.filter(|report| Pool::get().report(*report).counts).collect()
+        let reports = earlier
+            .filter_map(|(batch, _)| batches.get(batch))
+            .flatten()
+            .copied();
+        reports
+            .filter(|report| Pool::get().report(*report).counts)
+            .collect()
     }
 
     fn tell(&self, schedule: &Schedule) {
@@ -429,7 +462,8 @@ fn unseen<'a>(
         })
     };
     let copies = lies.copies.iter();
-    let unseen = copies.filter(|copy| copy.sides != [true, true] || (copy.of.id == copy.to.id && gone(&copy.to)));
+    let unseen = copies
+        .filter(|copy| copy.sides != [true, true] || (copy.of.id == copy.to.id && gone(&copy.to)));
     unseen.map(|copy| &copy.to).collect()
 }
 

@@ -68,7 +68,10 @@ impl StoredBucket {
 
     /// Removes the creation time of a deleted object.
     pub fn forget(&self, key: &str) {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
     }
 
     /// Deletes the objects that were created before `time`, as a bucket's retention does. Returns
@@ -88,7 +91,10 @@ impl StoredBucket {
 
     /// Returns the objects that the retention has deleted.
     pub fn deleted(&self) -> BTreeMap<String, Bytes> {
-        self.deleted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.deleted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Returns the sorted keys of the objects that were created before `time`.
@@ -108,7 +114,11 @@ impl StoredBucket {
     pub fn keys(&self) -> Vec<String> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut keys: Vec<String> = made.keys().filter(|key| !deleted.contains_key(*key)).cloned().collect();
+        let mut keys: Vec<String> = made
+            .keys()
+            .filter(|key| !deleted.contains_key(*key))
+            .cloned()
+            .collect();
         keys.sort();
         keys
     }
@@ -126,13 +136,19 @@ impl StoredBucket {
     /// Returns the key of the object that was created last, once: the next call returns `None`
     /// unless another object has been created.
     pub fn newest(&self) -> Option<String> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.newest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Returns the same key as [`newest`](Self::newest), once and independently of it, so that a
     /// second actor can wait for objects.
     pub fn fresh(&self) -> Option<String> {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.fresh
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Returns the creation time of the first object whose key begins and ends with the given
@@ -205,7 +221,12 @@ struct Injected(Answer);
 impl SimBucket {
     /// Returns the bucket as this lifetime of a process sees it.
     #[must_use]
-    pub fn shared(shelf: &Arc<StoredBucket>, schedule: &Arc<Schedule>, life: &Arc<Life>, view: View) -> SharedBucket {
+    pub fn shared(
+        shelf: &Arc<StoredBucket>,
+        schedule: &Arc<Schedule>,
+        life: &Arc<Life>,
+        view: View,
+    ) -> SharedBucket {
         Arc::new(Self {
             shelf: Arc::clone(shelf),
             schedule: Arc::clone(schedule),
@@ -309,7 +330,11 @@ impl Bucket for SimBucket {
         .await
     }
 
-    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+    async fn create(
+        &self,
+        key: &str,
+        size_hint: Option<u64>,
+    ) -> Result<Box<dyn Upload>, BucketError> {
         // Real object stores receive a small upload in one request at its commit, so this is
         // not an operation in virtual time.
         if self.life.is_dead() {
@@ -364,7 +389,8 @@ impl Bucket for SimBucket {
 
     async fn date(&self) -> Result<i64, BucketError> {
         // The clocks of buckets are right; only those of processes can be wrong.
-        self.run("date", "", async { Ok(self.schedule.now()) }).await
+        self.run("date", "", async { Ok(self.schedule.now()) })
+            .await
     }
 
     fn location(&self) -> String {

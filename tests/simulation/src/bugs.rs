@@ -37,8 +37,14 @@ pub const ALL: &[Bug] = &[
         "skipped-empty-roster",
         "a roster that would list no batch is not written",
     ),
-    bug("out-of-order", "a window is agreed on before an earlier one is known"),
-    bug("expiry-by-clock", "the clock decides whether a batch is too old"),
+    bug(
+        "out-of-order",
+        "a window is agreed on before an earlier one is known",
+    ),
+    bug(
+        "expiry-by-clock",
+        "the clock decides whether a batch is too old",
+    ),
     bug(
         "forgotten-packets",
         "a packet that an earlier window counts is counted again",
@@ -51,8 +57,14 @@ pub const ALL: &[Bug] = &[
         "minimum-before-dedupe",
         "the minimum is compared with a number that includes repeated packets",
     ),
-    bug("smaller-minimum", "the smaller of both sides' minimums applies"),
-    bug("larger-age", "the larger of both sides' maximum ages applies"),
+    bug(
+        "smaller-minimum",
+        "the smaller of both sides' minimums applies",
+    ),
+    bug(
+        "larger-age",
+        "the larger of both sides' maximum ages applies",
+    ),
     bug(
         "live-validation",
         "a sum uses the peer's current validation batch instead of the verdict",
@@ -69,7 +81,10 @@ pub const ALL: &[Bug] = &[
         "expiry-closes-id",
         "a batch that expires under one date is closed under every date",
     ),
-    bug("unsigned-listed", "a roster lists objects without a signature"),
+    bug(
+        "unsigned-listed",
+        "a roster lists objects without a signature",
+    ),
     bug(
         "terms-as-stated",
         "the terms of each roster apply, regardless of the first ones",
@@ -78,7 +93,10 @@ pub const ALL: &[Bug] = &[
         "unbounded-roster",
         "a roster of the peer may have any number of entries",
     ),
-    bug("marker-is-truth", "a task that was started once is never started again"),
+    bug(
+        "marker-is-truth",
+        "a task that was started once is never started again",
+    ),
     bug(
         "lost-reports",
         "the ingestor drops reports that were too few for a batch",

@@ -118,7 +118,8 @@ impl Campaign {
         let mut outcome = self.once(runtime, seed, &self.cuts);
         let twice = self.twice_every > 0 && number.is_multiple_of(self.twice_every);
         if twice && self.once(runtime, seed, &self.cuts).digest != outcome.digest {
-            let problem = "two runs of this seed differ: something in them is not deterministic".to_owned();
+            let problem =
+                "two runs of this seed differ: something in them is not deterministic".to_owned();
             outcome.problems.push(problem);
         }
         (outcome, twice)
@@ -146,11 +147,16 @@ impl Campaign {
     #[must_use]
     pub fn shrink(&self, failed: &Outcome) -> Outcome {
         let runtime = runtime();
-        shrink(failed.clone(), |cuts| self.once(&runtime, failed.seed, cuts))
+        shrink(failed.clone(), |cuts| {
+            self.once(&runtime, failed.seed, cuts)
+        })
     }
 }
 
 fn runtime() -> Runtime {
     // Only the real-time limit of a run needs the timer; nothing in a run sleeps.
-    Builder::new_current_thread().enable_time().build().expect("a runtime")
+    Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime")
 }

@@ -39,7 +39,12 @@ pub struct Findings {
 }
 
 /// Verifies all properties.
-pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule>, lies: &Violations) -> Findings {
+pub async fn check(
+    scenario: &Scenario,
+    places: &Places,
+    schedule: &Arc<Schedule>,
+    lies: &Violations,
+) -> Findings {
     let mut problems = Vec::new();
     let digest = digest(places).await;
     let copied: BTreeSet<&BatchName> = lies.copies.iter().map(|copy| &copy.to).collect();
@@ -60,7 +65,8 @@ pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule
     // Copies of a dishonest ingestor may be in one mailbox only.
     let honest = |batches: &Batches| -> Batches {
         let own = batches.iter().filter(|(name, _)| !copied.contains(name));
-        own.map(|(name, reports)| (name.clone(), reports.clone())).collect()
+        own.map(|(name, reports)| (name.clone(), reports.clone()))
+            .collect()
     };
     let own = honest(&sides[0]);
     if own != honest(&sides[1]) {
@@ -72,7 +78,9 @@ pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule
     batches.extend(sides.swap_remove(0));
     for (name, reports) in &mut batches {
         // A packet in a batch of another metric does not count.
-        reports.retain(|report| METRICS[Pool::get().report(*report).metric] == name.aggregation.as_str());
+        reports.retain(|report| {
+            METRICS[Pool::get().report(*report).metric] == name.aggregation.as_str()
+        });
     }
     let batches = &batches;
     let audit = audit_agreement(scenario, places, schedule, (batches, lies), &mut problems).await;
@@ -106,8 +114,17 @@ async fn ingested(
     batches: &Batches,
     problems: &mut Vec<String>,
 ) {
-    let accepted: BTreeSet<usize> = scenario.slabs.iter().flat_map(|slab| &slab.reports).copied().collect();
-    let posted: u64 = scenario.slabs.iter().map(|slab| slab.reports.len() as u64).sum();
+    let accepted: BTreeSet<usize> = scenario
+        .slabs
+        .iter()
+        .flat_map(|slab| &slab.reports)
+        .copied()
+        .collect();
+    let posted: u64 = scenario
+        .slabs
+        .iter()
+        .map(|slab| slab.reports.len() as u64)
+        .sum();
     let mut times: BTreeMap<usize, usize> = BTreeMap::new();
     for report in batches.values().flatten() {
         *times.entry(*report).or_default() += 1;
@@ -117,23 +134,32 @@ async fn ingested(
             problems.push(format!("report {report} is in {times} batches"));
         }
         if !accepted.contains(report) {
-            problems.push(format!("report {report} is in a batch, but was never accepted"));
+            problems.push(format!(
+                "report {report} is in a batch, but was never accepted"
+            ));
         }
     }
-    let left = accepted.iter().filter(|report| !times.contains_key(report)).count() as u64;
+    let left = accepted
+        .iter()
+        .filter(|report| !times.contains_key(report))
+        .count() as u64;
     let machines = Machines {
         scenario,
         places,
         schedule,
     };
     let auditor = schedule.outsider();
-    let Machine::Ingestor(ingestor) = machines.start(Actor::Batcher, &auditor, &Clock::manual(schedule.now())) else {
+    let Machine::Ingestor(ingestor) =
+        machines.start(Actor::Batcher, &auditor, &Clock::manual(schedule.now()))
+    else {
         return;
     };
     match records(&ingestor, &ingestor.localities[LOCALITY]).await {
         Ok(records) => {
             let summaries = records.iter().map(|record| &record.summary);
-            let dropped: u64 = summaries.map(|summary| summary.dropped + summary.other_bins).sum();
+            let dropped: u64 = summaries
+                .map(|summary| summary.dropped + summary.other_bins)
+                .sum();
             // The ingestor treats a dropped report that is posted again as a new one, which may be
             // dropped again or put into a batch. So the count of dropped reports may exceed the
             // number of missing ones.
@@ -189,7 +215,10 @@ async fn summed(
             }
         }
     }
-    let agreed = audit.windows.iter().filter(|(_, agreed)| !agreed.batches.is_empty());
+    let agreed = audit
+        .windows
+        .iter()
+        .filter(|(_, agreed)| !agreed.batches.is_empty());
     for (name, _) in agreed {
         windows.entry(name.clone()).or_default();
     }
@@ -202,7 +231,9 @@ async fn summed(
         {
             continue;
         }
-        let by_roster = scenario.rosters_from().is_some_and(|from| from <= name.window.start());
+        let by_roster = scenario
+            .rosters_from()
+            .is_some_and(|from| from <= name.window.start());
         let total = match parts.total(&name.aggregation, name.window).await {
             Ok(total) if roles.len() == 2 => total,
             // Without rosters, each side sums the batches that it finds, so the two sum parts may
@@ -226,10 +257,12 @@ async fn summed(
             .get(name)
             .map(|agreed| agreed.batches.iter().map(|settled| settled.batch.id));
         match wanted.map(Iterator::collect::<BTreeSet<BatchId>>) {
-            Some(wanted) if wanted != named => {
-                problems.push(format!("{name}: the sum parts name other batches than the agreed set"))
-            }
-            None if by_roster => problems.push(format!("{name}: the window was summed without an agreed set")),
+            Some(wanted) if wanted != named => problems.push(format!(
+                "{name}: the sum parts name other batches than the agreed set"
+            )),
+            None if by_roster => problems.push(format!(
+                "{name}: the window was summed without an agreed set"
+            )),
             _ => {}
         }
         let mut reports: BTreeSet<usize> = BTreeSet::new();
@@ -246,7 +279,8 @@ async fn summed(
         if by_roster {
             let before = audit.counted_before(name, batches, |_| true);
             all = sum_of(reports.difference(&before), total.sums.len());
-            let before = audit.counted_before(name, batches, |batch| !audit.doubtful.contains(&batch.id));
+            let before =
+                audit.counted_before(name, batches, |batch| !audit.doubtful.contains(&batch.id));
             sure = sum_of(reports.difference(&before), total.sums.len());
         }
         // If a processor tampered with verification messages, their packets need not count, and may
@@ -273,7 +307,10 @@ async fn summed(
             problems.push(format!("batch {id} is summed {times} times"));
         }
     }
-    let left = batches.keys().filter(|name| !counted.contains_key(&name.id)).count() as u64;
+    let left = batches
+        .keys()
+        .filter(|name| !counted.contains_key(&name.id))
+        .count() as u64;
     schedule.count_many("batches", batches.len() as u64);
     schedule.count_many("batches-left", left);
 }
@@ -291,7 +328,12 @@ fn sum_of<'r>(reports: impl Iterator<Item = &'r usize>, bins: usize) -> (u64, Ve
 }
 
 fn at_most(found: &(u64, Vec<u64>), most: &(u64, Vec<u64>)) -> bool {
-    found.0 <= most.0 && found.1.iter().zip(&most.1).all(|(found, most)| found <= most)
+    found.0 <= most.0
+        && found
+            .1
+            .iter()
+            .zip(&most.1)
+            .all(|(found, most)| found <= most)
 }
 
 /// Returns the window of a sum part from the key of its header; `None` for any other key.

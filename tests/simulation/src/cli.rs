@@ -127,7 +127,11 @@ impl Cli {
             // A planted fault has to be found only once.
             stop_at_first: self.bug.is_some(),
             // The traces of concurrent runs would be mixed.
-            threads: if self.trace { 1 } else { self.threads.unwrap_or(cores) },
+            threads: if self.trace {
+                1
+            } else {
+                self.threads.unwrap_or(cores)
+            },
         }
     }
 
@@ -243,7 +247,8 @@ fn json(report: &Report) -> String {
 /// Returns a callback that draws a progress bar if stderr is a terminal.
 fn watch(seeds: u64) -> impl Fn(u64, u64) + Sync {
     let bar = ProgressBar::with_draw_target(Some(seeds), ProgressDrawTarget::stderr_with_hz(4));
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} seeds  {per_sec}  {msg}  {eta} left");
+    let style =
+        ProgressStyle::with_template("{wide_bar} {pos}/{len} seeds  {per_sec}  {msg}  {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     move |done, failed| {
         bar.set_position(done);

@@ -16,7 +16,9 @@ impl Dice {
     /// Creates the stream of a seed for a purpose.
     #[must_use]
     pub fn new(seed: u64, purpose: &str) -> Self {
-        let hash = Sha256::new().chain_update(DOMAIN).chain_update(seed.to_be_bytes());
+        let hash = Sha256::new()
+            .chain_update(DOMAIN)
+            .chain_update(seed.to_be_bytes());
         let key: [u8; 32] = hash.chain_update(purpose.as_bytes()).finalize().into();
         Self(ChaCha8Rng::from_seed(key))
     }

@@ -2,7 +2,9 @@
 //! other bins, and batches under a second date.
 
 use tallybox_client::traffic::Metric;
-use tallybox_model::avro::{ContainerReader, ContainerWriter, Limits, Record as _, Records, decode_one, encode_one};
+use tallybox_model::avro::{
+    ContainerReader, ContainerWriter, Limits, Record as _, Records, decode_one, encode_one,
+};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::id::{AggregationId, BatchId};
@@ -68,11 +70,21 @@ impl CopiedBatch {
                 .date
                 .plus_minutes(if same { minutes.max(60) } else { minutes })
                 .unwrap_or(of.date),
-            id: if same { of.id } else { BatchId::from_bytes(dice.bytes()) },
+            id: if same {
+                of.id
+            } else {
+                BatchId::from_bytes(dice.bytes())
+            },
             aggregation: of.aggregation.clone(),
         };
         let sides = *dice
-            .pick(&[[true, true], [true, true], [true, true], [true, false], [false, true]])
+            .pick(&[
+                [true, true],
+                [true, true],
+                [true, true],
+                [true, false],
+                [false, true],
+            ])
             .unwrap_or(&[true, true]);
         Self {
             of: of.clone(),
@@ -93,18 +105,28 @@ impl CopiedBatch {
 
     /// Writes the copy to one mailbox. With `retired`, its shares are as if sealed to a key that no
     /// processor has. Returns whether the original batch existed.
-    pub(crate) async fn write_one(&self, mailbox: &StoredBucket, retired: bool, now: Millis) -> bool {
+    pub(crate) async fn write_one(
+        &self,
+        mailbox: &StoredBucket,
+        retired: bool,
+        now: Millis,
+    ) -> bool {
         let read = async |key: &str| read_all(&*mailbox.inner, key, LIMIT).await;
         let from = self.of.ingestion();
-        let (Ok(header), Ok(packets)) = (read(&from.header).await, read(&from.packets).await) else {
+        let (Ok(header), Ok(packets)) = (read(&from.header).await, read(&from.packets).await)
+        else {
             // The retention has deleted the original batch.
             return false;
         };
         let to = self.to.ingestion();
-        let header: IngestionHeader = decode_one(&header, &Limits::default()).expect("the ingestor's header");
+        let header: IngestionHeader =
+            decode_one(&header, &Limits::default()).expect("the ingestor's header");
         for (key, bytes) in self.files(&to, header, &packets, retired) {
             // A second copy under the same name has the same bytes.
-            if publish_bytes(&*mailbox.inner, &key, bytes.into(), false).await.is_ok() {
+            if publish_bytes(&*mailbox.inner, &key, bytes.into(), false)
+                .await
+                .is_ok()
+            {
                 mailbox.note(&key, now);
             }
         }
@@ -133,7 +155,11 @@ impl CopiedBatch {
                     packet.encryption_key_id = Some("retired");
                 }
                 packet.encrypted_payload = &sealed;
-                if self.packets.checked_shr(place).is_some_and(|bits| bits & 1 == 1) {
+                if self
+                    .packets
+                    .checked_shr(place)
+                    .is_some_and(|bits| bits & 1 == 1)
+                {
                     file.append(&packet).expect("a packet");
                 }
                 place += 1;
@@ -153,7 +179,8 @@ impl CopiedBatch {
         };
         let header = encode_one(&header, [8; 16]).expect("a header");
         let (id, key) = (ingestor_key_id(0), &Keyring::get().ingestor[0]);
-        let signature = signature_file(&to.signature, 1, &header, None, (id.as_str(), key)).expect("a signature");
+        let signature = signature_file(&to.signature, 1, &header, None, (id.as_str(), key))
+            .expect("a signature");
         [
             (to.packets.clone(), packets),
             (to.header.clone(), header),

@@ -14,7 +14,9 @@ use tallybox_model::id::BatchId;
 use tallybox_model::packet::ValidationPacket;
 use tallybox_model::path::{BatchName, BatchPart};
 use tallybox_model::role::Role;
-use tallybox_model::roster::{DatedBatch, Listing, OpenReason, RosterEntry, RosterHeader, RosterObject, WindowName};
+use tallybox_model::roster::{
+    DatedBatch, Listing, OpenReason, RosterEntry, RosterHeader, RosterObject, WindowName,
+};
 use tallybox_model::signature::BatchSignature;
 use tallybox_model::time::aligned_window;
 use tallybox_transport::batch::signature_file;
@@ -66,11 +68,21 @@ pub struct Tampering {
 
 /// Tampers with one object, if a suitable one exists.
 pub async fn tamper(places: &Places, dice: &mut Dice, now: Millis) -> Vec<Tampering> {
-    let victim = if dice.chance(500) { Role::First } else { Role::Second };
+    let victim = if dice.chance(500) {
+        Role::First
+    } else {
+        Role::Second
+    };
     match dice.below(6) {
         5 => flood(places, victim, dice, now).await.into_iter().collect(),
-        0 | 1 => replay(places, victim, dice, now).await.into_iter().collect(),
-        2 => roster(places, victim, dice, now).await.into_iter().collect(),
+        0 | 1 => replay(places, victim, dice, now)
+            .await
+            .into_iter()
+            .collect(),
+        2 => roster(places, victim, dice, now)
+            .await
+            .into_iter()
+            .collect(),
         _ => validation(places, victim, dice, now).await,
     }
 }
@@ -78,12 +90,16 @@ pub async fn tamper(places: &Places, dice: &mut Dice, now: Millis) -> Vec<Tamper
 /// Restores a replaced roster in the mailbox from the copy in the writer's own bucket, or deletes
 /// it if there is none.
 pub async fn set_right(places: &Places, told: &Tampering, now: Millis) {
-    let (TamperingKind::Roster(name) | TamperingKind::Replay(name) | TamperingKind::Flood(name)) = &told.kind else {
+    let (TamperingKind::Roster(name) | TamperingKind::Replay(name) | TamperingKind::Flood(name)) =
+        &told.kind
+    else {
         return;
     };
     let (liar, mailbox) = (told.victim.peer(), &places.validation[told.victim.index()]);
     let key = name.roster(liar);
-    let right = read_all(&*places.own[liar.index()].inner, &key, LIMIT).await.ok();
+    let right = read_all(&*places.own[liar.index()].inner, &key, LIMIT)
+        .await
+        .ok();
     let right = right.map(|record| payload(&record));
     put(mailbox, &key, right, now).await;
 }
@@ -173,7 +189,9 @@ pub async fn timed_tampering(
         TimedTampering::Validation(victim) => {
             let written = places.validation[victim.index()].newest();
             match written.and_then(|key| BatchName::validation_part(&key, victim.peer())) {
-                Some((name, BatchPart::Signature)) if written_last(places, &name, &Role::ALL).is_some() => {
+                Some((name, BatchPart::Signature))
+                    if written_last(places, &name, &Role::ALL).is_some() =>
+                {
                     falsify_each(places, &name, &Role::ALL, now).await
                 }
                 _ => Vec::new(),
@@ -183,7 +201,13 @@ pub async fn timed_tampering(
 }
 
 /// Replaces a roster by one that lacks an entry.
-async fn shorten(places: &Places, victim: Role, name: &WindowName, dice: &mut Dice, now: Millis) -> Option<Tampering> {
+async fn shorten(
+    places: &Places,
+    victim: Role,
+    name: &WindowName,
+    dice: &mut Dice,
+    now: Millis,
+) -> Option<Tampering> {
     let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
     let key = &name.roster(liar);
     let old = read_all(&*mailbox.inner, key, LIMIT).await.ok()?;
@@ -212,7 +236,11 @@ async fn shorten(places: &Places, victim: Role, name: &WindowName, dice: &mut Di
 }
 
 /// Returns a roster in a mailbox, and the name of the roster that its aggregation needs next.
-fn before_next(mailbox: &StoredBucket, liar: Role, dice: &mut Dice) -> Option<(String, WindowName)> {
+fn before_next(
+    mailbox: &StoredBucket,
+    liar: Role,
+    dice: &mut Dice,
+) -> Option<(String, WindowName)> {
     let all = rosters(mailbox, liar);
     let (key, name) = dice.pick(&all)?;
     let (_, last) = all
@@ -307,11 +335,19 @@ fn written_last(places: &Places, name: &BatchName, victims: &[Role]) -> Option<M
 
 /// Falsifies a verification message for each victim, on a different packet for each. With two
 /// victims, both sides then accept the same number of packets, but not the same packets.
-async fn falsify_each(places: &Places, name: &BatchName, victims: &[Role], now: Millis) -> Vec<Tampering> {
+async fn falsify_each(
+    places: &Places,
+    name: &BatchName,
+    victims: &[Role],
+    now: Millis,
+) -> Vec<Tampering> {
     let mut all = Vec::new();
     for (place, victim) in victims.iter().copied().enumerate() {
         let mailbox = &places.validation[victim.index()];
-        if falsify(mailbox, name, victim.peer(), place, now).await.is_some() {
+        if falsify(mailbox, name, victim.peer(), place, now)
+            .await
+            .is_some()
+        {
             all.push(Tampering {
                 kind: TamperingKind::Validation(name.clone()),
                 victim,
@@ -323,7 +359,13 @@ async fn falsify_each(places: &Places, name: &BatchName, victims: &[Role], now: 
 }
 
 /// Changes the verification message on one packet of a validation batch.
-async fn falsify(mailbox: &Arc<StoredBucket>, name: &BatchName, liar: Role, place: usize, now: Millis) -> Option<()> {
+async fn falsify(
+    mailbox: &Arc<StoredBucket>,
+    name: &BatchName,
+    liar: Role,
+    place: usize,
+    now: Millis,
+) -> Option<()> {
     rewrite(mailbox, name, liar, now, |messages| {
         let message = messages.get_mut(place)?;
         message.h_r = (message.h_r + 1) % 1000;
@@ -338,12 +380,13 @@ async fn falsify(mailbox: &Arc<StoredBucket>, name: &BatchName, liar: Role, plac
 pub async fn choose(places: &Places, before: &BTreeSet<BatchName>, now: Millis) -> Vec<Tampering> {
     let first = Role::First;
     let names = places.validation[first.index()].keys();
-    let names = names
-        .iter()
-        .filter_map(|key| match BatchName::validation_part(key, first.peer()) {
-            Some((name, BatchPart::Signature)) => Some(name),
-            _ => None,
-        });
+    let names =
+        names
+            .iter()
+            .filter_map(|key| match BatchName::validation_part(key, first.peer()) {
+                Some((name, BatchPart::Signature)) => Some(name),
+                _ => None,
+            });
     let mut all = Vec::new();
     for name in names.filter(|name| !before.contains(name)) {
         if written_last(places, &name, &Role::ALL).is_none() {
@@ -356,7 +399,10 @@ pub async fn choose(places: &Places, before: &BTreeSet<BatchName>, now: Millis) 
                 Some(())
             };
             let mailbox = &places.validation[victim.index()];
-            if rewrite(mailbox, &name, victim.peer(), now, keep).await.is_some() {
+            if rewrite(mailbox, &name, victim.peer(), now, keep)
+                .await
+                .is_some()
+            {
                 all.push(Tampering {
                     kind: TamperingKind::Validation(name.clone()),
                     victim,
@@ -377,9 +423,15 @@ pub(crate) async fn rewrite(
     change: impl FnOnce(&mut Vec<ValidationPacket>) -> Option<()>,
 ) -> Option<()> {
     let (objects, limits) = (name.validation(liar), Limits::default());
-    let header = read_all(&*mailbox.inner, &objects.header, LIMIT).await.ok()?;
-    let old = read_all(&*mailbox.inner, &objects.packets, LIMIT).await.ok()?;
-    read_all(&*mailbox.inner, &objects.signature, LIMIT).await.ok()?;
+    let header = read_all(&*mailbox.inner, &objects.header, LIMIT)
+        .await
+        .ok()?;
+    let old = read_all(&*mailbox.inner, &objects.packets, LIMIT)
+        .await
+        .ok()?;
+    read_all(&*mailbox.inner, &objects.signature, LIMIT)
+        .await
+        .ok()?;
     let header: ValidationHeader = decode_one(&header, &limits).ok()?;
     let mut messages: Vec<ValidationPacket> = read_records(&old, &limits);
     change(&mut messages)?;
@@ -400,13 +452,21 @@ pub(crate) async fn rewrite(
     Some(())
 }
 
-pub(crate) fn sign(liar: Role, key: &str, header: &[u8], packets: Option<Vec<u8>>) -> Option<Vec<u8>> {
+pub(crate) fn sign(
+    liar: Role,
+    key: &str,
+    header: &[u8],
+    packets: Option<Vec<u8>>,
+) -> Option<Vec<u8>> {
     let signing = &Keyring::get().processors[liar.index()].signing[0];
     let id = signing_key_id(liar, 0);
     signature_file(key, 1, header, packets, (id.as_str(), signing)).ok()
 }
 
-pub(crate) fn read_records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8], limits: &Limits) -> Vec<T> {
+pub(crate) fn read_records<T: Record + for<'a> serde::Deserialize<'a>>(
+    file: &[u8],
+    limits: &Limits,
+) -> Vec<T> {
     let mut all = Vec::new();
     if file.is_empty() {
         // A file without records has no bytes.

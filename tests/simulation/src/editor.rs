@@ -67,14 +67,19 @@ async fn replace(places: &Places, victim: Role, key: &str, bytes: Bytes) {
 fn smaller(payload: &[u8]) -> Option<Vec<u8>> {
     let mut agreed: AgreedWindow = serde_json::from_slice(payload).ok()?;
     let last = agreed.batches.pop()?;
-    agreed.counted = agreed.counted.checked_sub(last.claim.accepted - last.duplicates)?;
+    agreed.counted = agreed
+        .counted
+        .checked_sub(last.claim.accepted - last.duplicates)?;
     agreed.minimum = 1;
     serde_json::to_vec_pretty(&agreed).ok()
 }
 
 fn other_digit(payload: &[u8]) -> Option<Vec<u8>> {
     let mut changed = payload.to_vec();
-    let digit = changed.iter_mut().rev().find(|byte| byte.is_ascii_digit())?;
+    let digit = changed
+        .iter_mut()
+        .rev()
+        .find(|byte| byte.is_ascii_digit())?;
     *digit = if *digit == b'1' { b'2' } else { b'1' };
     Some(changed)
 }

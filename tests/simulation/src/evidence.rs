@@ -36,7 +36,8 @@ pub async fn objects(shelf: &StoredBucket) -> Objects {
     let mut all = shelf.deleted();
     // An object that was written again after its deletion counts with its present bytes.
     all.extend(present(&shelf.inner).await);
-    all.values_mut().for_each(|object| *object = payload(object));
+    all.values_mut()
+        .for_each(|object| *object = payload(object));
     all
 }
 
@@ -51,7 +52,10 @@ pub fn payload(object: &Bytes) -> Bytes {
 }
 
 async fn present(bucket: &SharedBucket) -> Objects {
-    let entries = bucket.list("", ListRange::default()).await.expect("a listing");
+    let entries = bucket
+        .list("", ListRange::default())
+        .await
+        .expect("a listing");
     let keys: Vec<String> = entries
         .map_ok(|entry| entry.key)
         .try_collect()
@@ -82,7 +86,9 @@ pub fn batches(objects: &Objects, role: Role, problems: &mut Vec<String>) -> Bat
             if BatchName::from_ingestion_object(key)
                 .is_none_or(|name| !objects.contains_key(&name.ingestion().signature))
             {
-                problems.push(format!("{role}: object {key} does not belong to a complete batch"));
+                problems.push(format!(
+                    "{role}: object {key} does not belong to a complete batch"
+                ));
             }
             continue;
         };
@@ -98,7 +104,11 @@ pub fn batches(objects: &Objects, role: Role, problems: &mut Vec<String>) -> Bat
 
 fn batch(objects: &Objects, name: &BatchName, role: Role) -> Result<Vec<usize>, String> {
     let names = name.ingestion();
-    let object = |key: &str| objects.get(key).ok_or_else(|| format!("object {key} does not exist"));
+    let object = |key: &str| {
+        objects
+            .get(key)
+            .ok_or_else(|| format!("object {key} does not exist"))
+    };
     let (header, packets) = (object(&names.header)?, object(&names.packets)?);
     let limits = Limits::default();
     let signature: BatchSignature =
@@ -122,12 +132,18 @@ pub fn keys_of_other_bins(objects: &Objects, name: &BatchName, role: Role) -> Ve
     let (names, limits) = (name.ingestion(), Limits::default());
     let header: IngestionHeader = decode_one(&objects[&names.header], &limits).expect("a header");
     let bins = usize::try_from(header.bins).expect("a number of bins");
-    let right: Vec<String> = (0..EPOCHS).map(|epoch| packet_key_id(role, bins, epoch)).collect();
-    let mut reader = ContainerReader::open(&objects[&names.packets][..], &limits).expect("a packet file");
+    let right: Vec<String> = (0..EPOCHS)
+        .map(|epoch| packet_key_id(role, bins, epoch))
+        .collect();
+    let mut reader =
+        ContainerReader::open(&objects[&names.packets][..], &limits).expect("a packet file");
     let mut wrong = Vec::new();
     while let Some(block) = reader.next_block().expect("a block") {
         for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
-            let key = packet.expect("a packet").encryption_key_id.unwrap_or_default();
+            let key = packet
+                .expect("a packet")
+                .encryption_key_id
+                .unwrap_or_default();
             if !right.iter().any(|right| right == key) {
                 wrong.push(format!(
                     "{role}: batch {name} of {bins} bins contains a packet sealed to key {key:?}, \

@@ -7,13 +7,16 @@ use tallybox_model::digest::Digest;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::roster::{
-    AgreedWindow, DatedBatch, Listing, OpenReason, RosterEntry, RosterHeader, RosterObject, WindowName,
+    AgreedWindow, DatedBatch, Listing, OpenReason, RosterEntry, RosterHeader, RosterObject,
+    WindowName,
 };
 use tallybox_model::signature::BatchSignature;
 use tallybox_transport::read_all;
 
 use crate::dice::Dice;
-use crate::dishonest_processor::{LIMIT, Tampering, TamperingKind, put, read_records, sign, write_records};
+use crate::dishonest_processor::{
+    LIMIT, Tampering, TamperingKind, put, read_records, sign, write_records,
+};
 use crate::evidence::payload;
 use crate::machine::{Places, own_records};
 use crate::schedule::Millis;
@@ -32,7 +35,12 @@ pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) ->
     let limits = Limits::default();
     let old = read_all(&*mailbox.inner, &key, LIMIT).await.ok()?;
     // The roster in the mailbox may already have been replaced.
-    if payload(&read_all(&*places.own[liar.index()].inner, &key, LIMIT).await.ok()?) != old {
+    if payload(
+        &read_all(&*places.own[liar.index()].inner, &key, LIMIT)
+            .await
+            .ok()?,
+    ) != old
+    {
         return None;
     }
     let (header, entries) = decode_one::<BatchSignature>(&old, &limits).ok()?.inline()?;
@@ -77,10 +85,14 @@ fn is_used(places: &Places, liar: Role, name: &WindowName) -> bool {
     let is_there = |key: &String| {
         let parsed = RosterObject::parse(key);
         parsed.is_some_and(|(other, what)| {
-            what == RosterObject::Roster(victim) && other.aggregation == name.aggregation && other.window >= name.window
+            what == RosterObject::Roster(victim)
+                && other.aggregation == name.aggregation
+                && other.window >= name.window
         })
     };
-    let copied = places.own[victim.index()].made_at(&name.roster(liar)).is_some();
+    let copied = places.own[victim.index()]
+        .made_at(&name.roster(liar))
+        .is_some();
     let seen = |keys: Vec<String>| keys.iter().any(is_there);
     copied || seen(places.validation[liar.index()].keys()) || seen(places.own[liar.index()].keys())
 }
@@ -94,8 +106,12 @@ fn false_entry(
     dice: &mut Dice,
 ) -> Option<DatedBatch> {
     let keys = places.ingestion[0].keys();
-    let batches = keys.iter().filter_map(|key| BatchName::from_ingestion_signature(key));
-    let mut batches: Vec<BatchName> = batches.filter(|batch| batch.aggregation == name.aggregation).collect();
+    let batches = keys
+        .iter()
+        .filter_map(|key| BatchName::from_ingestion_signature(key));
+    let mut batches: Vec<BatchName> = batches
+        .filter(|batch| batch.aggregation == name.aggregation)
+        .collect();
     batches.sort_by_key(|batch| (batch.date, batch.id));
     let batch = dice.pick(&batches[batches.len().saturating_sub(3)..])?;
     let back = dice.between(age, age + 1) * HOUR / 60_000;
@@ -115,12 +131,16 @@ async fn terms_are_fixed(places: &Places, name: &WindowName) -> bool {
     for role in Role::ALL {
         let own = &places.own[role.index()];
         let keys = own.keys();
-        let agreed = keys.iter().filter_map(|key| match RosterObject::parse(key)? {
-            (other, RosterObject::Agreed) if other.aggregation == name.aggregation && other.window < name.window => {
-                Some(key)
-            }
-            _ => None,
-        });
+        let agreed = keys
+            .iter()
+            .filter_map(|key| match RosterObject::parse(key)? {
+                (other, RosterObject::Agreed)
+                    if other.aggregation == name.aggregation && other.window < name.window =>
+                {
+                    Some(key)
+                }
+                _ => None,
+            });
         let Some(last) = agreed.max() else {
             return false;
         };

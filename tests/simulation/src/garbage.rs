@@ -33,7 +33,9 @@ impl Garbage {
                 date: of.date.plus_minutes(-back).unwrap_or(of.date),
                 ..of.clone()
             },
-            of: copied.filter(|_| dice.chance(300)).map(|other| (*other).clone()),
+            of: copied
+                .filter(|_| dice.chance(300))
+                .map(|other| (*other).clone()),
             sides: *dice
                 .pick(&[[true, true], [true, false], [false, true]])
                 .unwrap_or(&[true, true]),
@@ -69,7 +71,10 @@ impl Garbage {
                 files = vec![(&to.signature, "garbage!".into())];
             }
             for (key, bytes) in files {
-                if publish_bytes(&*mailbox.inner, key, bytes, false).await.is_ok() {
+                if publish_bytes(&*mailbox.inner, key, bytes, false)
+                    .await
+                    .is_ok()
+                {
                     mailbox.note(key, now);
                 }
             }

@@ -84,10 +84,16 @@ impl Keyring {
             packet: (0..EPOCHS)
                 .map(|_| BINS.map(|_| PacketPrivateKey::generate(&mut rng)))
                 .collect(),
-            signing: (0..EPOCHS).map(|_| SigningKey::generate(&mut rng)).collect(),
-            sealing: (0..EPOCHS).map(|_| SealingKey::generate(&mut rng)).collect(),
+            signing: (0..EPOCHS)
+                .map(|_| SigningKey::generate(&mut rng))
+                .collect(),
+            sealing: (0..EPOCHS)
+                .map(|_| SealingKey::generate(&mut rng))
+                .collect(),
         });
-        let ingestor: Vec<_> = (0..EPOCHS).map(|_| SigningKey::generate(&mut rng)).collect();
+        let ingestor: Vec<_> = (0..EPOCHS)
+            .map(|_| SigningKey::generate(&mut rng))
+            .collect();
         let trusted_of = |role: Role| {
             let keys = &processors[role.index()].signing;
             trusted(keys, |epoch| signing_key_id(role, epoch))
@@ -131,5 +137,6 @@ impl Keyring {
 /// each public key takes a curve multiplication.
 fn trusted(keys: &[SigningKey], id: impl Fn(usize) -> String) -> TrustedKeys {
     let keys = keys.iter().enumerate();
-    keys.map(|(epoch, key)| (id(epoch), key.verifying_key())).collect()
+    keys.map(|(epoch, key)| (id(epoch), key.verifying_key()))
+        .collect()
 }

@@ -20,7 +20,10 @@
 //! | [`run`](mod@run), [`evidence`], [`agreement`], [`once`], [`wear`], [`passed`], [`check`](mod@check) | one simulation run and the audit of its objects |
 //! | [`counts`] | how often each kind of event happened |
 //! | [`campaign`], [`shrink`], [`bugs`], [`cli`] | runs of many seeds, shrinking of a failing run, planted faults, the command line |
-#![allow(clippy::expect_used, reason = "test support: a failure here is a failed run")]
+#![allow(
+    clippy::expect_used,
+    reason = "test support: a failure here is a failed run"
+)]
 
 pub mod agreement;
 pub mod announcement;

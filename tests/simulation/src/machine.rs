@@ -38,7 +38,8 @@ use tempfile::TempDir;
 use crate::announcement::SimAnnouncement;
 use crate::bucket::{SimBucket, StoredBucket, View};
 use crate::keyring::{
-    BINS, EPOCHS, INGESTOR, INSTANCE, Keyring, LOCALITY, ingestor_key_id, packet_key_id, signing_key_id,
+    BINS, EPOCHS, INGESTOR, INSTANCE, Keyring, LOCALITY, ingestor_key_id, packet_key_id,
+    signing_key_id,
 };
 use crate::process::Actor;
 use crate::queue::{SimQueue, StoredQueue};
@@ -120,7 +121,11 @@ impl Machines<'_> {
     /// Returns a mailbox as the worker of its owner sees it. Only these reads may return wrong
     /// bytes.
     fn inbox(&self, shelf: &Arc<StoredBucket>, life: &Arc<Life>) -> SharedBucket {
-        let bad_reads = if self.scenario.has(Trouble::BadReads) { 40 } else { 0 };
+        let bad_reads = if self.scenario.has(Trouble::BadReads) {
+            40
+        } else {
+            0
+        };
         let view = View {
             bad_reads,
             ..self.view(true)
@@ -144,8 +149,13 @@ impl Machines<'_> {
         match part {
             Actor::Batcher => Machine::Ingestor(Arc::new(self.ingestor(life, clock))),
             Actor::Manager(role) => Machine::Manager(Arc::new(self.manager(role, life, clock))),
-            Actor::Intake(role) => Machine::Worker(self.worker(role, Kind::Intake, life, clock), Kind::Intake),
-            Actor::Aggregate(role) => Machine::Worker(self.worker(role, Kind::Aggregate, life, clock), Kind::Aggregate),
+            Actor::Intake(role) => {
+                Machine::Worker(self.worker(role, Kind::Intake, life, clock), Kind::Intake)
+            }
+            Actor::Aggregate(role) => Machine::Worker(
+                self.worker(role, Kind::Aggregate, life, clock),
+                Kind::Aggregate,
+            ),
         }
     }
 
@@ -213,18 +223,24 @@ impl Machines<'_> {
     fn processor(&self, role: Role, life: &Arc<Life>, clock: &Clock) -> Processor {
         let (places, keyring, side) = (self.places, Keyring::get(), role.index());
         let keys = &keyring.processors[side];
-        let held = if self.scenario.rotation.is_none() || self.since(|rotation| rotation.holds[side]) {
-            EPOCHS
-        } else {
-            1
-        };
+        let held =
+            if self.scenario.rotation.is_none() || self.since(|rotation| rotation.holds[side]) {
+                EPOCHS
+            } else {
+                1
+            };
         let now = self.schedule.now();
         let wrong = self.scenario.wrong_key;
-        let wrong = wrong.is_some_and(|(who, from, until)| who == role && from <= now && now < until);
+        let wrong =
+            wrong.is_some_and(|(who, from, until)| who == role && from <= now && now < until);
         let packet_key = |(epoch, metric): (usize, usize)| {
             // With a wrong key file, the processor loads its peer's key, which cannot decrypt its
             // packets.
-            let keys = if wrong { &keyring.processors[1 - side] } else { keys };
+            let keys = if wrong {
+                &keyring.processors[1 - side]
+            } else {
+                keys
+            };
             let key = &keys.packet[epoch][metric];
             PacketKey {
                 id: packet_key_id(role, BINS[metric], epoch),
@@ -293,8 +309,11 @@ impl Machines<'_> {
 
     fn records(&self, role: Role) -> Records {
         let keys = self.sealing_keys(role);
-        let keys = keys.iter().map(|key| RecordKey::from_bytes(key.record_key()));
-        Records::of_processor(keys, &INSTANCE.parse().expect("an instance"), role).expect("a sealing key")
+        let keys = keys
+            .iter()
+            .map(|key| RecordKey::from_bytes(key.record_key()));
+        Records::of_processor(keys, &INSTANCE.parse().expect("an instance"), role)
+            .expect("a sealing key")
     }
 
     /// Returns the rules by which a processor agrees on windows, if it supports rosters.
@@ -379,7 +398,8 @@ fn key_pair(epoch: usize, metric: usize) -> Option<KeyPair> {
 pub fn own_records(role: Role) -> Records {
     let keys = Keyring::get().processors[role.index()].sealing.iter();
     let keys = keys.map(|key| RecordKey::from_bytes(key.record_key()));
-    Records::of_processor(keys, &INSTANCE.parse().expect("an instance"), role).expect("a sealing key")
+    Records::of_processor(keys, &INSTANCE.parse().expect("an instance"), role)
+        .expect("a sealing key")
 }
 
 /// Returns the authentication keys for the records of the spool.

@@ -38,7 +38,9 @@ pub async fn evaluated_once(places: &Places, problems: &mut Vec<String>) {
                 }
             }
         }
-        let twice = evaluations.values().filter(|evaluations| evaluations.len() > 1);
+        let twice = evaluations
+            .values()
+            .filter(|evaluations| evaluations.len() > 1);
         for evaluations in twice {
             let bins: Vec<i32> = evaluations.iter().map(|(bins, _)| *bins).collect();
             problems.push(format!(
@@ -55,7 +57,8 @@ type Offers = BTreeMap<String, (Vec<u8>, i64)>;
 /// Returns the number of bins of a batch, and its packets.
 fn offered(ingestion: &Objects, name: &BatchName) -> Option<(i32, Offers)> {
     let names = name.ingestion();
-    let header: IngestionHeader = decode_one(ingestion.get(&names.header)?, &Limits::default()).ok()?;
+    let header: IngestionHeader =
+        decode_one(ingestion.get(&names.header)?, &Limits::default()).ok()?;
     let (limits, mut packets) = (Limits::default(), BTreeMap::new());
     let mut reader = ContainerReader::open(&ingestion.get(&names.packets)?[..], &limits).ok()?;
     while let Some(block) = reader.next_block().ok()? {

@@ -38,8 +38,13 @@ pub enum ByHand {
 /// be summed yet.
 pub async fn sum_by_hand(machines: &Machines<'_>, dice: &mut Dice) -> Option<ByHand> {
     let (scenario, now) = (machines.scenario, machines.schedule.now());
-    let role = if dice.chance(500) { Role::First } else { Role::Second };
-    let start = scenario.start() - HOUR + dice.between(0, (now - scenario.start() + HOUR) / HOUR * 4) * HOUR / 4;
+    let role = if dice.chance(500) {
+        Role::First
+    } else {
+        Role::Second
+    };
+    let start = scenario.start() - HOUR
+        + dice.between(0, (now - scenario.start() + HOUR) / HOUR * 4) * HOUR / 4;
     let minutes = dice.between(2, 12) * 15;
     let aggregation = METRICS[dice.size(0, scenario.metrics - 1)].parse().ok()?;
     let start = BatchTime::from_millis(start)?;
@@ -47,13 +52,17 @@ pub async fn sum_by_hand(machines: &Machines<'_>, dice: &mut Dice) -> Option<ByH
     let own = &machines.places.own[role.index()];
     // A processor cannot refuse a window that overlaps those with rosters before it knows when
     // these begin.
-    let unknown =
-        scenario.rosters_from().is_some_and(|from| window.end() > from) && own.made_at(ROSTERS_FROM).is_none();
+    let unknown = scenario
+        .rosters_from()
+        .is_some_and(|from| window.end() > from)
+        && own.made_at(ROSTERS_FROM).is_none();
     if window.end().millis() > now || unknown {
         return None;
     }
     let life = machines.schedule.outsider();
-    let Machine::Worker(worker, _) = machines.start(Actor::Aggregate(role), &life, &Clock::manual(now)) else {
+    let Machine::Worker(worker, _) =
+        machines.start(Actor::Aggregate(role), &life, &Clock::manual(now))
+    else {
         return None;
     };
     let task = AggregateTask {
@@ -62,15 +71,21 @@ pub async fn sum_by_hand(machines: &Machines<'_>, dice: &mut Dice) -> Option<ByH
         batches: Vec::new(),
         dry_run: false,
     };
-    Some(match aggregate(&worker.processor(), &task, no_progress()).await {
-        Ok(_) => ByHand::Summed,
-        Err(Error::TouchesRosters { .. } | Error::SummedBefore { .. }) => ByHand::Refused,
-        Err(_) => ByHand::Nothing,
-    })
+    Some(
+        match aggregate(&worker.processor(), &task, no_progress()).await {
+            Ok(_) => ByHand::Summed,
+            Err(Error::TouchesRosters { .. } | Error::SummedBefore { .. }) => ByHand::Refused,
+            Err(_) => ByHand::Nothing,
+        },
+    )
 }
 
 /// Returns the sum parts that a processor has published, with the keys of their headers.
-pub(crate) async fn parts(places: &Places, role: Role, problems: &mut Vec<String>) -> Vec<(String, SumPart)> {
+pub(crate) async fn parts(
+    places: &Places,
+    role: Role,
+    problems: &mut Vec<String>,
+) -> Vec<(String, SumPart)> {
     let header = format!(".sum_{}", role.index());
     let mut parts = Vec::new();
     for (key, bytes) in objects(&places.sums[role.index()]).await {
@@ -87,14 +102,20 @@ pub(crate) async fn parts(places: &Places, role: Role, problems: &mut Vec<String
 
 /// Verifies that no processor publishes a sum for which its peer has ruled out more than the
 /// configured fraction of the packets.
-pub async fn check_shares(scenario: &Scenario, places: &Places, batches: &Batches, problems: &mut Vec<String>) {
+pub async fn check_shares(
+    scenario: &Scenario,
+    places: &Places,
+    batches: &Batches,
+    problems: &mut Vec<String>,
+) {
     // With these faults, honest packets may lack a verification message, or may be counted in
     // another window, for other reasons.
     let others = [Trouble::Rotation, Trouble::Copies, Trouble::Replays];
     if others.into_iter().any(|trouble| scenario.has(trouble)) {
         return;
     }
-    let reports: BTreeMap<BatchId, &Vec<usize>> = batches.iter().map(|(name, all)| (name.id, all)).collect();
+    let reports: BTreeMap<BatchId, &Vec<usize>> =
+        batches.iter().map(|(name, all)| (name.id, all)).collect();
     for role in Role::ALL {
         for (key, part) in parts(places, role, problems).await {
             let all = part

@@ -35,7 +35,9 @@ pub async fn oversize(
         return None;
     }
     let more = TOO_MANY + dice.below(2000);
-    let added: Vec<PacketId> = (0..more).map(|_| PacketId::from_bytes(dice.bytes())).collect();
+    let added: Vec<PacketId> = (0..more)
+        .map(|_| PacketId::from_bytes(dice.bytes()))
+        .collect();
     rewrite(mailbox, &name, liar, now, |messages| {
         // The written messages stay in place; the added ones have identifiers that no packet has.
         messages.extend(added.into_iter().map(|id| ValidationPacket {
@@ -55,7 +57,12 @@ pub async fn oversize(
 }
 
 /// Verifies that no processor sums a batch for which its peer has sent too many messages.
-pub async fn oversized_in_no_sum(scenario: &Scenario, places: &Places, lies: &Violations, problems: &mut Vec<String>) {
+pub async fn oversized_in_no_sum(
+    scenario: &Scenario,
+    places: &Places,
+    lies: &Violations,
+    problems: &mut Vec<String>,
+) {
     if scenario.retention.is_some() {
         // A validation batch may have been read, deleted by the retention and written again, before
         // it was enlarged.

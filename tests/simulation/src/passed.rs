@@ -18,7 +18,12 @@ use crate::time::{HOUR, MINUTE};
 
 /// Finds windows that contain a batch, are not done, have passed the horizon while a workflow
 /// manager ran, and have no mark or are missing in the status.
-pub async fn passed(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule>, problems: &mut Vec<String>) {
+pub async fn passed(
+    scenario: &Scenario,
+    places: &Places,
+    schedule: &Arc<Schedule>,
+    problems: &mut Vec<String>,
+) {
     let horizon = i64::from(scenario.horizon_minutes()) * MINUTE;
     if scenario.start() + horizon > scenario.end() {
         return;
@@ -62,7 +67,8 @@ fn windows(places: &Places, role: Role) -> BTreeMap<WindowName, Millis> {
     let mut windows = BTreeMap::new();
     for shelf in [&places.ingestion[role.index()], &places.own[role.index()]] {
         for key in shelf.keys() {
-            let batch = BatchName::from_ingestion_signature(&key).or_else(|| BatchName::from_prepared(&key));
+            let batch = BatchName::from_ingestion_signature(&key)
+                .or_else(|| BatchName::from_prepared(&key));
             let name = batch.and_then(|batch| {
                 Some(WindowName {
                     window: aligned_window(batch.date, PERIOD)?,
@@ -79,15 +85,24 @@ fn windows(places: &Places, role: Role) -> BTreeMap<WindowName, Millis> {
 }
 
 /// Returns the windows that a processor's status shows as never summed.
-async fn shown(machines: &Machines<'_>, role: Role, problems: &mut Vec<String>) -> BTreeSet<WindowName> {
-    let (life, clock) = (machines.schedule.outsider(), Clock::manual(machines.schedule.now()));
+async fn shown(
+    machines: &Machines<'_>,
+    role: Role,
+    problems: &mut Vec<String>,
+) -> BTreeSet<WindowName> {
+    let (life, clock) = (
+        machines.schedule.outsider(),
+        Clock::manual(machines.schedule.now()),
+    );
     let Machine::Manager(manager) = machines.start(Actor::Manager(role), &life, &clock) else {
         return BTreeSet::new();
     };
     match manager.observe(manager.policy.scope(manager.now())).await {
         Ok(look) => look.assessment.given_up.into_iter().collect(),
         Err(error) => {
-            problems.push(format!("the {role} processor's status cannot be determined: {error}"));
+            problems.push(format!(
+                "the {role} processor's status cannot be determined: {error}"
+            ));
             BTreeSet::new()
         }
     }

@@ -71,7 +71,9 @@ impl Pool {
     /// those that do not.
     #[must_use]
     pub fn numbers(&self, metric: usize, epoch: usize, counts: bool) -> Vec<usize> {
-        let wanted = |report: &&Sealed| report.metric == metric && report.epoch == epoch && report.counts == counts;
+        let wanted = |report: &&Sealed| {
+            report.metric == metric && report.epoch == epoch && report.counts == counts
+        };
         let numbered = self.reports.iter().enumerate();
         numbered
             .filter(|(_, report)| wanted(report))
@@ -92,7 +94,8 @@ impl Pool {
             let metric = Metric::named(metric).expect("a metric");
             for epoch in 0..EPOCHS {
                 let processors = Keyring::get().clients(number, epoch);
-                let traffic = Traffic::new(epoch as u64, metric, processors, None).expect("traffic");
+                let traffic =
+                    Traffic::new(epoch as u64, metric, processors, None).expect("traffic");
                 let mut keep = |generated: Generated, counts, false_proof| {
                     reports.push(Sealed {
                         false_proof,
@@ -107,7 +110,11 @@ impl Pool {
                     for _ in 0..HOSTILE {
                         let counts = kind.verdict() == ExpectedOutcome::Counted;
                         let false_proof = matches!(kind, Hostility::InvalidProof);
-                        keep(traffic.hostile(index, kind).expect("a packet"), counts, false_proof);
+                        keep(
+                            traffic.hostile(index, kind).expect("a packet"),
+                            counts,
+                            false_proof,
+                        );
                         index += 1;
                     }
                 }

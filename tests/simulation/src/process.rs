@@ -88,14 +88,20 @@ pub fn processes(scenario: &Scenario) -> Vec<Process> {
         parts.push(Actor::Batcher);
     }
     for role in Role::ALL {
-        parts.extend([Actor::Manager(role), Actor::Intake(role), Actor::Aggregate(role)]);
+        parts.extend([
+            Actor::Manager(role),
+            Actor::Intake(role),
+            Actor::Aggregate(role),
+        ]);
         if rivals {
             parts.extend([Actor::Intake(role), Actor::Aggregate(role)]);
         }
     }
     let process = |(number, part): (usize, Actor)| Process {
         part,
-        name: format!("{part:?}-{number}").to_lowercase().replace(['(', ')'], "-"),
+        name: format!("{part:?}-{number}")
+            .to_lowercase()
+            .replace(['(', ')'], "-"),
         clock: Clock::manual(scenario.start()),
         running: None,
     };

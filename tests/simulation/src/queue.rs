@@ -70,7 +70,10 @@ impl StoredQueue {
 
     /// Returns whether a message can be received at `now`.
     pub fn is_ready(&self, now: Millis) -> bool {
-        self.state().messages.iter().any(|message| message.visible <= now)
+        self.state()
+            .messages
+            .iter()
+            .any(|message| message.visible <= now)
     }
 
     /// Returns the number of messages that wait or are leased.
@@ -98,9 +101,9 @@ impl State {
     /// Returns the index of the message to which a lease belongs. A lease of an earlier delivery
     /// belongs to none.
     fn leased(&self, lease: &Lease) -> Option<usize> {
-        self.messages
-            .iter()
-            .position(|message| lease.as_str() == format!("{}-{}", message.number, message.attempts))
+        self.messages.iter().position(|message| {
+            lease.as_str() == format!("{}-{}", message.number, message.attempts)
+        })
     }
 }
 
@@ -124,7 +127,11 @@ pub struct SimQueue {
 impl SimQueue {
     /// Returns the queue as this lifetime of a process sees it.
     #[must_use]
-    pub fn shared(line: &Arc<StoredQueue>, schedule: &Arc<Schedule>, life: &Arc<Life>) -> SharedQueue {
+    pub fn shared(
+        line: &Arc<StoredQueue>,
+        schedule: &Arc<Schedule>,
+        life: &Arc<Life>,
+    ) -> SharedQueue {
         Arc::new(Self {
             line: Arc::clone(line),
             schedule: Arc::clone(schedule),
@@ -180,7 +187,8 @@ impl TaskQueue for SimQueue {
                 self.schedule.count("lost-messages");
                 return Ok(());
             }
-            let late = |schedule: &Schedule| now + i64::try_from(schedule.below(30_000)).unwrap_or(0);
+            let late =
+                |schedule: &Schedule| now + i64::try_from(schedule.below(30_000)).unwrap_or(0);
             if self.schedule.chance(habits.doubles) {
                 self.schedule.count("double-messages");
                 state.add(body.clone(), late(&self.schedule));
@@ -253,7 +261,9 @@ impl TaskQueue for SimQueue {
     async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
         self.run("reject", reason, |state| {
             self.schedule.count("rejected-tasks");
-            state.rejected.push((delivery.body.clone(), reason.to_owned()));
+            state
+                .rejected
+                .push((delivery.body.clone(), reason.to_owned()));
             if let Some(place) = state.leased(&delivery.lease) {
                 state.messages.remove(place);
             }
@@ -265,7 +275,11 @@ impl TaskQueue for SimQueue {
     async fn depth(&self) -> Result<Depth, QueueError> {
         self.run("depth", "", |state| {
             let now = self.schedule.now();
-            let ready = state.messages.iter().filter(|message| message.visible <= now).count() as u64;
+            let ready = state
+                .messages
+                .iter()
+                .filter(|message| message.visible <= now)
+                .count() as u64;
             Ok(Depth {
                 ready: Some(ready),
                 held: Some(state.messages.len() as u64 - ready),

@@ -63,7 +63,10 @@ pub async fn run(seed: u64, cuts: &Cuts, trace: bool) -> Outcome {
             stage.happen(timer).await;
         }
     }
-    let Findings { mut problems, digest } = check(&scenario, &stage.places, &stage.schedule, &stage.violations).await;
+    let Findings {
+        mut problems,
+        digest,
+    } = check(&scenario, &stage.places, &stage.schedule, &stage.violations).await;
     problems.extend(stage.schedule.panics());
     Outcome {
         seed,
@@ -102,7 +105,13 @@ struct RunState<'s> {
 }
 
 fn places(scenario: &Scenario) -> Places {
-    let has = |chance| if scenario.has(Trouble::Messages) { chance } else { 0 };
+    let has = |chance| {
+        if scenario.has(Trouble::Messages) {
+            chance
+        } else {
+            0
+        }
+    };
     let habits = QueueFaults {
         doubles: has(150),
         loses: has(80),
@@ -111,9 +120,15 @@ fn places(scenario: &Scenario) -> Places {
     };
     Places {
         spool: StoredBucket::new("spool"),
-        ingestion: [StoredBucket::new("ingestion-0"), StoredBucket::new("ingestion-1")],
+        ingestion: [
+            StoredBucket::new("ingestion-0"),
+            StoredBucket::new("ingestion-1"),
+        ],
         own: [StoredBucket::new("own-0"), StoredBucket::new("own-1")],
-        validation: [StoredBucket::new("validation-0"), StoredBucket::new("validation-1")],
+        validation: [
+            StoredBucket::new("validation-0"),
+            StoredBucket::new("validation-1"),
+        ],
         sums: [StoredBucket::new("sums-0"), StoredBucket::new("sums-1")],
         intake: [
             StoredQueue::new("intake-0", habits),
@@ -193,7 +208,8 @@ impl<'s> RunState<'s> {
         self.schedule.quiescent().await;
         // These actors act between two events, immediately after the write that they wait for.
         if let Some(prey) = self.timed_tampering {
-            let told = timed_tampering(&self.places, prey, &mut self.dice, self.schedule.now()).await;
+            let told =
+                timed_tampering(&self.places, prey, &mut self.dice, self.schedule.now()).await;
             if !told.is_empty() {
                 self.schedule.count("ambushes");
                 self.tell(told);
@@ -204,11 +220,13 @@ impl<'s> RunState<'s> {
             && let Some(done) = edit(&self.places, victim, agreed_only).await
         {
             self.schedule.count("edited-records");
-            self.schedule.note(|| format!("{victim}: {} is edited", done.key));
+            self.schedule
+                .note(|| format!("{victim}: {} is edited", done.key));
             self.violations.edits.push(done);
             self.edit_target = None;
             let pause = self.editor.between(20 * MINUTE, 2 * HOUR);
-            self.schedule.timer(self.schedule.now() + pause, Timer::PutBack);
+            self.schedule
+                .timer(self.schedule.now() + pause, Timer::PutBack);
         }
         self.oversize().await;
         self.schedule.fire()
@@ -287,7 +305,9 @@ impl<'s> RunState<'s> {
             schedule: &self.schedule,
         };
         let process = &mut self.processes[number];
-        let life = self.schedule.life(&process.name, weather(self.scenario, process.part));
+        let life = self
+            .schedule
+            .life(&process.name, weather(self.scenario, process.part));
         process.running = Some(Running {
             machine: machines.start(process.part, &life, &process.clock),
             life,
@@ -297,7 +317,10 @@ impl<'s> RunState<'s> {
 
     fn ended(&mut self, number: usize, found: bool) {
         let process = &self.processes[number];
-        let died = process.running.as_ref().is_some_and(|running| running.life.is_dead());
+        let died = process
+            .running
+            .as_ref()
+            .is_some_and(|running| running.life.is_dead());
         let pause = if died {
             self.dice.between(1000, 10 * MINUTE)
         } else if found {
@@ -306,7 +329,8 @@ impl<'s> RunState<'s> {
             let pause = process.part.pause();
             self.dice.between(pause / 2, pause * 3 / 2)
         };
-        self.schedule.timer(self.schedule.now() + pause, Timer::Wake(number));
+        self.schedule
+            .timer(self.schedule.now() + pause, Timer::Wake(number));
     }
 
     /// Writes a slab of accepted reports to the spool.
@@ -314,7 +338,8 @@ impl<'s> RunState<'s> {
         let slab = &self.scenario.slabs[number];
         let mut file = ContainerWriter::new(Vec::new(), RecordKind::StoredReport, [7; 16]);
         for report in &slab.reports {
-            file.append(&Pool::get().report(*report).stored()).expect("a report");
+            file.append(&Pool::get().report(*report).stored())
+                .expect("a report");
         }
         let names = SpoolNames::new(INSTANCE.parse().expect("an instance"));
         let key = names.slab(&SlabName::Received {
@@ -371,14 +396,18 @@ impl<'s> RunState<'s> {
             .filter_map(|key| BatchName::from_ingestion_signature(key))
             .collect();
         let original = |name: &&BatchName| {
-            !self.violations.is_no_batch(name) && !self.violations.copies.iter().any(|copy| copy.to == **name)
+            !self.violations.is_no_batch(name)
+                && !self.violations.copies.iter().any(|copy| copy.to == **name)
         };
         let originals: Vec<&BatchName> = batches.iter().filter(original).collect();
         if self.dice.chance(300)
             && let Some(name) = self.dice.pick(&originals)
         {
             let garbage = Garbage::draw(name, &originals, &mut self.dice);
-            if garbage.write(&self.places.ingestion, self.schedule.now()).await {
+            if garbage
+                .write(&self.places.ingestion, self.schedule.now())
+                .await
+            {
                 self.schedule.count("unsigned-names");
                 self.schedule.note(|| format!("{garbage:?}"));
                 self.violations.garbage.insert(garbage.name);
@@ -394,9 +423,14 @@ impl<'s> RunState<'s> {
             let copy = misplaced.unwrap_or_else(|| CopiedBatch::draw(name, &mut self.dice));
             // A batch that is not complete in both mailboxes yet could be copied only in part.
             let header = copy.of.ingestion().header;
-            let is_whole = |role: Role| self.places.ingestion[role.index()].made_at(&header).is_some();
+            let is_whole = |role: Role| {
+                self.places.ingestion[role.index()]
+                    .made_at(&header)
+                    .is_some()
+            };
             if Role::ALL.into_iter().all(is_whole) {
-                copy.write(&self.places.ingestion, self.schedule.now()).await;
+                copy.write(&self.places.ingestion, self.schedule.now())
+                    .await;
                 self.schedule.count("copied-batches");
                 self.schedule.note(|| format!("{copy:?}"));
                 self.violations.copies.push(copy);
@@ -476,7 +510,8 @@ impl<'s> RunState<'s> {
             }
         }
         self.tell(told);
-        self.schedule.timer(self.schedule.now() + 5 * MINUTE, Timer::Choose);
+        self.schedule
+            .timer(self.schedule.now() + 5 * MINUTE, Timer::Choose);
     }
 
     /// An operator sums a window manually.

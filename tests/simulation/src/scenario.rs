@@ -120,7 +120,9 @@ impl Scenario {
         // One run in four has no faults; the others have few or many.
         let chance = *dice.pick(&[0, 200, 400, 700]).unwrap_or(&400);
         for trouble in Trouble::all() {
-            let mut own = trouble.has_own_dice().then(|| Dice::new(seed, &trouble.to_string()));
+            let mut own = trouble
+                .has_own_dice()
+                .then(|| Dice::new(seed, &trouble.to_string()));
             let needs = trouble.needs();
             let chance = match needs {
                 [] => chance * trouble.share() / 1000,
@@ -129,12 +131,19 @@ impl Scenario {
             };
             let happens = own.as_mut().unwrap_or(&mut dice).chance(chance);
             let all = [Some(trouble), trouble.brings()];
-            if happens && all.iter().flatten().all(|trouble| !cuts.without.contains(trouble)) {
+            if happens
+                && all
+                    .iter()
+                    .flatten()
+                    .all(|trouble| !cuts.without.contains(trouble))
+            {
                 troubles.extend(all.into_iter().flatten());
             }
         }
         let windows = dice.size(4, 7).min(cuts.windows.unwrap_or(usize::MAX));
-        let metrics = dice.size(1, METRICS.len()).min(cuts.metrics.unwrap_or(usize::MAX));
+        let metrics = dice
+            .size(1, METRICS.len())
+            .min(cuts.metrics.unwrap_or(usize::MAX));
         let low = dice.between(1, 3).unsigned_abs();
         let batch_packets = (low, low + dice.between(2, 4).unsigned_abs());
         let minimum = dice.between(1, 6).unsigned_abs();
@@ -223,7 +232,9 @@ impl Scenario {
     pub fn calm(&self) -> Millis {
         let down = self.down.map_or(0, |(_, _, until)| until);
         let wrong_key = self.wrong_key.map_or(0, |(_, _, until)| until);
-        (self.last_window_ends() + 2 * HOUR).max(down).max(wrong_key)
+        (self.last_window_ends() + 2 * HOUR)
+            .max(down)
+            .max(wrong_key)
     }
 
     /// Returns the time from which no process starts a step: some hours after the last window that
@@ -250,18 +261,24 @@ impl Scenario {
         let start = BatchTime::of_clock(self.start());
         let mut since = [start; 2];
         if self.has(Trouble::LateSwitch) {
-            let later = |dice: &mut Dice| start.plus_minutes(dice.between(150, 300)).unwrap_or(start);
+            let later =
+                |dice: &mut Dice| start.plus_minutes(dice.between(150, 300)).unwrap_or(start);
             since = [later(dice), later(dice)];
         }
         self.since = since.map(Some);
         if self.has(Trouble::NoExtension) {
             self.since[dice.size(0, 1)] = None;
         }
-        let role = if dice.chance(500) { Role::First } else { Role::Second };
+        let role = if dice.chance(500) {
+            Role::First
+        } else {
+            Role::Second
+        };
         let at = self.start() + dice.between(2 * HOUR, 6 * HOUR);
         // A processor that is offline during the other's announcement would never learn of it, so a
         // run does not have both faults.
-        self.off = (self.has(Trouble::ExtensionOff) && !self.has(Trouble::Down)).then_some((role, at));
+        self.off =
+            (self.has(Trouble::ExtensionOff) && !self.has(Trouble::Down)).then_some((role, at));
         let age = u32::try_from(dice.between(2, 5)).unwrap_or(3);
         let other = if dice.chance(350) { age + 1 } else { age };
         self.maximum_age = [age, other];
@@ -289,7 +306,11 @@ impl Scenario {
     }
 
     fn wrong_key(&self, dice: &mut Dice) -> Option<(Role, Millis, Millis)> {
-        let role = if dice.chance(500) { Role::First } else { Role::Second };
+        let role = if dice.chance(500) {
+            Role::First
+        } else {
+            Role::Second
+        };
         let from = self.start() + dice.between(0, 2 * HOUR);
         let until = from + dice.between(HOUR, 3 * HOUR);
         // During a rotation, a batch may contain packets sealed to both keys, and lose those of
@@ -299,7 +320,11 @@ impl Scenario {
     }
 
     fn down(&self, dice: &mut Dice) -> Option<(Role, Millis, Millis)> {
-        let role = if dice.chance(500) { Role::First } else { Role::Second };
+        let role = if dice.chance(500) {
+            Role::First
+        } else {
+            Role::Second
+        };
         let from = self.start() + dice.between(0, self.windows as i64 * HOUR);
         let long = if dice.chance(150) { 40 } else { 5 };
         let until = from + dice.between(HOUR, long * HOUR);
@@ -324,7 +349,10 @@ impl Scenario {
                 let mut reports = Vec::new();
                 for metric in 0..self.metrics {
                     // Some clients still use the old configuration after the key rotation.
-                    let changed = self.rotation.as_ref().is_some_and(|rotation| rotation.clients <= begun);
+                    let changed = self
+                        .rotation
+                        .as_ref()
+                        .is_some_and(|rotation| rotation.clients <= begun);
                     for _ in 0..dice.size(0, 4) {
                         let epoch = usize::from(changed && dice.chance(800));
                         let from = if dice.chance(150) && self.has(Trouble::Hostile) {
@@ -337,7 +365,9 @@ impl Scenario {
                 }
                 given.extend(&reports);
                 let (again, times) = (dice.chance(400), dice.size(1, 3));
-                let replays: Vec<usize> = (0..times).filter_map(|_| dice.pick(&given).copied()).collect();
+                let replays: Vec<usize> = (0..times)
+                    .filter_map(|_| dice.pick(&given).copied())
+                    .collect();
                 if again && self.has(Trouble::Replays) {
                     reports.extend(replays);
                 }
@@ -372,7 +402,9 @@ impl fmt::Display for Scenario {
             self.minimum,
             self.maximum_age,
             self.rosters_from()
-                .map_or("no rosters".to_owned(), |from| format!("rosters from {from}")),
+                .map_or("no rosters".to_owned(), |from| format!(
+                    "rosters from {from}"
+                )),
             troubles.join(" ")
         )?;
         if let Some((role, from, until)) = self.down {

@@ -368,7 +368,10 @@ impl Schedule {
                     answer,
                 },
             );
-            Waiting { schedule: self, place }
+            Waiting {
+                schedule: self,
+                place,
+            }
         };
         self.changed.notify_one();
         let answer = turn.await.unwrap_or(Answer::Died);
@@ -404,7 +407,11 @@ impl Schedule {
                 (at, &timer).hash(&mut state.log);
                 Some(Fired::Timer(timer))
             }
-            Event::Operation { life, asked, answer } => {
+            Event::Operation {
+                life,
+                asked,
+                answer,
+            } => {
                 state.turn(&life, &asked, answer);
                 Some(Fired::Operation)
             }
@@ -447,7 +454,11 @@ impl State {
         (self.now, &life.name, asked, what).hash(&mut self.log);
         self.counts.add("operations", 1);
         if self.trace {
-            eprintln!("{} {} {asked} {what:?}", crate::time::clock(self.now), life.name);
+            eprintln!(
+                "{} {} {asked} {what:?}",
+                crate::time::clock(self.now),
+                life.name
+            );
         }
         if matches!(what, Answer::Died | Answer::DiedAfter) {
             self.bury(life);

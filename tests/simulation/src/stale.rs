@@ -50,9 +50,18 @@ impl Stale {
     /// Draws a batch with the packets of an existing one, in the current window. With `alone`, the
     /// batch is in a window before all reports, which contains no other batch. Returns `None` if
     /// the window has rosters.
-    pub fn draw(of: &BatchName, scenario: &Scenario, (now, alone): (Millis, bool), dice: &mut Dice) -> Option<Self> {
+    pub fn draw(
+        of: &BatchName,
+        scenario: &Scenario,
+        (now, alone): (Millis, bool),
+        dice: &mut Dice,
+    ) -> Option<Self> {
         let within = dice.between(0, 59);
-        let victim = if dice.chance(500) { Role::First } else { Role::Second };
+        let victim = if dice.chance(500) {
+            Role::First
+        } else {
+            Role::Second
+        };
         let id = BatchId::from_bytes(dice.bytes());
         let time = if alone { scenario.start() - HOUR } else { now };
         let window = aligned_window(BatchTime::from_millis(time)?, PERIOD)?;
@@ -115,7 +124,9 @@ pub async fn fix_as_before(places: &Places, stale: &Stale, is_off: bool, now: Mi
         places.validation[side].made_at(&signature).is_some()
     };
     let keys = places.ingestion[side].keys();
-    let batches = keys.iter().filter_map(|key| BatchName::from_ingestion_signature(key));
+    let batches = keys
+        .iter()
+        .filter_map(|key| BatchName::from_ingestion_signature(key));
     let batches: Vec<TaskBatch> = batches
         .filter(|batch| batch.aggregation == name.aggregation && name.window.contains(batch.date))
         .filter(|batch| validated(batch))
@@ -134,7 +145,9 @@ pub async fn fix_as_before(places: &Places, stale: &Stale, is_off: bool, now: Mi
         skipped: Vec::new(),
     };
     let records = own_records(stale.victim);
-    let created = records.create(&*own.inner, &name.batches(), &fixed.to_json()).await;
+    let created = records
+        .create(&*own.inner, &name.batches(), &fixed.to_json())
+        .await;
     created.expect("a new object");
     own.note(&name.batches(), now);
     Fixing::Named
@@ -151,7 +164,9 @@ pub async fn unblocked(
 ) {
     let doubtful = lies.doubtful();
     for stale in &lies.stale {
-        let Some(name) = stale.window_name() else { continue };
+        let Some(name) = stale.window_name() else {
+            continue;
+        };
         let (role, own) = (stale.victim, &places.own[stale.victim.index()]);
         let key = name.batches();
         let Some(fixed) = objects(own).await.remove(&key) else {
@@ -163,7 +178,9 @@ pub async fn unblocked(
         };
         let named: BTreeSet<BatchId> = fixed.batches.iter().map(|batch| batch.id).collect();
         let is_summable = |batch: &BatchName| {
-            let good = batches[batch].iter().any(|report| Pool::get().report(*report).counts);
+            let good = batches[batch]
+                .iter()
+                .any(|report| Pool::get().report(*report).counts);
             let signature = batch.validation(role.peer()).signature;
             let is_validated = places.validation[role.index()].keys().contains(&signature);
             named.contains(&batch.id) && !doubtful.contains(&batch.id) && good && is_validated
@@ -174,7 +191,8 @@ pub async fn unblocked(
         }
         let is_made = |key: String| own.made_at(&key).is_some();
         // An operator may have summed the other batches manually in a window of another length.
-        let excused = scenario.has(Trouble::ByHand) || is_made(name.held()) || is_made(name.given_up());
+        let excused =
+            scenario.has(Trouble::ByHand) || is_made(name.held()) || is_made(name.given_up());
         match is_made(name.done()) {
             true => schedule.count("stale-key-batches-left-out"),
             false if excused => {}

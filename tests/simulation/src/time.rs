@@ -13,5 +13,8 @@ pub const HOUR: Millis = 60 * MINUTE;
 #[must_use]
 pub fn clock(millis: Millis) -> String {
     let minute = BatchTime::of_clock(millis);
-    format!("{minute}:{:06.3}", millis.rem_euclid(MINUTE) as f64 / 1000.0)
+    format!(
+        "{minute}:{:06.3}",
+        millis.rem_euclid(MINUTE) as f64 / 1000.0
+    )
 }

@@ -145,9 +145,12 @@ impl Trouble {
         match self {
             // Few properties hold in such a run, so these faults are rare.
             Self::NoExtension | Self::ShortHorizon => 150,
-            Self::LateSwitch | Self::Tampering | Self::Choosing | Self::WrongKey | Self::Editing | Self::Oversized => {
-                400
-            }
+            Self::LateSwitch
+            | Self::Tampering
+            | Self::Choosing
+            | Self::WrongKey
+            | Self::Editing
+            | Self::Oversized => 400,
             Self::StaleKeys => 800,
             _ => 1000,
         }

@@ -51,12 +51,15 @@ impl Violations {
     /// objects were restored.
     #[must_use]
     pub fn delayed(&self, aggregation: &AggregationId) -> bool {
-        let edited = self.edits.iter().any(|edit| edit.window.aggregation == *aggregation);
+        let edited = self
+            .edits
+            .iter()
+            .any(|edit| edit.window.aggregation == *aggregation);
         edited
             || self.tampered.iter().any(|told| match &told.kind {
-                TamperingKind::Roster(name) | TamperingKind::Replay(name) | TamperingKind::Flood(name) => {
-                    name.aggregation == *aggregation
-                }
+                TamperingKind::Roster(name)
+                | TamperingKind::Replay(name)
+                | TamperingKind::Flood(name) => name.aggregation == *aggregation,
                 TamperingKind::Validation(_)
                 | TamperingKind::Oversized(_)
                 | TamperingKind::Entry(_)

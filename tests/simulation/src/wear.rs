@@ -61,6 +61,8 @@ pub async fn counted_failures(
 /// Returns the number of reports of a batch that were generated with a false proof.
 fn false_proofs(batches: &Batches, batch: &BatchName) -> u64 {
     let reports: BTreeSet<usize> = batches.get(batch).into_iter().flatten().copied().collect();
-    let failing = reports.iter().filter(|report| Pool::get().report(**report).false_proof);
+    let failing = reports
+        .iter()
+        .filter(|report| Pool::get().report(**report).false_proof);
     failing.count() as u64
 }

@@ -21,8 +21,14 @@ fn campaign(first: u64, seeds: u64) -> Campaign {
 #[test]
 fn everything_holds_and_everything_goes_wrong() {
     let (report, failures) = campaign(1, 40).run(|_, _| {});
-    let problems: Vec<_> = failures.iter().map(|failed| (failed.seed, &failed.problems)).collect();
-    assert!(problems.is_empty(), "make simulate SEEDS=1 FIRST_SEED=…: {problems:?}");
+    let problems: Vec<_> = failures
+        .iter()
+        .map(|failed| (failed.seed, &failed.problems))
+        .collect();
+    assert!(
+        problems.is_empty(),
+        "make simulate SEEDS=1 FIRST_SEED=…: {problems:?}"
+    );
     for what in [
         "crashes",
         "lost-answers",

@@ -26,7 +26,12 @@ pub(crate) fn processor(case: &Case, role: Role, points: Points) -> Arc<Processo
     Arc::new(opened(case, role, points, 8).unwrap())
 }
 
-pub(crate) fn opened(case: &Case, role: Role, points: Points, bins: u32) -> Result<Processor, Error> {
+pub(crate) fn opened(
+    case: &Case,
+    role: Role,
+    points: Points,
+    bins: u32,
+) -> Result<Processor, Error> {
     let root = tempfile::tempdir().unwrap();
     let config = write_config(
         root.path(),
@@ -51,7 +56,12 @@ pub(crate) fn opened(case: &Case, role: Role, points: Points, bins: u32) -> Resu
 }
 
 /// Returns another process of the same processor: with empty memory, and with the same buckets.
-pub(crate) fn restarted(case: &Case, before: &Processor, points: Points, bins: u32) -> Arc<Processor> {
+pub(crate) fn restarted(
+    case: &Case,
+    before: &Processor,
+    points: Points,
+    bins: u32,
+) -> Arc<Processor> {
     let mut processor = opened(case, before.role, points, bins).unwrap();
     processor.buckets = before.buckets.clone();
     Arc::new(processor)
@@ -79,7 +89,10 @@ pub(crate) async fn take_in(processor: &Arc<Processor>, batch: &Batch) -> Intake
 }
 
 pub(crate) async fn messages(processor: &Processor, batch: &Batch) -> Vec<PreparedMessage> {
-    let prepared = find_prepared(processor, &batch.name).await.unwrap().unwrap();
+    let prepared = find_prepared(processor, &batch.name)
+        .await
+        .unwrap()
+        .unwrap();
     let mut all = Vec::new();
     for chunk in prepared.chunks(ChunkKind::Messages) {
         all.extend(prepared.messages(chunk).await.unwrap());
@@ -92,7 +105,9 @@ pub(crate) async fn messages(processor: &Processor, batch: &Batch) -> Vec<Prepar
 pub(crate) fn of_other_bins(batch: &Batch, bins: i32) -> Batch {
     let mut other = batch.clone().renamed(BatchName {
         aggregation: "org.example.other".parse().unwrap(),
-        id: format!("0badcafe-0004-4000-8000-{bins:012x}").parse().unwrap(),
+        id: format!("0badcafe-0004-4000-8000-{bins:012x}")
+            .parse()
+            .unwrap(),
         ..batch.name.clone()
     });
     other.header.bins = bins;

@@ -55,7 +55,8 @@ impl Pair {
 
     /// Returns a processor from its configuration, after `change`.
     pub fn with(&self, role: Role, change: impl FnOnce(&mut Processor)) -> Arc<Processor> {
-        let mut processor = Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
+        let mut processor =
+            Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
         processor.buckets = self.buckets[role.index()].clone();
         processor.rosters = Some(RosterRules {
             origin: Some(Case::window().start()),
@@ -102,7 +103,10 @@ impl Pair {
     }
 
     pub async fn agreed(&self, role: Role, later: u32) -> AgreedWindow {
-        let text = self.get(role).read_record(&self.window(later).agreed(), 1 << 20).await;
+        let text = self
+            .get(role)
+            .read_record(&self.window(later).agreed(), 1 << 20)
+            .await;
         let text = text.unwrap().unwrap();
         serde_json::from_slice(&text).unwrap()
     }
@@ -113,7 +117,9 @@ impl Pair {
         for role in Role::ALL {
             let processor = self.get(role);
             let name = self.window(later);
-            let summary = aggregate_agreed(&processor, &name, no_progress()).await.unwrap();
+            let summary = aggregate_agreed(&processor, &name, no_progress())
+                .await
+                .unwrap();
             let header = summary.sum_part.unwrap();
             let part = SumPartName {
                 instance: processor.instance.clone(),
@@ -122,16 +128,25 @@ impl Pair {
                 writer: role,
             };
             assert_eq!(header, part.objects().header);
-            let file = read_all(&*processor.buckets.sum_parts, &header, 1 << 20).await.unwrap();
+            let file = read_all(&*processor.buckets.sum_parts, &header, 1 << 20)
+                .await
+                .unwrap();
             parts.push(decode_one::<SumPart>(&file, &Limits::default()).unwrap());
         }
         let mut sum = Sum::new(usize::try_from(parts[0].bins).unwrap());
         for part in &parts {
-            let values = part.sum.iter().map(|value| u32::try_from(*value).unwrap()).collect();
+            let values = part
+                .sum
+                .iter()
+                .map(|value| u32::try_from(*value).unwrap())
+                .collect();
             sum.merge(&Sum::from_values(values).unwrap());
         }
         assert_eq!(parts[0].batch_uuids, parts[1].batch_uuids);
-        assert_eq!(parts[0].total_individual_clients, parts[1].total_individual_clients);
+        assert_eq!(
+            parts[0].total_individual_clients,
+            parts[1].total_individual_clients
+        );
         let values = sum.values().to_vec();
         (parts.try_into().unwrap(), values)
     }
@@ -151,8 +166,13 @@ pub async fn copy_all(from: &SharedBucket, to: &SharedBucket, without: &str) {
         .try_collect()
         .await
         .unwrap();
-    for entry in keys.into_iter().filter(|entry| !entry.key.starts_with(without)) {
+    for entry in keys
+        .into_iter()
+        .filter(|entry| !entry.key.starts_with(without))
+    {
         let bytes = read_all(&**from, &entry.key, 1 << 24).await.unwrap();
-        publish_bytes(&**to, &entry.key, bytes, false).await.unwrap();
+        publish_bytes(&**to, &entry.key, bytes, false)
+            .await
+            .unwrap();
     }
 }

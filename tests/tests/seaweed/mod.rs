@@ -33,7 +33,9 @@ impl Seaweed {
                 std::env::var_os("CI").is_none(),
                 "TALLYBOX_WEED is not set: see scripts/seaweedfs"
             );
-            eprintln!("SKIPPED: the tests on S3 need SeaweedFS; set TALLYBOX_WEED=$(scripts/seaweedfs)");
+            eprintln!(
+                "SKIPPED: the tests on S3 need SeaweedFS; set TALLYBOX_WEED=$(scripts/seaweedfs)"
+            );
             return None;
         };
         let directory = tempfile::tempdir().unwrap();
@@ -114,7 +116,11 @@ fn command(binary: &PathBuf, directory: &TempDir, ports: &[u16; 8]) -> Command {
         "credentials": [{"accessKey": id, "secretKey": secret}],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }]});
-    for (name, text) in [("key", id), ("secret", secret), ("s3.json", &identities.to_string())] {
+    for (name, text) in [
+        ("key", id),
+        ("secret", secret),
+        ("s3.json", &identities.to_string()),
+    ] {
         std::fs::write(at(name), text).unwrap();
     }
     std::fs::create_dir(at("data")).unwrap();

@@ -60,7 +60,11 @@ impl Ledger {
     /// Returns the next report to post: in most cases one that was not acknowledged, if there is
     /// one.
     fn draw(&mut self, site: &Site, rng: &mut ChaCha20Rng) -> Prepared {
-        if let Some(again) = rng.random_bool(0.7).then(|| self.again.pop_front()).flatten() {
+        if let Some(again) = rng
+            .random_bool(0.7)
+            .then(|| self.again.pop_front())
+            .flatten()
+        {
             return again;
         }
         let upload = site.upload(self.next);
@@ -77,7 +81,9 @@ impl Ledger {
                 self.acknowledged.insert(pair);
             }
             // Most real clients retry; the others abandon their reports.
-            Outcome::TryLater { report, .. } if rng.random_bool(0.8) => self.again.push_back(*report),
+            Outcome::TryLater { report, .. } if rng.random_bool(0.8) => {
+                self.again.push_back(*report)
+            }
             Outcome::TryLater { .. } => self.abandoned += 1,
             other => panic!("{other:?}"),
         }

@@ -49,7 +49,8 @@ fn since_epoch() -> Duration {
 
 /// Returns the time until the next full minute.
 fn until_minute() -> Duration {
-    Duration::from_secs(60) - Duration::from_nanos((since_epoch().as_nanos() % 60_000_000_000) as u64)
+    Duration::from_secs(60)
+        - Duration::from_nanos((since_epoch().as_nanos() % 60_000_000_000) as u64)
 }
 
 /// Runs the load test on a site. Asserts that every acknowledged report is in exactly one batch on
@@ -68,7 +69,12 @@ pub async fn blow(site: Site, storm: Storm, seed: u64) {
     let end = Instant::now() + if stretched { beyond.max(least) } else { least };
     let posters: Vec<_> = (0..storm.posters)
         .map(|poster| {
-            let task = post(Arc::clone(&site), Arc::clone(&ledger), seed ^ (1 << (poster + 8)), end);
+            let task = post(
+                Arc::clone(&site),
+                Arc::clone(&ledger),
+                seed ^ (1 << (poster + 8)),
+                end,
+            );
             tokio::spawn(task)
         })
         .collect();
@@ -85,7 +91,10 @@ pub async fn blow(site: Site, storm: Storm, seed: u64) {
     sleep(until_minute() + Duration::from_millis(SETTLE * 1000 + 500)).await;
     let last = kill_jobs(&site, seed, storm.last_kills).await;
     assert!(kills.jobs + last > 8, "{kills:?} and {last}");
-    let together = [Process::start(&site, 0, "batch"), Process::start(&site, 1, "batch")];
+    let together = [
+        Process::start(&site, 0, "batch"),
+        Process::start(&site, 1, "batch"),
+    ];
     for mut job in together {
         job.ends_well().await;
     }
@@ -148,9 +157,15 @@ async fn check(site: &Site, ledger: &Ledger, last: u32) {
 
     let key = site.world.keys.ingestor_signing.verifying_key();
     let [first, second] = &site.mailboxes;
-    let (first, second) = (batches(&**first, &key).await, batches(&**second, &key).await);
+    let (first, second) = (
+        batches(&**first, &key).await,
+        batches(&**second, &key).await,
+    );
     let counts = pairs(&first, &second);
-    assert!(counts.values().all(|count| *count == 1), "a report is in two batches");
+    assert!(
+        counts.values().all(|count| *count == 1),
+        "a report is in two batches"
+    );
     for side in [0, 1] {
         let shares: BTreeSet<_> = counts.keys().map(|pair| &pair[side]).collect();
         assert_eq!(
@@ -159,7 +174,10 @@ async fn check(site: &Site, ledger: &Ledger, last: u32) {
             "a share is paired with two different shares"
         );
     }
-    let lost = ledger.acknowledged.iter().filter(|pair| !counts.contains_key(*pair));
+    let lost = ledger
+        .acknowledged
+        .iter()
+        .filter(|pair| !counts.contains_key(*pair));
     assert_eq!(
         lost.count(),
         0,

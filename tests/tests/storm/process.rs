@@ -39,7 +39,10 @@ impl Process {
     pub async fn ends_well(&mut self) {
         loop {
             if let Some(status) = self.0.try_wait().unwrap() {
-                assert!(status.success(), "a batch job that was not killed failed: {status}");
+                assert!(
+                    status.success(),
+                    "a batch job that was not killed failed: {status}"
+                );
                 return;
             }
             sleep(Duration::from_millis(10)).await;

@@ -46,7 +46,10 @@ pub struct Site {
 }
 
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 impl Site {
@@ -56,7 +59,13 @@ impl Site {
         let directory = tempfile::tempdir().unwrap();
         let world = World::create(directory.path(), None, Points::Pinned).unwrap();
         let metric = Metric::named(METRIC).unwrap();
-        let traffic = Traffic::new(seed, metric, world.keys.for_clients(metric.bins()).unwrap(), None).unwrap();
+        let traffic = Traffic::new(
+            seed,
+            metric,
+            world.keys.for_clients(metric.bins()).unwrap(),
+            None,
+        )
+        .unwrap();
         let open = |name: &str| {
             let place: BucketPlace = serde_json::from_str(&place(name)).unwrap();
             place.open(directory.path()).unwrap()
@@ -67,7 +76,8 @@ impl Site {
             spool: open("spool"),
             mailboxes: ["first", "second"].map(open),
             replicas,
-            metric: ClientConfig::metrics_of(&registry.value, |bins| world.keys.client_keys(bins)).remove(0),
+            metric: ClientConfig::metrics_of(&registry.value, |bins| world.keys.client_keys(bins))
+                .remove(0),
             traffic,
             records: records(std::slice::from_ref(&world.keys.secret), "ingestor").unwrap(),
             world,
@@ -84,7 +94,11 @@ impl Site {
     /// Opens the file to which all processes append their logs.
     pub fn log(&self) -> File {
         let path = self.directory.path().join("log");
-        File::options().create(true).append(true).open(path).unwrap()
+        File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap()
     }
 
     /// Returns the report with the number `index`.
@@ -98,7 +112,9 @@ impl Site {
     pub fn reporter(&self, replica: usize) -> Reporter {
         let mut options = Options::default();
         options.deadline = Duration::from_millis(300);
-        let address: Address = format!("http://{}", self.replicas[replica].1).parse().unwrap();
+        let address: Address = format!("http://{}", self.replicas[replica].1)
+            .parse()
+            .unwrap();
         Reporter::new(&address, self.world.trust(8.0), options).unwrap()
     }
 
@@ -116,21 +132,30 @@ impl Site {
         for (window, ours) in all.chunks(reports as usize).enumerate() {
             // The window that has just ended may not be due yet, so it is left to the running
             // servers.
-            let start = now.plus_minutes(window as i64 - windows as i64 - 1).unwrap();
+            let start = now
+                .plus_minutes(window as i64 - windows as i64 - 1)
+                .unwrap();
             for (number, chunk) in ours.chunks(ours.len().div_ceil(SLABS)).enumerate() {
                 // One report is repeated, as if its client had not received the response and had
                 // retried.
                 let earlier = &all[window * 7 % all.len()];
-                self.slab(start, number as u64, chunk.iter().chain([earlier])).await;
+                self.slab(start, number as u64, chunk.iter().chain([earlier]))
+                    .await;
             }
         }
         all
     }
 
-    async fn slab<'r>(&self, window: BatchTime, number: u64, reports: impl Iterator<Item = &'r ReportUpload>) {
+    async fn slab<'r>(
+        &self,
+        window: BatchTime,
+        number: u64,
+        reports: impl Iterator<Item = &'r ReportUpload>,
+    ) {
         let mut file = ContainerWriter::new(Vec::new(), RecordKind::StoredReport, [7; 16]);
         for upload in reports {
-            file.append(&StoredReport::from_upload(upload, &upload.id)).unwrap();
+            file.append(&StoredReport::from_upload(upload, &upload.id))
+                .unwrap();
         }
         let names = SpoolNames::new(format!("{LOCALITY}-ingestor").parse().unwrap());
         let name = SlabName::Received {
@@ -139,14 +164,21 @@ impl Site {
             number,
         };
         let bytes = file.finish().unwrap();
-        let created = self.records.create(&*self.spool, &names.slab(&name), &bytes).await;
+        let created = self
+            .records
+            .create(&*self.spool, &names.slab(&name), &bytes)
+            .await;
         created.unwrap();
     }
 }
 
 /// Writes the configuration of a replica: that of the sandbox, with other buckets, and with small
 /// batches, so that there are many.
-fn configuration(world: &World, replica: usize, place: impl Fn(&str) -> String) -> (PathBuf, SocketAddr) {
+fn configuration(
+    world: &World,
+    replica: usize,
+    place: impl Fn(&str) -> String,
+) -> (PathBuf, SocketAddr) {
     let served = Served {
         listen: free_address(),
         operations: free_address(),
@@ -155,7 +187,10 @@ fn configuration(world: &World, replica: usize, place: impl Fn(&str) -> String) 
         ..Served::default()
     };
     let metrics = [*Metric::named(METRIC).unwrap()];
-    world.layout.write_ingestor(&metrics, None, &served).unwrap();
+    world
+        .layout
+        .write_ingestor(&metrics, None, &served)
+        .unwrap();
     let mut text = std::fs::read_to_string(world.layout.ingestor_config()).unwrap();
     let mailbox = |role| BucketKind::Ingestion.path(role);
     for (old, new) in [

@@ -50,7 +50,10 @@ async fn tasks_go_from_intake_to_sum_part_and_the_window_is_marked_done() {
     assert_eq!((mark.batches, mark.accepted, mark.reason), (3, 300, None));
     assert!(mark.sum_part.unwrap().ends_with(".sum_0"));
     let counted = |name: &str| metric(&worker, name);
-    assert_eq!(counted(r#"facilitator_tasks_total{task="intake",outcome="done"}"#), 3);
+    assert_eq!(
+        counted(r#"facilitator_tasks_total{task="intake",outcome="done"}"#),
+        3
+    );
     assert_eq!(counted("facilitator_packets_accepted_total"), 300);
     assert_eq!(counted("facilitator_packets_summed_total"), 300);
 }
@@ -67,7 +70,10 @@ async fn w6_redelivered_tasks_and_two_workers_on_one_task_leave_the_same_bytes()
         assert_eq!(outcome, Outcome::Done);
     }
     let sum = world.aggregate_task(&batches);
-    assert_eq!(handle(&alone.processor(), Kind::Aggregate, &sum).await, Outcome::Done);
+    assert_eq!(
+        handle(&alone.processor(), Kind::Aggregate, &sum).await,
+        Outcome::Done
+    );
     let reference = written(&alone.processor().buckets).await;
 
     let buckets = world.processor().buckets;
@@ -90,7 +96,10 @@ async fn w6_redelivered_tasks_and_two_workers_on_one_task_leave_the_same_bytes()
         worker.stop().await;
     }
     assert_eq!(difference(&reference, &written(&buckets).await), [""; 0]);
-    assert!(World::rejected(&world.intake).await.is_empty() && World::rejected(&world.aggregate).await.is_empty());
+    assert!(
+        World::rejected(&world.intake).await.is_empty()
+            && World::rejected(&world.aggregate).await.is_empty()
+    );
 }
 
 /// The predecessor took a batch in a second time if the batch had been copied to another date.
@@ -118,7 +127,11 @@ async fn w8_a_copied_batch_is_rejected_with_its_first_date() {
     processor.buckets.ingestion = Arc::new(tallybox_transport::LocalBucket::new(root.path()));
     let worker = world.worker(processor);
     for name in [&batch, &copy] {
-        world.intake.publish(world.intake_task(name).into()).await.unwrap();
+        world
+            .intake
+            .publish(world.intake_task(name).into())
+            .await
+            .unwrap();
     }
     let outcomes = drain(&worker, Kind::Intake).await;
     assert_eq!(outcomes[0], Outcome::Done);
@@ -176,17 +189,24 @@ async fn w12_poison_messages_are_rejected_with_a_reason_and_the_worker_goes_on()
             intakes.iter().any(|bad| bad.as_bytes() == &body[..]),
             "the body of a rejected message was changed"
         );
-        assert!(reason.starts_with("task: ") && reason.len() > 10, "{reason}");
+        assert!(
+            reason.starts_with("task: ") && reason.len() > 10,
+            "{reason}"
+        );
     }
     let rejected = World::rejected(&world.aggregate).await;
     let reasons: Vec<&str> = rejected.iter().map(|(_, reason)| reason.as_str()).collect();
     assert_eq!(reasons.len(), sums.len(), "{reasons:?}");
     assert!(
-        reasons.iter().any(|reason| reason.contains("names no batch")),
+        reasons
+            .iter()
+            .any(|reason| reason.contains("names no batch")),
         "{reasons:?}"
     );
     assert!(
-        reasons.iter().any(|reason| reason.contains("outside the window")),
+        reasons
+            .iter()
+            .any(|reason| reason.contains("outside the window")),
         "{reasons:?}"
     );
     let done = r#"facilitator_tasks_total{task="intake",outcome="done"}"#;
@@ -213,7 +233,8 @@ async fn w12_a_panic_costs_the_task_an_attempt_and_in_the_end_the_task() {
     config.retry_delay.min_secs = 0;
     config.retry_delay.max_secs = 0;
     let queue = Arc::new(world.intake.clone());
-    let worker = tallybox_facilitator::worker::Worker::new(processor, [(Kind::Intake, queue as _)], config);
+    let worker =
+        tallybox_facilitator::worker::Worker::new(processor, [(Kind::Intake, queue as _)], config);
     world
         .intake
         .publish(world.intake_task(&world.case.batches()[0]).into())
@@ -224,7 +245,8 @@ async fn w12_a_panic_costs_the_task_an_attempt_and_in_the_end_the_task() {
     assert_eq!(names, ["retry", "retry", "reject"], "{outcomes:?}");
     let rejected = World::rejected(&world.intake).await;
     assert!(
-        rejected[0].1.contains("this bucket panics in every get") && rejected[0].1.contains("attempt 3"),
+        rejected[0].1.contains("this bucket panics in every get")
+            && rejected[0].1.contains("attempt 3"),
         "{rejected:?}"
     );
     assert_eq!(metric(&worker, "facilitator_panics_total"), 3);
@@ -236,7 +258,11 @@ async fn what_is_not_there_yet_comes_back_later_each_time() {
     let mut batch = world.case.batches().remove(0);
     batch.date = batch.date.plus_minutes(1).unwrap();
     let worker = world.worker(world.processor());
-    world.intake.publish(world.intake_task(&batch).into()).await.unwrap();
+    world
+        .intake
+        .publish(world.intake_task(&batch).into())
+        .await
+        .unwrap();
     let mut last = Duration::ZERO;
     for attempt in 1..=7 {
         let outcome = step(&worker, Kind::Intake, Duration::from_secs(3600))
@@ -269,19 +295,32 @@ async fn a_window_below_the_minimum_is_done_without_a_sum_part() {
     processor.minimum_contributions = 1000;
     let worker = world.worker(processor);
     let sum = world.aggregate_task(&world.case.batches());
-    assert_eq!(handle(&worker.processor(), Kind::Aggregate, &sum).await, Outcome::Done);
+    assert_eq!(
+        handle(&worker.processor(), Kind::Aggregate, &sum).await,
+        Outcome::Done
+    );
     let window = WindowName {
         aggregation: world.case.aggregation(),
         window: Case::window(),
     };
     let processor = worker.processor();
-    let mark = processor.read_record(&window.done(), 1000).await.unwrap().unwrap();
+    let mark = processor
+        .read_record(&window.done(), 1000)
+        .await
+        .unwrap()
+        .unwrap();
     let mark: DoneMark = serde_json::from_slice(&mark).unwrap();
-    assert_eq!((mark.sum_part, mark.reason.as_deref()), (None, Some("below-minimum")));
+    assert_eq!(
+        (mark.sum_part, mark.reason.as_deref()),
+        (None, Some("below-minimum"))
+    );
     // An operator who lowers the minimum and starts the task again gets the sum part.
     let mut lower = world.processor();
     lower.buckets = processor.buckets.clone();
-    assert_eq!(handle(&Arc::new(lower), Kind::Aggregate, &sum).await, Outcome::Done);
+    assert_eq!(
+        handle(&Arc::new(lower), Kind::Aggregate, &sum).await,
+        Outcome::Done
+    );
     let sums = written(&processor.buckets).await;
     assert!(
         sums.keys()
@@ -298,7 +337,11 @@ async fn roster_tasks_are_told_from_aggregations() {
         window: Case::window(),
     };
     let worker = world.worker(world.processor());
-    world.aggregate.publish(task.to_json().into()).await.unwrap();
+    world
+        .aggregate
+        .publish(task.to_json().into())
+        .await
+        .unwrap();
     let _ = drain(&worker, Kind::Aggregate).await;
     let of_rosters = r#"facilitator_task_duration_seconds_count{task="roster"}"#;
     assert_eq!(metric(&worker, of_rosters), 1);

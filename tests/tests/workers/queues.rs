@@ -20,7 +20,11 @@ async fn w7_a_lease_is_kept_from_the_moment_of_receipt_however_slow_the_bucket_i
         trouble: Trouble::Slow(Duration::from_secs(2000)),
     });
     let queue = Flaky::new(Arc::new(world.intake.clone()), [("extend", 2)]);
-    let worker = Worker::new(processor, [(Kind::Intake, Arc::clone(&queue) as SharedQueue)], config());
+    let worker = Worker::new(
+        processor,
+        [(Kind::Intake, Arc::clone(&queue) as SharedQueue)],
+        config(),
+    );
     let running = start(worker);
     let task = world.intake_task(&world.case.batches()[0]);
     world.intake.publish(task.into()).await.unwrap();
@@ -50,7 +54,11 @@ async fn w26_failed_receives_acks_extensions_and_rejections_end_no_worker() {
     });
     let failures = [("receive", 5), ("ack", 2), ("extend", 3), ("reject", 1)];
     let queue = Flaky::new(Arc::new(world.intake.clone()), failures);
-    let worker = Worker::new(processor, [(Kind::Intake, Arc::clone(&queue) as SharedQueue)], config());
+    let worker = Worker::new(
+        processor,
+        [(Kind::Intake, Arc::clone(&queue) as SharedQueue)],
+        config(),
+    );
     let running = start(worker);
     world.publish_intakes().await;
     world.intake.publish("poison".into()).await.unwrap();
@@ -61,7 +69,8 @@ async fn w26_failed_receives_acks_extensions_and_rejections_end_no_worker() {
         3
     );
     for (operation, failed) in failures {
-        let name = format!(r#"facilitator_queue_errors_total{{queue="intake",operation="{operation}"}}"#);
+        let name =
+            format!(r#"facilitator_queue_errors_total{{queue="intake",operation="{operation}"}}"#);
         assert_eq!(running.metric(&name), u64::from(failed), "{operation}");
     }
     assert_eq!(World::rejected(&world.intake).await.len(), 1);
@@ -82,6 +91,10 @@ async fn w26_an_ack_that_never_succeeds_brings_the_task_back_and_it_is_done_a_se
     world.intake.publish(task.into()).await.unwrap();
     emptied(&world.intake).await;
     assert_eq!(queue.received.load(Ordering::SeqCst), 2);
-    assert_eq!(running.metric("facilitator_packets_accepted_total"), 20, "counted once");
+    assert_eq!(
+        running.metric("facilitator_packets_accepted_total"),
+        20,
+        "counted once"
+    );
     running.stop().await;
 }

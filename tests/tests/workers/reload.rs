@@ -69,7 +69,12 @@ async fn a_file_that_changes_is_read_again_by_itself() {
     let worker = world.worker(source.open().unwrap());
     let running = start(Arc::clone(&worker));
     let (_asker, reload) = Reload::channel();
-    let watching = tokio::spawn(watch(Arc::clone(&worker), source, reload, Duration::from_millis(20)));
+    let watching = tokio::spawn(watch(
+        Arc::clone(&worker),
+        source,
+        reload,
+        Duration::from_millis(20),
+    ));
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(
         running.metric("facilitator_reloads_total"),

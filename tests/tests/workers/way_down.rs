@@ -33,7 +33,11 @@ async fn w20_a_worker_that_is_told_to_stop_gives_its_tasks_back_within_five_seco
     let begun = Instant::now();
     let worker = Arc::clone(&running.worker);
     running.stop().await;
-    assert!(begun.elapsed() <= Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() <= Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
     let depth = world.intake.depth().await.unwrap();
     assert_eq!(
         (depth.ready, depth.held),
@@ -77,7 +81,11 @@ async fn an_idle_worker_stops_within_a_moment_and_loses_no_message_that_comes_me
     world.intake.publish(task.into()).await.unwrap();
     let begun = Instant::now();
     running.task.await.unwrap();
-    assert!(begun.elapsed() <= Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() <= Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
     // The task was handed back or is done; in both cases no lease is left.
     assert_eq!(world.intake.depth().await.unwrap().held, Some(0));
 }
@@ -92,14 +100,25 @@ async fn a_stuck_task_fails_liveness_and_an_idle_or_busy_worker_does_not() {
     });
     let running = start(world.worker(processor));
     tokio::time::sleep(Duration::from_secs(10_000)).await;
-    assert!(running.worker.stuck().is_empty(), "{:?}", running.worker.stuck());
+    assert!(
+        running.worker.stuck().is_empty(),
+        "{:?}",
+        running.worker.stuck()
+    );
     let task = world.intake_task(&world.case.batches()[0]);
     world.intake.publish(task.into()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(800)).await;
-    assert!(running.worker.stuck().is_empty(), "{:?}", running.worker.stuck());
+    assert!(
+        running.worker.stuck().is_empty(),
+        "{:?}",
+        running.worker.stuck()
+    );
     tokio::time::sleep(Duration::from_secs(200)).await;
     let stuck = running.worker.stuck();
-    assert!(stuck.len() == 1 && stuck[0].contains(Kind::Intake.name()), "{stuck:?}");
+    assert!(
+        stuck.len() == 1 && stuck[0].contains(Kind::Intake.name()),
+        "{stuck:?}"
+    );
     running.stop().await;
 }
 

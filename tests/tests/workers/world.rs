@@ -20,7 +20,9 @@ use tallybox_model::task::{AggregationTask, IntakeTask, TaskBatch};
 use tallybox_queue::{Delivery, Depth, Lease, MemoryQueue, QueueError, SharedQueue, TaskQueue};
 use tallybox_service::config::load;
 use tallybox_tests::vectors::{Case, Places, write_config};
-use tallybox_transport::{Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload, memory};
+use tallybox_transport::{
+    Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload, memory,
+};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -150,8 +152,12 @@ impl Running {
 
 pub(crate) fn metric(worker: &Worker, name: &str) -> u64 {
     let text = worker.metrics.text();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("{name} in {text}")).parse().unwrap()
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name} in {text}"))
+        .parse()
+        .unwrap()
 }
 
 /// Waits until a queue contains no message except rejected ones. With paused time, the limit is
@@ -181,7 +187,10 @@ pub(crate) struct Flaky {
 }
 
 impl Flaky {
-    pub(crate) fn new(inner: SharedQueue, failures: impl IntoIterator<Item = (&'static str, u32)>) -> Arc<Self> {
+    pub(crate) fn new(
+        inner: SharedQueue,
+        failures: impl IntoIterator<Item = (&'static str, u32)>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             inner,
             failures: Mutex::new(failures.into_iter().collect()),
@@ -287,7 +296,11 @@ impl Bucket for Troubled {
         self.inner.size(key).await
     }
 
-    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+    async fn create(
+        &self,
+        key: &str,
+        size_hint: Option<u64>,
+    ) -> Result<Box<dyn Upload>, BucketError> {
         self.inner.create(key, size_hint).await
     }
 

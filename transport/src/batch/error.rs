@@ -32,7 +32,9 @@ pub enum BatchError {
         source: AvroError,
     },
     /// The writer's fault, or the local copy of the writer's manifest is outdated.
-    #[error("{object}: signed with key {key:?}, which is not a known key of the writer; check the writer's manifest")]
+    #[error(
+        "{object}: signed with key {key:?}, which is not a known key of the writer; check the writer's manifest"
+    )]
     UnknownKey {
         /// The signature object.
         object: String,
@@ -86,7 +88,10 @@ impl BatchError {
     pub fn is_damage(&self) -> bool {
         matches!(
             self,
-            Self::Malformed { .. } | Self::UnknownKey { .. } | Self::BadSignature { .. } | Self::BadDigest { .. }
+            Self::Malformed { .. }
+                | Self::UnknownKey { .. }
+                | Self::BadSignature { .. }
+                | Self::BadDigest { .. }
         )
     }
 

@@ -95,7 +95,9 @@ impl PacketStream {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => Ok(None),
             State::Unopened(mut input) => {
-                if is_empty(&mut input).map_err(|error| BatchError::read(&self.object, error.into()))? {
+                if is_empty(&mut input)
+                    .map_err(|error| BatchError::read(&self.object, error.into()))?
+                {
                     self.verdict(input)?;
                     return Ok(None);
                 }
@@ -103,7 +105,8 @@ impl PacketStream {
                 // is not checked and the file is reported as malformed. It was signed in this state
                 // or damaged; both are refused.
                 let reader = ContainerReader::open(input, &self.limits);
-                self.state = State::Open(reader.map_err(|error| BatchError::read(&self.object, error))?);
+                self.state =
+                    State::Open(reader.map_err(|error| BatchError::read(&self.object, error))?);
                 self.next_block()
             }
             State::Open(mut reader) => match reader.next_block() {
@@ -113,7 +116,9 @@ impl PacketStream {
                     Ok(Some(PacketBlock { block, schema }))
                 }
                 Ok(None) => self.verdict(reader.into_inner()).map(|()| None),
-                Err(error) => Err(self.blame(reader.into_inner(), BatchError::read(&self.object, error))),
+                Err(error) => {
+                    Err(self.blame(reader.into_inner(), BatchError::read(&self.object, error)))
+                }
             },
         }
     }

@@ -61,7 +61,9 @@ impl SignedBatch {
     ) -> Result<Self, BatchError> {
         let for_signature = limits.for_signature();
         let file = match read_all(bucket, &objects.signature, for_signature.object_bytes).await {
-            Err(BucketError::NotFound { key, .. }) => return Err(BatchError::NotThere { object: key }),
+            Err(BucketError::NotFound { key, .. }) => {
+                return Err(BatchError::NotThere { object: key });
+            }
             other => other?,
         };
         let (signed, inline) = parts(&file, &objects, limits)?;
@@ -79,10 +81,17 @@ impl SignedBatch {
     /// # Errors
     /// Those of [`Self::open`]; [`BatchError::Incomplete`] if header and packets are not in the
     /// object.
-    pub fn inline(objects: BatchObjects, file: &[u8], keys: &TrustedKeys, limits: &Limits) -> Result<Self, BatchError> {
+    pub fn inline(
+        objects: BatchObjects,
+        file: &[u8],
+        keys: &TrustedKeys,
+        limits: &Limits,
+    ) -> Result<Self, BatchError> {
         let (signed, inline) = parts(file, &objects, limits)?;
         let Some((header, packets)) = inline else {
-            return Err(BatchError::Incomplete { object: objects.header });
+            return Err(BatchError::Incomplete {
+                object: objects.header,
+            });
         };
         Self::verify(objects, signed, (header, Some(packets)), keys, limits)
     }
@@ -100,7 +109,10 @@ impl SignedBatch {
             key: key.clone(),
         })?;
         if verifier.verify(&header, &bytes).is_err() {
-            return Err(BatchError::BadSignature { object: object(), key });
+            return Err(BatchError::BadSignature {
+                object: object(),
+                key,
+            });
         }
         Ok(Self {
             objects,
@@ -116,7 +128,8 @@ impl SignedBatch {
     /// [`BatchError::Malformed`].
     pub fn header<T: Record + for<'a> Deserialize<'a>>(&self) -> Result<T, BatchError> {
         let limits = self.limits.for_header();
-        decode_one(&self.header, &limits).map_err(|error| BatchError::read(&self.objects.header, error))
+        decode_one(&self.header, &limits)
+            .map_err(|error| BatchError::read(&self.objects.header, error))
     }
 
     /// Returns the digest of the header file. The header contains the digest of the packets, so
@@ -152,7 +165,11 @@ impl SignedBatch {
     /// # Errors
     /// [`BatchError::Incomplete`] if the object is absent although its digest is not that of an
     /// empty file; otherwise the error of the bucket, including [`BucketError::TooLarge`].
-    pub async fn packets(&self, bucket: &dyn Bucket, digest: Digest) -> Result<PacketStream, BatchError> {
+    pub async fn packets(
+        &self,
+        bucket: &dyn Bucket,
+        digest: Digest,
+    ) -> Result<PacketStream, BatchError> {
         let object = &self.objects.packets;
         let (input, bytes): (Box<dyn Read + Send>, u64) = match &self.packets {
             Some(packets) => (Box::new(Cursor::new(packets.clone())), packets.len() as u64),
@@ -166,10 +183,17 @@ impl SignedBatch {
                 }
                 Ok(found) => {
                     let bytes = found.size;
-                    (Box::new(crate::BlockingReader::new(found, &Handle::current())), bytes)
+                    (
+                        Box::new(crate::BlockingReader::new(found, &Handle::current())),
+                        bytes,
+                    )
                 }
-                Err(BucketError::NotFound { .. }) if digest == Digest::empty() => (Box::new(io::empty()), 0),
-                Err(BucketError::NotFound { key, .. }) => return Err(BatchError::Incomplete { object: key }),
+                Err(BucketError::NotFound { .. }) if digest == Digest::empty() => {
+                    (Box::new(io::empty()), 0)
+                }
+                Err(BucketError::NotFound { key, .. }) => {
+                    return Err(BatchError::Incomplete { object: key });
+                }
                 Err(error) => return Err(error.into()),
             },
         };
@@ -188,7 +212,11 @@ type Signed = (Vec<u8>, String);
 
 /// Returns the content of a signature object: the signature, and header and packets if they are
 /// inline.
-fn parts(file: &[u8], objects: &BatchObjects, limits: &Limits) -> Result<(Signed, Option<(Bytes, Bytes)>), BatchError> {
+fn parts(
+    file: &[u8],
+    objects: &BatchObjects,
+    limits: &Limits,
+) -> Result<(Signed, Option<(Bytes, Bytes)>), BatchError> {
     let read = ReadSignature::parse(file, &limits.for_signature());
     let read = read.map_err(|error| BatchError::read(&objects.signature, error))?;
     let record = Bytes::from(read.record);
@@ -198,7 +226,11 @@ fn parts(file: &[u8], objects: &BatchObjects, limits: &Limits) -> Result<(Signed
     Ok(((read.batch_header_signature, read.key_identifier), inline))
 }
 
-async fn fetch_header(bucket: &dyn Bucket, object: &str, limits: &Limits) -> Result<Bytes, BatchError> {
+async fn fetch_header(
+    bucket: &dyn Bucket,
+    object: &str,
+    limits: &Limits,
+) -> Result<Bytes, BatchError> {
     match read_all(bucket, object, limits.for_header().object_bytes).await {
         Err(BucketError::NotFound { key, .. }) => Err(BatchError::Incomplete { object: key }),
         other => Ok(other?),

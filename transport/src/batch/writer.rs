@@ -57,7 +57,11 @@ impl BatchWriter {
         let upload = bucket.create(&objects.packets, None).await?;
         let handle = Handle::current();
         let out = HashingWriter::new(BlockingWriter::new(upload, &handle));
-        let packets = ContainerWriter::new(out, P::KIND, sync_marker(generation, &objects.packets, &inputs));
+        let packets = ContainerWriter::new(
+            out,
+            P::KIND,
+            sync_marker(generation, &objects.packets, &inputs),
+        );
         Ok(Self {
             bucket,
             objects,
@@ -113,7 +117,8 @@ impl BatchWriter {
         }
         inputs.push(packets);
         let marker = sync_marker(generation, &objects.header, &inputs);
-        let file = encode_one(&header(packets), marker).map_err(|error| bad(&objects.header, error))?;
+        let file =
+            encode_one(&header(packets), marker).map_err(|error| bad(&objects.header, error))?;
         let signature = signature_file(&objects.signature, generation, &file, None, key)?;
         let written = Written {
             packets,

@@ -32,7 +32,9 @@ async fn bytes_go_through_both_ways() {
         for chunk in written[..2_000_000].chunks(7777) {
             writer.write_all(chunk).unwrap();
         }
-        writer.write_bytes(written.slice(2_000_000..2_500_000)).unwrap();
+        writer
+            .write_bytes(written.slice(2_000_000..2_500_000))
+            .unwrap();
         writer.write_all(&written[2_500_000..]).unwrap();
         writer.finish().unwrap()
     });
@@ -69,9 +71,15 @@ async fn an_error_of_the_body_reaches_the_reader_and_stays() {
     spawn_blocking(move || {
         let mut all = Vec::new();
         let error = reader.read_to_end(&mut all).unwrap_err();
-        assert!(matches!(BucketError::recover(error), Ok(BucketError::NotFound { .. })));
+        assert!(matches!(
+            BucketError::recover(error),
+            Ok(BucketError::NotFound { .. })
+        ));
         assert_eq!(all, b"ab");
-        assert!(reader.read_to_end(&mut all).is_err(), "reading on does not find an end");
+        assert!(
+            reader.read_to_end(&mut all).is_err(),
+            "reading on does not find an end"
+        );
     })
     .await
     .unwrap();
@@ -80,7 +88,9 @@ async fn an_error_of_the_body_reaches_the_reader_and_stays() {
 #[tokio::test]
 async fn a_reader_may_be_dropped_early() {
     let bucket = memory("");
-    publish_bytes(&*bucket, "k", pattern(9_000_000), false).await.unwrap();
+    publish_bytes(&*bucket, "k", pattern(9_000_000), false)
+        .await
+        .unwrap();
     let mut reader = reader(&*bucket, "k").await;
     spawn_blocking(move || reader.read_exact(&mut [0; 3]).unwrap())
         .await
@@ -95,13 +105,18 @@ async fn without_finish_there_is_no_object() {
         .await
         .unwrap();
     tokio::task::yield_now().await;
-    assert!(matches!(bucket.size("k").await, Err(BucketError::NotFound { .. })));
+    assert!(matches!(
+        bucket.size("k").await,
+        Err(BucketError::NotFound { .. })
+    ));
 }
 
 #[tokio::test]
 async fn what_exists_is_told() {
     let bucket = memory("");
-    publish_bytes(&*bucket, "k", pattern(3), false).await.unwrap();
+    publish_bytes(&*bucket, "k", pattern(3), false)
+        .await
+        .unwrap();
     let mut writer = writer(&*bucket, "k").await;
     let created = spawn_blocking(move || {
         writer.write_all(b"other").unwrap();

@@ -54,7 +54,12 @@ pub(super) fn open(
         // to another key.
         (Some(id), Some(key), None) => with_key(id, key),
         (Some(id), Some(key), Some(token)) => with_key(id, key).with_token(token),
-        _ => return Err(invalid(&shown, "access-key-id and secret-access-key need each other")),
+        _ => {
+            return Err(invalid(
+                &shown,
+                "access-key-id and secret-access-key need each other",
+            ));
+        }
     };
     let mut builder = base
         .with_bucket_name(name)

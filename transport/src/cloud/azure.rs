@@ -23,7 +23,10 @@ pub(super) fn open(
 ) -> Result<SharedBucket, BucketError> {
     let shown = location.to_string();
     settings.only(&shown, &SETTINGS)?;
-    let (variable, file) = (settings.account_key_env.as_ref(), settings.account_key_file.as_ref());
+    let (variable, file) = (
+        settings.account_key_env.as_ref(),
+        settings.account_key_file.as_ref(),
+    );
     let base = match secret(&shown, "account-key", variable, file)? {
         Some(key) => MicrosoftAzureBuilder::new().with_access_key(key),
         None => MicrosoftAzureBuilder::from_env(),

@@ -32,7 +32,10 @@ pub(super) fn retries() -> RetryConfig {
 
 /// Returns the HTTP client's options: timeouts, permission for plain HTTP, and additional trusted
 /// certificates.
-pub(super) fn client(location: &str, settings: &BucketSettings) -> Result<ClientOptions, BucketError> {
+pub(super) fn client(
+    location: &str,
+    settings: &BucketSettings,
+) -> Result<ClientOptions, BucketError> {
     let mut options = ClientOptions::new()
         .with_connect_timeout(Duration::from_secs(10))
         .with_timeout(Duration::from_secs(300))
@@ -42,7 +45,10 @@ pub(super) fn client(location: &str, settings: &BucketSettings) -> Result<Client
         let bad = |error| {
             invalid(
                 location,
-                format!("{}: cannot be parsed as PEM certificates: {error}", file.display()),
+                format!(
+                    "{}: cannot be parsed as PEM certificates: {error}",
+                    file.display()
+                ),
             )
         };
         for certificate in Certificate::from_pem_bundle(pem.as_bytes()).map_err(bad)? {
@@ -81,7 +87,9 @@ pub(super) fn secret(
 /// Reads a small text file that the settings name.
 pub(super) fn read(location: &str, file: &Path) -> Result<String, BucketError> {
     let bad = |reason: String| invalid(location, format!("{}: {reason}", file.display()));
-    let size = std::fs::metadata(file).map_err(|error| bad(error.to_string()))?.len();
+    let size = std::fs::metadata(file)
+        .map_err(|error| bad(error.to_string()))?
+        .len();
     if size > FILE_BYTES {
         return Err(bad(format!("larger than {FILE_BYTES} bytes")));
     }
@@ -90,7 +98,11 @@ pub(super) fn read(location: &str, file: &Path) -> Result<String, BucketError> {
 
 /// Creates the bucket of a store, with all keys under the location's prefix. Empty objects are not
 /// created in a cloud.
-pub(super) fn bucket<S: ObjectStore>(store: S, prefix: &str, location: String) -> Result<SharedBucket, BucketError> {
+pub(super) fn bucket<S: ObjectStore>(
+    store: S,
+    prefix: &str,
+    location: String,
+) -> Result<SharedBucket, BucketError> {
     let store: Arc<dyn ObjectStore> = if prefix.is_empty() {
         Arc::new(store)
     } else {

@@ -56,7 +56,9 @@ impl State {
     fn log_once(&mut self, now: Instant) -> bool {
         let pause = if self.failing { AGAIN } else { FLAPPING };
         self.failing = true;
-        let news = self.logged.is_none_or(|logged| now.duration_since(logged) >= pause);
+        let news = self
+            .logged
+            .is_none_or(|logged| now.duration_since(logged) >= pause);
         if news {
             self.logged = Some(now);
         }

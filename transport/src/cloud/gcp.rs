@@ -23,7 +23,9 @@ pub(super) fn open(
     let shown = location.to_string();
     settings.only(&shown, &SETTINGS)?;
     let base = match &settings.service_account_file {
-        Some(file) => GoogleCloudStorageBuilder::new().with_service_account_key(read(&shown, file)?),
+        Some(file) => {
+            GoogleCloudStorageBuilder::new().with_service_account_key(read(&shown, file)?)
+        }
         None => GoogleCloudStorageBuilder::from_env(),
     };
     let mut builder = base

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use object_store::ClientOptions;
-use object_store::client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService,
+};
 
 use super::contact::Contact;
 use crate::error::causes;
@@ -55,15 +57,21 @@ impl HttpService for NotingService {
         let last = request.extensions().get::<LastAnswer>().cloned();
         let answered = self.client.execute(request).await;
         match &answered {
-            Ok(response) if response.status().is_server_error() || response.status() == TOO_MANY => {
-                self.contact.failed(&format!("status {}", response.status()));
+            Ok(response)
+                if response.status().is_server_error() || response.status() == TOO_MANY =>
+            {
+                self.contact
+                    .failed(&format!("status {}", response.status()));
             }
             Ok(_) => self.contact.answered(),
             Err(error) => self.contact.failed(&causes(error)),
         }
         let response = answered?;
         if let Some(last) = last {
-            let code = response.headers().get(AZURE_CODE).and_then(|code| code.to_str().ok());
+            let code = response
+                .headers()
+                .get(AZURE_CODE)
+                .and_then(|code| code.to_str().ok());
             last.note(response.status().as_u16(), code);
         }
         Ok(response)

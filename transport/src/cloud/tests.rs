@@ -91,7 +91,10 @@ fn gcs_opens_without_credentials_and_refuses_a_broken_key_file() {
     };
     let error = open_text("gs://bucket", &settings).unwrap_err();
     assert!(matches!(error, BucketError::InvalidSettings { .. }));
-    assert!(!format!("{error} {error:?}").contains("SECRET"), "{error:?}");
+    assert!(
+        !format!("{error} {error:?}").contains("SECRET"),
+        "{error:?}"
+    );
 }
 
 #[test]

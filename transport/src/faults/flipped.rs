@@ -31,7 +31,10 @@ impl std::fmt::Debug for FlippedReads {
 
 impl FlippedReads {
     /// Wraps a bucket. The first read of each object whose key `select` accepts is corrupted.
-    pub fn new(inner: SharedBucket, select: impl Fn(&str) -> bool + Send + Sync + 'static) -> Arc<Self> {
+    pub fn new(
+        inner: SharedBucket,
+        select: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self {
             inner,
             select: Box::new(select),
@@ -85,7 +88,11 @@ impl Bucket for FlippedReads {
         self.inner.size(key).await
     }
 
-    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+    async fn create(
+        &self,
+        key: &str,
+        size_hint: Option<u64>,
+    ) -> Result<Box<dyn Upload>, BucketError> {
         self.inner.create(key, size_hint).await
     }
 

@@ -32,7 +32,10 @@ impl std::fmt::Debug for Phantoms {
 impl Phantoms {
     /// Wraps a bucket. The first commit of each object whose key `select` accepts gets this
     /// response.
-    pub fn wrap(inner: SharedBucket, select: impl Fn(&str) -> bool + Send + Sync + 'static) -> SharedBucket {
+    pub fn wrap(
+        inner: SharedBucket,
+        select: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> SharedBucket {
         Arc::new(Self {
             inner,
             select: Box::new(select),
@@ -60,7 +63,11 @@ impl Bucket for Phantoms {
         self.inner.size(key).await
     }
 
-    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+    async fn create(
+        &self,
+        key: &str,
+        size_hint: Option<u64>,
+    ) -> Result<Box<dyn Upload>, BucketError> {
         let inner = self.inner.create(key, size_hint).await?;
         if self.is_first(key) {
             return Ok(Box::new(Phantom(inner)));

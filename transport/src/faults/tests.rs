@@ -53,11 +53,18 @@ async fn an_effect_without_an_answer() {
     let inner = memory("");
     let bucket = Faults::new(3, Kind::FailAfterEffect).wrap(inner.clone());
     scenario(&*bucket).await.unwrap_err();
-    assert_eq!(inner.size("a").await.unwrap(), 3, "the commit has taken effect");
+    assert_eq!(
+        inner.size("a").await.unwrap(),
+        3,
+        "the commit has taken effect"
+    );
 
     let inner = memory("");
     scenario(&*FaultyBucket::fail_after(inner.clone(), 2))
         .await
         .unwrap_err();
-    assert!(matches!(inner.size("a").await, Err(BucketError::NotFound { .. })));
+    assert!(matches!(
+        inner.size("a").await,
+        Err(BucketError::NotFound { .. })
+    ));
 }

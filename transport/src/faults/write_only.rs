@@ -37,7 +37,11 @@ impl Bucket for WriteOnly {
         self.denied(key)
     }
 
-    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+    async fn create(
+        &self,
+        key: &str,
+        size_hint: Option<u64>,
+    ) -> Result<Box<dyn Upload>, BucketError> {
         self.0.create(key, size_hint).await
     }
 

@@ -24,7 +24,10 @@ fn content(key: &str) -> Bytes {
 async fn write(bucket: &LocalBucket) -> BTreeSet<&'static str> {
     let mut acknowledged = BTreeSet::new();
     for key in KEYS {
-        if publish_bytes(bucket, key, content(key), false).await.is_ok() {
+        if publish_bytes(bucket, key, content(key), false)
+            .await
+            .is_ok()
+        {
             acknowledged.insert(key);
         }
     }
@@ -62,7 +65,10 @@ async fn what_is_acknowledged_survives_a_power_cut_at_any_moment() {
         );
         for entries in [Entries::Synced, Entries::All] {
             let kept = after_cut(&disk, entries).await;
-            let lost: Vec<_> = acknowledged.iter().filter(|key| !kept.contains(**key)).collect();
+            let lost: Vec<_> = acknowledged
+                .iter()
+                .filter(|key| !kept.contains(**key))
+                .collect();
             assert!(lost.is_empty(), "sync {fails_at}, {entries:?}: {lost:?}");
         }
         if fails_at > 0 && acknowledged.len() == KEYS.len() {
@@ -89,5 +95,8 @@ async fn what_was_deleted_does_not_come_back() {
     write(&bucket).await;
     bucket.delete("a/b/one").await.unwrap();
     let kept = after_cut(&disk, Entries::Synced).await;
-    assert!(!kept.contains("a/b/one") && kept.len() == KEYS.len() - 1, "{kept:?}");
+    assert!(
+        !kept.contains("a/b/one") && kept.len() == KEYS.len() - 1,
+        "{kept:?}"
+    );
 }

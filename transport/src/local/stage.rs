@@ -55,7 +55,11 @@ impl LocalUpload {
 
     fn new_file(&mut self) -> Result<NamedTempFile, BucketError> {
         self.staged.take().ok_or_else(|| {
-            BucketError::unavailable(&self.location, &self.key, "an earlier write of this upload failed")
+            BucketError::unavailable(
+                &self.location,
+                &self.key,
+                "an earlier write of this upload failed",
+            )
         })
     }
 }
@@ -133,15 +137,21 @@ fn publish(disk: &dyn Disk, staged: NamedTempFile, target: &Path) -> io::Result<
 
 /// Makes the entries of the directory that contains this path durable.
 pub(super) fn sync_parent(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |parent| disk.sync_directory(parent))
+    path.parent()
+        .map_or(Ok(()), |parent| disk.sync_directory(parent))
 }
 
 /// Removes staged files whose writer has died. Best effort: a remaining file is hidden, and a later
 /// sweep removes it.
 fn sweep(directory: &Path) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
     for entry in entries.flatten() {
-        let staged = entry.file_name().to_string_lossy().starts_with(STAGING_PREFIX);
+        let staged = entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(STAGING_PREFIX);
         if staged
             && entry.file_type().is_ok_and(|kind| kind.is_file())
             && let Some(_locked) = left_behind(&entry.path())

@@ -46,7 +46,9 @@ async fn conforms() {
     let count = std::sync::atomic::AtomicUsize::new(0);
     conformance(|| {
         let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Arc::new(LocalBucket::new(parent.path().join(format!("{number}/deep/bucket"))))
+        Arc::new(LocalBucket::new(
+            parent.path().join(format!("{number}/deep/bucket")),
+        ))
     })
     .await;
     assert!(count.into_inner() > 5);
@@ -58,7 +60,10 @@ async fn a_staged_file_is_hidden_and_gone_in_the_end() {
     let mut upload = bucket.create("a/b", None).await.unwrap();
     upload.write(BYTES).await.unwrap();
     let staged = names(&directory.path().join("a"));
-    assert!(staged.len() == 1 && staged[0].starts_with(STAGING_PREFIX), "{staged:?}");
+    assert!(
+        staged.len() == 1 && staged[0].starts_with(STAGING_PREFIX),
+        "{staged:?}"
+    );
     assert!(keys(&bucket).await.is_empty());
     assert!(bucket.list_directories("").await.unwrap().is_empty());
     let hidden = bucket.get(&format!("a/{}", staged[0])).await;
@@ -76,7 +81,10 @@ async fn what_a_dead_writer_left_is_removed_and_nothing_else() {
     fs::write(&dead, "half").unwrap();
     fs::write(&other, "theirs").unwrap();
     fs::create_dir(&deep).unwrap();
-    let living = LocalBucket::new(directory.path()).create("living", None).await.unwrap();
+    let living = LocalBucket::new(directory.path())
+        .create("living", None)
+        .await
+        .unwrap();
     assert!(!dead.exists(), "no writer holds a lock on this file");
     publish_bytes(&bucket, "k", BYTES, false).await.unwrap();
     assert!(other.exists() && deep.exists());
@@ -85,7 +93,10 @@ async fn what_a_dead_writer_left_is_removed_and_nothing_else() {
         Created::New,
         "the file of a running writer remains"
     );
-    assert_eq!(keys(&bucket).await, [".tallybox-something-else", "k", "living"]);
+    assert_eq!(
+        keys(&bucket).await,
+        [".tallybox-something-else", "k", "living"]
+    );
 }
 
 #[test]
@@ -94,7 +105,10 @@ fn a_living_writer_is_told_from_a_dead_one_by_its_lock() {
     let staged = stage::stage(directory.path()).unwrap();
     assert!(stage::left_behind(staged.path()).is_none());
     let (file, path) = staged.keep().unwrap();
-    assert!(stage::left_behind(&path).is_none(), "locked as long as it is open");
+    assert!(
+        stage::left_behind(&path).is_none(),
+        "locked as long as it is open"
+    );
     drop(file);
     assert!(stage::left_behind(&path).is_some());
 }
@@ -111,10 +125,14 @@ fn where_there_are_no_locks_age_decides() {
 #[tokio::test]
 async fn a_removed_directory_is_made_again() {
     let (directory, bucket) = bucket();
-    publish_bytes(&bucket, "a/b/one", BYTES, false).await.unwrap();
+    publish_bytes(&bucket, "a/b/one", BYTES, false)
+        .await
+        .unwrap();
     fs::remove_dir_all(directory.path().join("a")).unwrap();
     assert_eq!(
-        publish_bytes(&bucket, "a/b/one", BYTES, false).await.unwrap(),
+        publish_bytes(&bucket, "a/b/one", BYTES, false)
+            .await
+            .unwrap(),
         Published::New
     );
 
@@ -135,10 +153,15 @@ async fn a_missing_mount_is_no_fault_of_the_key() {
     std::fs::write(&file, "").unwrap();
     for root in [file.clone(), file.join("bucket")] {
         let bucket = LocalBucket::new(root);
-        let error = publish_bytes(&bucket, "a/b", BYTES, false).await.unwrap_err();
+        let error = publish_bytes(&bucket, "a/b", BYTES, false)
+            .await
+            .unwrap_err();
         assert!(matches!(error, BucketError::Unavailable { .. }), "{error}");
         assert_eq!(error.disposition(), crate::Disposition::Retry);
-        assert!(matches!(bucket.get("a/b").await, Err(BucketError::NotFound { .. })));
+        assert!(matches!(
+            bucket.get("a/b").await,
+            Err(BucketError::NotFound { .. })
+        ));
     }
 }
 
@@ -148,12 +171,21 @@ async fn no_object_under_or_over_another() {
     publish_bytes(&bucket, "a/b", BYTES, false).await.unwrap();
     for key in ["a/b/c", "a/b/c/d"] {
         let under = bucket.create(key, None).await.map(drop);
-        assert!(matches!(under, Err(BucketError::InvalidKey { .. })), "{key}: {under:?}");
+        assert!(
+            matches!(under, Err(BucketError::InvalidKey { .. })),
+            "{key}: {under:?}"
+        );
     }
     let over = publish_bytes(&bucket, "a", BYTES, false).await;
-    assert!(matches!(over, Err(BucketError::InvalidKey { .. })), "{over:?}");
+    assert!(
+        matches!(over, Err(BucketError::InvalidKey { .. })),
+        "{over:?}"
+    );
     let long = publish_bytes(&bucket, &"n".repeat(300), BYTES, false).await;
-    assert!(matches!(long, Err(BucketError::InvalidKey { .. })), "{long:?}");
+    assert!(
+        matches!(long, Err(BucketError::InvalidKey { .. })),
+        "{long:?}"
+    );
 }
 
 #[tokio::test]
@@ -192,17 +224,27 @@ mod unix {
         fs::write(elsewhere.path().join("file"), "12").unwrap();
         fs::create_dir(directory.path().join("d")).unwrap();
         symlink(elsewhere.path(), directory.path().join("link")).unwrap();
-        symlink(elsewhere.path().join("file"), directory.path().join("single")).unwrap();
+        symlink(
+            elsewhere.path().join("file"),
+            directory.path().join("single"),
+        )
+        .unwrap();
         symlink(directory.path(), directory.path().join("d/circle")).unwrap();
         symlink("self", directory.path().join("self")).unwrap();
         symlink("nowhere", directory.path().join("broken")).unwrap();
         assert_eq!(keys(&bucket).await, ["link/file", "single"]);
         assert_eq!(bucket.list_directories("").await.unwrap(), ["link"]);
         assert_eq!(read_all(&bucket, "link/file", 9).await.unwrap(), "12");
-        publish_bytes(&bucket, "link/new", BYTES, false).await.unwrap();
+        publish_bytes(&bucket, "link/new", BYTES, false)
+            .await
+            .unwrap();
         assert_eq!(fs::read(elsewhere.path().join("new")).unwrap(), *BYTES);
         // A broken link occupies the name as well: nothing is written through it.
-        assert!(publish_bytes(&bucket, "broken", BYTES, false).await.is_err());
+        assert!(
+            publish_bytes(&bucket, "broken", BYTES, false)
+                .await
+                .is_err()
+        );
         assert!(!directory.path().join("nowhere").exists());
     }
 
@@ -214,7 +256,10 @@ mod unix {
         fs::create_dir_all(directory.path().join("empty/deep")).unwrap();
         assert!(keys(&bucket).await.is_empty());
         assert!(bucket.list_directories("").await.unwrap().is_empty());
-        assert!(matches!(bucket.get("socket").await, Err(BucketError::NotFound { .. })));
+        assert!(matches!(
+            bucket.get("socket").await,
+            Err(BucketError::NotFound { .. })
+        ));
     }
 
     #[tokio::test]
@@ -222,7 +267,12 @@ mod unix {
         let (directory, bucket) = bucket();
         publish_bytes(&bucket, "k", BYTES, false).await.unwrap();
         fs::write(directory.path().join("ordinary"), "").unwrap();
-        let mode = |name| fs::metadata(directory.path().join(name)).unwrap().permissions().mode();
+        let mode = |name| {
+            fs::metadata(directory.path().join(name))
+                .unwrap()
+                .permissions()
+                .mode()
+        };
         assert_eq!(mode("k"), mode("ordinary"));
         assert_eq!(fs::metadata(directory.path().join("k")).unwrap().nlink(), 1);
     }

@@ -22,7 +22,10 @@ pub(super) fn walk(
         }
         let go_on = match child.size {
             Some(_) if range.is_before(&child.key) => true,
-            Some(size) => visit(Entry { key: child.key, size }),
+            Some(size) => visit(Entry {
+                key: child.key,
+                size,
+            }),
             None if is_wholly_before(&child.order, range) => true,
             None => walk(root, &child.key, range, visit)?,
         };

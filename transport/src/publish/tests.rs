@@ -17,15 +17,22 @@ async fn publish_both(bucket: &dyn Bucket, fixed: bool) -> Result<[Published; 2]
     let sum: [u8; 32] = Sha256::digest(BYTES).into();
     let source = stream::iter([Ok(BYTES.slice(..4)), Ok(BYTES.slice(4..))]);
     let first = publish_bytes(bucket, "d/bytes", BYTES, fixed).await?;
-    let second = publish_stream(bucket, "d/stream", &sum, BYTES.len() as u64, fixed, source).await?;
+    let second =
+        publish_stream(bucket, "d/stream", &sum, BYTES.len() as u64, fixed, source).await?;
     Ok([first, second])
 }
 
 #[tokio::test]
 async fn in_a_mailbox_we_cannot_read_only_fixed_bytes_count_as_ours() {
     let mailbox = WriteOnly(memory("peer"));
-    assert_eq!(publish_both(&mailbox, false).await.unwrap(), [Published::New; 2]);
-    assert_eq!(publish_both(&mailbox, true).await.unwrap(), [Published::Assumed; 2]);
+    assert_eq!(
+        publish_both(&mailbox, false).await.unwrap(),
+        [Published::New; 2]
+    );
+    assert_eq!(
+        publish_both(&mailbox, true).await.unwrap(),
+        [Published::Assumed; 2]
+    );
     let unsure = publish_both(&mailbox, false).await;
     assert!(
         matches!(unsure, Err(BucketError::PermissionDenied { .. })),
@@ -39,17 +46,25 @@ async fn in_a_mailbox_we_cannot_read_only_fixed_bytes_count_as_ours() {
 async fn a_rerun_after_any_failure_ends_in_the_same_bytes() {
     let directory = tempfile::tempdir().unwrap();
     for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
-        for (place, n) in [0, 1].into_iter().flat_map(|place| (1..=7).map(move |n| (place, n))) {
+        for (place, n) in [0, 1]
+            .into_iter()
+            .flat_map(|place| (1..=7).map(move |n| (place, n)))
+        {
             let inner: SharedBucket = match place {
                 0 => memory(""),
-                _ => std::sync::Arc::new(LocalBucket::new(directory.path().join(format!("{kind:?}-{n}")))),
+                _ => std::sync::Arc::new(LocalBucket::new(
+                    directory.path().join(format!("{kind:?}-{n}")),
+                )),
             };
             let error = publish_both(&*Faults::new(n, kind).wrap(inner.clone()), false)
                 .await
                 .unwrap_err();
             assert_eq!(died(&error), kind == Kind::Die);
             publish_both(&*inner, false).await.unwrap();
-            assert_eq!(publish_both(&*inner, false).await.unwrap(), [Published::Same; 2]);
+            assert_eq!(
+                publish_both(&*inner, false).await.unwrap(),
+                [Published::Same; 2]
+            );
             for key in ["d/bytes", "d/stream"] {
                 assert_eq!(read_all(&*inner, key, 99).await.unwrap(), BYTES);
             }
@@ -64,13 +79,19 @@ async fn what_is_said_to_exist_and_is_not_there_is_not_published() {
         let inner = memory("");
         let readable = Phantoms::wrap(inner.clone(), move |key| key == n);
         let error = publish_both(&*readable, true).await.unwrap_err();
-        assert!(matches!(error, BucketError::NotSettled { .. }), "{n}: {error}");
+        assert!(
+            matches!(error, BucketError::NotSettled { .. }),
+            "{n}: {error}"
+        );
         assert_eq!(error.disposition(), crate::Disposition::Retry);
 
         let inner = memory("");
         let mailbox = WriteOnly(Phantoms::wrap(inner.clone(), move |key| key == n));
         let published = publish_both(&mailbox, true).await.unwrap();
-        assert!(published.into_iter().any(Published::is_assumed), "{n}: {published:?}");
+        assert!(
+            published.into_iter().any(Published::is_assumed),
+            "{n}: {published:?}"
+        );
         let again = publish_both(&mailbox, true).await.unwrap();
         assert!(again.contains(&Published::New), "{n}: {again:?}");
         for key in ["d/bytes", "d/stream"] {
@@ -85,10 +106,16 @@ async fn one_bad_read_is_no_conflict() {
     let inner = memory("");
     publish_both(&*inner, false).await.unwrap();
     let bucket = FlippedReads::new(inner.clone(), |_| true);
-    assert_eq!(publish_both(&*bucket, false).await.unwrap(), [Published::Same; 2]);
+    assert_eq!(
+        publish_both(&*bucket, false).await.unwrap(),
+        [Published::Same; 2]
+    );
     assert_eq!(bucket.flipped(), ["d/bytes", "d/stream"]);
     let other = publish_bytes(&*inner, "d/bytes", Bytes::from_static(b"other"), true).await;
-    assert!(matches!(other, Err(BucketError::Conflict { .. })), "{other:?}");
+    assert!(
+        matches!(other, Err(BucketError::Conflict { .. })),
+        "{other:?}"
+    );
 }
 
 /// Every byte of the digest is compared.
@@ -97,7 +124,8 @@ async fn a_digest_that_differs_in_one_bit_is_another() {
     let inner = memory("");
     publish_both(&*inner, false).await.unwrap();
     let digest: [u8; 32] = Sha256::digest(BYTES).into();
-    let settle = async |ours| compare_existing(&*inner, "d/bytes", Created::Exists, || ours, false).await;
+    let settle =
+        async |ours| compare_existing(&*inner, "d/bytes", Created::Exists, || ours, false).await;
     assert_eq!(settle(digest).await.unwrap(), Published::Same);
     for at in 0..digest.len() {
         let mut ours = digest;
@@ -113,7 +141,15 @@ async fn a_digest_that_differs_in_one_bit_is_another() {
         let mut announced = digest;
         announced[at] ^= 1;
         let source = stream::iter([Ok(BYTES)]);
-        let published = publish_stream(&*inner, "d/other", &announced, BYTES.len() as u64, false, source).await;
+        let published = publish_stream(
+            &*inner,
+            "d/other",
+            &announced,
+            BYTES.len() as u64,
+            false,
+            source,
+        )
+        .await;
         assert!(
             matches!(published, Err(BucketError::NotReproduced { .. })),
             "byte {at}: {published:?}"
@@ -151,7 +187,10 @@ async fn no_more_is_written_than_was_announced() {
             matches!(published, Err(BucketError::NotReproduced { .. })),
             "{published:?}"
         );
-        assert!(matches!(inner.get("d/long").await, Err(BucketError::NotFound { .. })));
+        assert!(matches!(
+            inner.get("d/long").await,
+            Err(BucketError::NotFound { .. })
+        ));
     }
 }
 
@@ -196,5 +235,8 @@ async fn the_limit_holds_whatever_size_is_announced() {
         }
     }
     let read = read_all(&Liar, "k", 5000).await;
-    assert!(matches!(read, Err(BucketError::TooLarge { limit: 5000, .. })));
+    assert!(matches!(
+        read,
+        Err(BucketError::TooLarge { limit: 5000, .. })
+    ));
 }

@@ -18,7 +18,12 @@ impl Records {
     /// # Errors
     /// [`BucketError::Conflict`]; [`BucketError::Unverified`] if the existing object is not a valid
     /// record; another error of the bucket.
-    pub async fn create(&self, bucket: &dyn Bucket, name: &str, payload: &[u8]) -> Result<Published, BucketError> {
+    pub async fn create(
+        &self,
+        bucket: &dyn Bucket,
+        name: &str,
+        payload: &[u8],
+    ) -> Result<Published, BucketError> {
         if self.put(bucket, name, payload).await? == Created::New {
             return Ok(Published::New);
         }
@@ -26,7 +31,9 @@ impl Records {
         let theirs = match self.payload_digest(bucket, name).await {
             // Read a second time, because a single read may be corrupted.
             Err(BucketError::Unverified { .. }) => self.payload_digest(bucket, name).await?,
-            Err(BucketError::NotFound { .. }) => return Err(BucketError::not_settled(&bucket.location(), name, None)),
+            Err(BucketError::NotFound { .. }) => {
+                return Err(BucketError::not_settled(&bucket.location(), name, None));
+            }
             found => found?,
         };
         match ours == theirs {
@@ -45,7 +52,12 @@ impl Records {
     ///
     /// # Errors
     /// The errors of the bucket.
-    pub async fn put(&self, bucket: &dyn Bucket, name: &str, payload: &[u8]) -> Result<Created, BucketError> {
+    pub async fn put(
+        &self,
+        bucket: &dyn Bucket,
+        name: &str,
+        payload: &[u8],
+    ) -> Result<Created, BucketError> {
         let object: Bytes = self.seal(name, payload);
         let mut upload = bucket.create(name, Some(object.len() as u64)).await?;
         if let Err(error) = upload.write(object).await {
@@ -56,13 +68,19 @@ impl Records {
     }
 
     /// Computes the SHA-256 of a record's payload, in constant memory.
-    async fn payload_digest(&self, bucket: &dyn Bucket, name: &str) -> Result<[u8; 32], BucketError> {
+    async fn payload_digest(
+        &self,
+        bucket: &dyn Bucket,
+        name: &str,
+    ) -> Result<[u8; 32], BucketError> {
         let mut object = bucket.get(name).await?;
         let mut opening = self.opening(name);
         while let Some(chunk) = object.body.next().await.transpose()? {
             opening.update(&chunk);
         }
-        let (digest, _) = opening.finish().map_err(|fault| unverified(bucket, name, fault))?;
+        let (digest, _) = opening
+            .finish()
+            .map_err(|fault| unverified(bucket, name, fault))?;
         Ok(digest)
     }
 }

@@ -45,7 +45,8 @@ impl Opening {
     /// [`RecordFault`] if the object is not a valid record.
     pub fn finish(self) -> Result<([u8; 32], u64), RecordFault> {
         let digest = self.hash.finalize().into();
-        self.records.check(&self.name, (&digest, self.bytes), &self.tail)?;
+        self.records
+            .check(&self.name, (&digest, self.bytes), &self.tail)?;
         Ok((digest, self.bytes))
     }
 }

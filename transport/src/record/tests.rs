@@ -17,7 +17,11 @@ fn key(byte: u8) -> RecordKey {
 
 fn records(keys: &[u8]) -> Records {
     let mut keys = keys.iter().map(|byte| key(*byte));
-    Records::new(keys.next().unwrap(), keys, &["processor", "us-ca-apple", "first"])
+    Records::new(
+        keys.next().unwrap(),
+        keys,
+        &["processor", "us-ca-apple", "first"],
+    )
 }
 
 /// Returns a bucket with an object that was put there by an attacker with write access.
@@ -33,7 +37,10 @@ fn the_bytes_are_those_of_the_documented_vector() {
     let text = String::from_utf8(object.to_vec()).unwrap();
     let trailer = "\ntallybox-record-v1 3d0017b9 \
                    af6cec95d75a909d32bc435f96b88f22dce848d2ea31bddfa31c171a0b13d5bc\n";
-    assert_eq!(text, format!("{}{trailer}", str::from_utf8(PAYLOAD).unwrap()));
+    assert_eq!(
+        text,
+        format!("{}{trailer}", str::from_utf8(PAYLOAD).unwrap())
+    );
     assert_eq!(trailer.len(), TRAILER_BYTES);
 }
 
@@ -46,14 +53,23 @@ fn a_flipped_byte_anywhere_is_found() {
         for bit in 0..8 {
             let mut changed = object.to_vec();
             changed[place] ^= 1 << bit;
-            assert!(records.open(NAME, &changed.into()).is_err(), "byte {place}, bit {bit}");
+            assert!(
+                records.open(NAME, &changed.into()).is_err(),
+                "byte {place}, bit {bit}"
+            );
         }
     }
     for length in 0..object.len() {
-        assert!(records.open(NAME, &object.slice(..length)).is_err(), "cut to {length}");
+        assert!(
+            records.open(NAME, &object.slice(..length)).is_err(),
+            "cut to {length}"
+        );
     }
     let longer = [&object[..], b"\n"].concat();
-    assert_eq!(records.open(NAME, &longer.into()), Err(RecordFault::NoTrailer));
+    assert_eq!(
+        records.open(NAME, &longer.into()),
+        Err(RecordFault::NoTrailer)
+    );
 }
 
 #[test]
@@ -72,17 +88,27 @@ fn a_record_belongs_to_its_name_owner_and_key() {
         &[],
     ] {
         let theirs = Records::new(key(1), [], words);
-        assert_eq!(theirs.open(NAME, &object), Err(RecordFault::Changed), "{words:?}");
+        assert_eq!(
+            theirs.open(NAME, &object),
+            Err(RecordFault::Changed),
+            "{words:?}"
+        );
     }
     let id = key(1).id().to_owned();
-    assert_eq!(records(&[2]).open(NAME, &object), Err(RecordFault::UnknownKey { id }));
+    assert_eq!(
+        records(&[2]).open(NAME, &object),
+        Err(RecordFault::UnknownKey { id })
+    );
     assert_eq!(records(&[2, 1]).open(NAME, &object).unwrap(), PAYLOAD);
 }
 
 #[test]
 fn key_files_are_told_from_sealing_keys_and_show_nothing() {
     let text = key(9).to_text();
-    assert_eq!(RecordKey::parse(&format!("{}\n", *text)).unwrap().id(), key(9).id());
+    assert_eq!(
+        RecordKey::parse(&format!("{}\n", *text)).unwrap().id(),
+        key(9).id()
+    );
     let (_, base64) = text.split_once(' ').unwrap();
     for bad in [
         "",
@@ -105,10 +131,19 @@ async fn a_record_is_made_once_whichever_key_makes_it() {
     let bucket = memory("own");
     let (old, new) = (records(&[1]), records(&[2, 1]));
     assert_eq!(old.read(&*bucket, NAME, 100).await.unwrap(), None);
-    assert_eq!(old.create(&*bucket, NAME, PAYLOAD).await.unwrap(), Published::New);
+    assert_eq!(
+        old.create(&*bucket, NAME, PAYLOAD).await.unwrap(),
+        Published::New
+    );
     for again in [&old, &new] {
-        assert_eq!(again.create(&*bucket, NAME, PAYLOAD).await.unwrap(), Published::Same);
-        assert_eq!(again.read(&*bucket, NAME, 100).await.unwrap().unwrap(), PAYLOAD);
+        assert_eq!(
+            again.create(&*bucket, NAME, PAYLOAD).await.unwrap(),
+            Published::Same
+        );
+        assert_eq!(
+            again.read(&*bucket, NAME, 100).await.unwrap().unwrap(),
+            PAYLOAD
+        );
     }
     let other = new.create(&*bucket, NAME, b"another").await.unwrap_err();
     assert!(

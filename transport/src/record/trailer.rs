@@ -49,14 +49,29 @@ impl<'t> Trailer<'t> {
     }
 
     /// Returns whether the code was computed with this key for this object.
-    pub(super) fn fits(&self, key: &RecordKey, context: &[u8], name: &str, payload: (&[u8; 32], u64)) -> bool {
-        mac(key.bytes(), context, name, payload).verify_slice(&self.mac).is_ok()
+    pub(super) fn fits(
+        &self,
+        key: &RecordKey,
+        context: &[u8],
+        name: &str,
+        payload: (&[u8; 32], u64),
+    ) -> bool {
+        mac(key.bytes(), context, name, payload)
+            .verify_slice(&self.mac)
+            .is_ok()
     }
 }
 
 /// Encodes the trailer of a payload with this SHA-256 and length.
-pub(super) fn encode(key: &RecordKey, context: &[u8], name: &str, payload: (&[u8; 32], u64)) -> Bytes {
-    let code = mac(key.bytes(), context, name, payload).finalize().into_bytes();
+pub(super) fn encode(
+    key: &RecordKey,
+    context: &[u8],
+    name: &str,
+    payload: (&[u8; 32], u64),
+) -> Bytes {
+    let code = mac(key.bytes(), context, name, payload)
+        .finalize()
+        .into_bytes();
     let text = [key.id().as_bytes(), b" ", hex(&code).as_bytes(), b"\n"].concat();
     [FORMAT, &text].concat().into()
 }
@@ -82,7 +97,12 @@ pub(super) fn id_of(key: &Zeroizing<[u8; 32]>) -> String {
 /// Computes the authentication code. The code covers the digest of the payload instead of the
 /// payload, so that an object that is written in pieces, possibly under several names, needs only
 /// one pass.
-fn mac(key: &[u8; 32], context: &[u8], name: &str, (digest, bytes): (&[u8; 32], u64)) -> Hmac<Sha256> {
+fn mac(
+    key: &[u8; 32],
+    context: &[u8],
+    name: &str,
+    (digest, bytes): (&[u8; 32], u64),
+) -> Hmac<Sha256> {
     let mut code = keyed(key);
     code.update(DOMAIN);
     code.update(context);

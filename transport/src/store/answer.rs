@@ -39,8 +39,10 @@ impl LastAnswer {
     )]
     pub(crate) fn note(&self, status: u16, code: Option<&str>) {
         let settled = code == Some(AZURE_EXISTS);
-        self.0
-            .store(if settled { PRECONDITION_FAILED } else { status }, Ordering::SeqCst);
+        self.0.store(
+            if settled { PRECONDITION_FAILED } else { status },
+            Ordering::SeqCst,
+        );
     }
 
     /// Returns whether the response "already exists" is conclusive.

@@ -37,13 +37,22 @@ async fn multipart_uploads_conform() {
 #[tokio::test]
 async fn a_large_upload_looks_before_it_writes() {
     let bucket: SharedBucket = Arc::new(cloud_like(10));
-    for (text, created) in [("first, and long", Created::New), ("second, and long", Created::Exists)] {
+    for (text, created) in [
+        ("first, and long", Created::New),
+        ("second, and long", Created::Exists),
+    ] {
         let mut upload = bucket.create("k", None).await.unwrap();
-        upload.write(Bytes::from_static(text.as_bytes())).await.unwrap();
+        upload
+            .write(Bytes::from_static(text.as_bytes()))
+            .await
+            .unwrap();
         upload.write(Bytes::from_static(b"!")).await.unwrap();
         assert_eq!(upload.commit().await.unwrap(), created);
     }
-    assert_eq!(crate::read_all(&*bucket, "k", 99).await.unwrap(), "first, and long!");
+    assert_eq!(
+        crate::read_all(&*bucket, "k", 99).await.unwrap(),
+        "first, and long!"
+    );
 }
 
 #[test]
@@ -111,5 +120,8 @@ fn errors_keep_their_meaning() {
         store: "S3",
         source: "503".into(),
     };
-    assert!(matches!(meaning("b", "k", broken), BucketError::Unavailable { .. }));
+    assert!(matches!(
+        meaning("b", "k", broken),
+        BucketError::Unavailable { .. }
+    ));
 }

@@ -125,7 +125,10 @@ fn secrets_are_refused_and_not_repeated() {
     ];
     for text in with_secrets {
         let error = parse(text).unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("SECRET"), "{text}: {error:?}");
+        assert!(
+            !format!("{error} {error:?}").contains("SECRET"),
+            "{text}: {error:?}"
+        );
     }
 }
 

@@ -30,7 +30,8 @@ impl AnnouncementCommand {
         let config = loaded.value;
         if announcement == Announcement::default() {
             return Err(Error::Nothing(
-                "nothing to announce: the configuration has neither roster nor packet-keys".to_owned(),
+                "nothing to announce: the configuration has neither roster nor packet-keys"
+                    .to_owned(),
             ));
         }
         let document = announcement.to_json();
@@ -48,7 +49,8 @@ struct Document(Vec<u8>);
 
 impl Serialize for Document {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let value: serde_json::Value = serde_json::from_slice(&self.0).map_err(serde::ser::Error::custom)?;
+        let value: serde_json::Value =
+            serde_json::from_slice(&self.0).map_err(serde::ser::Error::custom)?;
         value.serialize(serializer)
     }
 }

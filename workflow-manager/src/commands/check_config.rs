@@ -58,7 +58,13 @@ async fn probe_all(manager: &Manager) -> Vec<Probed> {
     vec![
         probe("ingestion", &*buckets.ingestion, Purpose::Listed, now).await,
         probe("own", &*buckets.own, Purpose::Own, now).await,
-        probe("peer-validation-in", &*buckets.peer_validation_in, Purpose::Listed, now).await,
+        probe(
+            "peer-validation-in",
+            &*buckets.peer_validation_in,
+            Purpose::Listed,
+            now,
+        )
+        .await,
     ]
 }
 
@@ -105,7 +111,12 @@ impl ConfigSummary {
             ingestion: manager.buckets.ingestion.location(),
             own: manager.buckets.own.location(),
             peer_validation_in: manager.buckets.peer_validation_in.location(),
-            record_keys: manager.buckets.records.key_ids().map(str::to_owned).collect(),
+            record_keys: manager
+                .buckets
+                .records
+                .key_ids()
+                .map(str::to_owned)
+                .collect(),
             intakes: manager.starter.place(QueueKind::Intake),
             aggregates: manager.starter.place(QueueKind::Aggregate),
             period_minutes: policy.period_minutes,
@@ -162,12 +173,16 @@ impl Summary for ConfigSummary {
             write!(f, "\n  {:<20} {}, {} bins", "packet key", key.id, key.bins)?;
         }
         match (&self.rosters_since, &self.peer_announcement) {
-            (Some(since), Some(place)) => {
-                write!(f, "\n  {:<20} since {since}, if {place} announces them, too", "rosters")?
-            }
+            (Some(since), Some(place)) => write!(
+                f,
+                "\n  {:<20} since {since}, if {place} announces them, too",
+                "rosters"
+            )?,
             _ => write!(f, "\n  {:<20} not used, as in ENPA", "rosters")?,
         }
-        self.probed.iter().try_for_each(|bucket| write!(f, "\n{bucket}"))?;
+        self.probed
+            .iter()
+            .try_for_each(|bucket| write!(f, "\n{bucket}"))?;
         let differences = self.differences.iter();
         differences
             .into_iter()

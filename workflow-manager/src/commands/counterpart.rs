@@ -68,12 +68,24 @@ pub(super) fn compare(manager: &Manager, file: &Path) -> Result<Vec<String>, Err
     let theirs = load::<Counterpart>(file)?;
     let (directory, theirs) = (&theirs.directory, theirs.value);
     let mut pairs = vec![
-        ("instance", manager.instance.to_string(), theirs.instance.to_string()),
-        ("role", manager.policy.role.to_string(), theirs.role.to_string()),
+        (
+            "instance",
+            manager.instance.to_string(),
+            theirs.instance.to_string(),
+        ),
+        (
+            "role",
+            manager.policy.role.to_string(),
+            theirs.role.to_string(),
+        ),
     ];
     let buckets = &manager.buckets;
     for (name, ours, theirs) in [
-        ("buckets.ingestion", &buckets.ingestion, &theirs.buckets.ingestion),
+        (
+            "buckets.ingestion",
+            &buckets.ingestion,
+            &theirs.buckets.ingestion,
+        ),
         ("buckets.own", &buckets.own, &theirs.buckets.own),
         (
             "buckets.peer-validation-in",
@@ -89,26 +101,42 @@ pub(super) fn compare(manager: &Manager, file: &Path) -> Result<Vec<String>, Err
             ("queues.aggregate", QueueKind::Aggregate, &queues.aggregate),
         ] {
             if let Some(theirs) = theirs {
-                pairs.push((name, manager.starter.place(kind), theirs.open(directory)?.location()));
+                pairs.push((
+                    name,
+                    manager.starter.place(kind),
+                    theirs.open(directory)?.location(),
+                ));
             }
         }
     }
     let ours = manager.announcements.ours;
     let mut differences: Vec<String> = match (&theirs.rosters, ours) {
         (Some(_), Some(_)) | (None, None) => Vec::new(),
-        (Some(_), None) => vec!["the facilitator's configuration has `rosters`, this one has no `roster`".to_owned()],
-        (None, Some(_)) => vec!["this configuration has `roster`, and the facilitator's has no `rosters`".to_owned()],
+        (Some(_), None) => vec![
+            "the facilitator's configuration has `rosters`, this one has no `roster`".to_owned(),
+        ],
+        (None, Some(_)) => vec![
+            "this configuration has `roster`, and the facilitator's has no `rosters`".to_owned(),
+        ],
     };
     if let Some(rosters) = &theirs.rosters {
         let policy = &manager.policy;
         for (name, ours, theirs) in [
-            ("period-minutes", policy.period_minutes, rosters.period_minutes),
+            (
+                "period-minutes",
+                policy.period_minutes,
+                rosters.period_minutes,
+            ),
             ("grace-minutes", policy.grace_minutes, rosters.grace_minutes),
         ] {
             pairs.push((name, ours.to_string(), theirs.to_string()));
         }
     }
     let other = pairs.into_iter().filter(|(_, ours, theirs)| ours != theirs);
-    differences.extend(other.map(|(name, ours, theirs)| format!("{name}: {ours} here, {theirs} at the facilitator")));
+    differences.extend(
+        other.map(|(name, ours, theirs)| {
+            format!("{name}: {ours} here, {theirs} at the facilitator")
+        }),
+    );
     Ok(differences)
 }

@@ -56,23 +56,32 @@ struct Waiting {
 
 impl Plan {
     fn of(look: &Observation) -> Self {
-        let names = |names: &[tallybox_model::path::BatchName]| names.iter().map(ToString::to_string).collect();
+        let names = |names: &[tallybox_model::path::BatchName]| {
+            names.iter().map(ToString::to_string).collect()
+        };
         let waiting = look
             .assessment
             .windows
             .iter()
             .filter(|window| window.closes <= look.now);
-        let waiting = waiting.filter(|window| !window.stage.is_due()).filter_map(|window| {
-            Some(Waiting {
-                window: window.name.to_string(),
-                waits_for: window.waits_for()?,
-            })
-        });
+        let waiting = waiting
+            .filter(|window| !window.stage.is_due())
+            .filter_map(|window| {
+                Some(Waiting {
+                    window: window.name.to_string(),
+                    waits_for: window.waits_for()?,
+                })
+            });
         let unseen = look.inventory.failed.iter().map(FailedStart::unseen);
         Self {
             now: look.now.to_string(),
             rosters: rosters(look),
-            tasks: look.assessment.due.iter().map(StartedTask::from_due).collect(),
+            tasks: look
+                .assessment
+                .due
+                .iter()
+                .map(StartedTask::from_due)
+                .collect(),
             skipped_by_peer: names(&look.assessment.skipped),
             late: names(&look.assessment.late),
             waiting: waiting.collect(),

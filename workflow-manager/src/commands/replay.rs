@@ -99,9 +99,15 @@ impl ReplayCommand {
         let due = match &self.what {
             What::Window(command) => {
                 let window = manager.policy.window_of(command.start);
-                let window = window.ok_or_else(|| Error::Setting("--start is out of range".to_owned()))?;
+                let window =
+                    window.ok_or_else(|| Error::Setting("--start is out of range".to_owned()))?;
                 let aggregation = command.aggregation.clone();
-                manager.window_again(&WindowName { aggregation, window }).await?
+                manager
+                    .window_again(&WindowName {
+                        aggregation,
+                        window,
+                    })
+                    .await?
             }
             What::Batch(command) => manager.batch_again(&command.batch).await?,
             What::Rejected(command) => return command.run(arguments).await,
@@ -117,7 +123,8 @@ impl RejectedCommand {
         let config = arguments.loaded()?;
         let Some(queues) = &config.value.queues else {
             return Err(Error::Setting(
-                "the configuration has no queues: with Jobs, look for failed Jobs instead".to_owned(),
+                "the configuration has no queues: with Jobs, look for failed Jobs instead"
+                    .to_owned(),
             ));
         };
         let manager = Manager::open(&config).await?;
@@ -127,7 +134,10 @@ impl RejectedCommand {
             (QueueKind::Aggregate, Which::Aggregate, &queues.aggregate),
         ] {
             if self.queue.is_none_or(|wanted| wanted == which) {
-                let (from, to) = (place.open_rejected(&config.directory)?, place.open(&config.directory)?);
+                let (from, to) = (
+                    place.open_rejected(&config.directory)?,
+                    place.open(&config.directory)?,
+                );
                 messages.extend(self.queue(kind, &manager, (from, to)).await?);
             }
         }
@@ -152,7 +162,10 @@ impl RejectedCommand {
     }
 
     fn wants(&self, message: &Rejected) -> bool {
-        let matches = self.r#match.as_deref().is_none_or(|text| message.matches(text));
+        let matches = self
+            .r#match
+            .as_deref()
+            .is_none_or(|text| message.matches(text));
         matches && (message.done || !self.done)
     }
 
@@ -187,11 +200,17 @@ impl Summary for RejectedSummary {
                 Rejected { replayed: true, .. } => "again",
                 Rejected { dropped: true, .. } => "removed",
                 Rejected { done: true, .. } => "done since",
-                Rejected { readable: false, .. } => "unreadable",
+                Rejected {
+                    readable: false, ..
+                } => "unreadable",
                 _ => "-",
             };
             let (task, reason) = (printable(&message.task), printable(&message.reason));
-            write!(f, "\n  {:<9} {mark:<10} {task}: {reason}", message.queue.as_str())?;
+            write!(
+                f,
+                "\n  {:<9} {mark:<10} {task}: {reason}",
+                message.queue.as_str()
+            )?;
         }
         Ok(())
     }

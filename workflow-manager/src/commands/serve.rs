@@ -49,7 +49,9 @@ impl ServeCommand {
             address: settings.operations.to_string(),
             source,
         };
-        let page = Operations::bind(settings.operations).await.map_err(listen)?;
+        let page = Operations::bind(settings.operations)
+            .await
+            .map_err(listen)?;
         let operations = page.address().map_err(listen)?;
         let election = election(settings, &manager).await?;
         let started = Started {
@@ -104,14 +106,24 @@ fn holder(manager: &Manager) -> String {
 }
 
 #[cfg(feature = "kubernetes")]
-async fn by_lease(lease: &LeaseConfig, settings: &ServeConfig, manager: &Manager) -> Result<Arc<dyn Election>, Error> {
-    let election = crate::kubernetes::KubernetesLease::open(lease, settings.lease_secs, holder(manager)).await?;
+async fn by_lease(
+    lease: &LeaseConfig,
+    settings: &ServeConfig,
+    manager: &Manager,
+) -> Result<Arc<dyn Election>, Error> {
+    let election =
+        crate::kubernetes::KubernetesLease::open(lease, settings.lease_secs, holder(manager))
+            .await?;
     Ok(Arc::new(election.on(manager.clock.clone())))
 }
 
 #[cfg(not(feature = "kubernetes"))]
 #[allow(clippy::unused_async, reason = "one form with the feature and without")]
-async fn by_lease(_: &LeaseConfig, _: &ServeConfig, _: &Manager) -> Result<Arc<dyn Election>, Error> {
+async fn by_lease(
+    _: &LeaseConfig,
+    _: &ServeConfig,
+    _: &Manager,
+) -> Result<Arc<dyn Election>, Error> {
     Err(Error::Setting(
         "serve.leader: this build does not support Kubernetes Leases; build with the cargo feature \"kubernetes\""
             .to_owned(),
@@ -131,7 +143,11 @@ struct Started {
 
 impl Summary for Started {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "workflow-manager {} serves {}", self.version, self.instance)?;
+        writeln!(
+            f,
+            "workflow-manager {} serves {}",
+            self.version, self.instance
+        )?;
         writeln!(f, "  {:<12} {}", "operations", self.operations)?;
         writeln!(f, "  {:<12} {}", "leader by", self.leader)?;
         write!(

@@ -30,11 +30,19 @@ pub fn batch_again(inventory: &Inventory, name: &BatchName) -> Result<Due, Strin
 ///
 /// # Errors
 /// A message that states why no task can be started.
-pub fn window_again(inventory: &Inventory, name: &WindowName, now: BatchTime) -> Result<Due, String> {
+pub fn window_again(
+    inventory: &Inventory,
+    name: &WindowName,
+    now: BatchTime,
+) -> Result<Due, String> {
     let Some(aggregation) = inventory.aggregations.get(&name.aggregation) else {
         return Err(format!("{name}: unknown aggregation"));
     };
-    let state = aggregation.windows.get(&name.window).cloned().unwrap_or_default();
+    let state = aggregation
+        .windows
+        .get(&name.window)
+        .cloned()
+        .unwrap_or_default();
     let (kind, work) = match inventory.rosters.mode(name.window.start()) {
         Mode::Undecided => {
             return Err(format!(
@@ -42,7 +50,9 @@ pub fn window_again(inventory: &Inventory, name: &WindowName, now: BatchTime) ->
             ));
         }
         Mode::Roster if state.agreed => (WindowKind::Aggregate, Work::SumAgreed(name.clone())),
-        Mode::Roster if state.our_roster && state.peer_roster => (WindowKind::Agree, Work::Agree(name.clone())),
+        Mode::Roster if state.our_roster && state.peer_roster => {
+            (WindowKind::Agree, Work::Agree(name.clone()))
+        }
         Mode::Roster => (WindowKind::Roster, Work::Roster(name.clone())),
         Mode::Enpa => {
             let batches = state

@@ -72,7 +72,11 @@ pub fn assess(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Assessm
         }
         let windows = seen.windows();
         // The roster task of the last window includes the earlier ones.
-        let last = windows.iter().rev().copied().find(|window| seen.needs_rosters(*window));
+        let last = windows
+            .iter()
+            .rev()
+            .copied()
+            .find(|window| seen.needs_rosters(*window));
         for window in windows {
             seen.window(window, last, &mut all);
         }
@@ -129,11 +133,21 @@ impl AggregationAssessor<'_> {
     /// Determines from the last marker whether a task may be started.
     fn turn(&self, started: Option<Started>) -> Turn {
         match started {
-            None => Turn::Now { attempt: 1, last: None },
-            Some(Started { attempt, .. }) if fault::is_on("marker-is-truth") => Turn::Running { attempt, at: None },
+            None => Turn::Now {
+                attempt: 1,
+                last: None,
+            },
+            Some(Started { attempt, .. }) if fault::is_on("marker-is-truth") => {
+                Turn::Running { attempt, at: None }
+            }
             Some(Started { attempt, at }) => match at {
-                StartedAt::Time(at) | StartedAt::Since(at) if self.policy.restarts(at) > self.now => {
-                    Turn::Running { attempt, at: Some(at) }
+                StartedAt::Time(at) | StartedAt::Since(at)
+                    if self.policy.restarts(at) > self.now =>
+                {
+                    Turn::Running {
+                        attempt,
+                        at: Some(at),
+                    }
                 }
                 // Never started again, because its outcome is not visible.
                 StartedAt::Predecessor => Turn::Running { attempt, at: None },
@@ -149,7 +163,10 @@ impl AggregationAssessor<'_> {
 /// Whether a task may be started.
 enum Turn {
     /// The task may be started.
-    Now { attempt: u32, last: Option<BatchTime> },
+    Now {
+        attempt: u32,
+        last: Option<BatchTime>,
+    },
     /// The task has been started and may still run. Without a time, ENPA's workflow manager started
     /// it.
     Running { attempt: u32, at: Option<BatchTime> },

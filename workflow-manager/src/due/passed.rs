@@ -19,22 +19,30 @@ impl AggregationAssessor<'_> {
             .passed_windows()
             .into_iter()
             .filter(|window| !given_up.contains_key(window));
-        all.passed.extend(new.map(|window| window_name(self.name, window)));
+        all.passed
+            .extend(new.map(|window| window_name(self.name, window)));
     }
 
     /// Returns the windows that have passed the horizon, contain something, and are not done.
     fn passed_windows(&self) -> BTreeSet<Window> {
         let (from, until) = (self.inventory.scope.passed, self.inventory.scope.windows.0);
         let holds_something = self.aggregation.batches.iter();
-        let holds_something = holds_something.filter(|(_, batch)| batch.signature || batch.prepared || batch.validated);
+        let holds_something = holds_something
+            .filter(|(_, batch)| batch.signature || batch.prepared || batch.validated);
         let of_batches = holds_something.filter_map(|((date, _), _)| self.policy.window_of(*date));
         let of_states = self.aggregation.windows.iter();
-        let of_states =
-            of_states.filter(|(window, state)| state.fixed.is_some() || self.mode(**window) == Mode::Roster);
+        let of_states = of_states
+            .filter(|(window, state)| state.fixed.is_some() || self.mode(**window) == Mode::Roster);
         // Tasks of ENPA's workflow manager leave no outcome, so a started one counts as done.
         let is_done = |window: &Window| {
             let state = self.aggregation.windows.get(window);
-            state.is_some_and(|state| state.done || state.started.values().any(|started| by_predecessor(*started)))
+            state.is_some_and(|state| {
+                state.done
+                    || state
+                        .started
+                        .values()
+                        .any(|started| by_predecessor(*started))
+            })
         };
         of_batches
             .chain(of_states.map(|(window, _)| *window))

@@ -62,7 +62,9 @@ impl BatchReport {
             BatchStage::Incomplete => Some(format!("the ingestor's {}", self.missing.join(", "))),
             BatchStage::Due => Some("the start of its intake".to_owned()),
             BatchStage::Started { at: Some(at) } => Some(format!("the intake started {at}")),
-            BatchStage::Started { at: None } => Some("the intake that ENPA's workflow manager started".to_owned()),
+            BatchStage::Started { at: None } => {
+                Some("the intake that ENPA's workflow manager started".to_owned())
+            }
             BatchStage::TakenIn => Some("the peer's validation".to_owned()),
             BatchStage::Both => None,
         }
@@ -193,8 +195,12 @@ impl WindowReport {
         match self.stage {
             WindowStage::Collecting => Some(format!("its end, {}", self.name.window.end())),
             WindowStage::Grace => Some(format!("the end of its grace period, {}", self.closes)),
-            WindowStage::Undecided => Some("the peer's announcement, which cannot be read".to_owned()),
-            WindowStage::PeerValidations => Some("the peer's validations: the peer has skipped every batch".to_owned()),
+            WindowStage::Undecided => {
+                Some("the peer's announcement, which cannot be read".to_owned())
+            }
+            WindowStage::PeerValidations => {
+                Some("the peer's validations: the peer has skipped every batch".to_owned())
+            }
             WindowStage::OneSided { until } => Some(format!(
                 "{} batches that are missing on one side, until {until}",
                 self.counts.one_sided
@@ -205,10 +211,13 @@ impl WindowReport {
             WindowStage::Started { at: None, .. } => {
                 Some("nothing: ENPA's workflow manager started its sum".to_owned())
             }
-            WindowStage::WithLater { window, .. } => {
-                Some(format!("the task of the window that starts {}", window.start()))
+            WindowStage::WithLater { window, .. } => Some(format!(
+                "the task of the window that starts {}",
+                window.start()
+            )),
+            WindowStage::Held => {
+                Some("an operator: facilitator aggregate --accept-rejections".to_owned())
             }
-            WindowStage::Held => Some("an operator: facilitator aggregate --accept-rejections".to_owned()),
             WindowStage::Empty | WindowStage::Done => None,
         }
     }

@@ -32,7 +32,8 @@ fn window(start: &str) -> Window {
 
 fn roster_from(start: &str) -> RosterUse {
     RosterUse {
-        from: RosterSwitch::from_announcements(at(start), at(start), 60, at("00/00")).map(Bound::Known),
+        from: RosterSwitch::from_announcements(at(start), at(start), 60, at("00/00"))
+            .map(Bound::Known),
         until: None,
     }
 }
@@ -99,7 +100,11 @@ impl Case {
                 Work::Agree(name) => format!("agree {}", short(name.window.start())),
                 Work::SumAgreed(name) => format!("sum-agreed {}", short(name.window.start())),
                 Work::Sum(name, batches) => {
-                    format!("sum {} {}", short(name.window.start()), batches.batches.len())
+                    format!(
+                        "sum {} {}",
+                        short(name.window.start()),
+                        batches.batches.len()
+                    )
                 }
             })
             .collect()
@@ -131,7 +136,10 @@ fn intake() {
         ("rmp", "09/40", vec![]),
     ] {
         let due: Vec<String> = of(&[("08/00", marks)]).due(now);
-        let due: Vec<&String> = due.iter().filter(|task| task.starts_with("intake")).collect();
+        let due: Vec<&String> = due
+            .iter()
+            .filter(|task| task.starts_with("intake"))
+            .collect();
         assert_eq!(due, expected, "{marks} at {now}");
     }
 }
@@ -238,11 +246,17 @@ fn fixed_batches_stay_and_what_comes_later_is_late() {
         seen.skipped.iter().map(|name| name.id).collect::<Vec<_>>(),
         [named(2).id]
     );
-    assert_eq!(seen.late.iter().map(|name| name.id).collect::<Vec<_>>(), [named(3).id]);
+    assert_eq!(
+        seen.late.iter().map(|name| name.id).collect::<Vec<_>>(),
+        [named(3).id]
+    );
     state.done = true;
     case.windows = vec![("08/00", state)];
     let seen = case.assess("12/00");
-    assert_eq!((seen.due.len(), seen.skipped.len(), seen.late.len()), (0, 0, 1));
+    assert_eq!(
+        (seen.due.len(), seen.skipped.len(), seen.late.len()),
+        (0, 0, 1)
+    );
 }
 
 #[test]
@@ -306,10 +320,16 @@ fn with_rosters_no_window_between_is_skipped_and_the_last_does_them_all() {
         ["with-later", "with-later", "with-later", "due"]
     );
     assert_eq!(case.due("10/09"), ["roster 08/00"]);
-    assert_eq!(stages(&case, "10/09"), ["with-later", "with-later", "due", "grace"]);
+    assert_eq!(
+        stages(&case, "10/09"),
+        ["with-later", "with-later", "due", "grace"]
+    );
     case.rosters = roster_from("08/00");
     // Before the switch, a window without a batch is not listed.
-    assert_eq!(stages(&case, "10/10"), ["peer-validations", "with-later", "due"]);
+    assert_eq!(
+        stages(&case, "10/10"),
+        ["peer-validations", "with-later", "due"]
+    );
 }
 
 #[test]
@@ -391,7 +411,10 @@ fn the_same_start_has_the_same_bytes() {
     let case = of(&[("08/00", "r")]);
     let instance = "us-ca-example".parse().unwrap();
     let due = case.assess("08/30").due.remove(0);
-    assert_eq!(due.message(&instance, Role::First), due.message(&instance, Role::First));
+    assert_eq!(
+        due.message(&instance, Role::First),
+        due.message(&instance, Role::First)
+    );
     assert_ne!(
         due.message(&instance, Role::First),
         due.message(&instance, Role::Second)

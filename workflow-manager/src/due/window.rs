@@ -48,7 +48,9 @@ impl AggregationAssessor<'_> {
             }
         }
         let step = match (self.step(&name, state, mode, closed, skipped.len()), last) {
-            (Step::Task(task @ (WindowKind::Roster | WindowKind::Agree), ..), Some(last)) if window < last => {
+            (Step::Task(task @ (WindowKind::Roster | WindowKind::Agree), ..), Some(last))
+                if window < last =>
+            {
                 Step::Wait(WindowStage::WithLater { task, window: last })
             }
             (step, _) => step,
@@ -69,7 +71,14 @@ impl AggregationAssessor<'_> {
         all.late.extend(late);
     }
 
-    fn step(&self, name: &WindowName, state: &WindowState, mode: Mode, closed: bool, skipped: usize) -> Step {
+    fn step(
+        &self,
+        name: &WindowName,
+        state: &WindowState,
+        mode: Mode,
+        closed: bool,
+        skipped: usize,
+    ) -> Step {
         if state.done {
             return Step::Wait(WindowStage::Done);
         }
@@ -88,9 +97,17 @@ impl AggregationAssessor<'_> {
         match mode {
             Mode::Undecided => Step::Wait(WindowStage::Undecided),
             Mode::Roster => match roster_task(state) {
-                Some(WindowKind::Agree) => Step::Task(WindowKind::Agree, Work::Agree(name.clone()), Why::BothRosters),
+                Some(WindowKind::Agree) => Step::Task(
+                    WindowKind::Agree,
+                    Work::Agree(name.clone()),
+                    Why::BothRosters,
+                ),
                 Some(task) => Step::Task(task, Work::Roster(name.clone()), Why::NoRoster),
-                None if state.agreed => Step::Task(WindowKind::Aggregate, Work::SumAgreed(name.clone()), Why::Agreed),
+                None if state.agreed => Step::Task(
+                    WindowKind::Aggregate,
+                    Work::SumAgreed(name.clone()),
+                    Why::Agreed,
+                ),
                 None => Step::Wait(WindowStage::PeerRoster),
             },
             Mode::Enpa => self.enpa(name, state, skipped),
@@ -157,9 +174,12 @@ impl AggregationAssessor<'_> {
     /// Returns complete batches that are neither in the window's task nor had been skipped by the
     /// peer when the task was fixed. They arrived later, or our intake was not done by then.
     fn late(&self, window: Window, state: &WindowState) -> Vec<BatchName> {
-        let Some(fixed) = &state.fixed else { return Vec::new() };
+        let Some(fixed) = &state.fixed else {
+            return Vec::new();
+        };
         let known = fixed.batches.iter().chain(&fixed.skipped);
-        let known: BTreeSet<(BatchTime, BatchId)> = known.map(|batch| (batch.time, batch.id)).collect();
+        let known: BTreeSet<(BatchTime, BatchId)> =
+            known.map(|batch| (batch.time, batch.id)).collect();
         self.aggregation
             .batches_in(window)
             .filter(|(date, id, batch)| batch.ready() && !known.contains(&(*date, *id)))
@@ -182,7 +202,11 @@ impl AggregationAssessor<'_> {
 
 /// Returns the roster task that a closed window still needs and that can be started.
 fn roster_task(state: &WindowState) -> Option<WindowKind> {
-    match (state.done || state.agreed, state.our_roster, state.peer_roster) {
+    match (
+        state.done || state.agreed,
+        state.our_roster,
+        state.peer_roster,
+    ) {
         (false, false, _) => Some(WindowKind::Roster),
         (false, true, true) => Some(WindowKind::Agree),
         (true, ..) | (false, true, false) => None,

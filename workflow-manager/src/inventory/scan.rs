@@ -39,13 +39,21 @@ pub struct Buckets {
 
 impl Buckets {
     /// Writes a record to the own bucket, unless an object of this name exists.
-    pub(crate) async fn put_record(&self, name: &str, payload: &[u8]) -> Result<Created, BucketError> {
+    pub(crate) async fn put_record(
+        &self,
+        name: &str,
+        payload: &[u8],
+    ) -> Result<Created, BucketError> {
         self.records.put(&*self.own, name, payload).await
     }
 
     /// Reads a record of the own bucket with a payload of at most `limit` bytes; `None` if it does
     /// not exist.
-    pub(crate) async fn read_record(&self, name: &str, limit: u64) -> Result<Option<Bytes>, BucketError> {
+    pub(crate) async fn read_record(
+        &self,
+        name: &str,
+        limit: u64,
+    ) -> Result<Option<Bytes>, BucketError> {
         self.records.read(&*self.own, name, limit).await
     }
 }
@@ -157,7 +165,11 @@ async fn aggregations(
         (&buckets.peer_validation_in, WindowName::DIRECTORY),
     ];
     // Without rosters, only the first two places can name an aggregation.
-    let count = if rosters.from.is_some() { places.len() } else { 2 };
+    let count = if rosters.from.is_some() {
+        places.len()
+    } else {
+        2
+    };
     for (place, (bucket, directory)) in places[..count].iter().enumerate() {
         // The peer's mailbox is the last place. Names that occur only there are not work from our
         // ingestor, so their number is limited.
@@ -257,7 +269,11 @@ impl Scanner<'_> {
         }
         let listed_from = self.window_times().0;
         for (window, acknowledged) in marks {
-            let listed = self.found.windows.get(&window).is_some_and(|state| state.done);
+            let listed = self
+                .found
+                .windows
+                .get(&window)
+                .is_some_and(|state| state.done);
             let done = match acknowledged || listed || window.start() >= listed_from {
                 true => listed,
                 // The window is older than the listed range, so its mark is looked up by name.
@@ -295,22 +311,31 @@ impl Scanner<'_> {
                 RosterObject::Roster(writer) if writer == role => window.our_roster = true,
                 RosterObject::Roster(_) => window.peer_roster = true,
                 RosterObject::Agreed => window.agreed = true,
-                RosterObject::Verdicts | RosterObject::Counted | RosterObject::Held | RosterObject::Done => {}
+                RosterObject::Verdicts
+                | RosterObject::Counted
+                | RosterObject::Held
+                | RosterObject::Done => {}
             }
         })
         .await?;
         let (found, foreign) = (&mut self.found, &mut self.foreign);
         let bucket = &self.buckets.peer_validation_in;
         let location = bucket.location();
-        each(&**bucket, &directory, range, |key| match RosterObject::parse(key) {
-            Some((name, RosterObject::Roster(writer)))
-                if writer == role.peer()
-                    && (found.windows.len() < MOST_WINDOWS || found.windows.contains_key(&name.window)) =>
-            {
-                found.windows.entry(name.window).or_default().peer_roster = true;
-            }
-            _ => foreign.add(&location, key),
-        })
+        each(
+            &**bucket,
+            &directory,
+            range,
+            |key| match RosterObject::parse(key) {
+                Some((name, RosterObject::Roster(writer)))
+                    if writer == role.peer()
+                        && (found.windows.len() < MOST_WINDOWS
+                            || found.windows.contains_key(&name.window)) =>
+                {
+                    found.windows.entry(name.window).or_default().peer_roster = true;
+                }
+                _ => foreign.add(&location, key),
+            },
+        )
         .await
     }
 
@@ -327,7 +352,11 @@ impl Scanner<'_> {
         let (recent, end) = self.scope.batches;
         let oldest = self.scope.passed.min(self.scope.windows.0);
         for window in self.policy.windows(oldest, recent) {
-            let done = self.found.windows.get(&window).is_some_and(|state| state.done);
+            let done = self
+                .found
+                .windows
+                .get(&window)
+                .is_some_and(|state| state.done);
             if !done && !self.found.given_up.contains_key(&window) {
                 add(window.start(), window.end());
             }
@@ -375,7 +404,11 @@ impl Scanner<'_> {
             keys,
             |key| match BatchName::validation_part(key, peer) {
                 Some((name, BatchPart::Signature)) => {
-                    found.batches.entry((name.date, name.id)).or_default().validated = true;
+                    found
+                        .batches
+                        .entry((name.date, name.id))
+                        .or_default()
+                        .validated = true;
                 }
                 Some(_) => {}
                 None => foreign.add(&location, key),
@@ -389,18 +422,30 @@ impl Scanner<'_> {
         let found = &mut self.found;
         each(&*self.buckets.own, self.aggregation.as_str(), keys, |key| {
             if let Some(name) = BatchName::from_prepared(key) {
-                found.batches.entry((name.date, name.id)).or_default().prepared = true;
+                found
+                    .batches
+                    .entry((name.date, name.id))
+                    .or_default()
+                    .prepared = true;
             }
         })
         .await
     }
 
-    async fn intake_markers(&mut self, from: BatchTime, until: BatchTime) -> Result<(), BucketError> {
+    async fn intake_markers(
+        &mut self,
+        from: BatchTime,
+        until: BatchTime,
+    ) -> Result<(), BucketError> {
         let keys = TaskMarker::intakes(self.aggregation, from, until);
         let (aggregation, found) = (self.aggregation, &mut self.found);
         each(&*self.buckets.own, TaskMarker::DIRECTORY, keys, |key| {
-            let Some(marker) = TaskMarker::parse(key) else { return };
-            let MarkedTask::Intake(name) = &marker.task else { return };
+            let Some(marker) = TaskMarker::parse(key) else {
+                return;
+            };
+            let MarkedTask::Intake(name) = &marker.task else {
+                return;
+            };
             // A marker without a batch means nothing. The range may also contain markers of an
             // aggregation with a longer name.
             if name.aggregation == *aggregation
@@ -417,7 +462,9 @@ impl Scanner<'_> {
         let keys = TaskMarker::windows(kind, self.aggregation, from, until);
         let (aggregation, found) = (self.aggregation, &mut self.found);
         each(&*self.buckets.own, TaskMarker::DIRECTORY, keys, |key| {
-            let Some(marker) = TaskMarker::parse(key) else { return };
+            let Some(marker) = TaskMarker::parse(key) else {
+                return;
+            };
             let MarkedTask::Window(found_kind, name) = &marker.task else {
                 return;
             };
@@ -466,7 +513,11 @@ impl Scanner<'_> {
                 && !batch.prepared
                 && self.policy.restarts(at) <= self.now
             {
-                wanted.push(MarkedTask::Intake(super::batch_name(self.aggregation, *date, *id)));
+                wanted.push(MarkedTask::Intake(super::batch_name(
+                    self.aggregation,
+                    *date,
+                    *id,
+                )));
             }
         }
         for (window, state) in &self.found.windows {
@@ -535,7 +586,10 @@ impl Scanner<'_> {
     fn window_times(&self) -> (BatchTime, BatchTime) {
         let (windows, batches) = (self.scope.windows, self.scope.batches);
         let from = windows.0.min(batches.0).min(self.scope.passed);
-        let from = self.policy.window_of(from).map_or(from, |window| window.start());
+        let from = self
+            .policy
+            .window_of(from)
+            .map_or(from, |window| window.start());
         (from, windows.1.max(batches.1))
     }
 
@@ -547,7 +601,10 @@ impl Scanner<'_> {
 }
 
 /// Reads the batches that were fixed for a window.
-pub(crate) async fn fixed_batches(buckets: &Buckets, name: &WindowName) -> Result<WindowBatches, BucketError> {
+pub(crate) async fn fixed_batches(
+    buckets: &Buckets,
+    name: &WindowName,
+) -> Result<WindowBatches, BucketError> {
     let (own, key) = (&*buckets.own, name.batches());
     let Some(payload) = buckets.read_record(&key, BATCHES_LIMIT).await? else {
         let bucket = own.location();
@@ -563,7 +620,9 @@ pub(crate) async fn fixed_batches(buckets: &Buckets, name: &WindowName) -> Resul
 /// Returns the later of a task's known marker and another marker. A first marker was not written
 /// before `earliest`.
 fn newer(known: Option<Started>, marker: &TaskMarker, earliest: BatchTime) -> Option<Started> {
-    let at = marker.at.map_or(StartedAt::Since(earliest), StartedAt::Time);
+    let at = marker
+        .at
+        .map_or(StartedAt::Since(earliest), StartedAt::Time);
     let found = Started {
         attempt: marker.attempt,
         at,

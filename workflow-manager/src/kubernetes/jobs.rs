@@ -36,7 +36,9 @@ pub struct Jobs {
 
 impl fmt::Debug for Jobs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Jobs").field("form", &self.form).finish_non_exhaustive()
+        f.debug_struct("Jobs")
+            .field("form", &self.form)
+            .finish_non_exhaustive()
     }
 }
 
@@ -54,8 +56,9 @@ impl Jobs {
             keep_secs: jobs.keep_secs,
             owner: None,
         };
-        form.check()
-            .map_err(|problem| Error::Setting(format!("jobs.template {}: {problem}", file.display())))?;
+        form.check().map_err(|problem| {
+            Error::Setting(format!("jobs.template {}: {problem}", file.display()))
+        })?;
         Self::on(client().await?, form, jobs).await
     }
 
@@ -81,8 +84,15 @@ impl Jobs {
 }
 
 /// Looks up the owner of the Jobs and returns a reference to it.
-async fn owner(client: Client, namespace: &str, config: &OwnerConfig) -> Result<OwnerReference, Error> {
-    let (group, version) = config.api_version.split_once('/').unwrap_or(("", &config.api_version));
+async fn owner(
+    client: Client,
+    namespace: &str,
+    config: &OwnerConfig,
+) -> Result<OwnerReference, Error> {
+    let (group, version) = config
+        .api_version
+        .split_once('/')
+        .unwrap_or(("", &config.api_version));
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &config.kind));
     let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &kind);
     let what = format!("the owner, {} {}", config.kind, config.name);
@@ -121,7 +131,11 @@ impl Starter for Jobs {
             for job in &page.items {
                 unfinished += usize::from(!is_finished(job));
                 // Tasks that were started before a crash are recognised here, also without markers.
-                let tasks = job.annotations().get(TASKS).into_iter().flat_map(|tasks| tasks.lines());
+                let tasks = job
+                    .annotations()
+                    .get(TASKS)
+                    .into_iter()
+                    .flat_map(|tasks| tasks.lines());
                 running.keys.extend(tasks.map(str::to_owned));
             }
             next = page.metadata.continue_.filter(|token| !token.is_empty());
@@ -158,9 +172,11 @@ impl Starter for Jobs {
 
 /// Returns whether a Job has succeeded or failed permanently.
 fn is_finished(job: &Job) -> bool {
-    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True")
+    let conditions = job
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| {
+        matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True"
+    })
 }

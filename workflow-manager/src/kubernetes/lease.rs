@@ -119,7 +119,10 @@ impl KubernetesLease {
 /// Returns the holder of a Lease at this time, or `None` if it has no holder or has expired.
 fn holder(lease: &Lease, now: Timestamp) -> Option<&str> {
     let spec: &LeaseSpec = lease.spec.as_ref()?;
-    let holder = spec.holder_identity.as_deref().filter(|holder| !holder.is_empty())?;
+    let holder = spec
+        .holder_identity
+        .as_deref()
+        .filter(|holder| !holder.is_empty())?;
     let renewed = spec.renew_time.as_ref()?.0.as_millisecond();
     let lasts = i64::from(spec.lease_duration_seconds?).saturating_mul(1000);
     (now.as_millisecond() < renewed.saturating_add(lasts)).then_some(holder)

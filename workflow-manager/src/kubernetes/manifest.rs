@@ -52,7 +52,11 @@ impl JobForm {
     /// The problem, beginning with the path of the field.
     pub fn check(&self) -> Result<(), String> {
         let spec = self.template.spec.as_ref().ok_or("spec is missing")?;
-        let pod = spec.template.spec.as_ref().ok_or("spec.template.spec is missing")?;
+        let pod = spec
+            .template
+            .spec
+            .as_ref()
+            .ok_or("spec.template.spec is missing")?;
         let restart = pod.restart_policy.as_deref();
         if !matches!(restart, Some("Never" | "OnFailure")) {
             return Err("spec.template.spec.restartPolicy must be Never or OnFailure".to_owned());
@@ -67,7 +71,8 @@ impl JobForm {
                 .resources
                 .as_ref()
                 .and_then(|resources| resources.limits.as_ref());
-            !limits.is_some_and(|limits| limits.contains_key("cpu") && limits.contains_key("memory"))
+            !limits
+                .is_some_and(|limits| limits.contains_key("cpu") && limits.contains_key("memory"))
         };
         if let Some(container) = pod.containers.iter().find(unlimited) {
             return Err(format!(
@@ -126,7 +131,12 @@ impl JobForm {
         let spec = job.spec.get_or_insert_default();
         self.shape(spec, tasks.len());
         self.label(spec.template.metadata.get_or_insert_default(), queue);
-        if let Some(container) = spec.template.spec.as_mut().and_then(|pod| pod.containers.first_mut()) {
+        if let Some(container) = spec
+            .template
+            .spec
+            .as_mut()
+            .and_then(|pod| pod.containers.first_mut())
+        {
             let arguments = container.args.get_or_insert_default();
             arguments.extend(["run-task".to_owned(), queue.as_str().to_owned()]);
             let texts = tasks

@@ -53,7 +53,9 @@ impl Election for BucketLock {
         };
         match self.read(epochs.newest).await? {
             Some(epoch) if epoch.holder != self.holder && now < epoch.expires => {
-                Ok(Leadership::Theirs { holder: epoch.holder })
+                Ok(Leadership::Theirs {
+                    holder: epoch.holder,
+                })
             }
             Some(_) => {
                 let Epochs { newest, mut older } = epochs;
@@ -86,13 +88,19 @@ impl Election for BucketLock {
 
 impl BucketLock {
     async fn epochs(&self) -> Result<Option<Epochs>, BucketError> {
-        let mut entries = self.own.list(LEADER_DIRECTORY, ListRange::default()).await?;
+        let mut entries = self
+            .own
+            .list(LEADER_DIRECTORY, ListRange::default())
+            .await?;
         let mut found = Vec::new();
         while let Some(entry) = entries.next().await {
             found.extend(leader_epoch(&entry?.key));
         }
         found.sort_unstable();
-        Ok(found.pop().map(|newest| Epochs { newest, older: found }))
+        Ok(found.pop().map(|newest| Epochs {
+            newest,
+            older: found,
+        }))
     }
 
     async fn read(&self, epoch: u64) -> Result<Option<Epoch>, Error> {
@@ -109,13 +117,19 @@ impl BucketLock {
     }
 
     /// Creates the next epoch, unless another process has created it, and removes the older ones.
-    async fn acquire(&self, epoch: u64, older: Vec<u64>, expires: i64) -> Result<Leadership, Error> {
+    async fn acquire(
+        &self,
+        epoch: u64,
+        older: Vec<u64>,
+        expires: i64,
+    ) -> Result<Leadership, Error> {
         let object = Epoch {
             format: 1,
             holder: self.holder.clone(),
             expires,
         };
-        let bytes = serde_json::to_vec(&object).map_err(|error| Error::Internal(error.to_string()))?;
+        let bytes =
+            serde_json::to_vec(&object).map_err(|error| Error::Internal(error.to_string()))?;
         if self.records.put(&*self.own, &leader(epoch), &bytes).await? == Created::Exists {
             return Ok(somebody());
         }
@@ -165,7 +179,11 @@ mod tests {
         clock.set(1_050_000);
         assert_eq!(one.campaign().await.unwrap(), Leadership::Ours);
         clock.set(1_100_000);
-        assert_eq!(two.campaign().await.unwrap(), theirs("one"), "the second epoch lasts");
+        assert_eq!(
+            two.campaign().await.unwrap(),
+            theirs("one"),
+            "the second epoch lasts"
+        );
         clock.set(1_110_000);
         assert_eq!(two.campaign().await.unwrap(), Leadership::Ours);
         assert_eq!(one.campaign().await.unwrap(), theirs("two"));
@@ -178,14 +196,21 @@ mod tests {
         two.resign().await.unwrap();
         assert_eq!(one.campaign().await.unwrap(), Leadership::Ours);
         let epochs = one.epochs().await.unwrap().unwrap();
-        assert_eq!((epochs.newest, epochs.older.len()), (5, 0), "older epochs are removed");
+        assert_eq!(
+            (epochs.newest, epochs.older.len()),
+            (5, 0),
+            "older epochs are removed"
+        );
     }
 
     #[tokio::test]
     async fn of_two_at_once_one_leads() {
         let (own, clock) = (memory("own"), Clock::manual(0));
         let [one, two] = ["one", "two"].map(|name| lock(&own, name, &clock));
-        assert_eq!(one.acquire(1, Vec::new(), 10).await.unwrap(), Leadership::Ours);
+        assert_eq!(
+            one.acquire(1, Vec::new(), 10).await.unwrap(),
+            Leadership::Ours
+        );
         assert_eq!(two.acquire(1, Vec::new(), 10).await.unwrap(), somebody());
     }
 }

@@ -198,10 +198,19 @@ impl Status {
     /// Returns the status from a scan and the rejected tasks. With `all`, the status includes
     /// batches that wait for nothing and windows that are done.
     #[must_use]
-    pub fn of(look: &Observation, mut queues: Vec<QueueStatus>, set_aside: &[SetAside], all: bool) -> Self {
+    pub fn of(
+        look: &Observation,
+        mut queues: Vec<QueueStatus>,
+        set_aside: &[SetAside],
+        all: bool,
+    ) -> Self {
         for queue in &mut queues {
-            let set_aside = set_aside.iter().find(|set_aside| set_aside.queue == queue.queue);
-            set_aside.into_iter().for_each(|set_aside| queue.set_aside(set_aside));
+            let set_aside = set_aside
+                .iter()
+                .find(|set_aside| set_aside.queue == queue.queue);
+            set_aside
+                .into_iter()
+                .for_each(|set_aside| queue.set_aside(set_aside));
         }
         let rejected = open_rejected(set_aside);
         let of_batch: HashMap<&BatchName, &str> = rejected
@@ -216,11 +225,16 @@ impl Status {
         let batches = look.assessment.batches.iter();
         let unfinished = |batch: &&BatchReport| all || batch.stage != BatchStage::Both;
         let shown = |window: &&WindowReport| {
-            let quiet = matches!(window.stage, WindowStage::Done | WindowStage::Empty) && window.late.is_empty();
+            let quiet = matches!(window.stage, WindowStage::Done | WindowStage::Empty)
+                && window.late.is_empty();
             all || !quiet
         };
         let unseen = look.inventory.failed.iter().map(FailedStart::unseen);
-        let given_up = look.assessment.given_up.iter().chain(&look.assessment.passed);
+        let given_up = look
+            .assessment
+            .given_up
+            .iter()
+            .chain(&look.assessment.passed);
         let shown: Vec<&WindowReport> = windows.filter(shown).collect();
         let mut batches: Vec<BatchStatus> = batches
             .filter(unfinished)
@@ -234,10 +248,15 @@ impl Status {
             hidden: look.assessment.windows.len() - shown.len(),
             windows: shown
                 .into_iter()
-                .map(|window| WindowStatus::of(window, look.now, of_window.get(&window.name).copied()))
+                .map(|window| {
+                    WindowStatus::of(window, look.now, of_window.get(&window.name).copied())
+                })
                 .collect(),
             batches,
-            rejected: rejected.values().map(|message| RejectedStatus::of(message)).collect(),
+            rejected: rejected
+                .values()
+                .map(|message| RejectedStatus::of(message))
+                .collect(),
             given_up: given_up.map(GivenUp::of).collect(),
             queues,
             failed: unseen.collect(),
@@ -271,9 +290,9 @@ impl WindowStatus {
             mode: mode_word(window.mode),
             stage: window.stage.as_str(),
             task: match window.stage {
-                WindowStage::Due { task } | WindowStage::Started { task, .. } | WindowStage::WithLater { task, .. } => {
-                    Some(task.as_str())
-                }
+                WindowStage::Due { task }
+                | WindowStage::Started { task, .. }
+                | WindowStage::WithLater { task, .. } => Some(task.as_str()),
                 _ => None,
             },
             attempt: window.attempt,
@@ -303,7 +322,11 @@ impl BatchStatus {
                 batch.stage.as_str()
             },
             ours,
-            peer: if batch.validated { "validated" } else { "silent" },
+            peer: if batch.validated {
+                "validated"
+            } else {
+                "silent"
+            },
             rejected: rejected.map(str::to_owned),
             attempt: batch.attempt,
             age_minutes: minutes(batch.name.date, now),
@@ -323,7 +346,9 @@ pub(crate) fn rosters(look: &Observation) -> String {
     let until = match rosters.until {
         None => String::new(),
         Some(Bound::Known(switch)) => format!(", and not from {} on", switch.window),
-        Some(Bound::Open(window)) => format!(", possibly not from {window} on: the peer's announcement cannot be read"),
+        Some(Bound::Open(window)) => {
+            format!(", possibly not from {window} on: the peer's announcement cannot be read")
+        }
     };
     match (rosters.from, peer) {
         (Some(Bound::Known(switch)), _) => format!("used from {} on{until}", switch.window),

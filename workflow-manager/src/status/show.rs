@@ -43,7 +43,9 @@ impl Status {
     fn draw(&self, f: &mut fmt::Formatter<'_>, screen: Screen) -> fmt::Result {
         writeln!(f, "{} UTC, rosters: {}", self.now, self.rosters)?;
         for queue in &self.queues {
-            let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+            let count = |count: Option<u64>| {
+                count.map_or_else(|| "?".to_owned(), |count| count.to_string())
+            };
             writeln!(
                 f,
                 "queue {}: {} waiting, {} in progress, {} rejected ({})",
@@ -62,24 +64,35 @@ impl Status {
             write!(
                 f,
                 "\n{}",
-                screen.paint(Tone::Faint, &format!("{} windows are done or empty", self.hidden))
+                screen.paint(
+                    Tone::Faint,
+                    &format!("{} windows are done or empty", self.hidden)
+                )
             )?;
         }
         if !self.batches.is_empty() {
             write!(f, "\n\n{}", self.batch_table(screen))?;
         }
-        let names = |pick: fn(&WindowStatus) -> &Vec<String>| self.windows.iter().flat_map(pick).cloned().collect();
-        lines(f, "skipped by the peer", names(|window| &window.skipped_by_peer))?;
+        let names = |pick: fn(&WindowStatus) -> &Vec<String>| {
+            self.windows.iter().flat_map(pick).cloned().collect()
+        };
+        lines(
+            f,
+            "skipped by the peer",
+            names(|window| &window.skipped_by_peer),
+        )?;
         lines(f, "late", names(|window| &window.late))?;
         let rejected = self.rejected.iter();
-        let rejected = rejected.map(|task| format!("{:<9} {}: {}", task.queue.as_str(), task.task, task.reason));
+        let rejected = rejected
+            .map(|task| format!("{:<9} {}: {}", task.queue.as_str(), task.task, task.reason));
         lines(
             f,
             "rejected, and not done since: use `replay rejected`",
             rejected.collect(),
         )?;
         let given_up = self.given_up.iter();
-        let given_up = given_up.map(|window| format!("{} {} to {}", window.aggregation, window.start, window.end));
+        let given_up = given_up
+            .map(|window| format!("{} {} to {}", window.aggregation, window.start, window.end));
         lines(
             f,
             "never summed, too old to be started automatically: use `backfill` or `acknowledge`",
@@ -161,7 +174,10 @@ impl Status {
                 ("waits for", Align::Left),
             ],
         );
-        let name = |name: &str| match (screen.width < WIDE).then(|| name.rsplit_once('/')).flatten() {
+        let name = |name: &str| match (screen.width < WIDE)
+            .then(|| name.rsplit_once('/'))
+            .flatten()
+        {
             Some((stem, id)) => format!("{stem}/{}…", id.chars().take(8).collect::<String>()),
             None => name.to_owned(),
         };

@@ -60,7 +60,11 @@ impl Cluster {
     }
 
     pub fn put(&self, path: &str, object: Value) {
-        self.0.lock().unwrap().objects.insert(path.to_owned(), object);
+        self.0
+            .lock()
+            .unwrap()
+            .objects
+            .insert(path.to_owned(), object);
     }
 
     /// Marks every Job as finished.
@@ -116,7 +120,10 @@ impl State {
                 let object: Value = serde_json::from_slice(body).unwrap();
                 match self.objects.get(path) {
                     None => (404, status(404, "NotFound")),
-                    Some(old) if object["metadata"]["resourceVersion"] != old["metadata"]["resourceVersion"] => {
+                    Some(old)
+                        if object["metadata"]["resourceVersion"]
+                            != old["metadata"]["resourceVersion"] =>
+                    {
                         (409, status(409, "Conflict"))
                     }
                     Some(_) => (200, self.write(path.to_owned(), object)),
@@ -138,8 +145,13 @@ impl State {
     }
 
     fn list(&self, path: &str, query: &str) -> Value {
-        let pairs: BTreeMap<&str, &str> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
-        let selector = pairs["labelSelector"].replace("%2F", "/").replace("%3D", "=");
+        let pairs: BTreeMap<&str, &str> = query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .collect();
+        let selector = pairs["labelSelector"]
+            .replace("%2F", "/")
+            .replace("%3D", "=");
         let (label, wanted) = selector.split_once('=').unwrap();
         let start = pairs.get("continue").copied().unwrap_or_default();
         let fits = |object: &Value| object["metadata"]["labels"][label] == wanted;

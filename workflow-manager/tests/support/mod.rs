@@ -88,8 +88,14 @@ impl World {
         Self::with(now, memory("ingestion"), memory("own"), memory("mailbox"))
     }
 
-    pub fn with(now: BatchTime, ingestion: SharedBucket, own: SharedBucket, mailbox: SharedBucket) -> Self {
-        let [intake, aggregate] = ["intake", "aggregate"].map(|name| MemoryQueue::new(name, Duration::from_secs(600)));
+    pub fn with(
+        now: BatchTime,
+        ingestion: SharedBucket,
+        own: SharedBucket,
+        mailbox: SharedBucket,
+    ) -> Self {
+        let [intake, aggregate] =
+            ["intake", "aggregate"].map(|name| MemoryQueue::new(name, Duration::from_secs(600)));
         let peer = Arc::new(FixedAnnouncement::new(Sighting::Absent));
         let manager = Manager {
             instance: "us-ca-example".parse().unwrap(),
@@ -129,7 +135,9 @@ impl World {
         let mut world = Self::new(now);
         let roster = RosterExtension { since, until: None };
         world.manager.announcements.ours = Some(roster);
-        world.peer.set(Sighting::Announced(Extensions { roster: Some(roster) }));
+        world.peer.set(Sighting::Announced(Extensions {
+            roster: Some(roster),
+        }));
         world
     }
 

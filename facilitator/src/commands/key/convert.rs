@@ -48,7 +48,11 @@ impl Convert {
         let encoding = match self.encoding {
             Some(encoding) => encoding,
             None if self.restriction.is_given() => Encoding::PacketDocument,
-            None => return Err(Error::Setting("give --encoding, or --instance and --bins".to_owned())),
+            None => {
+                return Err(Error::Setting(
+                    "give --encoding, or --instance and --bins".to_owned(),
+                ));
+            }
         };
         let file = self.file.display().to_string();
         let key = self.restricted(read(&self.file)?, encoding, &file)?;

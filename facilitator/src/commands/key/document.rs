@@ -29,7 +29,10 @@ pub(super) struct Restriction {
 impl Restriction {
     /// Returns whether any of the options is given.
     pub(super) fn is_given(&self) -> bool {
-        self.instance.is_some() || self.bins.is_some() || self.id.is_some() || self.created.is_some()
+        self.instance.is_some()
+            || self.bins.is_some()
+            || self.id.is_some()
+            || self.created.is_some()
     }
 }
 
@@ -76,6 +79,8 @@ pub(super) fn suggested_id(kind: &str, fingerprint: &str) -> String {
 
 /// Returns the current time in the format of key documents.
 pub(super) fn now() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     created(i64::try_from(since.as_millis()).unwrap_or_default())
 }

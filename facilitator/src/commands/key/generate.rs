@@ -83,10 +83,18 @@ impl Kind {
 
     /// The encodings in which the programs read such a key.
     fn encodings(self) -> &'static [Encoding] {
-        use Encoding::{Base64, PacketDocument, Pkcs8Base64, Pkcs8Pem, RotatorMaterial, X963Base64};
+        use Encoding::{
+            Base64, PacketDocument, Pkcs8Base64, Pkcs8Pem, RotatorMaterial, X963Base64,
+        };
         match self {
             Self::Signing => &[Pkcs8Base64, Pkcs8Pem, RotatorMaterial],
-            Self::Packet => &[PacketDocument, X963Base64, Pkcs8Base64, Pkcs8Pem, RotatorMaterial],
+            Self::Packet => &[
+                PacketDocument,
+                X963Base64,
+                Pkcs8Base64,
+                Pkcs8Pem,
+                RotatorMaterial,
+            ],
             Self::Sealing => &[Base64],
         }
     }
@@ -104,7 +112,8 @@ impl Generate {
     pub(super) fn run(&self, arguments: &Arguments) -> Result<(), Error> {
         if (self.kind, self.program) == (Kind::Packet, Program::Ingestor) {
             return Err(Error::Setting(
-                "an ingestor has no packet keys; it uses the public halves of the processors' keys".to_owned(),
+                "an ingestor has no packet keys; it uses the public halves of the processors' keys"
+                    .to_owned(),
             ));
         }
         let encoding = self.encoding.unwrap_or(self.kind.default_encoding());
@@ -162,11 +171,18 @@ impl Generate {
                 let key = PacketPrivateKey::generate(&mut rng);
                 AnyKey::Packet(Box::new(document(key, &self.restriction, &now)?))
             }
-            Kind::Signing | Kind::Packet => AnyKey::Private(Box::new(PacketPrivateKey::generate(&mut rng))),
+            Kind::Signing | Kind::Packet => {
+                AnyKey::Private(Box::new(PacketPrivateKey::generate(&mut rng)))
+            }
         })
     }
 
-    fn summary(&self, key: &AnyKey, encoding: Encoding, public_file: Option<&Path>) -> Result<Generated, Error> {
+    fn summary(
+        &self,
+        key: &AnyKey,
+        encoding: Encoding,
+        public_file: Option<&Path>,
+    ) -> Result<Generated, Error> {
         let fingerprint = key.fingerprint();
         let public = if self.kind == Kind::Sealing {
             None
@@ -176,7 +192,10 @@ impl Generate {
         let id = match key {
             AnyKey::Packet(document) => Some(document.id.clone()),
             AnyKey::Sealing(_) => None,
-            _ => Some(super::document::suggested_id(self.kind.as_str(), &fingerprint)),
+            _ => Some(super::document::suggested_id(
+                self.kind.as_str(),
+                &fingerprint,
+            )),
         };
         Ok(Generated {
             kind: self.kind,
@@ -224,7 +243,10 @@ impl Summary for Generated {
             encoding,
             ..
         } = self;
-        let (kind, place) = (self.kind.as_str(), if file == "-" { "standard output" } else { file });
+        let (kind, place) = (
+            self.kind.as_str(),
+            if file == "-" { "standard output" } else { file },
+        );
         writeln!(f, "new {kind} key in {place} ({encoding})")?;
         let id = self.suggested_id.as_deref().unwrap_or_default();
         let label = if *encoding == Encoding::PacketDocument {
@@ -234,7 +256,10 @@ impl Summary for Generated {
         };
         match (self.kind, self.program) {
             (Kind::Sealing, Program::Facilitator) => {
-                writeln!(f, "  id            {fingerprint}, in the names of prepared batches")?;
+                writeln!(
+                    f,
+                    "  id            {fingerprint}, in the names of prepared batches"
+                )?;
             }
             (Kind::Sealing, Program::Ingestor) => writeln!(f, "  fingerprint   {fingerprint}")?,
             _ => writeln!(f, "  fingerprint   {fingerprint}\n  {label} {id}")?,
@@ -244,13 +269,18 @@ impl Summary for Generated {
         }
         f.write_str("  configure     ")?;
         match (self.kind, self.program) {
-            (Kind::Signing, Program::Facilitator) => write!(f, "batch-signing-key: {{ id: {id}, file: {file} }}")?,
+            (Kind::Signing, Program::Facilitator) => {
+                write!(f, "batch-signing-key: {{ id: {id}, file: {file} }}")?
+            }
             (Kind::Signing, Program::Ingestor) => write!(
                 f,
                 "batch-signing-key: {{ id: {id}, file: {file} }}\n  \
                  or            client-config-key: {{ id: {id}, file: {file} }}"
             )?,
-            (Kind::Packet, _) => write!(f, "packet-decryption-keys: [ {{ id: {id}, file: {file} }} ]")?,
+            (Kind::Packet, _) => write!(
+                f,
+                "packet-decryption-keys: [ {{ id: {id}, file: {file} }} ]"
+            )?,
             (Kind::Sealing, Program::Facilitator) => {
                 return write!(
                     f,
@@ -258,7 +288,9 @@ impl Summary for Generated {
                      give          facilitator key record {file} --out FILE, to the workflow manager"
                 );
             }
-            (Kind::Sealing, Program::Ingestor) => return write!(f, "secrets: [ {{ file: {file} }} ]"),
+            (Kind::Sealing, Program::Ingestor) => {
+                return write!(f, "secrets: [ {{ file: {file} }} ]");
+            }
         }
         if let Some(public) = &self.public_file {
             return write!(f, "\n  give          {public} to the ingestor");
@@ -268,6 +300,9 @@ impl Summary for Generated {
         } else {
             "spki-pem"
         };
-        write!(f, "\n  publish       facilitator key public {file} --encoding {public}")
+        write!(
+            f,
+            "\n  publish       facilitator key public {file} --encoding {public}"
+        )
     }
 }

@@ -84,9 +84,13 @@ fn read(file: &Path) -> Result<AnyKey, Error> {
             .take(KEY_FILE_BYTES + 1)
             .read_to_string(&mut text)
     } else {
-        std::fs::File::open(file).and_then(|file| file.take(KEY_FILE_BYTES + 1).read_to_string(&mut text))
+        std::fs::File::open(file)
+            .and_then(|file| file.take(KEY_FILE_BYTES + 1).read_to_string(&mut text))
     };
-    let length = read.map_err(|source| Error::File { file: shown(), source })?;
+    let length = read.map_err(|source| Error::File {
+        file: shown(),
+        source,
+    })?;
     if length as u64 > KEY_FILE_BYTES {
         return Err(Error::Setting(format!(
             "{}: larger than 64 KiB, which is too large for a key",
@@ -106,9 +110,16 @@ fn bad_key(file: &str, source: KeyError) -> Error {
 }
 
 /// Encodes a key. An error names what is missing for the requested encoding.
-fn encode(key: &AnyKey, encoding: Encoding, common_name: Option<&str>, file: &str) -> Result<Zeroizing<String>, Error> {
+fn encode(
+    key: &AnyKey,
+    encoding: Encoding,
+    common_name: Option<&str>,
+    file: &str,
+) -> Result<Zeroizing<String>, Error> {
     if encoding == Encoding::CsrPem && common_name.is_none() {
-        return Err(Error::Setting("--encoding csr-pem needs --common-name NAME".to_owned()));
+        return Err(Error::Setting(
+            "--encoding csr-pem needs --common-name NAME".to_owned(),
+        ));
     }
     let text = key
         .encode(encoding, common_name.unwrap_or_default())
@@ -117,7 +128,9 @@ fn encode(key: &AnyKey, encoding: Encoding, common_name: Option<&str>, file: &st
         let reason = match key {
             AnyKey::Public(_) => "the key is public, and this encoding needs the private half",
             AnyKey::Sealing(_) => "a sealing key has only the encoding base64, and no public half",
-            AnyKey::Private(_) if encoding == Encoding::PacketDocument => "the key is bare; give --instance and --bins",
+            AnyKey::Private(_) if encoding == Encoding::PacketDocument => {
+                "the key is bare; give --instance and --bins"
+            }
             AnyKey::Private(_) | AnyKey::Packet(_) => "base64 is the encoding of sealing keys",
         };
         Error::Setting(format!("{file}: cannot encode as {encoding}: {reason}"))

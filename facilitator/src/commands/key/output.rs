@@ -22,7 +22,8 @@ fn write(out: &Path, text: &str, mode: u32) -> Result<(), Error> {
         return written.map_err(|error| Error::Setting(format!("cannot write to stdout: {error}")));
     }
     let shown = out.display();
-    create_folder(out).map_err(|error| Error::Setting(format!("{shown}: cannot create its folder: {error}")))?;
+    create_folder(out)
+        .map_err(|error| Error::Setting(format!("{shown}: cannot create its folder: {error}")))?;
     let mut file = create(out, mode).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => Error::Setting(format!(
             "{shown}: the file exists already, and keys are never overwritten; choose another name"
@@ -45,7 +46,10 @@ fn write(out: &Path, text: &str, mode: u32) -> Result<(), Error> {
 
 /// Creates the parent folders of a key file with mode 0700, since they hold keys.
 fn create_folder(file: &Path) -> io::Result<()> {
-    let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+    let Some(folder) = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    else {
         return Ok(());
     };
     let mut builder = DirBuilder::new();

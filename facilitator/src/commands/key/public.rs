@@ -53,13 +53,16 @@ impl Public {
     pub(super) fn run(&self, arguments: &Arguments) -> Result<(), Error> {
         let Self { encoding, .. } = *self;
         if !PUBLIC.contains(&encoding) {
-            let problem = format!("{encoding} is an encoding of private keys: see `facilitator key convert`");
+            let problem =
+                format!("{encoding} is an encoding of private keys: see `facilitator key convert`");
             return Err(Error::Setting(problem));
         }
         let file = self.file.display().to_string();
         let key = read(&self.file)?;
         if matches!(key, AnyKey::Sealing(_)) {
-            return Err(Error::Setting(format!("{file}: a sealing key has no public half")));
+            return Err(Error::Setting(format!(
+                "{file}: a sealing key has no public half"
+            )));
         }
         let text = encode(&key, encoding, self.common_name.as_deref(), &file)?;
         let (fingerprint, key) = (key.fingerprint(), text.trim_end().to_owned());

@@ -66,7 +66,12 @@ fn compare(field: &str, a: Option<&Value>, b: Option<&Value>, found: &mut FieldD
         }
         (Some(Value::Array(left)), Some(Value::Array(right))) => {
             for place in 0..left.len().max(right.len()) {
-                compare(&format!("{field}[{place}]"), left.get(place), right.get(place), found);
+                compare(
+                    &format!("{field}[{place}]"),
+                    left.get(place),
+                    right.get(place),
+                    found,
+                );
             }
         }
         _ => found.add(field, a, b),
@@ -97,8 +102,10 @@ mod tests {
 
     #[test]
     fn each_difference_is_named() {
-        let a = json!({ "bins": 3, "name": "a", "inner": { "sum": [1, 2, 3], "batches": ["x", "y"] } });
-        let b = json!({ "bins": 3, "name": "b", "inner": { "sum": [1, 5], "batches": ["y", "z"] } });
+        let a =
+            json!({ "bins": 3, "name": "a", "inner": { "sum": [1, 2, 3], "batches": ["x", "y"] } });
+        let b =
+            json!({ "bins": 3, "name": "b", "inner": { "sum": [1, 5], "batches": ["y", "z"] } });
         let found = differences(&a, &b);
         let fields: Vec<&str> = found
             .listed
@@ -107,10 +114,19 @@ mod tests {
             .collect();
         assert_eq!(
             fields,
-            ["inner.batches", "inner.batches", "inner.sum[1]", "inner.sum[2]", "name"]
+            [
+                "inner.batches",
+                "inner.batches",
+                "inner.sum[1]",
+                "inner.sum[2]",
+                "name"
+            ]
         );
         assert_eq!((found.total, differences(&a, &a).total), (5, 0));
-        assert_eq!((&found.listed[3].a, &found.listed[3].b), (&Some(json!(3)), &None));
+        assert_eq!(
+            (&found.listed[3].a, &found.listed[3].b),
+            (&Some(json!(3)), &None)
+        );
     }
 
     #[test]

@@ -21,8 +21,8 @@ use tallybox_model::digest::Digest;
 use tallybox_service::exit::Exit;
 use tallybox_transport::SharedBucket;
 use values::{
-    fixed_facts, fixed_part, fixed_value, header_file, header_value, packets_file, signature_file, signature_value,
-    sum_part_value,
+    fixed_facts, fixed_part, fixed_value, header_file, header_value, packets_file, signature_file,
+    signature_value, sum_part_value,
 };
 
 /// The differences between two objects or batches.
@@ -101,8 +101,13 @@ impl Inspector {
         let (what, parts) = match &sides {
             (Side::Batch(left), Side::Batch(right)) if left.facts.family == right.facts.family => {
                 for (name, batch) in [("A", left), ("B", right)] {
-                    let malformed = batch.problems.iter().filter(|problem| problem.reason == "malformed");
-                    notes.extend(malformed.map(|problem| format!("{name}: malformed: {}", problem.message)));
+                    let malformed = batch
+                        .problems
+                        .iter()
+                        .filter(|problem| problem.reason == "malformed");
+                    notes.extend(
+                        malformed.map(|problem| format!("{name}: malformed: {}", problem.message)),
+                    );
                 }
                 (sides.0.words(), self.batches((a, left), (b, right)).await?)
             }
@@ -132,9 +137,13 @@ impl Inspector {
                 )],
             ),
             (Side::Object(left, left_file), Side::Object(right, right_file)) => {
-                let mut part = PartDifference::compare("object", Some(*left_file), Some(*right_file));
+                let mut part =
+                    PartDifference::compare("object", Some(*left_file), Some(*right_file));
                 if !part.same_bytes {
-                    let sides = ((&a.bucket, left.key.as_str()), (&b.bucket, right.key.as_str()));
+                    let sides = (
+                        (&a.bucket, left.key.as_str()),
+                        (&b.bucket, right.key.as_str()),
+                    );
                     part.first_different_byte = first_difference(sides.0, sides.1).await?;
                 }
                 ("object", vec![part])
@@ -169,7 +178,9 @@ impl Inspector {
         (a, left): (&Target, &Batch),
         (b, right): (&Target, &Batch),
     ) -> Result<Vec<PartDifference>, Error> {
-        let alone = |batch: &Batch| batch.present.all().count() == 1 && batch.facts.form != Some(Form::SingleObject);
+        let alone = |batch: &Batch| {
+            batch.present.all().count() == 1 && batch.facts.form != Some(Form::SingleObject)
+        };
         let one_file = alone(left) || alone(right);
         let wanted = |part: &PartDifference| match (part.a, part.b) {
             (None, None) => false,
@@ -178,9 +189,13 @@ impl Inspector {
         };
         let mut header = PartDifference::compare("header", header_file(left), header_file(right));
         if !header.same_bytes {
-            header.fields = Some(fields::differences(&header_value(left), &header_value(right)));
+            header.fields = Some(fields::differences(
+                &header_value(left),
+                &header_value(right),
+            ));
         }
-        let mut packets = PartDifference::compare("packets", packets_file(left), packets_file(right));
+        let mut packets =
+            PartDifference::compare("packets", packets_file(left), packets_file(right));
         if !packets.same_bytes && packets.a.is_some() && packets.b.is_some() {
             packets.packets = self.packets((a, left), (b, right)).await?;
         }
@@ -190,9 +205,15 @@ impl Inspector {
         );
         let mut signature = PartDifference::compare("signature", files.0, files.1);
         if !signature.same_bytes {
-            signature.fields = Some(fields::differences(&signature_value(left), &signature_value(right)));
+            signature.fields = Some(fields::differences(
+                &signature_value(left),
+                &signature_value(right),
+            ));
         }
-        Ok([header, packets, signature].into_iter().filter(wanted).collect())
+        Ok([header, packets, signature]
+            .into_iter()
+            .filter(wanted)
+            .collect())
     }
 
     async fn packets(
@@ -204,11 +225,15 @@ impl Inspector {
             self.open_packets(&a.bucket, left).await?,
             self.open_packets(&b.bucket, right).await?,
         );
-        let ((Some((left_input, _)), Some((right_input, _))), Some(family)) = (inputs, left.facts.family) else {
+        let ((Some((left_input, _)), Some((right_input, _))), Some(family)) =
+            (inputs, left.facts.family)
+        else {
             return Ok(None);
         };
         let limits = self.limits.clone();
-        let joining = tokio::task::spawn_blocking(move || packets::join(family, (left_input, right_input), &limits));
+        let joining = tokio::task::spawn_blocking(move || {
+            packets::join(family, (left_input, right_input), &limits)
+        });
         joining
             .await
             .map_err(|error| Error::Internal(format!("comparing packets: {error}")))
@@ -219,7 +244,10 @@ impl Inspector {
 const TO_FIXED: &str = "sum part and fixed sum part";
 
 /// Returns the index of the first different byte of two objects. Streams both.
-async fn first_difference(a: (&SharedBucket, &str), b: (&SharedBucket, &str)) -> Result<Option<u64>, Error> {
+async fn first_difference(
+    a: (&SharedBucket, &str),
+    b: (&SharedBucket, &str),
+) -> Result<Option<u64>, Error> {
     let (mut left, mut right) = (a.0.get(a.1).await?.body, b.0.get(b.1).await?.body);
     let (mut left_part, mut right_part) = (bytes::Bytes::new(), bytes::Bytes::new());
     let mut place = 0;
@@ -235,7 +263,11 @@ async fn first_difference(a: (&SharedBucket, &str), b: (&SharedBucket, &str)) ->
             return Ok((left_part.len() != right_part.len()).then_some(place));
         }
         let (left_run, right_run) = (left_part.split_to(length), right_part.split_to(length));
-        if let Some(at) = left_run.iter().zip(&right_run).position(|(left, right)| left != right) {
+        if let Some(at) = left_run
+            .iter()
+            .zip(&right_run)
+            .position(|(left, right)| left != right)
+        {
             return Ok(Some(place + at as u64));
         }
         place += length as u64;

@@ -106,7 +106,8 @@ pub(super) fn join(family: Family, (a, b): (Input, Input), limits: &Limits) -> P
     let [a, b] = order.map(Sha256::finalize);
     found.same_order = a == b;
     let ids = |ids: BTreeSet<[u8; 16]>| ids.into_iter().map(PacketId::from_bytes).collect();
-    (found.some_only_a, found.some_only_b, found.some_changed) = (ids(only_a), ids(only_b), ids(changed));
+    (found.some_only_a, found.some_only_b, found.some_changed) =
+        (ids(only_a), ids(only_b), ids(changed));
     found
 }
 
@@ -141,7 +142,11 @@ fn each(
     mut take: impl FnMut(Item) -> bool,
 ) -> Result<(), String> {
     let mut input = BufReader::with_capacity(64 << 10, input);
-    if input.fill_buf().map_err(|error| error.to_string())?.is_empty() {
+    if input
+        .fill_buf()
+        .map_err(|error| error.to_string())?
+        .is_empty()
+    {
         return Ok(());
     }
     let mut reader = ContainerReader::open(input, limits).map_err(|error| error.to_string())?;
@@ -169,7 +174,11 @@ fn each(
                     id: *packet.id.as_bytes(),
                     fields: [0; FIELDS],
                 };
-                hand_out(Records::<InvalidPacket>::new(&block, schema, limits), item, &mut take)
+                hand_out(
+                    Records::<InvalidPacket>::new(&block, schema, limits),
+                    item,
+                    &mut take,
+                )
             }
         };
         if !more.map_err(|error| error.to_string())? {
@@ -263,7 +272,10 @@ mod tests {
             file(&[(3, 5), (2, 6), (1, 5), (9, 5)]),
         );
         let found = join(Family::ValidationBatch, sides, &Limits::default());
-        assert_eq!((found.same, found.changed, found.only_a, found.only_b), (2, 1, 1, 1));
+        assert_eq!(
+            (found.same, found.changed, found.only_a, found.only_b),
+            (2, 1, 1, 1)
+        );
         assert_eq!(found.changed_fields, BTreeMap::from([("f_r", 1)]));
         assert_eq!(found.some_only_a, [PacketId::from_bytes([4; 16])]);
         assert!(!found.same_order && found.incomplete.is_empty());
@@ -281,6 +293,9 @@ mod tests {
         let found = join(Family::ValidationBatch, sides, &Limits::default());
         assert_eq!((found.only_a, found.incomplete.len()), (1, 1));
         let sides: (Input, Input) = (file(&[]), file(&[(1, 5)]));
-        assert_eq!(join(Family::ValidationBatch, sides, &Limits::default()).only_b, 1);
+        assert_eq!(
+            join(Family::ValidationBatch, sides, &Limits::default()).only_b,
+            1
+        );
     }
 }

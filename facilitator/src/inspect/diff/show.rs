@@ -45,15 +45,27 @@ impl Difference {
 }
 
 fn show(part: &PartDifference, sheet: &mut Sheet) {
-    let file = |file: &FileFacts| format!("{} bytes, sha256 {}", grouped(file.bytes), short(&file.sha256));
+    let file = |file: &FileFacts| {
+        format!(
+            "{} bytes, sha256 {}",
+            grouped(file.bytes),
+            short(&file.sha256)
+        )
+    };
     match (&part.a, &part.b) {
-        (Some(a), Some(_)) if part.same_bytes => sheet.row(part.part, format!("same bytes: {}", file(a))),
+        (Some(a), Some(_)) if part.same_bytes => {
+            sheet.row(part.part, format!("same bytes: {}", file(a)))
+        }
         (Some(a), Some(b)) => {
             sheet.toned(Tone::Bad, part.part, format!("A  {}", file(a)));
             sheet.toned(Tone::Bad, "", format!("B  {}", file(b)));
         }
-        (Some(a), None) => sheet.toned(Tone::Bad, part.part, format!("only A has one: {}", file(a))),
-        (None, Some(b)) => sheet.toned(Tone::Bad, part.part, format!("only B has one: {}", file(b))),
+        (Some(a), None) => {
+            sheet.toned(Tone::Bad, part.part, format!("only A has one: {}", file(a)))
+        }
+        (None, Some(b)) => {
+            sheet.toned(Tone::Bad, part.part, format!("only B has one: {}", file(b)))
+        }
         (None, None) => {}
     }
     if let Some(byte) = part.first_different_byte {
@@ -74,11 +86,16 @@ fn show(part: &PartDifference, sheet: &mut Sheet) {
 
 fn show_fields(fields: &FieldDifferences, part: &PartDifference, sheet: &mut Sheet) {
     if fields.total == 0 && !part.same_bytes {
-        sheet.row("", "equal fields in another encoding (marker, schema, blocks)");
+        sheet.row(
+            "",
+            "equal fields in another encoding (marker, schema, blocks)",
+        );
     }
     let value = |value: &Option<Value>| match value {
         None => "-".to_owned(),
-        Some(Value::String(text)) => Digest::from_hex(text).map_or_else(|| text.clone(), |digest| short(&digest)),
+        Some(Value::String(text)) => {
+            Digest::from_hex(text).map_or_else(|| text.clone(), |digest| short(&digest))
+        }
         Some(other) => other.to_string(),
     };
     for difference in &fields.listed {
@@ -93,7 +110,10 @@ fn show_fields(fields: &FieldDifferences, part: &PartDifference, sheet: &mut She
     }
     let listed = fields.listed.len() as u64;
     if fields.total > listed {
-        sheet.row("", format!("and {} more fields", grouped(fields.total - listed)));
+        sheet.row(
+            "",
+            format!("and {} more fields", grouped(fields.total - listed)),
+        );
     }
 }
 
@@ -122,8 +142,18 @@ fn show_packets(packets: &PacketDifferences, sheet: &mut Sheet) {
         &format!("packets differ in: {}", fields.join(", ")),
         &packets.some_changed,
     );
-    count(sheet, packets.only_a, "packets only in A", &packets.some_only_a);
-    count(sheet, packets.only_b, "packets only in B", &packets.some_only_b);
+    count(
+        sheet,
+        packets.only_a,
+        "packets only in A",
+        &packets.some_only_a,
+    );
+    count(
+        sheet,
+        packets.only_b,
+        "packets only in B",
+        &packets.some_only_b,
+    );
     if packets.changed + packets.only_a + packets.only_b == 0 {
         let text = if packets.same_order {
             "equal packets in another encoding (marker, schema, blocks)"

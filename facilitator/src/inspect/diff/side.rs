@@ -42,7 +42,9 @@ impl Inspector {
         }
         let bytes = match bucket.size(key).await {
             Ok(bytes) => bytes,
-            Err(BucketError::NotFound { .. } | BucketError::InvalidKey { .. }) => return self.stem_side(target).await,
+            Err(BucketError::NotFound { .. } | BucketError::InvalidKey { .. }) => {
+                return self.stem_side(target).await;
+            }
             Err(error) => return Err(error.into()),
         };
         let found = Found {

@@ -25,7 +25,10 @@ pub(super) fn packets_file(batch: &Batch) -> Option<FileFacts> {
     })
 }
 
-pub(super) async fn signature_file(bucket: &SharedBucket, batch: &Batch) -> Result<Option<FileFacts>, Error> {
+pub(super) async fn signature_file(
+    bucket: &SharedBucket,
+    batch: &Batch,
+) -> Result<Option<FileFacts>, Error> {
     let Some(found) = &batch.present.signature else {
         return Ok(None);
     };

@@ -64,7 +64,12 @@ fn terms(minimum: u64, maximum_age: u32) -> RosterTerms {
     }
 }
 
-fn roster(writer: Role, number: i64, terms: RosterTerms, entries: &[(DatedBatch, Listing)]) -> Roster {
+fn roster(
+    writer: Role,
+    number: i64,
+    terms: RosterTerms,
+    entries: &[(DatedBatch, Listing)],
+) -> Roster {
     Roster {
         window: window(number),
         writer,
@@ -124,21 +129,36 @@ fn rule_4_only_what_both_list_alike_is_summed_and_only_once() {
     let rules = [terms(1, 3); 2];
     let now = agreed(&first, &second, &History::default(), rules, ids);
     assert_eq!(ids_of(&now), [3, 1], "in order of date");
-    assert_eq!((now.counted, now.excluded.len(), now.expired.len()), (3, 0, 0));
+    assert_eq!(
+        (now.counted, now.excluded.len(), now.expired.len()),
+        (3, 0, 0)
+    );
     let mut history = History::default();
     history.push(&now);
     let again = agreed(&first, &second, &history, rules, ids);
-    assert!(again.batches.is_empty(), "a summed batch is never summed again");
+    assert!(
+        again.batches.is_empty(),
+        "a summed batch is never summed again"
+    );
     // The batch is the same under another date.
     let copy = batch(1, 4);
     let later = [(copy, summable(8, &[1, 2]))];
-    assert!(agreed(&later, &later, &history, rules, ids).batches.is_empty());
+    assert!(
+        agreed(&later, &later, &history, rules, ids)
+            .batches
+            .is_empty()
+    );
 }
 
 #[test]
 fn rule_4_a_batch_under_two_dates_counts_under_the_earlier() {
-    let both = [(batch(1, 4), summable(8, &[1])), (batch(1, 5), summable(8, &[1]))];
-    let now = agreed(&both, &both, &History::default(), [terms(1, 3); 2], |_| vec![1]);
+    let both = [
+        (batch(1, 4), summable(8, &[1])),
+        (batch(1, 5), summable(8, &[1])),
+    ];
+    let now = agreed(&both, &both, &History::default(), [terms(1, 3); 2], |_| {
+        vec![1]
+    });
     assert_eq!(now.batches[0].batch, batch(1, 4));
     assert_eq!(
         (now.batches.len(), now.excluded.as_slice()),
@@ -163,7 +183,9 @@ fn rule_4_one_set_of_parameters_the_one_with_most_packets() {
     );
     // In a tie the smallest encoding wins, in any order.
     let both = [(a, summable(9, &[1])), (b, summable(8, &[2]))];
-    let now = agreed(&both, &both, &History::default(), [terms(1, 3); 2], |_| vec![2]);
+    let now = agreed(&both, &both, &History::default(), [terms(1, 3); 2], |_| {
+        vec![2]
+    });
     assert_eq!(ids_of(&now), [2]);
 }
 
@@ -173,13 +195,21 @@ fn rule_5_a_packet_counts_in_the_first_of_its_batches() {
     let both = [(a, summable(8, &[1, 2])), (b, summable(8, &[2, 3]))];
     let ids = |batch: DatedBatch| if batch == a { vec![1, 2] } else { vec![2, 3] };
     let now = agreed(&both, &both, &History::default(), [terms(3, 3); 2], ids);
-    let duplicates: Vec<u64> = now.batches.iter().map(|settled| settled.duplicates).collect();
+    let duplicates: Vec<u64> = now
+        .batches
+        .iter()
+        .map(|settled| settled.duplicates)
+        .collect();
     assert_eq!((duplicates.as_slice(), now.counted), ([0, 1].as_slice(), 3));
     let mut before = IdSet::default();
     before.insert(*packet(3).as_bytes());
     let mut count = Count::new(before);
     count.batch(&[packet(1), packet(3)]);
-    assert_eq!(count.duplicates, [[packet(3)]], "counted in an earlier window");
+    assert_eq!(
+        count.duplicates,
+        [[packet(3)]],
+        "counted in an earlier window"
+    );
 }
 
 #[test]
@@ -188,7 +218,10 @@ fn rule_6_the_minimum_counts_each_packet_once_and_the_larger_holds() {
     let both = [(a, summable(8, &[1, 2])), (b, summable(8, &[1, 2]))];
     let rules = [terms(1, 3), terms(3, 3)];
     let now = agreed(&both, &both, &History::default(), rules, |_| vec![1, 2]);
-    assert_eq!((now.batches.len(), now.below_minimum, now.counted), (0, Some(2), 0));
+    assert_eq!(
+        (now.batches.len(), now.below_minimum, now.counted),
+        (0, Some(2), 0)
+    );
     assert!(now.expired.is_empty(), "its batches stay open");
 }
 
@@ -197,25 +230,47 @@ fn rule_7_age_is_counted_in_windows_and_the_smaller_holds() {
     let old = batch(1, 3);
     let both = [(old, summable(8, &[1]))];
     assert_eq!(age(old.date, window(5), PERIOD), Some(2));
-    assert_eq!(age(old.date.plus_minutes(59).unwrap(), window(5), PERIOD), Some(2));
-    assert_eq!(age(batch(1, 6).date, window(5), PERIOD), None, "a batch of the future");
-    let now = agreed(&both, &both, &History::default(), [terms(1, 9), terms(1, 1)], |_| {
-        vec![1]
-    });
+    assert_eq!(
+        age(old.date.plus_minutes(59).unwrap(), window(5), PERIOD),
+        Some(2)
+    );
+    assert_eq!(
+        age(batch(1, 6).date, window(5), PERIOD),
+        None,
+        "a batch of the future"
+    );
+    let now = agreed(
+        &both,
+        &both,
+        &History::default(),
+        [terms(1, 9), terms(1, 1)],
+        |_| vec![1],
+    );
     assert!(
         now.batches.is_empty() && now.expired.len() == 1,
         "it came too late and is reported"
     );
-    let now = agreed(&both, &both, &History::default(), [terms(1, 9), terms(1, 2)], |_| {
-        vec![1]
-    });
+    let now = agreed(
+        &both,
+        &both,
+        &History::default(),
+        [terms(1, 9), terms(1, 2)],
+        |_| vec![1],
+    );
     assert_eq!(ids_of(&now), [1], "its last window can still contain it");
     let open = [(old, Listing::Open(OpenReason::NoValidation))];
-    let now = agreed(&both, &open, &History::default(), [terms(1, 9), terms(1, 2)], |_| {
-        vec![1]
-    });
+    let now = agreed(
+        &both,
+        &open,
+        &History::default(),
+        [terms(1, 9), terms(1, 2)],
+        |_| vec![1],
+    );
     assert_eq!(now.expired.len(), 1);
-    let said = [Some(LastWord::Summable), Some(LastWord::Open(OpenReason::NoValidation))];
+    let said = [
+        Some(LastWord::Summable),
+        Some(LastWord::Open(OpenReason::NoValidation)),
+    ];
     assert_eq!((now.expired[0].batch, now.expired[0].said), (old, said));
     let mut history = History::default();
     history.push(&now);
@@ -229,7 +284,9 @@ fn rule_7_of_all_windows_that_closed_a_batch_the_last_counts() {
     let rules = [terms(1, 3), terms(1, 4)];
     let (first_date, second_date) = (batch(1, 0), batch(1, 2));
     let both = [(first_date, summable(8, &[1]))];
-    let roster_of = |writer: Role, number, entries: &[_]| roster(writer, number, rules[writer.index()], entries);
+    let roster_of = |writer: Role, number, entries: &[_]| {
+        roster(writer, number, rules[writer.index()], entries)
+    };
     let at = |number, entries: &[_], history: &History| {
         let pair = Role::ALL.map(|role| roster_of(role, number, entries));
         let draft = compare([&pair[0], &pair[1]], history, false).unwrap();
@@ -276,7 +333,12 @@ fn rule_7_nothing_expires_before_both_chains_have_begun() {
     };
     let pair = [&first, &second.before_the_chain(window(5))];
     let draft = compare(pair, &History::default(), false).unwrap();
-    assert!(draft.conclude(&Count::new(IdSet::default())).expired.is_empty());
+    assert!(
+        draft
+            .conclude(&Count::new(IdSet::default()))
+            .expired
+            .is_empty()
+    );
     let too_late = [(old, Listing::Open(OpenReason::TooLate))];
     let first = roster(Role::First, 6, terms(1, 2), &too_late);
     let draft = compare([&first, &second], &History::default(), false).unwrap();
@@ -315,13 +377,22 @@ fn rule_7_the_first_window_of_both_tells_of_all_that_waited_for_it() {
 fn rule_7_expiry_closes_a_date_and_settlement_an_identifier() {
     let (own, old) = (batch(1, 5), batch(1, 1));
     let first = [(own, Listing::Open(OpenReason::NoValidation))];
-    let second = [(own, summable(8, &[1])), (old, Listing::Open(OpenReason::NoValidation))];
+    let second = [
+        (own, summable(8, &[1])),
+        (old, Listing::Open(OpenReason::NoValidation)),
+    ];
     let rules = [terms(1, 3); 2];
     let now = agreed(&first, &second, &History::default(), rules, |_| vec![1]);
     let expired: Vec<DatedBatch> = now.expired.iter().map(|expired| expired.batch).collect();
     assert_eq!((expired, now.batches.len()), (vec![old], 0));
     let dates = vec![old.date, own.date];
-    assert_eq!(now.several_dates, [SeveralDates { batch: own.id, dates }]);
+    assert_eq!(
+        now.several_dates,
+        [SeveralDates {
+            batch: own.id,
+            dates
+        }]
+    );
     let mut history = History::default();
     history.push(&now);
     let both = [(own, summable(8, &[1])), (old, summable(8, &[1]))];
@@ -332,16 +403,24 @@ fn rule_7_expiry_closes_a_date_and_settlement_an_identifier() {
     );
     assert!(now.several_dates.is_empty(), "reported once");
     history.push(&now);
-    assert!(agreed(&both, &both, &history, rules, |_| vec![1]).batches.is_empty());
+    assert!(
+        agreed(&both, &both, &history, rules, |_| vec![1])
+            .batches
+            .is_empty()
+    );
     // A batch dated before the first window with a roster is in no window, and so it does not
     // expire in one.
     let before = DatedBatch {
         date: time(-60),
         id: own.id,
     };
-    let now = agreed(&[(before, summable(8, &[1]))], &[], &History::default(), rules, |_| {
-        vec![1]
-    });
+    let now = agreed(
+        &[(before, summable(8, &[1]))],
+        &[],
+        &History::default(),
+        rules,
+        |_| vec![1],
+    );
     assert!(now.expired.is_empty());
 }
 
@@ -372,13 +451,28 @@ fn rule_6_the_terms_of_the_first_window_of_both_hold() {
         assert_eq!(now.terms, Some(fixed));
     }
     let now = agreed(&both, &both, &history, [fixed[0], terms(9, 5)], |_| vec![]);
-    assert_eq!(now.minimum, 9, "a processor may always refuse to release a small sum");
+    assert_eq!(
+        now.minimum, 9,
+        "a processor may always refuse to release a small sum"
+    );
     assert_eq!(now.terms, Some([terms(2, 4), terms(9, 5)]));
     // No first roster can prevent that a batch is summed in the window after its own.
-    let now = agreed(&both, &both, &History::default(), [terms(1, 0); 2], |_| vec![]);
+    let now = agreed(
+        &both,
+        &both,
+        &History::default(),
+        [terms(1, 0); 2],
+        |_| vec![],
+    );
     assert_eq!(now.expired.len(), 1);
     let young = [(batch(1, 5), Listing::Open(OpenReason::NoValidation))];
-    let now = agreed(&young, &young, &History::default(), [terms(1, 0); 2], |_| vec![]);
+    let now = agreed(
+        &young,
+        &young,
+        &History::default(),
+        [terms(1, 0); 2],
+        |_| vec![],
+    );
     assert!(now.expired.is_empty());
 }
 
@@ -387,7 +481,9 @@ fn rule_6_the_terms_of_the_first_window_of_both_hold() {
 #[test]
 fn the_largest_rosters_are_compared_in_linear_time() {
     let most = u32::try_from(tallybox_model::roster::MOST_ENTRIES).unwrap();
-    let id = |number: u32| BatchId::from_bytes(std::array::from_fn(|place| number.to_be_bytes()[place % 4]));
+    let id = |number: u32| {
+        BatchId::from_bytes(std::array::from_fn(|place| number.to_be_bytes()[place % 4]))
+    };
     let dated = |number: u32| DatedBatch {
         date: window(5).start(),
         id: id(number),
@@ -402,9 +498,17 @@ fn the_largest_rosters_are_compared_in_linear_time() {
     let open: Vec<_> = (0..most)
         .map(|number| (one_id(number), Listing::Open(OpenReason::NoIngestion)))
         .collect();
-    let now = agreed(&same, &same, &History::default(), [terms(1, 3); 2], |_| vec![1]);
+    let now = agreed(&same, &same, &History::default(), [terms(1, 3); 2], |_| {
+        vec![1]
+    });
     assert_eq!(now.batches.len(), 1, "each has parameters of its own");
-    let now = agreed(&open, &[], &History::default(), [terms(1, 3); 2], |_| vec![]);
+    let now = agreed(
+        &open,
+        &[],
+        &History::default(),
+        [terms(1, 3); 2],
+        |_| vec![],
+    );
     assert!(now.expired.len() == MOST_EXPIRED && now.several_dates.len() > 200);
 }
 
@@ -424,7 +528,9 @@ fn the_largest_agreed_set_is_read_back() {
     let both: Vec<_> = (0..most)
         .map(|number| (dated(number), Listing::Summable(claim.clone())))
         .collect();
-    let now = agreed(&both, &both, &History::default(), [terms(0, 3); 2], |_| vec![1]);
+    let now = agreed(&both, &both, &History::default(), [terms(0, 3); 2], |_| {
+        vec![1]
+    });
     assert_eq!(now.batches.len() as u64, u64::from(most));
     let text = serde_json::to_vec(&now).unwrap();
     assert!(
@@ -438,10 +544,23 @@ fn the_largest_agreed_set_is_read_back() {
 #[test]
 fn rule_7_unequal_claims_settle_a_batch_as_excluded() {
     let a = batch(1, 5);
-    for other in [summable(8, &[1, 3]), summable(9, &[1, 2]), summable(8, &[1])] {
+    for other in [
+        summable(8, &[1, 3]),
+        summable(9, &[1, 2]),
+        summable(8, &[1]),
+    ] {
         let (first, second) = ([(a, summable(8, &[1, 2]))], [(a, other)]);
-        let now = agreed(&first, &second, &History::default(), [terms(1, 3); 2], |_| vec![1]);
-        assert_eq!((now.batches.len(), now.excluded.as_slice()), (0, [a].as_slice()));
+        let now = agreed(
+            &first,
+            &second,
+            &History::default(),
+            [terms(1, 3); 2],
+            |_| vec![1],
+        );
+        assert_eq!(
+            (now.batches.len(), now.excluded.as_slice()),
+            (0, [a].as_slice())
+        );
         let mut history = History::default();
         history.push(&now);
         let now = agreed(&first, &first, &history, [terms(1, 3); 2], |_| vec![1, 2]);
@@ -502,7 +621,8 @@ fn schedule(seed: u64) {
             for number in sides[side].rosters.len() as i64..now.min(WINDOWS) {
                 let mut entries = BTreeMap::new();
                 for ((batch, packets), ready) in batches.iter().zip(&ready) {
-                    let young = age(batch.date, window(number), PERIOD).is_some_and(|age| age <= maximum_age);
+                    let young = age(batch.date, window(number), PERIOD)
+                        .is_some_and(|age| age <= maximum_age);
                     if young && ready[side] <= now && !sides[side].history.is_closed(batch) {
                         entries.insert(*batch, summable(8, packets));
                     }
@@ -543,7 +663,10 @@ fn schedule(seed: u64) {
     assert_eq!(first.agreed[..both], second.agreed[..both], "seed {seed}");
     let mut summed = BTreeSet::new();
     for agreed in &first.agreed {
-        assert!(agreed.batches.is_empty() || agreed.counted >= minimum, "seed {seed}");
+        assert!(
+            agreed.batches.is_empty() || agreed.counted >= minimum,
+            "seed {seed}"
+        );
         for settled in &agreed.batches {
             assert!(
                 summed.insert(settled.batch.id),
@@ -553,7 +676,10 @@ fn schedule(seed: u64) {
         }
     }
     for id in &first.counted {
-        assert!(counted_packets.insert(*id), "seed {seed}: packet {id} twice");
+        assert!(
+            counted_packets.insert(*id),
+            "seed {seed}: packet {id} twice"
+        );
     }
     // With a minimum of 1, a batch that consists of repetitions only stays open.
     if minimum == 0 {
@@ -574,7 +700,10 @@ impl Side {
     /// The next window to agree on.
     fn next(&self, peer: &Self, now: i64) -> Option<usize> {
         let number = self.agreed.len();
-        let seen = peer.rosters.get(number).is_some_and(|(_, seen)| *seen <= now);
+        let seen = peer
+            .rosters
+            .get(number)
+            .is_some_and(|(_, seen)| *seen <= now);
         (seen && number < self.rosters.len()).then_some(number)
     }
 }

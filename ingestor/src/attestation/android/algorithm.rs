@@ -65,14 +65,20 @@ pub(super) fn verify(
 }
 
 /// Verifies the report's signature with the attested key: ECDSA P-256 with SHA-256.
-pub(super) fn verify_report(point: &[u8; P256_POINT], message: &[u8], signature: &[u8]) -> Result<(), Reason> {
+pub(super) fn verify_report(
+    point: &[u8; P256_POINT],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), Reason> {
     checks::ECDSA_P256_SHA256
         .verify_signature(point, message, signature)
         .map_err(|_| Reason::ReportSignature)
 }
 
 /// Returns the point of an attested key, and its unique encoding.
-pub(super) fn attested_key(key: &SubjectPublicKeyInfoOwned) -> Result<([u8; P256_POINT], Vec<u8>), Reason> {
+pub(super) fn attested_key(
+    key: &SubjectPublicKeyInfoOwned,
+) -> Result<([u8; P256_POINT], Vec<u8>), Reason> {
     let bits = key.subject_public_key.as_bytes().ok_or(Reason::LeafKey)?;
     let point: [u8; P256_POINT] = bits.try_into().map_err(|_| Reason::LeafKey)?;
     if kind(key) != Some(KeyKind::P256) || point[0] != 4 {

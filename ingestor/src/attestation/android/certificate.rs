@@ -71,15 +71,26 @@ impl<'a> Certificate<'a> {
 
     /// Verifies the signature with this key.
     pub(super) fn signed_by(&self, key: &SubjectPublicKeyInfoOwned) -> Result<(), Reason> {
-        let signature = self.parsed.signature().as_bytes().ok_or(Reason::ChainParse)?;
-        algorithm::verify(key, self.parsed.signature_algorithm(), self.signed, signature)
+        let signature = self
+            .parsed
+            .signature()
+            .as_bytes()
+            .ok_or(Reason::ChainParse)?;
+        algorithm::verify(
+            key,
+            self.parsed.signature_algorithm(),
+            self.signed,
+            signature,
+        )
     }
 
     /// Returns the limit on authorities below this one, if the certificate states it. Returns an
     /// error if the certificate may not issue certificates.
     pub(super) fn may_issue(&self) -> Result<Option<u8>, Reason> {
         self.understood()?;
-        let constraints = self.extension::<BasicConstraints>()?.ok_or(Reason::NotAnIssuer)?;
+        let constraints = self
+            .extension::<BasicConstraints>()?
+            .ok_or(Reason::NotAnIssuer)?;
         let usage = self.extension::<KeyUsage>()?;
         if !constraints.ca || usage.is_some_and(|usage| !usage.key_cert_sign()) {
             return Err(Reason::NotAnIssuer);
@@ -94,7 +105,9 @@ impl<'a> Certificate<'a> {
             .extension::<BasicConstraints>()?
             .is_some_and(|constraints| constraints.ca);
         let usage = self.extension::<KeyUsage>()?;
-        if authority || usage.is_some_and(|usage| !usage.digital_signature() || usage.key_cert_sign()) {
+        if authority
+            || usage.is_some_and(|usage| !usage.digital_signature() || usage.key_cert_sign())
+        {
             return Err(Reason::LeafUsage);
         }
         Ok(())
@@ -123,7 +136,9 @@ impl<'a> Certificate<'a> {
             .map(|extension| extension.extn_value.as_bytes())
     }
 
-    fn extension<T: AssociatedOid + for<'b> Decode<'b, Error = der::Error>>(&self) -> Result<Option<T>, Reason> {
+    fn extension<T: AssociatedOid + for<'b> Decode<'b, Error = der::Error>>(
+        &self,
+    ) -> Result<Option<T>, Reason> {
         match self.parsed.tbs_certificate().get_extension::<T>() {
             Ok(found) => Ok(found.map(|(_, extension)| extension)),
             Err(_) => Err(Reason::ChainParse),

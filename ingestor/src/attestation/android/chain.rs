@@ -61,7 +61,8 @@ impl Root {
             return Ok(Some(root));
         }
         let last = Certificate::parse(last)?;
-        let is = |root: &&Self| root.itself.subject == *last.subject() && root.itself.key == *last.key();
+        let is =
+            |root: &&Self| root.itself.subject == *last.subject() && root.itself.key == *last.key();
         Ok(roots.iter().find(is))
     }
 
@@ -114,7 +115,12 @@ impl Issuers {
         let below = Self {
             subject: certificate.subject().clone(),
             key: certificate.key().clone(),
-            serials: self.serials.iter().cloned().chain([certificate.serial()]).collect(),
+            serials: self
+                .serials
+                .iter()
+                .cloned()
+                .chain([certificate.serial()])
+                .collect(),
             not_before: self.not_before.max(first),
             not_after: self.not_after.min(last),
             path_length: left.into_iter().chain(own).min(),
@@ -152,7 +158,12 @@ impl IssuerCache {
     /// Verifies the certificates above a leaf, nearest first, and returns the path from a root to
     /// them. The check starts at the cached certificate closest to the leaf and continues
     /// downwards. A client without a certified key causes one signature verification per root.
-    pub(super) fn find(&self, chain: &[&[u8]], roots: &[Root], now: u64) -> Result<Arc<Issuers>, Reason> {
+    pub(super) fn find(
+        &self,
+        chain: &[&[u8]],
+        roots: &[Root],
+        now: u64,
+    ) -> Result<Arc<Issuers>, Reason> {
         let root = Root::ending(chain, roots)?;
         let below = match root {
             Some(_) => &chain[..chain.len() - 1],
@@ -166,7 +177,10 @@ impl IssuerCache {
             (None, Some(root)) => (below.len(), Arc::clone(&root.itself)),
             (None, None) => {
                 let place = below.len() - 1;
-                (place, self.keep(names[place], Root::above(below[place], roots, now)?))
+                (
+                    place,
+                    self.keep(names[place], Root::above(below[place], roots, now)?),
+                )
             }
         };
         issuers.valid(now)?;
@@ -178,7 +192,10 @@ impl IssuerCache {
     }
 
     fn known(&self, name: &[u8; 32]) -> Option<Arc<Issuers>> {
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = self
+            .generations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = generations.young.get(name) {
             return Some(Arc::clone(known));
         }
@@ -189,7 +206,10 @@ impl IssuerCache {
 
     fn keep(&self, name: [u8; 32], issuers: Issuers) -> Arc<Issuers> {
         let issuers = Arc::new(issuers);
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = self
+            .generations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         generations.keep(name, &issuers, self.most);
         issuers
     }
@@ -197,7 +217,10 @@ impl IssuerCache {
     /// Returns the number of cached paths.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let generations = self
+            .generations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         generations.young.len() + generations.old.len()
     }
 }

@@ -125,7 +125,8 @@ impl<'a> AuthorizationList<'a> {
                 };
                 // With explicit tagging, the content is exactly one value.
                 let value = AnyRef::from_der(entry.value())?;
-                if entries.len() >= MOST_ENTRIES || entries.insert(number.value(), value).is_some() {
+                if entries.len() >= MOST_ENTRIES || entries.insert(number.value(), value).is_some()
+                {
                     return Err(tag.value_error().into());
                 }
             }
@@ -154,12 +155,18 @@ impl<'a> AuthorizationList<'a> {
     }
 
     pub(super) fn root_of_trust(&self) -> Result<Option<RootOfTrust>, Reason> {
-        let root = self.0.get(&ROOT_OF_TRUST).map(|value| RootOfTrust::read(*value));
+        let root = self
+            .0
+            .get(&ROOT_OF_TRUST)
+            .map(|value| RootOfTrust::read(*value));
         root.transpose().map_err(|_| Reason::KeyDescription)
     }
 
     pub(super) fn application_id(&self) -> Result<Option<ApplicationId<'a>>, Reason> {
-        let id = self.0.get(&APPLICATION_ID).map(|value| ApplicationId::read(*value));
+        let id = self
+            .0
+            .get(&APPLICATION_ID)
+            .map(|value| ApplicationId::read(*value));
         id.transpose().map_err(|_| Reason::KeyDescription)
     }
 }

@@ -58,13 +58,16 @@ impl AndroidVerifier {
     /// # Errors
     /// [`Error`] that names the file or the setting.
     pub fn open(config: &AndroidConfig, directory: &Path, key: &str) -> Result<Self, Error> {
-        let policy = Policy::new(config).map_err(|problem| Error::Setting(format!("{key}.{problem}")))?;
+        let policy =
+            Policy::new(config).map_err(|problem| Error::Setting(format!("{key}.{problem}")))?;
         let roots = read_roots(&resolve(directory, &config.roots), key)?;
         let revocation = config.revocation.as_ref().map(|revocation| {
             let file = resolve(directory, &revocation.list);
-            RevocationList::open(file.clone(), revocation.max_age_hours).map_err(|source| Error::File {
-                file: file.display().to_string(),
-                source,
+            RevocationList::open(file.clone(), revocation.max_age_hours).map_err(|source| {
+                Error::File {
+                    file: file.display().to_string(),
+                    source,
+                }
             })
         });
         Ok(Self {
@@ -132,7 +135,10 @@ fn within_limits<'a>(attestation: &Attestation<'a>) -> Result<Vec<&'a [u8]>, Rea
     if bytes > MOST_CHAIN_BYTES || chain.iter().any(|certificate| large(certificate)) {
         return Err(Reason::ChainSize);
     }
-    Ok(chain.iter().map(|certificate| certificate.as_slice()).collect())
+    Ok(chain
+        .iter()
+        .map(|certificate| certificate.as_slice())
+        .collect())
 }
 
 /// Returns a digest that identifies an attested key, from its unique encoding.
@@ -152,8 +158,10 @@ fn read_roots(file: &Path, key: &str) -> Result<Vec<Root>, Error> {
     let unusable = |problem: &str| Error::Setting(format!("{key}.roots: {shown}: {problem}"));
     let roots: Vec<Root> = CertificateDer::pem_slice_iter(&pem)
         .map(|certificate| {
-            let certificate = certificate.map_err(|_| unusable("the file does not contain PEM certificates"))?;
-            Root::parse(&certificate).map_err(|_| unusable("the file contains something else than X.509 version 3"))
+            let certificate =
+                certificate.map_err(|_| unusable("the file does not contain PEM certificates"))?;
+            Root::parse(&certificate)
+                .map_err(|_| unusable("the file contains something else than X.509 version 3"))
         })
         .collect::<Result<_, _>>()?;
     if roots.is_empty() {

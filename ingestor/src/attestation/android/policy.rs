@@ -105,17 +105,22 @@ impl Policy {
         if config.packages.is_empty() {
             return Err("packages: at least one package is required".to_owned());
         }
-        if config.challenge_late_minutes > MOST_MINUTES || config.challenge_early_minutes > MOST_MINUTES {
+        if config.challenge_late_minutes > MOST_MINUTES
+            || config.challenge_early_minutes > MOST_MINUTES
+        {
             return Err(
                 "challenge-late-minutes and challenge-early-minutes have to be 10080 (a week) or less".to_owned(),
             );
         }
         let mut packages = BTreeMap::new();
         for package in &config.packages {
-            let digests =
-                signature_digests(package).map_err(|problem| format!("packages.{}: {problem}", package.name))?;
+            let digests = signature_digests(package)
+                .map_err(|problem| format!("packages.{}: {problem}", package.name))?;
             if packages.insert(package.name.clone(), digests).is_some() {
-                return Err(format!("packages.{}: the name is listed twice", package.name));
+                return Err(format!(
+                    "packages.{}: the name is listed twice",
+                    package.name
+                ));
             }
         }
         Ok(Self {
@@ -125,7 +130,10 @@ impl Policy {
                 SecurityLevel::StrongBox => Level::StrongBox,
             },
             verified_boot: config.verified_boot,
-            window: DayWindow::minutes(config.challenge_late_minutes, config.challenge_early_minutes),
+            window: DayWindow::minutes(
+                config.challenge_late_minutes,
+                config.challenge_early_minutes,
+            ),
         })
     }
 
@@ -136,7 +144,12 @@ impl Policy {
 
     /// Returns the day for which a key was generated, if the key meets the requirements and belongs
     /// to this metric.
-    pub(super) fn day(&self, key: &KeyDescription<'_>, metric: &str, now: i64) -> Result<i64, Reason> {
+    pub(super) fn day(
+        &self,
+        key: &KeyDescription<'_>,
+        metric: &str,
+        now: i64,
+    ) -> Result<i64, Reason> {
         if key.attested_in < self.level || key.kept_in < self.level {
             return Err(Reason::SecurityLevel);
         }
@@ -183,10 +196,15 @@ impl Policy {
         };
         let known: Option<Vec<_>> = application.packages.iter().map(known).collect();
         let known = known.ok_or(Reason::Package)?;
-        let taken = |digests: &Vec<[u8; 32]>, signer: &[u8]| digests.iter().any(|digest| digest.as_slice() == signer);
-        let signed = known
-            .iter()
-            .all(|(_, digests)| application.signers.iter().all(|signer| taken(digests, signer)));
+        let taken = |digests: &Vec<[u8; 32]>, signer: &[u8]| {
+            digests.iter().any(|digest| digest.as_slice() == signer)
+        };
+        let signed = known.iter().all(|(_, digests)| {
+            application
+                .signers
+                .iter()
+                .all(|signer| taken(digests, signer))
+        });
         if !signed {
             return Err(Reason::PackageSignature);
         }
@@ -200,7 +218,10 @@ fn application<'a>(key: &KeyDescription<'a>) -> Result<ApplicationId<'a>, Reason
     if key.software.all_applications() || key.hardware.all_applications() {
         return Err(Reason::ApplicationId);
     }
-    match (key.software.application_id()?, key.hardware.application_id()?) {
+    match (
+        key.software.application_id()?,
+        key.hardware.application_id()?,
+    ) {
         (Some(id), None) | (None, Some(id)) => Ok(id),
         _ => Err(Reason::ApplicationId),
     }
@@ -213,12 +234,17 @@ fn signature_digests(package: &PackageConfig) -> Result<Vec<[u8; 32]>, String> {
     let digests = package.signature_digests.iter();
     let digests = digests.map(|text| unhex(text).and_then(|bytes| bytes.try_into().ok()));
     let digests: Option<_> = digests.collect();
-    digests.ok_or_else(|| "signature-digests: each has to be a SHA-256 in hexadecimal, 64 digits".to_owned())
+    digests.ok_or_else(|| {
+        "signature-digests: each has to be a SHA-256 in hexadecimal, 64 digits".to_owned()
+    })
 }
 
 /// Parses hexadecimal digits in upper or lower case.
 pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text.chars().map(|digit| Some(digit.to_digit(16)? as u8)).collect();
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|digit| Some(digit.to_digit(16)? as u8))
+        .collect();
     let digits = digits?;
     let (pairs, rest) = digits.as_chunks::<2>();
     rest.is_empty()

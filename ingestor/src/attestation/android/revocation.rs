@@ -75,7 +75,11 @@ impl RevocationList {
 
     /// Returns an error if one of the certificates is on the list, or if the list is older than the
     /// age limit.
-    pub(super) fn check<'s>(&self, serials: impl IntoIterator<Item = &'s Serial>, now: i64) -> Result<(), Reason> {
+    pub(super) fn check<'s>(
+        &self,
+        serials: impl IntoIterator<Item = &'s Serial>,
+        now: i64,
+    ) -> Result<(), Reason> {
         let revoked = self.current(now)?;
         if serials.into_iter().any(|serial| revoked.contains(serial)) {
             return Err(Reason::Revoked);
@@ -87,7 +91,10 @@ impl RevocationList {
         // The fields behind the lock are assigned only after the file has been read, so a panic
         // leaves them consistent.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.looked.is_none_or(|looked| looked.abs_diff(now) >= LOOK_MILLIS) {
+        if state
+            .looked
+            .is_none_or(|looked| looked.abs_diff(now) >= LOOK_MILLIS)
+        {
             state.looked = Some(now);
             self.refresh(&mut state, now);
         }
@@ -146,7 +153,8 @@ fn read(file: &Path) -> std::io::Result<(Stamp, HashSet<Serial>)> {
     if bytes.len() as u64 > MOST_BYTES {
         return Err(invalid("the file is larger than 32 MiB"));
     }
-    let list: StatusList = serde_json::from_slice(&bytes).map_err(|_| invalid("the file is not a JSON status list"))?;
+    let list: StatusList = serde_json::from_slice(&bytes)
+        .map_err(|_| invalid("the file is not a JSON status list"))?;
     let serials = list.entries.keys().map(|text| serial(text));
     let serials: Option<_> = serials.collect();
     serials
@@ -163,6 +171,10 @@ fn serial(text: &str) -> Option<Serial> {
     if text.is_empty() {
         return None;
     }
-    let zero = if text.len().is_multiple_of(2) { "" } else { "0" };
+    let zero = if text.len().is_multiple_of(2) {
+        ""
+    } else {
+        "0"
+    };
     Some(significant(&unhex(&format!("{zero}{text}"))?).into())
 }

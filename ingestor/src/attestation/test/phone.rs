@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SerialNumber, SignatureAlgorithm, SigningKey as _, date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SerialNumber, SignatureAlgorithm,
+    SigningKey as _, date_time_ymd,
 };
 use tallybox_model::header::PRIME;
 use tallybox_model::report::{ReportUpload, signed_bytes};
@@ -85,7 +86,11 @@ impl Authority {
         let key = KeyPair::generate_for(algorithm).unwrap();
         let mut params = authority(name);
         spoil(&mut params);
-        let der = params.signed_by(&key, &self.issuer()).unwrap().der().to_vec();
+        let der = params
+            .signed_by(&key, &self.issuer())
+            .unwrap()
+            .der()
+            .to_vec();
         Self { der, key, params }
     }
 
@@ -104,7 +109,11 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.custom_extensions = vec![description.extension()];
         spoil(&mut params);
-        params.signed_by(key, &self.issuer()).unwrap().der().to_vec()
+        params
+            .signed_by(key, &self.issuer())
+            .unwrap()
+            .der()
+            .to_vec()
     }
 
     fn issuer(&self) -> Issuer<'_, &KeyPair> {
@@ -161,12 +170,20 @@ impl Manufacturer {
         let batch = middle.below("batch", &PKCS_ECDSA_P256_SHA256, |params| {
             params.serial_number = Some(SerialNumber::from_slice(&[0x12, 0x34, 0x56]));
         });
-        Self { root, middle, batch }
+        Self {
+            root,
+            middle,
+            batch,
+        }
     }
 
     /// Returns the certificates above a leaf.
     pub(crate) fn chain(&self) -> Vec<Vec<u8>> {
-        vec![self.batch.der.clone(), self.middle.der.clone(), self.root.der.clone()]
+        vec![
+            self.batch.der.clone(),
+            self.middle.der.clone(),
+            self.root.der.clone(),
+        ]
     }
 
     /// Returns a report of a new phone with a valid attestation at this time.
@@ -179,7 +196,12 @@ impl Manufacturer {
 }
 
 /// Signs a report and attaches the certificates.
-pub(crate) fn sign(mut report: ReportUpload, key: &KeyPair, leaf: Vec<u8>, chain: Vec<Vec<u8>>) -> ReportUpload {
+pub(crate) fn sign(
+    mut report: ReportUpload,
+    key: &KeyPair,
+    leaf: Vec<u8>,
+    chain: Vec<Vec<u8>>,
+) -> ReportUpload {
     report.signature = Some(key.sign(&signed_bytes(&report).unwrap()).unwrap());
     report.certificate_chain = std::iter::once(leaf).chain(chain).map(Into::into).collect();
     report
@@ -230,12 +252,24 @@ impl Description {
             software.push(explicit(709, &octets(&self.application_id())));
         }
         software.extend(self.software.iter().cloned());
-        let purposes: Vec<Vec<u8>> = self.purposes.iter().map(|purpose| integer(*purpose)).collect();
-        let mut hardware = vec![explicit(1, &tlv(0x31, &purposes.concat())), explicit(503, &[0x05, 0])];
+        let purposes: Vec<Vec<u8>> = self
+            .purposes
+            .iter()
+            .map(|purpose| integer(*purpose))
+            .collect();
+        let mut hardware = vec![
+            explicit(1, &tlv(0x31, &purposes.concat())),
+            explicit(503, &[0x05, 0]),
+        ];
         hardware.extend(self.origin.map(|origin| explicit(702, &integer(origin))));
         hardware.extend(self.root_of_trust.map(|(locked, state)| {
             let boolean = tlv(0x01, &[if locked { 0xff } else { 0 }]);
-            let parts = [octets(&[7; 32]), boolean, tlv(0x0a, &[state]), octets(&[8; 32])];
+            let parts = [
+                octets(&[7; 32]),
+                boolean,
+                tlv(0x0a, &[state]),
+                octets(&[8; 32]),
+            ];
             explicit(704, &tlv(0x30, &parts.concat()))
         }));
         hardware.extend(self.hardware.iter().cloned());

@@ -39,7 +39,10 @@ fn global_golden_bytes_both_ways() {
         r#""aws-account-id":12345678901234"#,
     );
     let manifest = global(&aws).unwrap();
-    assert_eq!(manifest.server_identity.aws_account_id, Some(12_345_678_901_234));
+    assert_eq!(
+        manifest.server_identity.aws_account_id,
+        Some(12_345_678_901_234)
+    );
     assert_eq!(String::from_utf8(manifest.to_json()).unwrap(), aws);
     assert!(global(&GLOBAL.replace("\"format\":1", "\"format\":0")).is_ok());
     assert!(matches!(
@@ -58,9 +61,18 @@ fn global_takes_one_identity_or_none() {
         "{\"gcp-service-account-id\"",
         "{\"aws-account-id\":1,\"gcp-service-account-id\"",
     );
-    assert!(matches!(global(&both), Err(ManifestError::TwoIdentities { .. })));
+    assert!(matches!(
+        global(&both),
+        Err(ManifestError::TwoIdentities { .. })
+    ));
     let none = GLOBAL.replace(r#""gcp-service-account-id":"112233445566778899","#, "");
-    assert_eq!(global(&none).unwrap().server_identity.gcp_service_account_id, None);
+    assert_eq!(
+        global(&none)
+            .unwrap()
+            .server_identity
+            .gcp_service_account_id,
+        None
+    );
 }
 
 #[test]
@@ -119,7 +131,8 @@ fn every_key_is_required_and_no_other_allowed() {
         "peer-validation-bucket",
         "batch-signing-public-keys",
     ] {
-        let error = specific(&SPECIFIC.replacen(&format!("\"{key}\""), "\"other\"", 1)).unwrap_err();
+        let error =
+            specific(&SPECIFIC.replacen(&format!("\"{key}\""), "\"other\"", 1)).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("manifest us-ca-manifest.json: key {key} is missing")
@@ -131,9 +144,13 @@ fn every_key_is_required_and_no_other_allowed() {
         error.to_string(),
         "manifest us-ca-manifest.json: key comment is unknown"
     );
-    let error = specific(&SPECIFIC.replace("certificate-signing-request", "certificate")).unwrap_err();
+    let error =
+        specific(&SPECIFIC.replace("certificate-signing-request", "certificate")).unwrap_err();
     let expected = "key packet-encryption-keys.packet-1.certificate-signing-request is missing";
-    assert_eq!(error.to_string(), format!("manifest us-ca-manifest.json: {expected}"));
+    assert_eq!(
+        error.to_string(),
+        format!("manifest us-ca-manifest.json: {expected}")
+    );
 }
 
 fn manifests() -> impl Strategy<Value = ProcessorManifest> {
@@ -141,23 +158,42 @@ fn manifests() -> impl Strategy<Value = ProcessorManifest> {
     let bucket = || "(s3://us-west-2/[a-z]{3,9}(/[a-z]{0,5}){0,2}|gs://[a-z]{3,9}|[a-z/]{1,9})";
     let signing = prop::collection::btree_map(".{0,12}", (".{0,40}", 0_i64..1 << 33), 0..4);
     let packet = prop::collection::btree_map(".{0,12}", ".{0,40}", 0..3);
-    (1_u64..3, bucket(), role(), bucket(), role(), signing, packet).prop_map(|parts| ProcessorManifest {
-        format: parts.0,
-        ingestion_bucket: parts.1.parse().unwrap(),
-        ingestion_identity: parts.2,
-        peer_validation_bucket: parts.3.parse().unwrap(),
-        peer_validation_identity: parts.4,
-        batch_signing_public_keys: parts.5.into_iter().map(signing_key).collect(),
-        packet_encryption_keys: parts.6.into_iter().map(packet_key).collect(),
-    })
+    (
+        1_u64..3,
+        bucket(),
+        role(),
+        bucket(),
+        role(),
+        signing,
+        packet,
+    )
+        .prop_map(|parts| ProcessorManifest {
+            format: parts.0,
+            ingestion_bucket: parts.1.parse().unwrap(),
+            ingestion_identity: parts.2,
+            peer_validation_bucket: parts.3.parse().unwrap(),
+            peer_validation_identity: parts.4,
+            batch_signing_public_keys: parts.5.into_iter().map(signing_key).collect(),
+            packet_encryption_keys: parts.6.into_iter().map(packet_key).collect(),
+        })
 }
 
-fn signing_key((id, (public_key, second)): (String, (String, i64))) -> (String, BatchSigningPublicKey) {
+fn signing_key(
+    (id, (public_key, second)): (String, (String, i64)),
+) -> (String, BatchSigningPublicKey) {
     let expiration = Expiration::at(jiff::Timestamp::from_second(second).unwrap());
-    (id, BatchSigningPublicKey { public_key, expiration })
+    (
+        id,
+        BatchSigningPublicKey {
+            public_key,
+            expiration,
+        },
+    )
 }
 
-fn packet_key((id, certificate_signing_request): (String, String)) -> (String, PacketEncryptionKey) {
+fn packet_key(
+    (id, certificate_signing_request): (String, String),
+) -> (String, PacketEncryptionKey) {
     (
         id,
         PacketEncryptionKey {

@@ -97,7 +97,10 @@ impl Audit {
             parts: Parts::open(world)?,
             ingestion: bucket(BucketKind::Ingestion),
             own: bucket(BucketKind::Own),
-            records: [world.keys.processors[0].records()?, world.keys.processors[1].records()?],
+            records: [
+                world.keys.processors[0].records()?,
+                world.keys.processors[1].records()?,
+            ],
             batches: BTreeMap::new(),
             windows: BTreeMap::new(),
             faults: Faults::default(),
@@ -105,8 +108,13 @@ impl Audit {
     }
 
     /// Scans all buckets for new objects. Returns the windows whose sum parts were added.
-    pub(in crate::serve) async fn check_windows(&mut self, now: BatchTime) -> Result<Vec<SummedWindow>, Error> {
-        let from = now.plus_minutes(-LOOK_BACK * i64::from(PERIOD_MINUTES)).unwrap_or(now);
+    pub(in crate::serve) async fn check_windows(
+        &mut self,
+        now: BatchTime,
+    ) -> Result<Vec<SummedWindow>, Error> {
+        let from = now
+            .plus_minutes(-LOOK_BACK * i64::from(PERIOD_MINUTES))
+            .unwrap_or(now);
         let metrics: Vec<AggregationId> = self.metrics.keys().cloned().collect();
         for metric in &metrics {
             // Sum parts are listed first: the batches that they name are then certain to be in the
@@ -115,7 +123,10 @@ impl Audit {
             self.read_batches(metric, from).await?;
             self.read_agreed(metric, from).await?;
             for (window, role) in parts {
-                self.windows.entry((window, metric.clone())).or_default().parts[role.index()] = true;
+                self.windows
+                    .entry((window, metric.clone()))
+                    .or_default()
+                    .parts[role.index()] = true;
             }
         }
         let ready = self
@@ -131,7 +142,11 @@ impl Audit {
         Ok(added)
     }
 
-    async fn parts_of(&self, metric: &AggregationId, from: BatchTime) -> Result<Vec<(Window, Role)>, Error> {
+    async fn parts_of(
+        &self,
+        metric: &AggregationId,
+        from: BatchTime,
+    ) -> Result<Vec<(Window, Role)>, Error> {
         let directory = format!("{INSTANCE}/{metric}");
         let mut found = Vec::new();
         for role in Role::ALL {
@@ -141,7 +156,10 @@ impl Audit {
             };
             let suffix = format!(".sum_{}.sig", role.index());
             for key in keys(&*self.parts.mailboxes[role.index()], &directory, range).await? {
-                let name = key.rsplit('/').next().and_then(|name| name.strip_suffix(&suffix));
+                let name = key
+                    .rsplit('/')
+                    .next()
+                    .and_then(|name| name.strip_suffix(&suffix));
                 found.extend(name.and_then(window).map(|window| (window, role)));
             }
         }
@@ -203,8 +221,8 @@ impl Audit {
                 let Some(text) = self.records[role.index()].read(&*own, &key, LIMIT).await? else {
                     continue;
                 };
-                let agreed: AgreedWindow =
-                    serde_json::from_slice(&text).map_err(|error| Error::Internal(format!("{key}: {error}")))?;
+                let agreed: AgreedWindow = serde_json::from_slice(&text)
+                    .map_err(|error| Error::Internal(format!("{key}: {error}")))?;
                 self.windows.entry(place.clone()).or_default().agreed[role.index()] = Some(agreed);
                 self.compare(&place);
             }
@@ -243,7 +261,11 @@ impl Audit {
     }
 
     /// Adds both sum parts of a window, and compares the sum with the ledger.
-    async fn add(&mut self, window: Window, metric: &AggregationId) -> Result<Option<SummedWindow>, Error> {
+    async fn add(
+        &mut self,
+        window: Window,
+        metric: &AggregationId,
+    ) -> Result<Option<SummedWindow>, Error> {
         let place = (window, metric.clone());
         let total = match self.parts.total(metric, window).await {
             Ok(total) => total,
@@ -256,7 +278,11 @@ impl Audit {
             }
             Err(error) => return Err(error),
         };
-        if total.batches.iter().any(|id| !self.batches.contains_key(id)) {
+        if total
+            .batches
+            .iter()
+            .any(|id| !self.batches.contains_key(id))
+        {
             // The batch may have been written after the listing. The next scan tries again; the
             // final audit reports it.
             return Ok(None);
@@ -298,7 +324,8 @@ impl Audit {
                     (None, false) => {}
                     (Some(number), false) => {
                         if ledger.reports[number].honest {
-                            let sentence = format!("{metric} {window}: honest report {number} is not counted");
+                            let sentence =
+                                format!("{metric} {window}: honest report {number} is not counted");
                             faults.note(Fault::Lost, sentence);
                         }
                     }
@@ -307,7 +334,8 @@ impl Audit {
                             continue;
                         }
                         if let Some(before) = ledger.count(number, window) {
-                            let sentence = format!("report {number} is counted in {before} and in {window}");
+                            let sentence =
+                                format!("report {number} is counted in {before} and in {window}");
                             faults.note(Fault::Double, sentence);
                         }
                         let report = &ledger.reports[number];
@@ -354,12 +382,18 @@ impl Audit {
 
     /// Returns the number of summed windows, over all metrics.
     pub(in crate::serve) fn summed(&self) -> u64 {
-        self.windows.values().filter(|seen| seen.summed.is_some()).count() as u64
+        self.windows
+            .values()
+            .filter(|seen| seen.summed.is_some())
+            .count() as u64
     }
 
     /// Returns the number of batches of a window and the number of packets in them.
     pub(in crate::serve) fn ingested(&self, window: Window) -> (u64, u64) {
-        let ours = self.batches.values().filter(|batch| window.contains(batch.name.date));
+        let ours = self
+            .batches
+            .values()
+            .filter(|batch| window.contains(batch.name.date));
         ours.fold((0, 0), |(batches, packets), batch| {
             (batches + 1, packets + batch.packets.len() as u64)
         })
@@ -389,10 +423,16 @@ impl Audit {
         };
         let mut left = Left::default();
         let open = |batch: &&Batch| batch.summed.is_none() && !batch.given_up && !is_below(batch);
-        left.foreign_open = self.batches.values().filter(open).map(|batch| batch.foreign).sum();
+        left.foreign_open = self
+            .batches
+            .values()
+            .filter(open)
+            .map(|batch| batch.foreign)
+            .sum();
         let ledger = self.ledger.lock();
-        let waiting =
-            |report: &&super::ledger::Report| report.honest && report.acknowledged && report.counted.is_none();
+        let waiting = |report: &&super::ledger::Report| {
+            report.honest && report.acknowledged && report.counted.is_none()
+        };
         for report in ledger.reports.iter().filter(waiting) {
             let batch = report.batch.and_then(|id| self.batches.get(&id));
             let place = match batch {
@@ -412,10 +452,11 @@ impl Audit {
     pub(super) async fn close(&mut self, dropped: u64) -> Result<Left, Error> {
         let mut left = self.left();
         for ((window, metric), seen) in &self.windows {
-            let agreed = seen
-                .agreed
-                .iter()
-                .any(|agreed| agreed.as_ref().is_some_and(|agreed| !agreed.batches.is_empty()));
+            let agreed = seen.agreed.iter().any(|agreed| {
+                agreed
+                    .as_ref()
+                    .is_some_and(|agreed| !agreed.batches.is_empty())
+            });
             let anything = agreed || seen.parts != [false; 2];
             if anything && seen.summed.is_none() && !seen.told {
                 let sentence = match seen.parts {
@@ -439,13 +480,16 @@ impl Audit {
         }
         if left.unbatched > dropped {
             for _ in dropped..left.unbatched {
-                self.faults.note(Fault::Lost, "an acknowledged report is in no batch");
+                self.faults
+                    .note(Fault::Lost, "an acknowledged report is in no batch");
             }
         }
         left.unbatched = left.unbatched.min(dropped);
         for _ in 0..left.open {
-            self.faults
-                .note(Fault::Lost, "an acknowledged report is in a batch that is not summed");
+            self.faults.note(
+                Fault::Lost,
+                "an acknowledged report is in a batch that is not summed",
+            );
         }
         for _ in 0..left.foreign_open {
             let sentence = "a report of another client is in a batch that is not summed";
@@ -471,7 +515,11 @@ impl Audit {
 /// Parses `YYYYMMDDHHMM-YYYYMMDDHHMM`.
 fn window(name: &str) -> Option<Window> {
     let (start, end) = name.split_once('-')?;
-    Window::new(BatchTime::from_compact(start).ok()?, BatchTime::from_compact(end).ok()?).ok()
+    Window::new(
+        BatchTime::from_compact(start).ok()?,
+        BatchTime::from_compact(end).ok()?,
+    )
+    .ok()
 }
 
 async fn read_packets(mailbox: &dyn Bucket, name: &BatchName) -> Result<Vec<PacketId>, Error> {
@@ -488,7 +536,11 @@ async fn read_packets(mailbox: &dyn Bucket, name: &BatchName) -> Result<Vec<Pack
     Ok(packets)
 }
 
-async fn keys(bucket: &dyn Bucket, directory: &str, range: ListRange) -> Result<Vec<String>, Error> {
+async fn keys(
+    bucket: &dyn Bucket,
+    directory: &str,
+    range: ListRange,
+) -> Result<Vec<String>, Error> {
     let entries = bucket.list(directory, range).await?;
     Ok(entries.map_ok(|entry| entry.key).try_collect().await?)
 }

@@ -83,6 +83,9 @@ mod tests {
         faults.note(Fault::Double, "a report");
         faults.note(Fault::Double, "a batch");
         assert_eq!(Fault::ALL.map(|fault| faults.count(fault)), [0, 2, 0, 0]);
-        assert_eq!((faults.total(), faults.told[1].as_str()), (2, "double: a batch"));
+        assert_eq!(
+            (faults.total(), faults.told[1].as_str()),
+            (2, "double: a batch")
+        );
     }
 }

@@ -73,7 +73,11 @@ pub struct FinalReport {
 impl FinalReport {
     /// Makes the final audit. `dropped` is the number of reports that the ingestor's records
     /// declare as dropped.
-    pub(in crate::serve) async fn from_audit(audit: &mut Audit, dropped: u64, processes: Kills) -> Result<Self, Error> {
+    pub(in crate::serve) async fn from_audit(
+        audit: &mut Audit,
+        dropped: u64,
+        processes: Kills,
+    ) -> Result<Self, Error> {
         let left = audit.close(dropped).await?;
         let reports = audit.ledger().lock().counts();
         let faults: &Faults = &audit.faults;
@@ -101,15 +105,30 @@ impl FinalReport {
 impl Summary for FinalReport {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let screen = Screen::stdout();
-        let mut table = Table::new(screen, &[("", Align::Left), ("", Align::Right), ("", Align::Left)]);
+        let mut table = Table::new(
+            screen,
+            &[("", Align::Left), ("", Align::Right), ("", Align::Left)],
+        );
         let mut row = |what: &str, number: u64, note: &str| {
-            table.row([what.to_owned(), grouped(number), screen.paint(Tone::Faint, note)]);
+            table.row([
+                what.to_owned(),
+                grouped(number),
+                screen.paint(Tone::Faint, note),
+            ]);
         };
         row("reports acknowledged", self.reports.acknowledged, "");
         row("  counted exactly once", self.counted, "");
         for (what, number, note) in [
-            ("  too few for a batch", self.too_few, "recorded by the ingestor"),
-            ("  batch excluded or expired", self.given_up, "in both rosters"),
+            (
+                "  too few for a batch",
+                self.too_few,
+                "recorded by the ingestor",
+            ),
+            (
+                "  batch excluded or expired",
+                self.given_up,
+                "in both rosters",
+            ),
             ("  below the minimum", self.below_minimum, "in both rosters"),
         ] {
             if number > 0 {
@@ -119,14 +138,21 @@ impl Summary for FinalReport {
         row("hostile reports", self.reports.hostile, "none is counted");
         row("posted again", self.reports.repeated, "");
         if self.reports.foreign > 0 {
-            row("of other clients", self.reports.foreign, "stored by the ingestor");
+            row(
+                "of other clients",
+                self.reports.foreign,
+                "stored by the ingestor",
+            );
             row("  in a sum", self.reports.foreign_counted, "");
         }
         row("windows summed", self.windows, "");
         row("processes killed", self.processes.total(), "SIGKILL");
         let bad = |number: u64, what: &str| {
             let tone = if number == 0 { Tone::Good } else { Tone::Bad };
-            (screen.paint(tone, what), screen.paint(tone, &grouped(number)))
+            (
+                screen.paint(tone, what),
+                screen.paint(tone, &grouped(number)),
+            )
         };
         for (what, number) in [
             ("lost", self.lost),

@@ -136,7 +136,10 @@ impl Ledger {
     pub(in crate::serve) fn post(&mut self, posted: Posted) -> usize {
         let number = self.reports.len();
         let Posted {
-            metric, bits, honest, ..
+            metric,
+            bits,
+            honest,
+            ..
         } = posted;
         self.write(&json!({
             "report": number, "posted": posted.id, "metric": metric, "packet": posted.packet.to_string(), "honest": honest,
@@ -314,7 +317,10 @@ mod tests {
             ledger.acknowledge(number);
             ledger.acknowledge(bad);
         }
-        assert_eq!(ledger.of_packet(PacketId::from_bytes([3; 16])), Some(number));
+        assert_eq!(
+            ledger.of_packet(PacketId::from_bytes([3; 16])),
+            Some(number)
+        );
         assert!(ledger.refuse(bad, "conflict"));
         let time = |text: &str| text.parse().unwrap();
         let window = Window::new(time("2026/01/01/00/00"), time("2026/01/01/01/00")).unwrap();

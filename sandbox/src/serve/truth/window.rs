@@ -31,15 +31,20 @@ impl WindowParts {
 
     /// Returns whether both sides agreed that there is nothing to sum.
     pub(super) fn agrees_on_nothing(&self) -> bool {
-        self.agreed
-            .iter()
-            .all(|agreed| agreed.as_ref().is_some_and(|agreed| agreed.batches.is_empty()))
+        self.agreed.iter().all(|agreed| {
+            agreed
+                .as_ref()
+                .is_some_and(|agreed| agreed.batches.is_empty())
+        })
     }
 
     /// Returns whether both sides agreed that the window has too few packets.
     pub(super) fn is_below_minimum(&self) -> bool {
-        let below =
-            |agreed: &Option<AgreedWindow>| agreed.as_ref().is_some_and(|agreed| agreed.below_minimum.is_some());
+        let below = |agreed: &Option<AgreedWindow>| {
+            agreed
+                .as_ref()
+                .is_some_and(|agreed| agreed.below_minimum.is_some())
+        };
         self.agreed.iter().all(below)
     }
 }

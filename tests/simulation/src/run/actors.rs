@@ -29,9 +29,18 @@ impl RunState<'_> {
 
     /// Enlarges the validation batch if it has just been written.
     pub(super) async fn oversize(&mut self) {
-        let Some(victim) = self.oversize_target else { return };
+        let Some(victim) = self.oversize_target else {
+            return;
+        };
         let now = self.schedule.now();
-        let Some(told) = oversize(&self.places, victim, &self.violations, (&mut self.sizes, now)).await else {
+        let Some(told) = oversize(
+            &self.places,
+            victim,
+            &self.violations,
+            (&mut self.sizes, now),
+        )
+        .await
+        else {
             return;
         };
         self.tell(vec![told]);
@@ -48,8 +57,12 @@ impl RunState<'_> {
         }
         let now = self.schedule.now();
         let keys = self.places.ingestion[0].keys();
-        let batches = keys.iter().filter_map(|key| BatchName::from_ingestion_signature(key));
-        let originals: Vec<BatchName> = batches.filter(|name| !self.violations.is_no_batch(name)).collect();
+        let batches = keys
+            .iter()
+            .filter_map(|key| BatchName::from_ingestion_signature(key));
+        let originals: Vec<BatchName> = batches
+            .filter(|name| !self.violations.is_no_batch(name))
+            .collect();
         let alone = self.violations.stale.is_empty();
         if let Some(of) = self.retired.pick(&originals)
             && let Some(stale) = Stale::draw(of, self.scenario, (now, alone), &mut self.retired)
@@ -58,7 +71,8 @@ impl RunState<'_> {
             self.schedule.count("stale-key-batches");
             self.schedule.note(|| format!("{stale:?}"));
             if !alone && self.retired.chance(700) {
-                let first = stale.window().map_or(now, |window| window.end().millis()) + 20 * MINUTE;
+                let first =
+                    stale.window().map_or(now, |window| window.end().millis()) + 20 * MINUTE;
                 self.schedule
                     .timer(first, Timer::OldScheduler(self.violations.stale.len()));
             }
@@ -77,7 +91,8 @@ impl RunState<'_> {
         match fix_as_before(&self.places, stale, is_off, now).await {
             Fixing::Named => self.schedule.count("stale-key-batches-named"),
             Fixing::Waits if !self.schedule.is_calm() => {
-                self.schedule.timer(now + 2 * MINUTE, Timer::OldScheduler(number));
+                self.schedule
+                    .timer(now + 2 * MINUTE, Timer::OldScheduler(number));
             }
             Fixing::Waits | Fixing::TooLate => {}
         }

@@ -108,7 +108,10 @@ fn stores(server: &Server) -> [(&'static str, Arc<dyn ObjectStore>); 3] {
 }
 
 /// Creates an object, and returns the outcome and the number of requests.
-async fn create(store: Arc<dyn ObjectStore>, server: &Server) -> (Result<Created, BucketError>, usize) {
+async fn create(
+    store: Arc<dyn ObjectStore>,
+    server: &Server,
+) -> (Result<Created, BucketError>, usize) {
     let bucket = StoreBucket::new(store, "x://bucket".into(), false);
     let mut upload = bucket.create("key", Some(1)).await.unwrap();
     upload.write(Bytes::from_static(b"x")).await.unwrap();
@@ -135,7 +138,13 @@ async fn only_an_answer_that_says_that_the_object_exists_is_believed() {
             5,
         ),
         (everywhere, &[(304, None)], false, Created::New, 2),
-        (in_azure, &[(409, Some("BlobAlreadyExists"))], false, Created::Exists, 1),
+        (
+            in_azure,
+            &[(409, Some("BlobAlreadyExists"))],
+            false,
+            Created::Exists,
+            1,
+        ),
         (
             in_azure,
             &[(409, Some("ContainerBeingDeleted"))],
@@ -144,7 +153,13 @@ async fn only_an_answer_that_says_that_the_object_exists_is_believed() {
             2,
         ),
         // After the conflict, the next request finds the object of another writer.
-        (everywhere, &[(409, None), (412, None)], false, Created::Exists, 2),
+        (
+            everywhere,
+            &[(409, None), (412, None)],
+            false,
+            Created::Exists,
+            2,
+        ),
     ];
     for (clouds, script, readable, expected, requests) in cases {
         for cloud in 0..3 {
@@ -156,7 +171,11 @@ async fn only_an_answer_that_says_that_the_object_exists_is_believed() {
             server.0.lock().unwrap().script = script.iter().copied().collect();
             server.0.lock().unwrap().readable = readable;
             let (created, puts) = create(store, &server).await;
-            assert_eq!((created.unwrap(), puts), (expected, requests), "{name}: {script:?}");
+            assert_eq!(
+                (created.unwrap(), puts),
+                (expected, requests),
+                "{name}: {script:?}"
+            );
         }
     }
 }
@@ -169,8 +188,15 @@ async fn a_conflict_that_lasts_is_an_error_that_passes_and_names_the_answer() {
         server.0.lock().unwrap().script = [(409, Some("OperationAborted")); 99].into();
         let (created, puts) = create(store, &server).await;
         let error = created.unwrap_err();
-        assert!(matches!(error, BucketError::NotSettled { .. }), "{name}: {error}");
-        assert_eq!((error.disposition(), puts), (Disposition::Retry, 6), "{name}");
+        assert!(
+            matches!(error, BucketError::NotSettled { .. }),
+            "{name}: {error}"
+        );
+        assert_eq!(
+            (error.disposition(), puts),
+            (Disposition::Retry, 6),
+            "{name}"
+        );
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.contains("409"), "{name}: {cause}");
     }

@@ -35,7 +35,10 @@ fn a_report_cut_or_changed_anywhere_is_refused() {
     for byte in 0..signature.len() {
         let mut changed = good.clone();
         changed.signature = Some(signature[..byte].to_vec());
-        assert!(verdict(&verifier, &changed, NOON).is_err(), "signature cut at {byte}");
+        assert!(
+            verdict(&verifier, &changed, NOON).is_err(),
+            "signature cut at {byte}"
+        );
     }
     assert_eq!(verifier.issuers.len(), 2);
 }
@@ -45,7 +48,10 @@ fn a_key_description_cut_anywhere_is_none() {
     let whole = Description::good(METRIC, DAY).der();
     assert!(KeyDescription::parse(&whole).is_ok());
     for length in 0..whole.len() {
-        assert!(KeyDescription::parse(&whole[..length]).is_err(), "cut at {length}");
+        assert!(
+            KeyDescription::parse(&whole[..length]).is_err(),
+            "cut at {length}"
+        );
     }
 }
 
@@ -68,8 +74,14 @@ fn a_remembered_chain_expires_with_its_certificates() {
     let verifier = world.verifier();
     assert_eq!(verdict(&verifier, &report, NOON), Ok(DAY));
     assert_eq!(verdict(&verifier, &report, (DAY + 1) * DAYS), Ok(DAY));
-    assert_eq!(verdict(&verifier, &report, (DAY + 1) * DAYS + 1000), Err("expired"));
-    assert_eq!(verdict(&verifier, &report, DAY * DAYS - 1000), Err("not-yet-valid"));
+    assert_eq!(
+        verdict(&verifier, &report, (DAY + 1) * DAYS + 1000),
+        Err("expired")
+    );
+    assert_eq!(
+        verdict(&verifier, &report, DAY * DAYS - 1000),
+        Err("not-yet-valid")
+    );
     assert_eq!(verifier.issuers.len(), 2);
 }
 

@@ -7,7 +7,9 @@ mod refusals;
 mod revocation;
 mod settings;
 
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, SigningKey as _};
+use rcgen::{
+    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, SigningKey as _,
+};
 use tempfile::TempDir;
 
 use super::*;
@@ -72,14 +74,22 @@ impl World {
     }
 }
 
-fn verdict(verifier: &AndroidVerifier, report: &ReportUpload, now: i64) -> Result<i64, &'static str> {
+fn verdict(
+    verifier: &AndroidVerifier,
+    report: &ReportUpload,
+    now: i64,
+) -> Result<i64, &'static str> {
     let verdict = verifier.verify(report, now);
     verdict.map(|key| key.day).map_err(|refusal| refusal.reason)
 }
 
 #[test]
 fn good_reports_hold_under_roots_of_every_kind() {
-    for algorithm in [&PKCS_ECDSA_P256_SHA256, &PKCS_ECDSA_P384_SHA384, &PKCS_RSA_SHA256] {
+    for algorithm in [
+        &PKCS_ECDSA_P256_SHA256,
+        &PKCS_ECDSA_P384_SHA384,
+        &PKCS_RSA_SHA256,
+    ] {
         let world = World::with(Manufacturer::new(algorithm));
         let verifier = world.verifier();
         let report = world.good();
@@ -181,7 +191,10 @@ fn packages_that_share_an_id_all_have_to_be_taken() {
     world.config.packages.push(other);
     assert_eq!(verdict(&world.verifier(), &shared, NOON), Ok(DAY));
     let stranger = world.described(|key| key.signers.push(vec![1; 32]));
-    assert_eq!(verdict(&world.verifier(), &stranger, NOON), Err("package-signature"));
+    assert_eq!(
+        verdict(&world.verifier(), &stranger, NOON),
+        Err("package-signature")
+    );
 }
 
 /// Keystores encode the algorithm identifier of ECDSA with a NULL, which web PKI libraries reject.
@@ -191,16 +204,26 @@ fn an_algorithm_may_have_a_null() {
     let batch = &world.manufacturer.batch;
     let key = KeyPair::generate().unwrap();
     let leaf = batch.leaf(&key, &Description::good(METRIC, DAY), |_| ());
-    let plain = [0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
-    let with_null = [0x30, 0x0c, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2, 5, 0];
+    let plain = [
+        0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2,
+    ];
+    let with_null = [
+        0x30, 0x0c, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2, 5, 0,
+    ];
     // The signed part has a header of four bytes, within the outer header of four bytes.
     let length = usize::from(u16::from_be_bytes([leaf[6], leaf[7]]));
     let inner = &leaf[8..8 + length];
-    let place = inner.windows(plain.len()).position(|window| window == plain).unwrap();
+    let place = inner
+        .windows(plain.len())
+        .position(|window| window == plain)
+        .unwrap();
     let inner = [&inner[..place], &with_null, &inner[place + plain.len()..]].concat();
     let signed = tlv(0x30, &inner);
     let signature = [&[0][..], &batch.key.sign(&signed).unwrap()].concat();
-    let leaf = tlv(0x30, &[&signed[..], &with_null, &tlv(0x03, &signature)].concat());
+    let leaf = tlv(
+        0x30,
+        &[&signed[..], &with_null, &tlv(0x03, &signature)].concat(),
+    );
     let report = sign(report(METRIC), &key, leaf, world.manufacturer.chain());
     assert_eq!(verdict(&world.verifier(), &report, NOON), Ok(DAY));
 }

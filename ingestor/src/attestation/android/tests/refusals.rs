@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, IsCa, KeyUsagePurpose, PKCS_ED25519, SignatureAlgorithm,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, IsCa, KeyUsagePurpose, PKCS_ED25519,
+    SignatureAlgorithm, date_time_ymd,
 };
 
 use super::*;
@@ -60,19 +60,35 @@ fn reports(world: &World) -> Vec<(Reason, ReportUpload)> {
             report.certificate_chain.clear();
         }),
         (Reason::SignatureForm, |report| report.signature = None),
-        (Reason::SignatureForm, |report| report.signature = Some(Vec::new())),
-        (Reason::SignatureForm, |report| report.signature = Some(vec![0x30; 81])),
+        (Reason::SignatureForm, |report| {
+            report.signature = Some(Vec::new())
+        }),
+        (Reason::SignatureForm, |report| {
+            report.signature = Some(vec![0x30; 81])
+        }),
         (Reason::ReportSignature, |report| {
             report.signature = Some(vec![0x30; 70])
         }),
-        (Reason::ReportSignature, |report| report.payload_second[0] ^= 1),
+        (Reason::ReportSignature, |report| {
+            report.payload_second[0] ^= 1
+        }),
         (Reason::ReportSignature, |report| report.epsilon = 9.0),
         (Reason::ReportSignature, |report| report.schema_version = 1),
-        (Reason::ReportSignature, |report| report.hamming_weight = Some(1)),
-        (Reason::ReportSignature, |report| report.id = report.id.to_uppercase()),
-        (Reason::Challenge, |report| "metric-v2".clone_into(&mut report.metric)),
-        (Reason::ChainLength, |report| report.certificate_chain.clear()),
-        (Reason::ChainLength, |report| report.certificate_chain.truncate(1)),
+        (Reason::ReportSignature, |report| {
+            report.hamming_weight = Some(1)
+        }),
+        (Reason::ReportSignature, |report| {
+            report.id = report.id.to_uppercase()
+        }),
+        (Reason::Challenge, |report| {
+            "metric-v2".clone_into(&mut report.metric)
+        }),
+        (Reason::ChainLength, |report| {
+            report.certificate_chain.clear()
+        }),
+        (Reason::ChainLength, |report| {
+            report.certificate_chain.truncate(1)
+        }),
     ];
     let changed = changed.map(|(reason, change)| {
         let mut report = world.good();
@@ -93,14 +109,24 @@ fn chains(world: &World) -> Vec<(Reason, ReportUpload)> {
             let root = report.certificate_chain[3].clone();
             report.certificate_chain.resize(11, root);
         }),
-        (Reason::ChainSize, |report| report.certificate_chain[0].resize(4097, 0)),
-        (Reason::ChainSize, |report| report.certificate_chain[2].resize(4097, 0)),
+        (Reason::ChainSize, |report| {
+            report.certificate_chain[0].resize(4097, 0)
+        }),
+        (Reason::ChainSize, |report| {
+            report.certificate_chain[2].resize(4097, 0)
+        }),
         (Reason::ChainSize, |report| {
             report.certificate_chain = vec![vec![0x30; 4096].into(); 5]
         }),
-        (Reason::ChainParse, |report| report.certificate_chain[0].push(0)),
-        (Reason::ChainParse, |report| report.certificate_chain[2].clear()),
-        (Reason::UnknownRoot, |report| report.certificate_chain.truncate(2)),
+        (Reason::ChainParse, |report| {
+            report.certificate_chain[0].push(0)
+        }),
+        (Reason::ChainParse, |report| {
+            report.certificate_chain[2].clear()
+        }),
+        (Reason::UnknownRoot, |report| {
+            report.certificate_chain.truncate(2)
+        }),
         (Reason::ChainOrder, |report| {
             report.certificate_chain.remove(1);
         }),
@@ -117,13 +143,28 @@ fn chains(world: &World) -> Vec<(Reason, ReportUpload)> {
 
     // A manufacturer with the same names, but with different keys.
     let forger = Manufacturer::new(&PKCS_ECDSA_P384_SHA384);
-    let (root, middle, batch) = (&world.manufacturer.root, &world.manufacturer.middle, &forger.batch);
-    cases.push((Reason::ChainSignature, forger.attested(report(METRIC), NOON)));
-    let ours = vec![forger.batch.der.clone(), forger.middle.der.clone(), root.der.clone()];
+    let (root, middle, batch) = (
+        &world.manufacturer.root,
+        &world.manufacturer.middle,
+        &forger.batch,
+    );
+    cases.push((
+        Reason::ChainSignature,
+        forger.attested(report(METRIC), NOON),
+    ));
+    let ours = vec![
+        forger.batch.der.clone(),
+        forger.middle.der.clone(),
+        root.der.clone(),
+    ];
     cases.push((Reason::ChainSignature, world.issued_by(batch, ours)));
     let ours = vec![forger.batch.der.clone(), forger.middle.der.clone()];
     cases.push((Reason::ChainSignature, world.issued_by(batch, ours)));
-    let ours = vec![forger.batch.der.clone(), middle.der.clone(), root.der.clone()];
+    let ours = vec![
+        forger.batch.der.clone(),
+        middle.der.clone(),
+        root.der.clone(),
+    ];
     cases.push((Reason::ChainSignature, world.issued_by(batch, ours)));
     cases.push((
         Reason::ChainSignature,
@@ -138,19 +179,26 @@ fn chains(world: &World) -> Vec<(Reason, ReportUpload)> {
     let leaf = alone.leaf(&alone.key, &Description::good(METRIC, DAY), |_| ());
     let report = sign(report(METRIC), &alone.key, leaf.clone(), vec![leaf]);
     cases.push((Reason::ExtensionInIssuer, report));
-    cases.push((Reason::UnknownRoot, world.issued_by(&alone, vec![alone.der.clone()])));
+    cases.push((
+        Reason::UnknownRoot,
+        world.issued_by(&alone, vec![alone.der.clone()]),
+    ));
     cases
 }
 
 /// Chains with an invalid authority.
 fn authorities(world: &World) -> Vec<(Reason, ReportUpload)> {
     let spoiled: [(Reason, Spoil); 7] = [
-        (Reason::Expired, |params| params.not_after = date_time_ymd(2026, 11, 10)),
+        (Reason::Expired, |params| {
+            params.not_after = date_time_ymd(2026, 11, 10)
+        }),
         (Reason::NotYetValid, |params| {
             params.not_before = date_time_ymd(2026, 11, 11)
         }),
         (Reason::NotAnIssuer, |params| params.is_ca = IsCa::NoCa),
-        (Reason::NotAnIssuer, |params| params.is_ca = IsCa::ExplicitNoCa),
+        (Reason::NotAnIssuer, |params| {
+            params.is_ca = IsCa::ExplicitNoCa
+        }),
         (Reason::NotAnIssuer, |params| {
             params.key_usages = vec![KeyUsagePurpose::DigitalSignature]
         }),
@@ -161,7 +209,8 @@ fn authorities(world: &World) -> Vec<(Reason, ReportUpload)> {
             params.custom_extensions = vec![Description::good(METRIC, DAY).extension()];
         }),
     ];
-    let spoiled = spoiled.map(|(reason, spoil)| (reason, world.authority(&PKCS_ECDSA_P256_SHA256, spoil)));
+    let spoiled =
+        spoiled.map(|(reason, spoil)| (reason, world.authority(&PKCS_ECDSA_P256_SHA256, spoil)));
     let mut cases = Vec::from(spoiled);
     cases.push((Reason::Algorithm, world.authority(&PKCS_ED25519, |_| ())));
 
@@ -200,7 +249,9 @@ fn authorities(world: &World) -> Vec<(Reason, ReportUpload)> {
 /// Invalid certificates of the attested key.
 fn leaves(world: &World) -> Vec<(Reason, ReportUpload)> {
     let spoiled: [(Reason, Spoil); 8] = [
-        (Reason::ExtensionMissing, |params| params.custom_extensions.clear()),
+        (Reason::ExtensionMissing, |params| {
+            params.custom_extensions.clear()
+        }),
         (Reason::ExtensionRepeated, |params| {
             params
                 .custom_extensions
@@ -256,11 +307,15 @@ fn descriptions(world: &World) -> Vec<(Reason, ReportUpload)> {
         (Reason::KeyPurpose, |key| key.purposes.clear()),
         (Reason::KeyDescription, |key| key.purposes = vec![2; 33]),
         (Reason::RootOfTrust, |key| key.root_of_trust = None),
-        (Reason::DeviceUnlocked, |key| key.root_of_trust = Some((false, 0))),
+        (Reason::DeviceUnlocked, |key| {
+            key.root_of_trust = Some((false, 0))
+        }),
         (Reason::BootState, |key| key.root_of_trust = Some((true, 1))),
         (Reason::BootState, |key| key.root_of_trust = Some((true, 2))),
         (Reason::BootState, |key| key.root_of_trust = Some((true, 3))),
-        (Reason::KeyDescription, |key| key.root_of_trust = Some((true, 4))),
+        (Reason::KeyDescription, |key| {
+            key.root_of_trust = Some((true, 4))
+        }),
         (Reason::ApplicationId, |key| key.packages.clear()),
         (Reason::ApplicationId, |key| key.signers.clear()),
         (Reason::ApplicationId, |key| {
@@ -274,15 +329,23 @@ fn descriptions(world: &World) -> Vec<(Reason, ReportUpload)> {
             key.hardware.push(explicit(709, &octets(&none)));
         }),
         (Reason::Package, |key| key.packages = vec!["org.example"]),
-        (Reason::Package, |key| key.packages = vec!["org.example.counting2"]),
-        (Reason::PackageSignature, |key| key.signers = vec![vec![0x5b; 32]]),
+        (Reason::Package, |key| {
+            key.packages = vec!["org.example.counting2"]
+        }),
+        (Reason::PackageSignature, |key| {
+            key.signers = vec![vec![0x5b; 32]]
+        }),
         (Reason::PackageSignature, |key| {
             key.signers = vec![SIGNER[..31].to_vec()]
         }),
         (Reason::Challenge, |key| key.challenge.clear()),
         (Reason::Challenge, |key| key.challenge.truncate(31)),
-        (Reason::Challenge, |key| *key = Description::good(METRIC, DAY - 1)),
-        (Reason::Challenge, |key| *key = Description::good("metric-v2", DAY)),
+        (Reason::Challenge, |key| {
+            *key = Description::good(METRIC, DAY - 1)
+        }),
+        (Reason::Challenge, |key| {
+            *key = Description::good("metric-v2", DAY)
+        }),
         // A repeated entry, an invalid entry, and too many entries.
         (Reason::KeyDescription, |key| {
             key.hardware.push(explicit(702, &integer(0)))
@@ -312,7 +375,11 @@ fn every_bad_report_is_refused_for_its_reason() {
     let verifier = world.verifier();
     let mut seen = BTreeSet::new();
     for (place, (reason, report)) in cases(&world).into_iter().enumerate() {
-        assert_eq!(verdict(&verifier, &report, NOON), Err(reason.as_str()), "case {place}");
+        assert_eq!(
+            verdict(&verifier, &report, NOON),
+            Err(reason.as_str()),
+            "case {place}"
+        );
         // A rejected chain is not added to the cache.
         assert_eq!(
             verdict(&verifier, &report, NOON),

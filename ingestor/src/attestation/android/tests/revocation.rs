@@ -29,8 +29,12 @@ const NONE: &str = r#"{"entries": {}}"#;
 #[test]
 fn any_certificate_of_the_chain_can_be_revoked_however_it_is_spelt() {
     let serial = |world: &World| {
-        let root = Certificate::parse(&world.manufacturer.root.der).unwrap().serial();
-        root.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        let root = Certificate::parse(&world.manufacturer.root.der)
+            .unwrap()
+            .serial();
+        root.iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
     };
     // Leaf, batch, manufacturer.
     for spelt in ["1", "01", "123456", "0000123456", "abc", "0ABC"] {
@@ -69,7 +73,12 @@ fn a_changed_list_counts_for_remembered_chains_too() {
 
 #[test]
 fn the_last_good_list_holds_for_a_while_and_then_nothing_does() {
-    for broken in [None, Some("{"), Some(r#"{"entries": {"xyz": {}}}"#), Some("{}")] {
+    for broken in [
+        None,
+        Some("{"),
+        Some(r#"{"entries": {"xyz": {}}}"#),
+        Some("{}"),
+    ] {
         let world = world(&entry("77"));
         let verifier = world.verifier();
         let report = world.good();
