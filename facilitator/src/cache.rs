@@ -16,7 +16,7 @@ pub(crate) const SMALL_FOOTER_BYTES: usize = 256 << 10;
 #[derive(Debug, Default)]
 pub struct Cache {
     /// The time at which the own bucket was first used.
-    pub(crate) birth: OnceCell<BatchTime>,
+    pub(crate) bucket_created: OnceCell<BatchTime>,
     pins: Mutex<HashMap<String, Option<KeyUse>>>,
     witnesses: Mutex<Witnesses>,
     wear: Mutex<Wear>,

@@ -103,13 +103,33 @@ macro_rules! name {
     };
 }
 
+/// Directories of a processor's own bucket that do not belong to an aggregation. The prepared
+/// batches of an aggregation are in a directory of its name beside them, so none may have one of
+/// these names.
+const OWN_DIRECTORIES: [&str; 13] = [
+    "batch-dates",
+    "bucket-created",
+    "extensions",
+    "failed-proofs",
+    "given-up",
+    "leader",
+    "points",
+    "rosters",
+    "sum-parts",
+    "summed",
+    "task-markers",
+    "unconfirmed",
+    "windows",
+];
+
 name!(
     /// The name of one statistic being collected, and the first component of the names of its
-    /// batches. 1 to 200 characters.
+    /// batches. 1 to 200 characters, and none of the names that directories of a processor's own
+    /// bucket have.
     AggregationId,
     "aggregation",
     200,
-    ["task-markers", "rosters"]
+    OWN_DIRECTORIES
 );
 name!(
     /// A pair of locality and ingestor, `{locality}-{ingestor}`, and the first component of the

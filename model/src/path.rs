@@ -307,21 +307,6 @@ impl Unconfirmed {
 /// existing.
 const UNCONFIRMED: &str = "unconfirmed";
 
-/// Directories of a processor's own bucket that do not belong to an aggregation.
-pub const OWN_DIRECTORIES: [&str; 11] = [
-    "batch-dates",
-    "births",
-    "extensions",
-    "failed-proofs",
-    LEADER_DIRECTORY,
-    "points",
-    "rosters",
-    "sum-parts",
-    "task-markers",
-    UNCONFIRMED,
-    "windows",
-];
-
 /// Returns `points/{instance}/{fingerprint of the packet key}`, in the processor's own bucket. The
 /// object contains the instance, the number of bins and the only evaluation point that packets may
 /// have under this key.
@@ -376,11 +361,11 @@ impl FailedProofs {
     }
 }
 
-/// Returns `births/{instance}`, in the processor's own bucket: the record of when the bucket was
-/// first used.
+/// Returns `bucket-created/{instance}`, in the processor's own bucket: the record of when the
+/// bucket was first used.
 #[must_use]
-pub fn birth(instance: &Instance) -> String {
-    format!("births/{instance}")
+pub fn bucket_created(instance: &Instance) -> String {
+    format!("bucket-created/{instance}")
 }
 
 /// The directory, in the processor's own bucket, of the objects with which schedulers elect a
@@ -429,6 +414,42 @@ mod tests {
     fn name() -> BatchName {
         BatchName::parse("kittens-seen/2020/10/31/20/29/00112233-4455-6677-8899-aabbccddeeff")
             .unwrap()
+    }
+
+    #[test]
+    fn directories_of_the_own_bucket_cannot_be_aggregations() {
+        let time = |text: &str| text.parse().unwrap();
+        let window = WindowName {
+            aggregation: name().aggregation,
+            window: Window::new(time("2020/10/31/20/00"), time("2020/10/31/21/00")).unwrap(),
+        };
+        let instance = "us-xx-ingestor".parse().unwrap();
+        let sum_part = SumPartName {
+            instance: "us-xx-ingestor".parse().unwrap(),
+            aggregation: name().aggregation,
+            window: window.window,
+            writer: Role::First,
+        };
+        let [note, ..] = Unconfirmed::of_validation(&name());
+        let keys = [
+            name().first_seen(),
+            name().summed(),
+            sum_part.fixed(),
+            note.note(),
+            pinned_point(&instance, "key"),
+            failed_proofs_directory(&instance),
+            bucket_created(&instance),
+            leader(1),
+            window.roster(Role::First),
+            window.done(),
+            window.given_up(),
+            crate::extensions::ANNOUNCED.to_owned(),
+            crate::task::TaskMarker::DIRECTORY.to_owned(),
+        ];
+        for key in keys {
+            let directory = key.split('/').next().unwrap();
+            assert!(directory.parse::<AggregationId>().is_err(), "{key}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tallybox_facilitator::config::{Config, ValidationForm};
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::{IntakeSummary, intake, no_progress};
 use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
-use tallybox_model::path::birth;
+use tallybox_model::path::bucket_created;
 use tallybox_model::role::Role;
 use tallybox_model::time::BatchTime;
 use tallybox_service::clock::Clock;
@@ -80,7 +80,7 @@ impl World {
         if self.young {
             let now: BatchTime = "2023/11/15/01/00".parse().unwrap();
             processor.clock = Clock::manual(now.millis());
-            let (own, born) = (&*processor.buckets.own, birth(&processor.instance));
+            let (own, born) = (&*processor.buckets.own, bucket_created(&processor.instance));
             let born = processor.records.create(own, &born, b"2023/11/01/00/00");
             futures::executor::block_on(born).unwrap();
         }

@@ -13,7 +13,7 @@ use tallybox_facilitator::config::{Points, ValidationForm};
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::roster::RosterRules;
 use tallybox_facilitator::worker::{Kind, Outcome, Worker, WorkerConfig, step};
-use tallybox_model::path::{BatchName, birth};
+use tallybox_model::path::{BatchName, bucket_created};
 use tallybox_model::role::Role;
 use tallybox_model::task::{AggregationTask, IntakeTask, RosterTask, TaskBatch};
 use tallybox_model::time::{BatchTime, Window};
@@ -48,7 +48,7 @@ impl Side {
         let mut processor = Processor::open(&config).unwrap();
         // The own bucket is older than the batches, and the batches are of today.
         let own = memory("own");
-        let born = birth(&processor.instance);
+        let born = bucket_created(&processor.instance);
         let born = processor
             .records
             .create(&*own, &born, b"2025/12/01/00/00")

@@ -13,7 +13,7 @@ use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::{intake, no_progress};
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::roster::{RosterRules, aggregate_agreed, roster};
-use tallybox_model::path::{BatchName, birth};
+use tallybox_model::path::{BatchName, bucket_created};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{AgreedWindow, WindowName};
 use tallybox_model::time::{BatchTime, Window, aligned_window, next_window};
@@ -331,7 +331,7 @@ async fn the_birth_of_the_bucket_is_refused_when_it_is_edited() {
     // Only a batch of today needs the time of the bucket's first use.
     let now: BatchTime = name.date.plus_minutes(120).unwrap();
     first.clock = Clock::manual(now.millis());
-    let key = birth(&first.instance);
+    let key = bucket_created(&first.instance);
     publish_bytes(&*world.own[0], &key, "2025/12/01/00/00".into(), false)
         .await
         .unwrap();

@@ -156,7 +156,9 @@ async fn nearly_all_of_at_least_twenty_packets_and_nothing_is_fixed() {
         );
         let changed = difference(&before, &written(&pair.buckets[0]).await);
         assert!(
-            changed.iter().all(|name| name.starts_with("own:births/")),
+            changed
+                .iter()
+                .all(|name| name.starts_with("own:bucket-created/")),
             "{changed:?}"
         );
         let accepting = pair.with(Role::First, |processor| processor.wrong_key.accept = true);

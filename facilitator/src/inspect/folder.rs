@@ -175,7 +175,7 @@ fn object_kind(object: &OwnObject) -> &'static str {
         OwnObject::FirstSeen => "first-seen-date",
         OwnObject::Summed => "summed-batch",
         OwnObject::FailedProofs(_) => "failed-proofs",
-        OwnObject::Birth => "own-bucket-birth",
+        OwnObject::BucketCreated => "bucket-created",
         OwnObject::Chain => "roster-chain",
         OwnObject::Window(_, object) => match object {
             RosterObject::Roster(_) => "roster",

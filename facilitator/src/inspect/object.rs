@@ -221,7 +221,7 @@ fn small_words(own: &OwnObject) -> Option<(&'static str, &'static str)> {
             "summed-batch",
             "name of the window that sums a batch (without rosters)",
         ),
-        OwnObject::Birth => ("own-bucket-birth", "time of an own bucket's first use"),
+        OwnObject::BucketCreated => ("bucket-created", "time of an own bucket's first use"),
         OwnObject::Chain => ("roster-chain", "first window with rosters"),
         OwnObject::Batches(_) => ("window-batches", "batches named by the task of a window"),
         OwnObject::Switch => ("roster-switch", "announced or fixed use of rosters"),

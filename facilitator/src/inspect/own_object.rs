@@ -3,7 +3,7 @@
 use super::name::{BATCH_COMPONENTS, SUM_PART_COMPONENTS, sum_part, tail};
 use tallybox_model::extensions::{ANNOUNCED, ROSTERS_FROM, ROSTERS_UNTIL};
 use tallybox_model::path::{
-    BatchName, FailedProofs, SumPartName, birth, leader_epoch, pinned_point,
+    BatchName, FailedProofs, SumPartName, bucket_created, leader_epoch, pinned_point,
 };
 use tallybox_model::role::Role;
 use tallybox_model::roster::{RosterObject, WindowName, chain};
@@ -31,7 +31,7 @@ pub enum OwnObject {
     /// The number of a batch's proofs that failed under a packet key.
     FailedProofs(FailedProofs),
     /// The time of the bucket's first use.
-    Birth,
+    BucketCreated,
     /// The first window of this processor's rosters of an aggregation.
     Chain,
     /// An object of a window, such as a roster, the agreed set, or the marker of completion.
@@ -150,7 +150,7 @@ fn scheduled(key: &str) -> Option<(OwnObject, usize)> {
 fn born(key: &str) -> Option<(OwnObject, usize)> {
     let key = tail(key, 2)?;
     let (_, instance) = key.split_once('/')?;
-    (birth(&instance.parse().ok()?) == key).then_some((OwnObject::Birth, 2))
+    (bucket_created(&instance.parse().ok()?) == key).then_some((OwnObject::BucketCreated, 2))
 }
 
 #[cfg(test)]
@@ -187,8 +187,8 @@ mod tests {
         let part = sum_part("i/a/202311142200-202311142300", Role::First).unwrap();
         assert_eq!(parse(part.fixed()), Some(OwnObject::Fixed(part)));
         assert_eq!(
-            parse(birth(&"interop".parse().unwrap())),
-            Some(OwnObject::Birth)
+            parse(bucket_created(&"interop".parse().unwrap())),
+            Some(OwnObject::BucketCreated)
         );
         let done = parse("windows/i/202311142200-202311142300.done".to_owned());
         assert!(

@@ -95,7 +95,7 @@ fn is_always_record(own: &OwnObject) -> bool {
         | OwnObject::FirstSeen
         | OwnObject::Summed
         | OwnObject::FailedProofs(_)
-        | OwnObject::Birth
+        | OwnObject::BucketCreated
         | OwnObject::Chain
         | OwnObject::Batches(_)
         | OwnObject::Switch

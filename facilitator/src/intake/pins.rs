@@ -12,7 +12,7 @@ use crate::prepared::{Footer, KeyUse, PreparedError, PreparedReader};
 use crate::processor::{PacketKey, Processor};
 use futures::TryStreamExt as _;
 use tallybox_model::id::AggregationId;
-use tallybox_model::path::{BatchName, OWN_DIRECTORIES, pinned_point};
+use tallybox_model::path::{BatchName, pinned_point};
 use tallybox_model::time::BatchTime;
 use tallybox_transport::{BucketError, ListRange, SharedBucket};
 
@@ -227,8 +227,8 @@ async fn witness(
 ) -> Result<Option<(String, KeyUse)>, Error> {
     let mut others = processor.buckets.own.list_directories("").await?;
     others.retain(|name| {
-        let is_name = name.parse::<AggregationId>().is_ok();
-        is_name && name != aggregation.as_str() && !OWN_DIRECTORIES.contains(&name.as_str())
+        name.parse::<AggregationId>()
+            .is_ok_and(|other| other != *aggregation)
     });
     for aggregations in [&[aggregation.to_string()][..], &others] {
         let heard = hear_some(processor, aggregations, key).await?;

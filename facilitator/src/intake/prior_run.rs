@@ -14,7 +14,7 @@
 
 use crate::error::Error;
 use crate::processor::Processor;
-use tallybox_model::path::{BatchName, birth};
+use tallybox_model::path::{self, BatchName};
 use tallybox_model::time::BatchTime;
 use tallybox_transport::Published;
 
@@ -48,13 +48,13 @@ pub(super) async fn prior_run(processor: &Processor, name: &BatchName) -> Result
 async fn bucket_created(processor: &Processor, now: BatchTime) -> Result<BatchTime, Error> {
     let reading = async || {
         let before = processor
-            .fix_text(&birth(&processor.instance), &now)
+            .fix_text(&path::bucket_created(&processor.instance), &now)
             .await?;
         Ok(before.unwrap_or(now))
     };
     processor
         .cache
-        .birth
+        .bucket_created
         .get_or_try_init(reading)
         .await
         .copied()
