@@ -22,7 +22,6 @@ pub mod client_keys;
 pub mod commands;
 pub mod config;
 pub mod error;
-mod given_up;
 pub mod ids;
 pub mod inspect;
 pub mod intake;

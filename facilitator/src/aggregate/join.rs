@@ -4,7 +4,6 @@
 //! read in parallel, and only messages that are missing, repeated or out of order wait in a map.
 
 use crate::error::Error;
-use crate::given_up::GivenUp;
 use crate::prepared::{ChunkKind, PreparedMessage, PreparedReader};
 use std::collections::HashMap;
 use tallybox_crypto::prio2::Message;
@@ -13,6 +12,7 @@ use tallybox_model::id::PacketId;
 use tallybox_model::packet::ValidationPacket;
 use tallybox_transport::batch::PacketStream;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 /// The number of messages by which a validation batch may exceed the number of packets.
 pub(super) const MORE_MESSAGES: u64 = 1024;
@@ -116,7 +116,7 @@ pub(super) fn join(
     mut packets: PacketStream,
     most: u64,
     runtime: &Handle,
-    given_up: &GivenUp,
+    cancellation: &CancellationToken,
 ) -> Result<Joined, Error> {
     let mut ours = Ours {
         prepared,
@@ -134,7 +134,7 @@ pub(super) fn join(
             let object = packets.object().to_owned();
             return Err(Error::TooManyMessages { object, most });
         }
-        if given_up.is() {
+        if cancellation.is_cancelled() {
             return Err(Error::Internal(
                 "the join with the peer's messages was cancelled".to_owned(),
             ));

@@ -37,7 +37,6 @@ pub(crate) use sum_part::publish as publish_sum;
 pub use summary::{AggregateSummary, BatchOutcome, BatchSummary};
 
 use crate::error::Error;
-use crate::given_up::GivingUp;
 use crate::intake::{Progress, find_prepared, intake, no_progress, prepare};
 use crate::prepared::PreparedReader;
 use crate::processor::Processor;
@@ -58,6 +57,7 @@ use tallybox_service::exit::Exit;
 use tallybox_service::fault;
 use tallybox_transport::BucketError;
 use tallybox_transport::batch::{BatchError, SignedBatch};
+use tokio_util::sync::CancellationToken;
 
 /// A request to sum a window.
 #[derive(Clone, Debug)]
@@ -255,12 +255,14 @@ async fn join_once(
         batch: name.clone(),
         source,
     })?;
-    let (runtime, giving_up) = (tokio::runtime::Handle::current(), GivingUp::default());
-    // `giving_up` is dropped with this future, which cancels the work on the blocking thread.
-    let given_up = giving_up.flag();
+    let runtime = tokio::runtime::Handle::current();
+    let cancellation = CancellationToken::new();
+    // Dropped with this future, which cancels the work on the blocking thread.
+    let _cancel_on_drop = cancellation.clone().drop_guard();
     let ours = Arc::clone(prepared);
-    let joining =
-        tokio::task::spawn_blocking(move || join::join(&ours, packets, most, &runtime, &given_up));
+    let joining = tokio::task::spawn_blocking(move || {
+        join::join(&ours, packets, most, &runtime, &cancellation)
+    });
     let joined = joining
         .await
         .map_err(|error| Error::Internal(format!("batch {name}: aggregation failed: {error}")))??;

@@ -27,7 +27,6 @@ pub use summary::IntakeSummary;
 pub(crate) use summary::write_reasons;
 
 use crate::error::Error;
-use crate::given_up::GivingUp;
 use crate::prepared::{Owner, PreparedReader};
 use crate::processor::Processor;
 use bytes::Bytes;
@@ -44,6 +43,7 @@ use tallybox_service::cause::chain;
 use tallybox_service::fault;
 use tallybox_transport::Published;
 use tallybox_transport::batch::SignedBatch;
+use tokio_util::sync::CancellationToken;
 
 /// Largest packet file, in bytes, for which opening the packets a second time costs less than a
 /// request for the prepared batch of an earlier run.
@@ -239,8 +239,9 @@ async fn read_once(
         .own
         .create(&name.prepared(&processor.sealing_keys[0].id()), None)
         .await?;
+    let cancellation = CancellationToken::new();
     // Dropped with this future, which cancels the work on the blocking thread.
-    let giving_up = GivingUp::default();
+    let _cancel_on_drop = cancellation.clone().drop_guard();
     let pipeline = Pipeline {
         processor: Arc::clone(processor),
         name: name.clone(),
@@ -248,7 +249,7 @@ async fn read_once(
         points,
         published,
         progress: Arc::clone(progress),
-        given_up: giving_up.flag(),
+        cancellation,
     };
     let runtime = tokio::runtime::Handle::current();
     let running = tokio::task::spawn_blocking(move || pipeline.run(packets, upload, &runtime));

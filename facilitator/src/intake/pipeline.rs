@@ -8,7 +8,6 @@ use super::points::PointBook;
 use super::published::PublishedValidation;
 use crate::cache::SMALL_FOOTER_BYTES;
 use crate::error::Error;
-use crate::given_up::GivenUp;
 use crate::processor::Processor;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -20,6 +19,7 @@ use tallybox_model::path::BatchName;
 use tallybox_transport::batch::PacketStream;
 use tallybox_transport::{BlockingWriter, BucketError, Created, Upload};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 /// Maximum size of the blocks that are being opened, in addition to one block.
 const BYTES_AHEAD: u64 = 4 << 20;
@@ -32,7 +32,7 @@ pub(super) struct Pipeline {
     pub(super) points: Arc<PointBook>,
     pub(super) published: Option<PublishedValidation>,
     pub(super) progress: Progress,
-    pub(super) given_up: GivenUp,
+    pub(super) cancellation: CancellationToken,
 }
 
 /// An intake whose packet digest has been verified and that only has to be committed.
@@ -114,7 +114,7 @@ impl Pipeline {
         let mut running = VecDeque::new();
         let threads = self.processor.pool.current_num_threads();
         while let Some(block) = packets.next_block()? {
-            if self.given_up.is() {
+            if self.cancellation.is_cancelled() {
                 return Err(Error::Internal(format!(
                     "batch {}: the intake was cancelled",
                     self.name
