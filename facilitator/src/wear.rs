@@ -72,19 +72,19 @@ pub(crate) type Failures = HashMap<String, u64>;
 /// An error of the own bucket.
 pub(crate) async fn count(
     processor: &Processor,
-    verdict: &BatchResult,
+    result: &BatchResult,
     keys: &[KeyUse],
 ) -> Result<(), Error> {
-    let mut failed = verdict.rejections.count(PacketReason::InvalidProof);
+    let mut failed = result.rejections.count(PacketReason::InvalidProof);
     if fault::is_on("silence-wears") {
-        failed += verdict.rejections.count(PacketReason::NoPeerMessage);
+        failed += result.rejections.count(PacketReason::NoPeerMessage);
     }
     // With a point for each packet, a guess gives no information about the next packet's point.
     for key in keys.iter().filter(|key| key.point.is_some() && failed > 0) {
         let count = FailedProofs {
             instance: processor.instance.clone(),
             key: key.key.clone(),
-            batch: verdict.name.clone(),
+            batch: result.name.clone(),
             failed,
         };
         let text = format!("{{\"failed\":{failed}}}");

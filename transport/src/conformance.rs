@@ -2,7 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test suite: a panic is its verdict"
+    reason = "a test suite: a panic is its result"
 )]
 
 use std::time::{SystemTime, UNIX_EPOCH};

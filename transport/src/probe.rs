@@ -52,7 +52,8 @@ pub struct Finding {
     /// The check.
     pub check: &'static str,
     /// The outcome.
-    pub verdict: CheckResult,
+    #[serde(rename = "verdict")]
+    pub outcome: CheckResult,
     /// Details for people.
     pub detail: String,
 }
@@ -72,10 +73,10 @@ pub struct Probed {
 impl Probed {
     /// Returns whether a check has this outcome.
     #[must_use]
-    pub fn has(&self, verdict: CheckResult) -> bool {
+    pub fn has(&self, outcome: CheckResult) -> bool {
         self.findings
             .iter()
-            .any(|finding| finding.verdict == verdict)
+            .any(|finding| finding.outcome == outcome)
     }
 }
 
@@ -83,7 +84,7 @@ impl fmt::Display for Probed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "  {}: {}", self.name, self.location)?;
         for finding in &self.findings {
-            let mark = match finding.verdict {
+            let mark = match finding.outcome {
                 CheckResult::Good => "good",
                 CheckResult::Failed => "FAILED",
                 CheckResult::Unreachable => "UNREACHABLE",
@@ -103,11 +104,11 @@ impl fmt::Display for Probed {
 /// outcomes allow it to work.
 #[must_use]
 pub fn worst(probed: &[Probed]) -> Option<CheckResult> {
-    let found = |verdict| {
+    let found = |outcome| {
         probed
             .iter()
-            .any(|bucket| bucket.has(verdict))
-            .then_some(verdict)
+            .any(|bucket| bucket.has(outcome))
+            .then_some(outcome)
     };
     found(CheckResult::Failed).or_else(|| found(CheckResult::Unreachable))
 }
@@ -115,7 +116,7 @@ pub fn worst(probed: &[Probed]) -> Option<CheckResult> {
 /// A repeated check of a long-running program that a bucket responds.
 #[derive(Debug, Default)]
 pub struct Reachable {
-    seen: AtomicBool,
+    responded: AtomicBool,
 }
 
 impl Reachable {
@@ -126,8 +127,8 @@ impl Reachable {
     /// The reason why the bucket does not respond or denies access.
     pub async fn ask(&self, bucket: &dyn Bucket) -> Result<(), BucketError> {
         match bucket.check_there().await {
-            Ok(()) => self.seen.store(true, Ordering::SeqCst),
-            Err(error) if self.seen.load(Ordering::SeqCst) => return Err(error),
+            Ok(()) => self.responded.store(true, Ordering::SeqCst),
+            Err(error) if self.responded.load(Ordering::SeqCst) => return Err(error),
             Err(_) => return Ok(()),
         }
         match bucket.size(PROBE).await {
@@ -142,7 +143,7 @@ impl Reachable {
 pub async fn probe(name: &str, bucket: &dyn Bucket, purpose: Purpose, now: i64) -> Probed {
     let mut findings = vec![needed("directory", "exists", bucket.check_there().await)];
     // Without the directory, all other checks would fail for the same reason.
-    if findings[0].verdict == CheckResult::Good {
+    if findings[0].outcome == CheckResult::Good {
         match purpose {
             Purpose::Own => own(bucket, now, &mut findings).await,
             Purpose::Inbox => {
@@ -175,11 +176,11 @@ async fn own(bucket: &dyn Bucket, now: i64, findings: &mut Vec<Finding>) {
     ]);
 }
 
-fn finding(check: &'static str, verdict: CheckResult, detail: impl Into<String>) -> Finding {
+fn finding(check: &'static str, outcome: CheckResult, detail: impl Into<String>) -> Finding {
     let detail = detail.into();
     Finding {
         check,
-        verdict,
+        outcome,
         detail,
     }
 }
@@ -190,12 +191,12 @@ fn needed<T>(check: &'static str, good: &str, result: Result<T, BucketError>) ->
         Ok(_) => finding(check, CheckResult::Good, good),
         Err(error) => {
             let unreachable = matches!(error, BucketError::Unavailable { .. });
-            let verdict = if unreachable {
+            let outcome = if unreachable {
                 CheckResult::Unreachable
             } else {
                 CheckResult::Failed
             };
-            finding(check, verdict, causes(&error))
+            finding(check, outcome, causes(&error))
         }
     }
 }
@@ -348,11 +349,11 @@ mod tests {
         i64::try_from(since.as_millis()).unwrap()
     }
 
-    fn details(probed: &Probed, verdict: CheckResult) -> Vec<&'static str> {
+    fn details(probed: &Probed, outcome: CheckResult) -> Vec<&'static str> {
         let found = probed
             .findings
             .iter()
-            .filter(|finding| finding.verdict == verdict);
+            .filter(|finding| finding.outcome == outcome);
         found.map(|finding| finding.check).collect()
     }
 

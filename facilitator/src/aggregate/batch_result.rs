@@ -110,7 +110,7 @@ pub(crate) async fn judge(
     let both_messages =
         (joined.valid.len() + joined.invalid_proof.len() + joined.bad_peer_message.len()) as u64;
     let (packets, accepted) = (footer.packets, counted.len() as u64);
-    let verdict = BatchResult {
+    let result = BatchResult {
         name: name.clone(),
         packets,
         accepted,
@@ -120,7 +120,7 @@ pub(crate) async fn judge(
         rejections,
         inputs,
     };
-    Ok((verdict, counted))
+    Ok((result, counted))
 }
 
 fn undecodable(prepared: &PreparedReader) -> Error {

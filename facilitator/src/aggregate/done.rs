@@ -32,7 +32,7 @@ impl DoneMark {
     pub(crate) fn of_sum_part(name: &SumPartName, group: &Group) -> Self {
         Self {
             sum_part: Some(name.objects().header),
-            batches: group.verdicts.len() as u64,
+            batches: group.results.len() as u64,
             accepted: group.accepted(),
             reason: None,
         }

@@ -15,7 +15,7 @@ pub struct Group {
     /// The parameters of all batches.
     pub parameters: BatchParameters,
     /// The batches, ordered by date and identifier.
-    pub verdicts: Vec<BatchResult>,
+    pub results: Vec<BatchResult>,
     /// The packets that count so far.
     counted: IdSet,
     /// True if more than one batch is processed, so that a packet could be in two of them.
@@ -31,10 +31,10 @@ impl Group {
     /// Creates an empty group. `several` is true if more than one batch is processed, so that a
     /// packet could be in two of them.
     pub(crate) fn new(parameters: BatchParameters, several: bool) -> Self {
-        let (verdicts, counted) = (Vec::new(), IdSet::default());
+        let (results, counted) = (Vec::new(), IdSet::default());
         Self {
             parameters,
-            verdicts,
+            results,
             counted,
             several,
         }
@@ -43,7 +43,7 @@ impl Group {
     /// Returns the number of packets that count.
     #[must_use]
     pub fn accepted(&self) -> u64 {
-        self.verdicts.iter().map(|verdict| verdict.accepted).sum()
+        self.results.iter().map(|result| result.accepted).sum()
     }
 
     /// Returns the group if at least this many packets count. Only a [`Releasable`] group can be
@@ -56,18 +56,15 @@ impl Group {
     /// Returns the number of packets for which both messages exist.
     #[must_use]
     pub fn with_both_messages(&self) -> u64 {
-        self.verdicts
-            .iter()
-            .map(|verdict| verdict.both_messages)
-            .sum()
+        self.results.iter().map(|result| result.both_messages).sum()
     }
 
     /// Returns the names of the batches, in their order.
     #[must_use]
     pub fn batches(&self) -> Vec<BatchName> {
-        self.verdicts
+        self.results
             .iter()
-            .map(|verdict| verdict.name.clone())
+            .map(|result| result.name.clone())
             .collect()
     }
 
@@ -75,18 +72,18 @@ impl Group {
     #[must_use]
     pub fn sum(&self) -> Sum {
         let mut sum = Sum::new(usize::try_from(self.parameters.bins).unwrap_or(0));
-        self.verdicts
+        self.results
             .iter()
-            .for_each(|verdict| sum.merge(&verdict.sum));
+            .for_each(|result| sum.merge(&result.sum));
         sum
     }
 
     /// Returns all packets of these batches that do not count, without repetitions, sorted.
     #[must_use]
     pub fn invalid(&self) -> BTreeSet<PacketId> {
-        self.verdicts
+        self.results
             .iter()
-            .flat_map(|verdict| verdict.invalid.iter().map(|(id, _)| *id))
+            .flat_map(|result| result.invalid.iter().map(|(id, _)| *id))
             .collect()
     }
 
@@ -96,13 +93,13 @@ impl Group {
     }
 
     /// Adds a batch, and stores the ids of the packets that count in it.
-    pub(crate) fn push(&mut self, verdict: BatchResult, counted: &[PacketId]) {
+    pub(crate) fn push(&mut self, result: BatchResult, counted: &[PacketId]) {
         if self.several {
             for id in counted {
                 self.counted.insert(*id.as_bytes());
             }
         }
-        self.verdicts.push(verdict);
+        self.results.push(result);
     }
 }
 
@@ -110,10 +107,7 @@ impl Group {
 /// of its parameters). The batches of all other groups are excluded in `summary`.
 pub(super) fn choose(groups: Vec<Group>, summary: &mut AggregateSummary) -> Option<Group> {
     let mut chosen: Option<Group> = None;
-    for group in groups
-        .into_iter()
-        .filter(|group| !group.verdicts.is_empty())
-    {
+    for group in groups.into_iter().filter(|group| !group.results.is_empty()) {
         let better = chosen
             .as_ref()
             .is_none_or(|best| group.accepted() > best.accepted());
@@ -122,14 +116,14 @@ pub(super) fn choose(groups: Vec<Group>, summary: &mut AggregateSummary) -> Opti
         } else {
             Some(group)
         };
-        for verdict in left.iter().flat_map(|group| &group.verdicts) {
+        for result in left.iter().flat_map(|group| &group.results) {
             let reason = "parameter-mismatch";
             let problem =
                 "the parameters differ from those of the window's other batches".to_owned();
             summary.exclude(
-                &verdict.name,
+                &result.name,
                 &Error::Header {
-                    batch: verdict.name.clone(),
+                    batch: result.name.clone(),
                     reason,
                     problem,
                 },
@@ -159,7 +153,7 @@ mod tests {
         };
         let mut group = Group::new(parameters, true);
         for accepted in [60, 40] {
-            let verdict = BatchResult {
+            let result = BatchResult {
                 name: BatchName::parse("a/2026/01/31/12/00/00112233-4455-4677-8899-aabbccddeeff")
                     .unwrap(),
                 packets: 100,
@@ -170,7 +164,7 @@ mod tests {
                 rejections: Rejections::default(),
                 inputs: [Digest::empty(); 2],
             };
-            group.push(verdict, &[]);
+            group.push(result, &[]);
         }
         let released =
             [1, 99, 100, 101, u64::MAX].map(|minimum| group.releasable(minimum).is_some());

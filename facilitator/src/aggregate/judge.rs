@@ -79,17 +79,17 @@ impl Judge<'_> {
             .entry(joined.parameters().encode())
             .or_insert_with(|| Group::new(joined.parameters().clone(), several));
         let counted_before = |id| group.counts(id);
-        let (verdict, counted) = joined.judge(self.processor.role, counted_before).await?;
-        self.rejections.add(&verdict);
+        let (result, counted) = joined.judge(self.processor.role, counted_before).await?;
+        self.rejections.add(&result);
         if !self.task.dry_run {
-            wear::count(self.processor, &verdict, &keys).await?;
+            wear::count(self.processor, &result, &keys).await?;
         }
-        if verdict.accepted == 0 {
+        if result.accepted == 0 {
             return Err(Error::NoAcceptedPacket {
                 batch: name.clone(),
             });
         }
-        group.push(verdict, &counted);
+        group.push(result, &counted);
         Ok(())
     }
 

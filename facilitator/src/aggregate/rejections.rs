@@ -35,15 +35,15 @@ pub struct PeerRejections {
 
 impl PeerRejections {
     /// Adds the counts of a batch.
-    pub fn add(&mut self, verdict: &BatchResult) {
-        let count = |reason| verdict.rejections.count(reason);
+    pub fn add(&mut self, result: &BatchResult) {
+        let count = |reason| result.rejections.count(reason);
         let reasons = [
             PacketReason::NoPeerMessage,
             PacketReason::BadPeerMessage,
             PacketReason::InvalidProof,
         ];
         let rejected: u64 = reasons.into_iter().map(count).sum();
-        self.messages += verdict.accepted + count(PacketReason::DuplicateInWindow) + rejected;
+        self.messages += result.accepted + count(PacketReason::DuplicateInWindow) + rejected;
         self.rejected += rejected;
     }
 

@@ -137,9 +137,9 @@ pub(super) async fn check_fixed(
 /// Identifiers and names of the batches, sorted by identifier.
 fn sorted(group: &Group) -> Vec<(tallybox_model::id::BatchId, String)> {
     let mut names: Vec<_> = group
-        .verdicts
+        .results
         .iter()
-        .map(|v| (v.name.id, v.name.to_string()))
+        .map(|result| (result.name.id, result.name.to_string()))
         .collect();
     names.sort();
     names
@@ -149,9 +149,9 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
     let objects = name.objects();
     // The sync marker depends on the inputs only, so that every run encodes the same bytes.
     let inputs: Vec<Digest> = group
-        .verdicts
+        .results
         .iter()
-        .flat_map(|verdict| verdict.inputs)
+        .flat_map(|result| result.inputs)
         .collect();
     let marker = |object: &str| sync_marker(processor.generation, object, &inputs);
     let bad = |object: &str| {

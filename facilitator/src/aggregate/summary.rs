@@ -136,19 +136,19 @@ impl AggregateSummary {
 
     /// Adds the summed batches.
     pub(crate) fn finish(&mut self, group: Option<&Group>, elapsed: Duration) {
-        for verdict in group.iter().flat_map(|group| &group.verdicts) {
-            self.packets_read += verdict.packets;
-            self.packets_accepted += verdict.accepted;
-            self.rejected_by_reason.merge(&verdict.rejections);
+        for result in group.iter().flat_map(|group| &group.results) {
+            self.packets_read += result.packets;
+            self.packets_accepted += result.accepted;
+            self.rejected_by_reason.merge(&result.rejections);
             self.batches.push(BatchSummary {
-                date: verdict.name.date,
-                batch: verdict.name.id,
+                date: result.name.date,
+                batch: result.name.id,
                 outcome: BatchOutcome::Summed,
                 exit: Exit::Done,
                 reason: None,
                 message: None,
-                packets_read: verdict.packets,
-                packets_accepted: verdict.accepted,
+                packets_read: result.packets,
+                packets_accepted: result.accepted,
             });
         }
         self.sum = group

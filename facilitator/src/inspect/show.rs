@@ -64,12 +64,12 @@ fn show(finding: &Finding, sheet: &mut Sheet) {
         sheet.toned(Tone::Bad, &problem.exit.to_string(), message);
     }
     if finding.problems.is_empty() {
-        verdict(finding, sheet);
+        show_conclusion(finding, sheet);
     }
 }
 
 /// Shows the conclusion if there is no problem.
-fn verdict(finding: &Finding, sheet: &mut Sheet) {
+fn show_conclusion(finding: &Finding, sheet: &mut Sheet) {
     if let Facts::Batch(batch) = &finding.facts
         && let Some(signature) = &batch.signature
     {

@@ -107,11 +107,11 @@ impl BlockOpener {
         for packet in block.records::<DataSharePacket<'_>>(limits) {
             let packet = packet?;
             let id = packet.packet_id().ok();
-            let verdict = match id {
+            let opened_packet = match id {
                 Some(_) => self.packet(&packet, &mut scratch, &mut opened),
                 None => Err(PacketReason::BadUuid),
             };
-            let verdict = verdict.unwrap_or_else(PacketOutcome::Rejected);
+            let outcome = opened_packet.unwrap_or_else(PacketOutcome::Rejected);
             let ciphertext = self
                 .points
                 .per_packet()
@@ -119,7 +119,7 @@ impl BlockOpener {
             opened.packets.push(OpenedPacket {
                 id,
                 ciphertext,
-                outcome: verdict,
+                outcome,
             });
         }
         Ok(opened)

@@ -104,11 +104,11 @@ impl Collector {
             let share = matches!(packet.outcome, PacketOutcome::Message(_))
                 .then(|| shares.next())
                 .flatten();
-            let verdict = match self.repeated(id, packet.ciphertext) {
+            let message = match self.repeated(id, packet.ciphertext) {
                 Some(reason) => Err(reason),
-                None => self.verdict(packet.outcome),
+                None => self.message(packet.outcome),
             };
-            match verdict {
+            match message {
                 Err(reason) => self.reject(id, reason, share)?,
                 Ok((message, own)) => {
                     let share = own.as_ref().map(|own| own.as_slice()).or(share);
@@ -139,11 +139,11 @@ impl Collector {
     }
 
     /// Returns the message, and the share if it is not in the block's buffer.
-    fn verdict(
+    fn message(
         &mut self,
-        verdict: PacketOutcome,
+        outcome: PacketOutcome,
     ) -> Result<(Message, Option<OwnShare>), PacketReason> {
-        match verdict {
+        match outcome {
             PacketOutcome::Message(message) => Ok((message, None)),
             PacketOutcome::Rejected(reason) => Err(reason),
             PacketOutcome::Unpinned {

@@ -384,21 +384,21 @@ async fn judged(
         Ok(joined) => joined,
         Err(error) => return theirs(error).map(Some),
     };
-    let (verdict, mut accepted) = match joined.judge(processor.role, |_| false).await {
+    let (result, mut accepted) = match joined.judge(processor.role, |_| false).await {
         Ok(judged) => judged,
         Err(error) => return ours(error).map(Some),
     };
-    wear::count(processor, &verdict, &keys).await?;
-    if verdict.accepted == 0 {
+    wear::count(processor, &result, &keys).await?;
+    if result.accepted == 0 {
         return Ok(Some(OpenReason::NoAcceptedPacket));
     }
     accepted.sort_unstable();
     let claim = Claim {
         parameters,
-        accepted: verdict.accepted,
+        accepted: result.accepted,
         digest: Claim::digest_of(&accepted),
     };
-    writer.judged(&verdict, &accepted, claim).await?;
+    writer.judged(&result, &accepted, claim).await?;
     Ok(None)
 }
 

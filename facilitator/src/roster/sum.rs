@@ -100,9 +100,9 @@ async fn rejections(
 ) -> Result<PeerRejections, Error> {
     let mut rejections = PeerRejections::default();
     group
-        .verdicts
+        .results
         .iter()
-        .for_each(|verdict| rejections.add(verdict));
+        .for_each(|result| rejections.add(result));
     let files = VerdictFiles::open(processor, name).await?;
     for batch in files.without_accepted_packet() {
         let batch = BatchName {
@@ -129,7 +129,7 @@ async fn group(
         .batches
         .first()
         .ok_or_else(|| Error::Internal("the agreed set is empty".to_owned()))?;
-    // `without` removes repetitions, so the group stores no ids.
+    // `subtract_duplicates` removes repetitions, so the group stores no ids.
     let mut group = Group::new(first.claim.parameters.clone(), false);
     let repeated = agreed.batches.iter().any(|batch| batch.duplicates > 0);
     let duplicates = if repeated {
@@ -138,30 +138,30 @@ async fn group(
         vec![Vec::new(); agreed.batches.len()]
     };
     let mut files = VerdictFiles::open(processor, name).await?;
-    for (settled, duplicates) in agreed.batches.iter().zip(duplicates) {
+    for (agreed_batch, duplicates) in agreed.batches.iter().zip(duplicates) {
         let batch = BatchName {
             aggregation: name.aggregation.clone(),
-            date: settled.batch.date,
-            id: settled.batch.id,
+            date: agreed_batch.batch.date,
+            id: agreed_batch.batch.id,
         };
-        let file = files.read(processor, settled.batch).await?;
+        let file = files.read(processor, agreed_batch.batch).await?;
         let missing = || Error::Internal(format!("batch {batch}: the verdict is missing"));
-        let verdict = file.verdict(settled.batch).ok_or_else(missing)?;
-        if verdict.claim != settled.claim {
+        let verdict = file.verdict(agreed_batch.batch).ok_or_else(missing)?;
+        if verdict.claim != agreed_batch.claim {
             return Err(Error::Internal(format!(
                 "{}: the agreed entry of batch {batch} differs from our verdict",
                 name.agreed()
             )));
         }
-        let mut verdict = file.read(&batch, verdict).await?;
+        let mut result = file.read(&batch, verdict).await?;
         if fault::is_on("live-validation") {
             let prepared = prepared(processor, &batch, false).await?;
             let joined = crate::aggregate::join_peer(processor, &batch, prepared, progress).await?;
-            verdict = joined.judge(processor.role, |_| false).await?.0;
+            result = joined.judge(processor.role, |_| false).await?.0;
         }
-        progress(verdict.packets, 0);
-        without(processor, &mut verdict, &duplicates).await?;
-        group.push(verdict, &[]);
+        progress(result.packets, 0);
+        subtract_duplicates(processor, &mut result, &duplicates).await?;
+        group.push(result, &[]);
     }
     if group.accepted() != agreed.counted && !fault::is_on("live-validation") {
         return Err(Error::Internal(format!(
@@ -174,29 +174,30 @@ async fn group(
     Ok(group)
 }
 
-/// Subtracts from a verdict the packets that count in an earlier batch. Their shares are read from
+/// Subtracts from a result the packets that count in an earlier batch. Their shares are read from
 /// the prepared batch.
-async fn without(
+async fn subtract_duplicates(
     processor: &Arc<Processor>,
-    verdict: &mut BatchResult,
+    result: &mut BatchResult,
     duplicates: &[PacketId],
 ) -> Result<(), Error> {
     if duplicates.is_empty() {
         return Ok(());
     }
-    let name = &verdict.name;
+    let name = &result.name;
     let prepared = prepared(processor, name, false).await?;
     let wanted: HashSet<PacketId> = duplicates.iter().copied().collect();
-    let (mut places, mut place) = (Vec::with_capacity(wanted.len()), 0);
+    let mut indices = Vec::with_capacity(wanted.len());
+    let mut index = 0;
     for chunk in prepared.chunks(ChunkKind::Messages) {
         for message in prepared.messages(chunk).await? {
             if wanted.contains(&message.id) {
-                places.push(place);
+                indices.push(index);
             }
-            place += 1;
+            index += 1;
         }
     }
-    if places.len() != wanted.len() {
+    if indices.len() != wanted.len() {
         return Err(Error::Internal(format!(
             "{}: some packets of the verdict are missing",
             prepared.object()
@@ -207,11 +208,11 @@ async fn without(
         batch: name.clone(),
         source,
     })?;
-    subtract(processor.role, &prio2, &prepared, &places, &mut verdict.sum).await?;
-    verdict.accepted -= wanted.len() as u64;
-    verdict.both_messages -= wanted.len() as u64;
+    subtract(processor.role, &prio2, &prepared, &indices, &mut result.sum).await?;
+    result.accepted -= wanted.len() as u64;
+    result.both_messages -= wanted.len() as u64;
     for _ in &wanted {
-        verdict.rejections.add(PacketReason::DuplicateInWindow);
+        result.rejections.add(PacketReason::DuplicateInWindow);
     }
     Ok(())
 }

@@ -75,26 +75,26 @@ impl VerdictsWriter {
     /// Adds a batch with a new verdict. `accepted` are its accepted packets, sorted.
     pub(super) async fn judged(
         &mut self,
-        verdict: &BatchResult,
+        result: &BatchResult,
         accepted: &[PacketId],
         claim: Claim,
     ) -> Result<(), Error> {
         let ids = flat(accepted.iter().map(|id| *id.as_bytes()));
-        let invalid: Vec<u8> = verdict.invalid.iter().flat_map(invalid_bytes).collect();
+        let invalid: Vec<u8> = result.invalid.iter().flat_map(invalid_bytes).collect();
         let sum = flat(
-            verdict
+            result
                 .sum
                 .values()
                 .iter()
                 .map(|element| element.to_le_bytes()),
         );
         let listed = Listed::New(Box::new(Verdict {
-            batch: DatedBatch::from_batch(&verdict.name),
+            batch: DatedBatch::from_batch(&result.name),
             claim,
-            packets: verdict.packets,
-            both_messages: verdict.both_messages,
-            rejections: verdict.rejections.clone(),
-            inputs: verdict.inputs,
+            packets: result.packets,
+            both_messages: result.both_messages,
+            rejections: result.rejections.clone(),
+            inputs: result.inputs,
             accepted: self.span(Part::Accepted, ids.len()),
             invalid: self.span(Part::Invalid, invalid.len()),
             sum: self.span(Part::Sums, sum.len()),

@@ -98,7 +98,7 @@ impl PacketStream {
                 if is_empty(&mut input)
                     .map_err(|error| BatchError::read(&self.object, error.into()))?
                 {
-                    self.verdict(input)?;
+                    self.check_digest(input)?;
                     return Ok(None);
                 }
                 // A reader that cannot be opened consumes the input, so the digest of such a file
@@ -115,7 +115,7 @@ impl PacketStream {
                     self.state = State::Open(reader);
                     Ok(Some(PacketBlock { block, schema }))
                 }
-                Ok(None) => self.verdict(reader.into_inner()).map(|()| None),
+                Ok(None) => self.check_digest(reader.into_inner()).map(|()| None),
                 Err(error) => {
                     Err(self.blame(reader.into_inner(), BatchError::read(&self.object, error)))
                 }
@@ -130,8 +130,8 @@ impl PacketStream {
     pub fn finish(mut self) -> Result<(), BatchError> {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => Ok(()),
-            State::Unopened(input) => self.verdict(input),
-            State::Open(reader) => self.verdict(reader.into_inner()),
+            State::Unopened(input) => self.check_digest(input),
+            State::Open(reader) => self.check_digest(reader.into_inner()),
         }
     }
 
@@ -151,11 +151,11 @@ impl PacketStream {
     fn blame(&self, rest: Input, error: BatchError) -> BatchError {
         match error {
             BatchError::Bucket(_) => error,
-            other => self.verdict(rest).err().unwrap_or(other),
+            other => self.check_digest(rest).err().unwrap_or(other),
         }
     }
 
-    fn verdict(&self, input: Input) -> Result<(), BatchError> {
+    fn check_digest(&self, input: Input) -> Result<(), BatchError> {
         let (digest, _) = input
             .finish()
             .map_err(|error| BatchError::read(&self.object, error.into()))?;
