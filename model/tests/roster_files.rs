@@ -9,7 +9,7 @@ use tallybox_model::digest::Digest;
 use tallybox_model::header::{BatchParameters, PRIME};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{
-    AgreedWindow, ChainReach, Claim, DatedBatch, LastWord, Listing, MOST_ENTRIES, OpenReason,
+    AgreedWindow, ChainReach, Claim, DatedBatch, Listing, ListingStatus, MOST_ENTRIES, OpenReason,
     RosterEntry, RosterHeader, RosterTerms, WindowName,
 };
 use tallybox_model::signature::BatchSignature;
@@ -175,10 +175,13 @@ fn what_is_agreed_has_this_form() {
     assert_eq!(agreed.batches[0].batch, batch());
     assert_eq!(agreed.batches[0].claim, claim());
     assert_eq!(
-        agreed.expired[0].said,
-        [None, Some(LastWord::Open(OpenReason::NoValidation))]
+        agreed.expired[0].last_statuses,
+        [None, Some(ListingStatus::Open(OpenReason::NoValidation))]
     );
-    assert_eq!(agreed.expired[1].said[0], Some(LastWord::Summable));
+    assert_eq!(
+        agreed.expired[1].last_statuses[0],
+        Some(ListingStatus::Summable)
+    );
     assert_eq!(serde_json::to_string_pretty(&agreed).unwrap(), AGREED);
 }
 

@@ -31,13 +31,13 @@ const MOST_HEALED: usize = 1024;
 pub(super) async fn agree(
     processor: &Arc<Processor>,
     name: &WindowName,
-    chain: &mut AgreementState,
+    state: &mut AgreementState,
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
-    let policy = &{ chain.policy };
-    for window in windows(policy, chain.next, name.window) {
+    let policy = &{ state.policy };
+    for window in windows(policy, state.next, name.window) {
         let name = with_window(name, window);
-        let Some(theirs) = peer::theirs(processor, &name, chain, summary).await? else {
+        let Some(theirs) = peer::theirs(processor, &name, state, summary).await? else {
             summary.waits_for = Some(window);
             if fault::is_on("out-of-order") {
                 continue;
@@ -50,7 +50,7 @@ pub(super) async fn agree(
             0 => [&ours, &theirs],
             _ => [&theirs, &ours],
         };
-        let draft = match compare(pair, &chain.history, policy.is_last(window)) {
+        let draft = match compare(pair, &state.history, policy.is_last(window)) {
             Ok(draft) => draft,
             Err(source) => {
                 let window = window.to_string();
@@ -58,15 +58,15 @@ pub(super) async fn agree(
             }
         };
         report_terms(&name, pair, &draft, summary);
-        let agreed = conclude(processor, &name, draft, chain).await?;
+        let agreed = conclude(processor, &name, draft, state).await?;
         report(&name, &agreed, summary);
-        chain.history.push(&agreed);
-        chain.own.agreed.insert(window);
+        state.history.push(&agreed);
+        state.own.agreed.insert(window);
         if !agreed.batches.is_empty() {
             // Later windows of this run search these packets for repetitions, just as a later run
             // does.
             if !fault::is_on("run-forgets") {
-                chain.own.counted.insert(window);
+                state.own.counted.insert(window);
             }
         }
         summary.agreed.push(window);
@@ -77,7 +77,7 @@ pub(super) async fn agree(
     }
     let recent = windows(policy, policy.back(name.window, 1), name.window);
     for window in recent
-        .filter(|window| chain.own.theirs.contains(window))
+        .filter(|window| state.own.theirs.contains(window))
         .collect::<Vec<_>>()
     {
         peer::check_unchanged(processor, &with_window(name, window), summary).await?;
@@ -99,10 +99,10 @@ async fn heal(
         .entries
         .iter()
         .filter(|(_, listing)| **listing == Listing::Open(OpenReason::NoValidation));
-    let (known, others): (Vec<&DatedBatch>, Vec<&DatedBatch>) = lacks
+    let (ours_too, others): (Vec<&DatedBatch>, Vec<&DatedBatch>) = lacks
         .map(|(batch, _)| batch)
         .partition(|batch| ours.entries.contains_key(batch));
-    for batch in known.into_iter().chain(others).take(MOST_HEALED) {
+    for batch in ours_too.into_iter().chain(others).take(MOST_HEALED) {
         let batch = BatchName {
             aggregation: name.aggregation.clone(),
             date: batch.date,
@@ -156,7 +156,7 @@ fn report(name: &WindowName, agreed: &AgreedWindow, summary: &mut RosterSummary)
         summary.alarm(Alarm::Expired {
             window: name.to_string(),
             batch: expired.batch,
-            said: expired.said,
+            last_statuses: expired.last_statuses,
         });
     }
 }
@@ -167,12 +167,12 @@ async fn conclude(
     processor: &Processor,
     name: &WindowName,
     draft: Draft,
-    chain: &AgreementState,
+    state: &AgreementState,
 ) -> Result<AgreedWindow, Error> {
     let count = if draft.batches.is_empty() {
         Count::new(IdSet::default())
     } else {
-        count(processor, name, &draft, chain).await?
+        count(processor, name, &draft, state).await?
     };
     let agreed = draft.conclude(&count);
     if !agreed.batches.is_empty() {
@@ -188,7 +188,7 @@ async fn count(
     processor: &Processor,
     name: &WindowName,
     draft: &Draft,
-    chain: &AgreementState,
+    state: &AgreementState,
 ) -> Result<Count, Error> {
     let batches: Vec<DatedBatch> = draft.batches.iter().map(|(batch, _)| *batch).collect();
     let accepted = accepted(processor, name, &batches).await?;
@@ -198,16 +198,16 @@ async fn count(
     }
     let mut before = IdSet::default();
     // Both processors have the same horizon, because a draft exists.
-    let start = chain
+    let start = state
         .policy
         .back(name.window, draft.terms[0].replay_horizon);
-    for window in chain
+    for window in state
         .own
         .counted
         .iter()
         .filter(|window| (start..name.window.start()).contains(&window.start()))
     {
-        if !chain.own.agreed.contains(window) {
+        if !state.own.agreed.contains(window) {
             continue;
         }
         let earlier = with_window(name, *window);
@@ -253,7 +253,7 @@ fn missing(batch: DatedBatch) -> Error {
 /// The files of verdicts on which a window's roster depends, each opened once.
 pub(super) struct VerdictFiles {
     name: WindowName,
-    places: BTreeMap<DatedBatch, Window>,
+    windows: BTreeMap<DatedBatch, Window>,
     open: BTreeMap<Window, Verdicts>,
 }
 
@@ -262,16 +262,16 @@ impl VerdictFiles {
         use super::listed::Listed;
         let own = Verdicts::open(processor, name).await?;
         let own = own.ok_or_else(|| Error::Internal(format!("{} is missing", name.verdicts())))?;
-        let place = |listed: &Listed| match listed {
+        let window_of = |listed: &Listed| match listed {
             Listed::New(verdict) => Some((verdict.batch, name.window)),
-            Listed::Again {
+            Listed::Relisted {
                 batch, verdicts, ..
             } => Some((*batch, *verdicts)),
             Listed::Open { .. } => None,
         };
         Ok(Self {
             name: name.clone(),
-            places: own.listed.iter().filter_map(place).collect(),
+            windows: own.listed.iter().filter_map(window_of).collect(),
             open: BTreeMap::from([(name.window, own)]),
         })
     }
@@ -298,7 +298,7 @@ impl VerdictFiles {
         processor: &Processor,
         batch: DatedBatch,
     ) -> Result<&Verdicts, Error> {
-        let window = *self.places.get(&batch).ok_or_else(|| missing(batch))?;
+        let window = *self.windows.get(&batch).ok_or_else(|| missing(batch))?;
         if !self.open.contains_key(&window) {
             let file = Verdicts::open(processor, &with_window(&self.name, window)).await?;
             self.open

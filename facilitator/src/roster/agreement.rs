@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tallybox_model::id::{BatchId, PacketId};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{
-    AgreedWindow, ChainReach, Claim, DatedBatch, ExpiredBatch, LastWord, Listing, RosterTerms,
-    SettledBatch, SeveralDates,
+    AgreedBatch, AgreedWindow, ChainReach, Claim, DatedBatch, ExpiredBatch, Listing, ListingStatus,
+    RosterTerms, SeveralDates,
 };
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 use tallybox_service::fault;
@@ -42,7 +42,7 @@ pub struct Roster {
 impl Roster {
     /// Returns the roster of a processor for a window before its first one: an empty list.
     #[must_use]
-    pub fn before_the_chain(&self, window: Window) -> Self {
+    pub fn empty_before_start(&self, window: Window) -> Self {
         Self {
             window,
             entries: BTreeMap::new(),
@@ -92,7 +92,7 @@ pub struct Draft {
     /// True if both processors have written their first roster, which fixes the terms.
     both_begun: bool,
     excluded: BTreeSet<DatedBatch>,
-    last_words: Vec<(DatedBatch, [Option<LastWord>; 2])>,
+    last_statuses: Vec<(DatedBatch, [Option<ListingStatus>; 2])>,
     several_dates: Vec<SeveralDates>,
     minimum: u64,
 }
@@ -173,16 +173,16 @@ pub fn compare(
     };
     let at_their_end: BTreeSet<DatedBatch> =
         share(first).into_iter().chain(share(second)).collect();
-    let said = |batch| [last_word(first, batch), last_word(second, batch)];
+    let statuses = |batch| [listing_status(first, batch), listing_status(second, batch)];
     Ok(Draft {
         window,
         batches,
         terms,
         both_begun: window.start() >= begin || history.terms().is_some(),
         excluded,
-        last_words: at_their_end
+        last_statuses: at_their_end
             .into_iter()
-            .map(|batch| (batch, said(batch)))
+            .map(|batch| (batch, statuses(batch)))
             .collect(),
         several_dates,
         minimum: match fault::is_on("smaller-minimum") {
@@ -250,15 +250,15 @@ fn alike(ours: &Claim, theirs: &Claim) -> bool {
 /// summed under its earliest date only.
 fn second_dates(equal: &mut BTreeMap<DatedBatch, Claim>) -> Vec<DatedBatch> {
     let mut seen = BTreeSet::new();
-    let again: Vec<DatedBatch> = equal
+    let repeated: Vec<DatedBatch> = equal
         .keys()
         .copied()
         .filter(|batch| !seen.insert(batch.id))
         .collect();
-    for batch in &again {
+    for batch in &repeated {
         equal.remove(batch);
     }
-    again
+    repeated
 }
 
 /// Returns the batches with the parameters under which most packets are accepted (rule 4). In a
@@ -287,10 +287,10 @@ fn largest_group(batches: BTreeMap<DatedBatch, Claim>) -> Vec<(DatedBatch, Claim
     largest.1
 }
 
-fn last_word(roster: &Roster, batch: DatedBatch) -> Option<LastWord> {
+fn listing_status(roster: &Roster, batch: DatedBatch) -> Option<ListingStatus> {
     Some(match roster.entries.get(&batch)? {
-        Listing::Summable(_) => LastWord::Summable,
-        Listing::Open(reason) => LastWord::Open(*reason),
+        Listing::Summable(_) => ListingStatus::Summable,
+        Listing::Open(reason) => ListingStatus::Open(*reason),
     })
 }
 
@@ -347,15 +347,15 @@ impl Draft {
         };
         let below = !self.batches.is_empty() && enough < self.minimum;
         let duplicates = count.duplicates.iter().map(|ids| ids.len() as u64);
-        let settled = self.batches.into_iter().zip(duplicates);
-        let settled = settled.map(|((batch, claim), duplicates)| SettledBatch {
+        let agreed = self.batches.into_iter().zip(duplicates);
+        let agreed = agreed.map(|((batch, claim), duplicates)| AgreedBatch {
             batch,
             claim,
             duplicates,
         });
-        let batches: Vec<SettledBatch> = if below { Vec::new() } else { settled.collect() };
-        let closed: BTreeSet<DatedBatch> = batches.iter().map(|settled| settled.batch).collect();
-        let expired = self.last_words.into_iter();
+        let batches: Vec<AgreedBatch> = if below { Vec::new() } else { agreed.collect() };
+        let closed: BTreeSet<DatedBatch> = batches.iter().map(|agreed| agreed.batch).collect();
+        let expired = self.last_statuses.into_iter();
         let expired =
             expired.filter(|(batch, _)| !closed.contains(batch) && !self.excluded.contains(batch));
         AgreedWindow {
@@ -366,7 +366,10 @@ impl Draft {
             below_minimum: below.then_some(counted),
             batches,
             expired: expired
-                .map(|(batch, said)| ExpiredBatch { batch, said })
+                .map(|(batch, last_statuses)| ExpiredBatch {
+                    batch,
+                    last_statuses,
+                })
                 .collect(),
             excluded: self.excluded.into_iter().collect(),
             several_dates: self.several_dates,

@@ -53,7 +53,7 @@ pub(super) async fn load(
     name: &WindowName,
 ) -> Result<AgreementState, Error> {
     let aggregation = &name.aggregation;
-    let look = async |from| {
+    let list_own = async |from| {
         retry_read!(list_window_objects(
             processor,
             &*processor.buckets.own,
@@ -62,7 +62,7 @@ pub(super) async fn load(
         ))
     };
     let recent = policy.back(name.window, policy.horizon());
-    let mut own = look(recent).await?;
+    let mut own = list_own(recent).await?;
     let mut mailbox = None;
     let start = match retry_read!(find_start(processor, aggregation))? {
         Some(start) => start,
@@ -75,16 +75,16 @@ pub(super) async fn load(
     };
     if start < recent && (own.ours.is_empty() || own.agreed.is_empty()) {
         // No rosters for as long as the horizon: they continue where they ended, however long ago.
-        own = look(start).await?;
+        own = list_own(start).await?;
     }
     let next = first_open(policy, &own, start);
     let mut last = last_agreed(processor, policy, name, (start, next)).await?;
-    let policy = &policy_that_holds(processor, policy, last.as_ref());
+    let policy = &policy_in_force(processor, policy, last.as_ref());
     let needed = back_from(policy, next, policy.horizon()).max(start);
     // The first open window may be far back, or the terms in force may have a longer horizon than
     // the configuration.
     if needed < recent {
-        own = look(needed).await?;
+        own = list_own(needed).await?;
     }
     // Sets behind a gap are computed again; see `first_open`.
     own.agreed.retain(|window| window.start() < next);
@@ -144,7 +144,7 @@ async fn last_agreed(
 /// Returns our rules with the terms that the last agreed set fixes for us. Later changes of the
 /// configuration have no effect, except on the minimum: both processors compute with the same
 /// terms, whatever one of them changes.
-fn policy_that_holds(
+fn policy_in_force(
     processor: &Processor,
     policy: &RosterPolicy,
     last: Option<&AgreedWindow>,

@@ -28,7 +28,7 @@ pub struct EarlierOutcome {
 ///
 /// # Errors
 /// An error of the own bucket.
-pub(super) async fn settled_before(
+pub(super) async fn find_earlier_outcomes(
     processor: &Processor,
     policy: &RosterPolicy,
     name: &WindowName,
@@ -43,29 +43,29 @@ pub(super) async fn settled_before(
         .plus_minutes(-back)
         .unwrap_or(start)
         .max(policy.terms.origin);
-    let standing =
+    let listing =
         list_window_objects(processor, &*processor.buckets.own, &name.aggregation, from).await?;
-    let mut settled: HashMap<BatchId, EarlierOutcome> = HashMap::new();
-    for window in standing
+    let mut outcomes: HashMap<BatchId, EarlierOutcome> = HashMap::new();
+    for window in listing
         .agreed
         .into_iter()
         .filter(|window| window.start() < start)
     {
-        let of = WindowName {
+        let earlier = WindowName {
             aggregation: name.aggregation.clone(),
             window,
         };
-        let agreed = read_agreed(processor, &of).await?;
+        let agreed = read_agreed(processor, &earlier).await?;
         for batch in agreed.settled() {
             let outcome = match agreed.excluded.contains(&batch) {
                 true => Outcome::Excluded,
                 false => Outcome::Summed,
             };
-            settled.insert(batch.id, EarlierOutcome { window, outcome });
+            outcomes.insert(batch.id, EarlierOutcome { window, outcome });
         }
     }
     let found = listed
         .iter()
-        .filter_map(|batch| Some((*batch, *settled.get(&batch.id)?)));
+        .filter_map(|batch| Some((*batch, *outcomes.get(&batch.id)?)));
     Ok(found.collect())
 }

@@ -27,14 +27,14 @@ use tallybox_transport::batch::BatchError;
 use tallybox_transport::{Bucket, BucketError, ListRange};
 
 /// The most batches per window of which only the peer's validation batch is known.
-const MOST_UNKNOWN: usize = 4096;
+const MOST_UNKNOWN_BATCHES: usize = 4096;
 /// The most objects without a valid signature that are read per window. Objects after these wait
 /// for the next window.
 const MOST_UNSIGNED: u64 = 4096;
 
 /// The objects of a batch that exist.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seen {
+struct ExistingObjects {
     ingestion: bool,
     prepared: bool,
     validation: bool,
@@ -46,7 +46,7 @@ struct Seen {
 pub(super) struct Gathering<'a> {
     pub(super) processor: &'a Arc<Processor>,
     pub(super) name: &'a WindowName,
-    pub(super) chain: &'a AgreementState,
+    pub(super) state: &'a AgreementState,
     pub(super) progress: &'a Progress,
 }
 
@@ -58,18 +58,18 @@ impl Gathering<'_> {
             return Ok(verdicts);
         }
         let mut writer = VerdictsWriter::create(processor, name).await?;
-        let seen = self.carry(&mut writer).await?;
+        let existing = self.carry(&mut writer).await?;
         let (mut unsigned, mut left_out) = (0, 0);
         // Batches with a known signature come first, so that unsigned names cannot displace them.
-        let (known, names): (Vec<_>, Vec<_>) = seen
+        let (verified, unverified): (Vec<_>, Vec<_>) = existing
             .into_iter()
-            .partition(|(_, seen)| seen.listed || seen.prepared);
-        for (batch, seen) in known.into_iter().chain(names) {
+            .partition(|(_, existing)| existing.listed || existing.prepared);
+        for (batch, existing) in verified.into_iter().chain(unverified) {
             if writer.batches() >= MOST_ENTRIES || unsigned >= MOST_UNSIGNED {
                 left_out += 1;
                 continue;
             }
-            let listed = self.listed(&mut writer, (batch, seen), summary).await?;
+            let listed = self.listed(&mut writer, (batch, existing), summary).await?;
             unsigned += u64::from(!listed);
         }
         if left_out > 0 {
@@ -88,59 +88,61 @@ impl Gathering<'_> {
     async fn carry(
         &self,
         writer: &mut VerdictsWriter,
-    ) -> Result<BTreeMap<DatedBatch, Seen>, Error> {
-        let (processor, name, policy) = (self.processor, self.name, &self.chain.policy);
+    ) -> Result<BTreeMap<DatedBatch, ExistingObjects>, Error> {
+        let (processor, name, policy) = (self.processor, self.name, &self.state.policy);
         let dates = dates(policy, name)?;
         let summed = without_rosters(processor, name, dates).await?;
-        let mut seen = list_batches(processor, name, dates).await?;
+        let mut existing = list_batches(processor, name, dates).await?;
         for listed in before(processor, policy, name).await? {
             let batch = listed.batch();
-            if self.chain.history.is_closed(&batch) || summed.contains(&batch) {
+            if self.state.history.is_closed(&batch) || summed.contains(&batch) {
                 continue;
             }
             if !self.is_open(batch) {
                 // The batch has expired, unless the peer has not written its first roster: this
                 // roster reports it once more.
-                seen.entry(batch).or_default().listed = true;
+                existing.entry(batch).or_default().listed = true;
                 continue;
             }
             if fault::is_on("lost-carry") {
-                seen.remove(&batch);
+                existing.remove(&batch);
                 continue;
             }
             match listed.relisted_in(previous(policy, name.window)) {
-                Some(again) => {
-                    seen.remove(&batch);
-                    writer.listed(&again).await?;
+                Some(relisted) => {
+                    existing.remove(&batch);
+                    writer.listed(&relisted).await?;
                 }
-                None => seen.entry(batch).or_default().listed = true,
+                None => existing.entry(batch).or_default().listed = true,
             }
         }
         if fault::is_on("late-batch-dropped") {
-            seen.retain(|batch, _| name.window.contains(batch.date));
+            existing.retain(|batch, _| name.window.contains(batch.date));
         }
         if fault::is_on("expiry-by-clock") {
-            let keep = i64::from(policy.terms.maximum_age + 1)
+            let retention_millis = i64::from(policy.terms.maximum_age + 1)
                 * i64::from(policy.terms.period_minutes)
                 * 60_000;
-            seen.retain(|batch, _| batch.date.millis() + keep > processor.clock.millis());
+            existing.retain(|batch, _| {
+                batch.date.millis() + retention_millis > processor.clock.millis()
+            });
         }
-        seen.retain(|batch, _| !self.chain.history.is_closed(batch) && !summed.contains(batch));
-        seen.retain(|batch, _| self.is_open(*batch) || self.is_remembered(*batch));
-        Ok(seen)
+        existing.retain(|batch, _| !self.state.history.is_closed(batch) && !summed.contains(batch));
+        existing.retain(|batch, _| self.is_open(*batch) || self.is_remembered(*batch));
+        Ok(existing)
     }
 
     fn is_open(&self, batch: DatedBatch) -> bool {
-        let policy = &self.chain.policy;
+        let policy = &self.state.policy;
         is_at_most(policy, self.name.window, batch, policy.terms.maximum_age)
     }
 
     fn is_remembered(&self, batch: DatedBatch) -> bool {
-        let policy = &self.chain.policy;
+        let policy = &self.state.policy;
         // Until both processors have written their first rosters, no window reports that a batch
         // has expired, so no batch is dropped.
         let begins = self
-            .chain
+            .state
             .theirs
             .is_none_or(|theirs| self.name.window.start() <= theirs.start);
         begins
@@ -165,15 +167,15 @@ impl Gathering<'_> {
     async fn listed(
         &self,
         writer: &mut VerdictsWriter,
-        (batch, seen): (DatedBatch, Seen),
+        (batch, existing): (DatedBatch, ExistingObjects),
         summary: &mut RosterSummary,
     ) -> Result<bool, Error> {
         let is_open = self.is_open(batch);
-        let is_ours = seen.ingestion || seen.prepared;
+        let is_ours = existing.ingestion || existing.prepared;
         // Intake verifies the signature before it writes a prepared batch. Whether the object is a
         // prepared batch becomes known when it is opened.
-        let is_trusted = seen.listed || (seen.prepared && is_open);
-        if !is_trusted && !self.is_signed(batch, seen, summary).await? {
+        let is_trusted = existing.listed || (existing.prepared && is_open);
+        if !is_trusted && !self.is_signed(batch, existing, summary).await? {
             return Ok(false);
         }
         let reason = if !is_open {
@@ -187,7 +189,7 @@ impl Gathering<'_> {
                 self.processor,
                 writer,
                 self.name,
-                (batch, seen),
+                (batch, existing),
                 self.progress,
             )
             .await?
@@ -196,10 +198,10 @@ impl Gathering<'_> {
                 Some(reason) => reason,
             }
         };
-        if seen.prepared
+        if existing.prepared
             && is_ours_to_prove(reason)
-            && !seen.listed
-            && !self.is_signed(batch, seen, summary).await?
+            && !existing.listed
+            && !self.is_signed(batch, existing, summary).await?
         {
             return Ok(false);
         }
@@ -211,11 +213,11 @@ impl Gathering<'_> {
     async fn is_signed(
         &self,
         batch: DatedBatch,
-        seen: Seen,
+        existing: ExistingObjects,
         summary: &mut RosterSummary,
     ) -> Result<bool, Error> {
         let name = self.batch(batch);
-        if seen.ingestion {
+        if existing.ingestion {
             match signed::ingestion(self.processor, &name).await? {
                 Signature::Good => return Ok(true),
                 Signature::Missing => {}
@@ -225,7 +227,7 @@ impl Gathering<'_> {
                 }),
             }
         }
-        if seen.validation {
+        if existing.validation {
             match signed::validation(self.processor, &name).await? {
                 Signature::Good => return Ok(true),
                 Signature::Missing => {}
@@ -235,7 +237,7 @@ impl Gathering<'_> {
                 }),
             }
         }
-        if !seen.prepared {
+        if !existing.prepared {
             return Ok(false);
         }
         // The mailbox may already have deleted a batch that we have processed.
@@ -301,12 +303,13 @@ async fn list_batches(
     processor: &Processor,
     name: &WindowName,
     range: Window,
-) -> Result<BTreeMap<DatedBatch, Seen>, Error> {
+) -> Result<BTreeMap<DatedBatch, ExistingObjects>, Error> {
     let (buckets, peer) = (&processor.buckets, processor.role.peer());
-    let mut seen: BTreeMap<DatedBatch, Seen> = BTreeMap::new();
+    let mut existing: BTreeMap<DatedBatch, ExistingObjects> = BTreeMap::new();
     each_key(&*buckets.ingestion, name, range, |key| {
         if let Some(batch) = BatchName::from_ingestion_signature(key) {
-            seen.entry(DatedBatch::from_batch(&batch))
+            existing
+                .entry(DatedBatch::from_batch(&batch))
                 .or_default()
                 .ingestion = true;
         }
@@ -314,26 +317,27 @@ async fn list_batches(
     .await?;
     each_key(&*buckets.own, name, range, |key| {
         if let Some(batch) = BatchName::from_prepared(key) {
-            seen.entry(DatedBatch::from_batch(&batch))
+            existing
+                .entry(DatedBatch::from_batch(&batch))
                 .or_default()
                 .prepared = true;
         }
     })
     .await?;
-    let most = seen.len() + MOST_UNKNOWN;
+    let most = existing.len() + MOST_UNKNOWN_BATCHES;
     each_key(&*buckets.peer_validation_in, name, range, |key| {
         let Some((batch, BatchPart::Signature)) = BatchName::validation_part(key, peer) else {
             return;
         };
-        let (batch, is_full) = (DatedBatch::from_batch(&batch), seen.len() >= most);
-        match seen.entry(batch) {
-            Entry::Occupied(mut known) => known.get_mut().validation = true,
+        let (batch, is_full) = (DatedBatch::from_batch(&batch), existing.len() >= most);
+        match existing.entry(batch) {
+            Entry::Occupied(mut entry) => entry.get_mut().validation = true,
             Entry::Vacant(_) if is_full => {}
-            Entry::Vacant(unknown) => unknown.insert(Seen::default()).validation = true,
+            Entry::Vacant(entry) => entry.insert(ExistingObjects::default()).validation = true,
         }
     })
     .await?;
-    Ok(seen)
+    Ok(existing)
 }
 
 /// Calls `each` for every key of a listing, without collecting the keys: another party determines
@@ -361,7 +365,7 @@ async fn judged(
     processor: &Arc<Processor>,
     writer: &mut VerdictsWriter,
     name: &WindowName,
-    (batch, seen): (DatedBatch, Seen),
+    (batch, existing): (DatedBatch, ExistingObjects),
     progress: &Progress,
 ) -> Result<Option<OpenReason>, Error> {
     let batch = BatchName {
@@ -375,7 +379,7 @@ async fn judged(
         Ok(prepared) => prepared,
         Err(error) => return ours(error).map(Some),
     };
-    if !seen.validation {
+    if !existing.validation {
         return Ok(Some(OpenReason::NoValidation));
     }
     let parameters = prepared.footer().parameters.clone();

@@ -47,7 +47,8 @@ pub(super) enum Listed {
     /// The batch can be summed, and this file contains its verdict.
     New(Box<Verdict>),
     /// The batch can be summed, and the file of an earlier window contains its verdict.
-    Again {
+    #[serde(rename = "again")]
+    Relisted {
         /// The batch.
         batch: DatedBatch,
         /// The accepted packets, as our roster lists them.
@@ -69,7 +70,7 @@ impl Listed {
     pub(super) fn batch(&self) -> DatedBatch {
         match self {
             Self::New(verdict) => verdict.batch,
-            Self::Again { batch, .. } | Self::Open { batch, .. } => *batch,
+            Self::Relisted { batch, .. } | Self::Open { batch, .. } => *batch,
         }
     }
 
@@ -77,7 +78,7 @@ impl Listed {
     pub(super) fn listing(&self) -> Listing {
         match self {
             Self::New(verdict) => Listing::Summable(verdict.claim.clone()),
-            Self::Again { claim, .. } => Listing::Summable(claim.clone()),
+            Self::Relisted { claim, .. } => Listing::Summable(claim.clone()),
             Self::Open { reason, .. } => Listing::Open(*reason),
         }
     }
@@ -86,12 +87,12 @@ impl Listed {
     /// `window` is the window of this roster.
     pub(super) fn relisted_in(&self, window: Window) -> Option<Self> {
         match self {
-            Self::New(verdict) => Some(Self::Again {
+            Self::New(verdict) => Some(Self::Relisted {
                 batch: verdict.batch,
                 claim: verdict.claim.clone(),
                 verdicts: window,
             }),
-            Self::Again { .. } => Some(self.clone()),
+            Self::Relisted { .. } => Some(self.clone()),
             Self::Open { .. } => None,
         }
     }

@@ -12,13 +12,13 @@
 //! |---|---|
 //! | [`agreement`], `history` | the rules as pure functions: agreed batches, counts, expiry |
 //! | `horizons` | checks the rules against retention periods and delays |
-//! | `policy`, `standing`, `chain` | windows; roster objects in a bucket; the agreement state |
+//! | `policy`, `window_listing`, `agreement_state` | windows; listing; state of the agreement |
 //! | `gather`, `verdicts`, `listed` | the batches of our roster, and the sealed record of each |
 //! | `signed` | verifies signatures before anything is listed |
 //! | `document` | encoding and decoding of rosters |
-//! | `patience` | retries of reads |
+//! | `retry` | retries of reads |
 //! | `write`, `peer` | publishes our rosters; copies the peer's |
-//! | `settle`, `counted` | the agreed sets, in order; the packets that each counts |
+//! | `agree`, `counted` | the agreed sets, in order; the packets that each counts |
 //! | `sum`, `summed` | the sum part of an agreed set; checks against sums without rosters |
 //! | `view`, `earlier` | views of windows and batches for operators; results of earlier windows |
 
@@ -82,8 +82,9 @@ pub async fn roster(
     policy.check(name.window)?;
     check_time(processor, &policy, name).await?;
     let mut summary = RosterSummary::new(processor.role, name);
-    let mut chain = write::rosters(processor, &policy, name, &mut summary, &progress).await?;
-    agree::agree(processor, name, &mut chain, &mut summary).await?;
+    let mut state =
+        write::publish_rosters(processor, &policy, name, &mut summary, &progress).await?;
+    agree::agree(processor, name, &mut state, &mut summary).await?;
     summary.seconds = begun.elapsed().as_secs_f64();
     Ok(summary)
 }

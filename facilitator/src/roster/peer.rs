@@ -25,9 +25,9 @@ use tallybox_transport::{BucketError, read_all};
 
 /// The greatest time by which a window may end after our present time if the peer's roster of it is
 /// copied, in milliseconds.
-const AHEAD_MILLIS: i64 = 24 * 60 * 60_000;
+const MAX_AHEAD_MILLIS: i64 = 24 * 60 * 60_000;
 /// The most rosters of the peer that a run copies in addition to those that it needs.
-const MOST_TAKEN_IN: usize = 1024;
+const MOST_COPIED_ROSTERS: usize = 1024;
 
 /// Lists the peer's rosters in our mailbox.
 pub(super) async fn mailbox(
@@ -47,29 +47,29 @@ pub(super) async fn mailbox(
 /// Copies all of the peer's rosters that are in the mailbox, before ours are written. After a peer
 /// has found our roster, it agrees on the window and does not put its own roster there again; and
 /// the retention of the objects in the mailbox may end soon.
-pub(super) async fn take_in(
+pub(super) async fn copy_rosters(
     processor: &Processor,
     name: &WindowName,
-    chain: &mut AgreementState,
+    state: &mut AgreementState,
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
-    let policy = chain.policy;
+    let policy = state.policy;
     // The peer chooses the names in the mailbox, so they may denote no window; and no honest clock
     // is a day ahead of ours.
-    let latest = processor.clock.millis() + AHEAD_MILLIS;
+    let latest = processor.clock.millis() + MAX_AHEAD_MILLIS;
     let is_window = |window: &&Window| {
-        window.start() >= chain.next
+        window.start() >= state.next
             && window.end().millis() <= latest
             && policy.check(**window).is_ok()
     };
-    let open = chain.mailbox.theirs.difference(&chain.own.theirs);
+    let open = state.mailbox.theirs.difference(&state.own.theirs);
     let open: Vec<Window> = open
         .filter(is_window)
-        .take(MOST_TAKEN_IN)
+        .take(MOST_COPIED_ROSTERS)
         .copied()
         .collect();
     for window in open {
-        theirs(processor, &with_window(name, window), chain, summary).await?;
+        theirs(processor, &with_window(name, window), state, summary).await?;
     }
     Ok(())
 }
@@ -79,17 +79,17 @@ pub(super) async fn take_in(
 pub(super) async fn theirs(
     processor: &Processor,
     name: &WindowName,
-    chain: &mut AgreementState,
+    state: &mut AgreementState,
     summary: &mut RosterSummary,
 ) -> Result<Option<Roster>, Error> {
-    let reread = fault::is_on("peer-roster-reread") && chain.mailbox.theirs.contains(&name.window);
-    if chain.own.theirs.contains(&name.window) && !reread {
+    let reread = fault::is_on("peer-roster-reread") && state.mailbox.theirs.contains(&name.window);
+    if state.own.theirs.contains(&name.window) && !reread {
         return copy(processor, name).await.map(Some);
     }
-    if !chain.mailbox.theirs.contains(&name.window) {
-        return before_their_chain(processor, name, chain, summary).await;
+    if !state.mailbox.theirs.contains(&name.window) {
+        return roster_before_peer_start(processor, name, state, summary).await;
     }
-    if chain.refused.contains(&name.window) {
+    if state.refused.contains(&name.window) {
         return Ok(None);
     }
     let (role, keys) = (processor.role.peer(), &processor.peer_keys);
@@ -101,7 +101,7 @@ pub(super) async fn theirs(
                 object: name.roster(role),
                 problem: error.to_string(),
             });
-            chain.refused.insert(name.window);
+            state.refused.insert(name.window);
             return Ok(None);
         }
         Err(error) => return Err(error),
@@ -113,10 +113,10 @@ pub(super) async fn theirs(
         // memory, and identical bytes need no second check.
         let first = Digest::sha256(&file);
         drop(std::mem::take(&mut file));
-        let Some(again) = fetch(processor, name).await? else {
+        let Some(second) = fetch(processor, name).await? else {
             return Ok(None);
         };
-        file = again;
+        file = second;
         if Digest::sha256(&file) != first {
             decoded = decode(processor, name, role, keys, &file);
         }
@@ -130,7 +130,7 @@ pub(super) async fn theirs(
                 object,
                 problem: error.to_string(),
             });
-            chain.refused.insert(name.window);
+            state.refused.insert(name.window);
             return Ok(None);
         }
     }
@@ -140,7 +140,7 @@ pub(super) async fn theirs(
         Err(error) => return Err(error.into()),
     }
     drop(share);
-    chain.own.theirs.insert(name.window);
+    state.own.theirs.insert(name.window);
     if fault::is_on("peer-roster-reread") {
         let Some(file) = fetch(processor, name).await? else {
             return Ok(None);
@@ -155,9 +155,9 @@ pub(super) async fn theirs(
 pub(super) async fn reach(
     processor: &Processor,
     name: &WindowName,
-    chain: &AgreementState,
+    state: &AgreementState,
 ) -> Result<Option<ChainReach>, Error> {
-    match chain.own.theirs.last() {
+    match state.own.theirs.last() {
         Some(last) => Ok(Some(
             copy(processor, &with_window(name, *last)).await?.chain,
         )),
@@ -203,28 +203,28 @@ async fn fetch(processor: &Processor, name: &WindowName) -> Result<Option<Bytes>
 
 /// Returns the empty roster for a window before the peer's first one; `None` as long as the peer
 /// may still publish a roster of the window.
-async fn before_their_chain(
+async fn roster_before_peer_start(
     processor: &Processor,
     name: &WindowName,
-    chain: &mut AgreementState,
+    state: &mut AgreementState,
     summary: &mut RosterSummary,
 ) -> Result<Option<Roster>, Error> {
     // Any later roster of the peer states where its rosters start.
     let later =
         |windows: &std::collections::BTreeSet<Window>| windows.range(name.window..).next().copied();
-    let Some(window) = later(&chain.own.theirs).or_else(|| later(&chain.mailbox.theirs)) else {
+    let Some(window) = later(&state.own.theirs).or_else(|| later(&state.mailbox.theirs)) else {
         return Ok(None);
     };
     // This recursion ends after one step, because the roster of that window exists.
     let roster = Box::pin(theirs(
         processor,
         &with_window(name, window),
-        chain,
+        state,
         summary,
     ))
     .await?;
     let roster = roster.filter(|roster| name.window.start() < roster.chain.start);
-    Ok(roster.map(|roster| roster.before_the_chain(name.window)))
+    Ok(roster.map(|roster| roster.empty_before_start(name.window)))
 }
 
 /// Checks that the mailbox still contains the copied version. A second version is stored as

@@ -37,13 +37,13 @@ pub(super) async fn ingestion(processor: &Processor, name: &BatchName) -> Result
         |header: &IngestionHeader| (header.batch_uuid, header.name.as_str()) == batch_key(name);
     let mut signature = Signature::Missing;
     for _ in 0..READS {
-        let look = open::<IngestionHeader>(
+        let opened = open::<IngestionHeader>(
             processor,
             bucket,
             name.ingestion(),
             &processor.ingestor_keys,
         );
-        signature = judge(look.await, is_of)?;
+        signature = judge(opened.await, is_of)?;
         if !matches!(signature, Signature::Bad(_)) {
             break;
         }
@@ -62,9 +62,9 @@ pub(super) async fn validation(
         |header: &ValidationHeader| (header.batch_uuid, header.name.as_str()) == batch_key(name);
     let mut signature = Signature::Missing;
     for _ in 0..READS {
-        let look =
+        let opened =
             open::<ValidationHeader>(processor, bucket, objects.clone(), &processor.peer_keys);
-        signature = judge(look.await, is_of)?;
+        signature = judge(opened.await, is_of)?;
         if !matches!(signature, Signature::Bad(_)) {
             break;
         }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::fmt;
 use tallybox_model::id::AggregationId;
 use tallybox_model::role::Role;
-use tallybox_model::roster::{DatedBatch, LastWord, RosterTerms, SeveralDates, WindowName};
+use tallybox_model::roster::{DatedBatch, ListingStatus, RosterTerms, SeveralDates, WindowName};
 use tallybox_model::time::Window;
 
 /// The most alarms of a run that are logged and returned.
@@ -45,7 +45,8 @@ pub enum Alarm {
         /// The batch.
         batch: DatedBatch,
         /// The last listings of the first and the second processor.
-        said: [Option<LastWord>; 2],
+        #[serde(rename = "said")]
+        last_statuses: [Option<ListingStatus>; 2],
     },
     /// Rosters list an identifier under several dates: the batch was copied, or a processor lists a
     /// batch that does not exist.
@@ -146,14 +147,14 @@ impl fmt::Display for Alarm {
             Self::Expired {
                 window,
                 batch,
-                said,
+                last_statuses,
             } => {
-                let word = |said: &Option<LastWord>| match said {
+                let describe = |status: &Option<ListingStatus>| match status {
                     None => "none".to_owned(),
-                    Some(LastWord::Summable) => "summable".to_owned(),
-                    Some(LastWord::Open(reason)) => reason.to_string(),
+                    Some(ListingStatus::Summable) => "summable".to_owned(),
+                    Some(ListingStatus::Open(reason)) => reason.to_string(),
                 };
-                let [first, second] = [word(&said[0]), word(&said[1])];
+                let [first, second] = [describe(&last_statuses[0]), describe(&last_statuses[1])];
                 write!(
                     f,
                     "batch {batch} is never summed: {window} was its last window; listing of the \

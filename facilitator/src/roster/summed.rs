@@ -30,20 +30,20 @@ pub(crate) async fn agreed_in(
     let start = name.window.start();
     // An earlier window of rosters may contain the start of this one.
     let from = start.plus_minutes(-LONGEST_WINDOW).unwrap_or(start);
-    let standing = retry_read!(list_window_objects(processor, own, &name.aggregation, from))?;
+    let listing = retry_read!(list_window_objects(processor, own, &name.aggregation, from))?;
     let mut batches = BTreeMap::new();
-    for window in standing
+    for window in listing
         .agreed
         .into_iter()
         .filter(|window| window.end() > start)
     {
-        let of = WindowName {
+        let earlier = WindowName {
             aggregation: name.aggregation.clone(),
             window,
         };
-        let agreed = retry_read!(read_agreed(processor, &of))?;
-        for settled in agreed.batches {
-            batches.insert(batch_name(name, settled.batch), window);
+        let agreed = retry_read!(read_agreed(processor, &earlier))?;
+        for agreed_batch in agreed.batches {
+            batches.insert(batch_name(name, agreed_batch.batch), window);
         }
     }
     Ok(batches)
@@ -66,7 +66,10 @@ pub(super) async fn check_agreed(
     name: &WindowName,
     agreed: &AgreedWindow,
 ) -> Result<(), Error> {
-    let dates = agreed.batches.iter().map(|settled| settled.batch.date);
+    let dates = agreed
+        .batches
+        .iter()
+        .map(|agreed_batch| agreed_batch.batch.date);
     let Some((first, last)) = dates.clone().min().zip(dates.max()) else {
         return Ok(());
     };
@@ -76,8 +79,8 @@ pub(super) async fn check_agreed(
         return Ok(());
     };
     let claimed = claimed(processor, &name.aggregation, dates).await?;
-    for settled in &agreed.batches {
-        let batch = batch_name(name, settled.batch);
+    for agreed_batch in &agreed.batches {
+        let batch = batch_name(name, agreed_batch.batch);
         if let Some(then) = claimed.get(&batch) {
             return Err(summed_before(&batch, *then, name.window));
         }

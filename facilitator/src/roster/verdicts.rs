@@ -152,7 +152,7 @@ pub(super) struct Verdicts {
     /// Every batch of the roster, in the order of the file.
     pub(super) listed: Vec<Listed>,
     /// The indices in `listed` of the batches whose verdicts are in this file.
-    places: HashMap<DatedBatch, usize>,
+    indices: HashMap<DatedBatch, usize>,
 }
 
 impl Verdicts {
@@ -169,11 +169,11 @@ impl Verdicts {
             return Ok(None);
         };
         let footer = file.footer();
-        let of_lines = footer
+        let line_chunks = footer
             .chunks
             .iter()
             .filter(|chunk| chunk.kind == Part::Listed);
-        let end = of_lines.map(|chunk| chunk.bytes).sum();
+        let end = line_chunks.map(|chunk| chunk.bytes).sum();
         let lines = file.bytes(&footer.chunks, Part::Listed, 0..end).await?;
         let lines = lines
             .split(|byte| *byte == b'\n')
@@ -186,23 +186,23 @@ impl Verdicts {
         let judged = listed
             .iter()
             .enumerate()
-            .filter_map(|(place, listed)| match listed {
-                Listed::New(verdict) => Some((verdict.batch, place)),
-                Listed::Again { .. } | Listed::Open { .. } => None,
+            .filter_map(|(index, listed)| match listed {
+                Listed::New(verdict) => Some((verdict.batch, index)),
+                Listed::Relisted { .. } | Listed::Open { .. } => None,
             });
-        let places = judged.collect();
+        let indices = judged.collect();
         Ok(Some(Self {
             file,
             listed,
-            places,
+            indices,
         }))
     }
 
     /// Returns the verdict of a batch, if it is in this file.
     pub(super) fn verdict(&self, batch: DatedBatch) -> Option<&Verdict> {
-        match self.listed.get(*self.places.get(&batch)?)? {
+        match self.listed.get(*self.indices.get(&batch)?)? {
             Listed::New(verdict) => Some(&**verdict),
-            Listed::Again { .. } | Listed::Open { .. } => None,
+            Listed::Relisted { .. } | Listed::Open { .. } => None,
         }
     }
 

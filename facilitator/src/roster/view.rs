@@ -4,7 +4,7 @@ use super::agree::read_agreed;
 use super::agreement::{Roster, age, memory};
 use super::agreement_state::from;
 use super::document::{decode, roster_bytes};
-use super::earlier::{EarlierOutcome, settled_before};
+use super::earlier::{EarlierOutcome, find_earlier_outcomes};
 use crate::error::Error;
 use crate::processor::Processor;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::role::Role;
-use tallybox_model::roster::{AgreedWindow, DatedBatch, LastWord, Listing, WindowName};
+use tallybox_model::roster::{AgreedWindow, DatedBatch, Listing, ListingStatus, WindowName};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_transport::{BucketError, read_all};
 
@@ -21,7 +21,8 @@ use tallybox_transport::{BucketError, read_all};
 #[serde(rename_all = "kebab-case")]
 pub struct SideView {
     /// Summable, or the reason for which it is not.
-    pub word: LastWord,
+    #[serde(rename = "word")]
+    pub status: ListingStatus,
     /// The number of packets that the processor accepts.
     pub accepted: Option<u64>,
 }
@@ -114,8 +115,8 @@ pub struct WindowView {
 pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView, Error> {
     let policy = super::policy(processor).await?;
     policy.check(name.window)?;
-    let (first, first_place) = read(processor, name, Role::First).await?;
-    let (second, second_place) = read(processor, name, Role::Second).await?;
+    let (first, first_whereabouts) = read(processor, name, Role::First).await?;
+    let (second, second_whereabouts) = read(processor, name, Role::Second).await?;
     let agreed = match read_agreed(processor, name).await {
         Ok(agreed) => Some(agreed),
         Err(Error::NotAgreed { .. }) => None,
@@ -128,7 +129,7 @@ pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView
         .flat_map(|roster| roster.entries.keys().copied())
         .collect();
     let outcomes = Outcomes::new(agreed.as_ref());
-    let mut earlier = settled_before(processor, &policy, name, &all).await?;
+    let mut earlier = find_earlier_outcomes(processor, &policy, name, &all).await?;
     let mut view = |batch: DatedBatch| BatchView {
         window: name.window,
         batch,
@@ -142,7 +143,7 @@ pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView
         role: processor.role,
         aggregation: name.aggregation.clone(),
         window: name.window,
-        rosters: [first_place, second_place],
+        rosters: [first_whereabouts, second_whereabouts],
         agreed,
         batches,
     })
@@ -235,11 +236,11 @@ async fn read(
 fn side(listing: &Listing) -> Option<SideView> {
     Some(match listing {
         Listing::Summable(claim) => SideView {
-            word: LastWord::Summable,
+            status: ListingStatus::Summable,
             accepted: Some(claim.accepted),
         },
         Listing::Open(reason) => SideView {
-            word: LastWord::Open(*reason),
+            status: ListingStatus::Open(*reason),
             accepted: None,
         },
     })
@@ -262,7 +263,7 @@ impl Outcomes {
             let summed = agreed
                 .batches
                 .iter()
-                .map(|settled| (settled.batch, Outcome::Summed));
+                .map(|agreed| (agreed.batch, Outcome::Summed));
             expired.chain(excluded).chain(summed).collect()
         }))
     }
@@ -277,9 +278,9 @@ impl Outcomes {
 
 impl fmt::Display for SideView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.word, self.accepted) {
-            (LastWord::Open(reason), _) => f.pad(reason.as_str()),
-            (LastWord::Summable, accepted) => {
+        match (self.status, self.accepted) {
+            (ListingStatus::Open(reason), _) => f.pad(reason.as_str()),
+            (ListingStatus::Summable, accepted) => {
                 f.pad(&format!("{} packets", accepted.unwrap_or_default()))
             }
         }

@@ -35,19 +35,19 @@ pub(super) async fn list_window_objects(
         end_before: None,
     };
     let mut entries = bucket.list(&directory, range).await?;
-    let mut standing = WindowListing::default();
+    let mut listing = WindowListing::default();
     while let Some(entry) = entries.try_next().await? {
         let Some((name, object)) = RosterObject::parse(&entry.key) else {
             continue;
         };
-        let of_kind = match object {
-            RosterObject::Roster(role) if role == processor.role => &mut standing.ours,
-            RosterObject::Roster(_) => &mut standing.theirs,
-            RosterObject::Agreed => &mut standing.agreed,
-            RosterObject::Counted => &mut standing.counted,
+        let windows = match object {
+            RosterObject::Roster(role) if role == processor.role => &mut listing.ours,
+            RosterObject::Roster(_) => &mut listing.theirs,
+            RosterObject::Agreed => &mut listing.agreed,
+            RosterObject::Counted => &mut listing.counted,
             RosterObject::Verdicts | RosterObject::Held | RosterObject::Done => continue,
         };
-        of_kind.insert(name.window);
+        windows.insert(name.window);
     }
-    Ok(standing)
+    Ok(listing)
 }

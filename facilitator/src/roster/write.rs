@@ -20,38 +20,38 @@ use tallybox_transport::{BucketError, publish_bytes};
 
 /// Writes every missing roster up to this window, and copies those without an agreed set into the
 /// peer's mailbox.
-pub(super) async fn rosters(
+pub(super) async fn publish_rosters(
     processor: &Arc<Processor>,
     policy: &RosterPolicy,
     name: &WindowName,
     summary: &mut RosterSummary,
     progress: &Progress,
 ) -> Result<AgreementState, Error> {
-    let mut chain = load(processor, policy, name).await?;
+    let mut state = load(processor, policy, name).await?;
     let configured = policy.terms;
-    let policy = &{ chain.policy };
+    let policy = &{ state.policy };
     if policy.terms != configured {
         summary.alarm(Alarm::TermsConfigured {
             configured,
             holds: policy.terms,
         });
     }
-    peer::take_in(processor, name, &mut chain, summary).await?;
-    chain.theirs = peer::reach(processor, name, &chain).await?;
-    let last = chain.own.ours.last().copied();
-    let first = last.map_or(chain.start, |last| last.end());
+    peer::copy_rosters(processor, name, &mut state, summary).await?;
+    state.theirs = peer::reach(processor, name, &state).await?;
+    let last = state.own.ours.last().copied();
+    let first = last.map_or(state.start, |last| last.end());
     for window in windows(policy, first, name.window) {
         write(
             processor,
             &with_window(name, window),
-            &mut chain,
+            &mut state,
             summary,
             progress,
         )
         .await?;
         summary.written.push(window);
     }
-    if fault::is_on("twice-is-new") && !chain.own.agreed.contains(&name.window) {
+    if fault::is_on("twice-is-new") && !state.own.agreed.contains(&name.window) {
         processor.buckets.own.delete(&name.verdicts()).await?;
         processor
             .buckets
@@ -63,35 +63,35 @@ pub(super) async fn rosters(
             .peer_validation_out
             .delete(&name.roster(processor.role))
             .await?;
-        write(processor, name, &mut chain, summary, progress).await?;
+        write(processor, name, &mut state, summary, progress).await?;
     }
-    for window in lacking(processor, name, &chain, summary).await? {
+    for window in windows_to_publish(processor, name, &state, summary).await? {
         publish(processor, &with_window(name, window), None).await?;
     }
-    Ok(chain)
+    Ok(state)
 }
 
 /// Returns the windows of which the peer may lack our roster, except those that this run has
 /// published. An earlier run may have been interrupted before it published, and a mailbox deletes
 /// objects that an offline peer does not fetch in time.
-async fn lacking(
+async fn windows_to_publish(
     processor: &Processor,
     name: &WindowName,
-    chain: &AgreementState,
+    state: &AgreementState,
     summary: &RosterSummary,
 ) -> Result<Vec<Window>, Error> {
     // Windows that are not agreed on here will not be agreed on there for long.
-    let until = chain
+    let until = state
         .theirs
-        .map_or(chain.start, |theirs| theirs.agreed_until);
-    let since = until.clamp(chain.start, chain.next);
-    let is_listed = chain
+        .map_or(state.start, |theirs| theirs.agreed_until);
+    let since = until.clamp(state.start, state.next);
+    let is_listed = state
         .own
         .ours
         .first()
         .is_some_and(|first| first.start() <= since);
     let ours = match is_listed {
-        true => chain.own.ours.clone(),
+        true => state.own.ours.clone(),
         // The listing so far does not reach back far enough.
         false => {
             list_window_objects(processor, &*processor.buckets.own, &name.aggregation, since)
@@ -107,7 +107,7 @@ async fn lacking(
 async fn write(
     processor: &Arc<Processor>,
     name: &WindowName,
-    chain: &mut AgreementState,
+    state: &mut AgreementState,
     summary: &mut RosterSummary,
     progress: &Progress,
 ) -> Result<(), Error> {
@@ -117,19 +117,19 @@ async fn write(
     let gathering = gather::Gathering {
         processor,
         name,
-        chain,
+        state,
         progress,
     };
     let verdicts = gathering.verdicts(summary).await?;
     let reach = ChainReach {
-        start: chain.start,
-        agreed_until: chain.next,
+        start: state.start,
+        agreed_until: state.next,
     };
     let file = Bytes::from(encode(
         processor,
         name,
         reach,
-        &chain.policy.terms,
+        &state.policy.terms,
         &verdicts.listed,
     )?);
     let object = name.roster(processor.role);
@@ -142,7 +142,7 @@ async fn write(
             .await?;
     }
     if fault::is_on("skipped-empty-roster") && verdicts.listed.is_empty() {
-        chain.own.ours.insert(name.window);
+        state.own.ours.insert(name.window);
         return Ok(());
     }
     let fixed = processor.create_record(&object, &file).await;
@@ -154,7 +154,7 @@ async fn write(
         Err(error) => return Err(error.into()),
     };
     publish(processor, name, file).await?;
-    chain.own.ours.insert(name.window);
+    state.own.ours.insert(name.window);
     Ok(())
 }
 

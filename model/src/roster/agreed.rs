@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// A batch that both processors listed as summable, with equal claims.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct SettledBatch {
+pub struct AgreedBatch {
     /// The batch.
     #[serde(flatten)]
     pub batch: DatedBatch,
@@ -29,7 +29,8 @@ pub struct ExpiredBatch {
     pub batch: DatedBatch,
     /// The last state that the first and the second processor listed: none, `summable`, or a
     /// reason.
-    pub said: [Option<LastWord>; 2],
+    #[serde(rename = "said")]
+    pub last_statuses: [Option<ListingStatus>; 2],
 }
 
 /// An identifier that the rosters of a window list under several dates. At most one of them is the
@@ -46,7 +47,7 @@ pub struct SeveralDates {
 /// The state of a batch in a roster, without its claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum LastWord {
+pub enum ListingStatus {
     /// The batch can be summed.
     Summable,
     /// The batch cannot be summed, for this reason.
@@ -63,7 +64,7 @@ pub struct AgreedWindow {
     /// The window.
     pub window: Window,
     /// The batches that are summed, in order of date and identifier. All have the same parameters.
-    pub batches: Vec<SettledBatch>,
+    pub batches: Vec<AgreedBatch>,
     /// The number of packets in the sum: those of all batches, each once, minus those that an
     /// earlier window counts.
     pub counted: u64,
@@ -93,7 +94,7 @@ impl AgreedWindow {
     /// Returns the batches that no later window can contain under any date: those summed and those
     /// excluded.
     pub fn settled(&self) -> impl Iterator<Item = DatedBatch> + '_ {
-        let summed = self.batches.iter().map(|settled| settled.batch);
+        let summed = self.batches.iter().map(|agreed| agreed.batch);
         summed.chain(self.excluded.iter().copied())
     }
 }

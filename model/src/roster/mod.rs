@@ -11,7 +11,7 @@ mod header;
 mod names;
 mod reason;
 
-pub use agreed::{AgreedWindow, ExpiredBatch, LastWord, SettledBatch, SeveralDates};
+pub use agreed::{AgreedBatch, AgreedWindow, ExpiredBatch, ListingStatus, SeveralDates};
 pub use entry::{Claim, DatedBatch, Listing, RosterEntry};
 pub use header::{ChainReach, MOST_ENTRIES, RosterHeader, RosterTerms};
 pub use names::{RosterObject, WindowName, chain};

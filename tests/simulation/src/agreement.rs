@@ -405,7 +405,7 @@ fn set(agreed: &AgreedWindow) -> String {
     let excluded = excluded.iter().map(|batch| format!("{batch}: excluded"));
     let expired = expired
         .iter()
-        .map(|expired| format!("{}: {:?}", expired.batch, expired.said));
+        .map(|expired| format!("{}: {:?}", expired.batch, expired.last_statuses));
     let all: Vec<String> = summed.chain(excluded).chain(expired).collect();
     format!("[{}], below minimum {below_minimum:?}", all.join(", "))
 }

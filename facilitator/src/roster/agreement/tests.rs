@@ -267,11 +267,14 @@ fn rule_7_age_is_counted_in_windows_and_the_smaller_holds() {
         |_| vec![1],
     );
     assert_eq!(now.expired.len(), 1);
-    let said = [
-        Some(LastWord::Summable),
-        Some(LastWord::Open(OpenReason::NoValidation)),
+    let last_statuses = [
+        Some(ListingStatus::Summable),
+        Some(ListingStatus::Open(OpenReason::NoValidation)),
     ];
-    assert_eq!((now.expired[0].batch, now.expired[0].said), (old, said));
+    assert_eq!(
+        (now.expired[0].batch, now.expired[0].last_statuses),
+        (old, last_statuses)
+    );
     let mut history = History::default();
     history.push(&now);
     assert_eq!(history.closed_in(&old), Some(window(5)));
@@ -295,7 +298,7 @@ fn rule_7_of_all_windows_that_closed_a_batch_the_last_counts() {
     let mut whole = History::default();
     let summed = at(0, &both, &whole);
     whole.push(&AgreedWindow {
-        batches: vec![SettledBatch {
+        batches: vec![AgreedBatch {
             batch: first_date,
             claim: claim(8, &[1]),
             duplicates: 0,
@@ -331,7 +334,7 @@ fn rule_7_nothing_expires_before_both_chains_have_begun() {
         },
         ..roster(Role::Second, 6, terms(1, 2), &[])
     };
-    let pair = [&first, &second.before_the_chain(window(5))];
+    let pair = [&first, &second.empty_before_start(window(5))];
     let draft = compare(pair, &History::default(), false).unwrap();
     assert!(
         draft
