@@ -11,10 +11,10 @@ use tokio::time::timeout;
 const BASE_MIB: u64 = 16;
 /// The divisor of the variable part: identifiers and messages take this fraction of the size of the
 /// packets.
-const PART: u64 = 4;
+const VARIABLE_DIVISOR: u64 = 4;
 /// The interval at which a waiting request reports progress, so that the watchdog does not regard
 /// it as stuck.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The memory budget for the packets of concurrent batches. Clones share the budget. The default is
 /// unlimited.
@@ -30,7 +30,7 @@ struct Bounded {
 /// Reserved memory, released on drop.
 #[derive(Debug)]
 pub struct MemoryPermit(
-    #[allow(dead_code, reason = "held for its end")] Option<OwnedSemaphorePermit>,
+    #[allow(dead_code, reason = "releases the memory on drop")] Option<OwnedSemaphorePermit>,
 );
 
 impl Budget {
@@ -46,10 +46,10 @@ impl Budget {
     /// Requests are served in their order. While it waits, the function calls `progress` at
     /// intervals. A request larger than the budget takes the whole budget.
     pub async fn acquire(&self, bytes: u64, progress: &Progress) -> MemoryPermit {
-        self.take_memory(bytes / PART, progress).await
+        self.take_memory(bytes / VARIABLE_DIVISOR, progress).await
     }
 
-    /// Reserves `bytes` in addition to the fixed part of every batch, otherwise as [`Self::take`].
+    /// Reserves `bytes` in addition to the fixed part of every batch, otherwise as [`Self::acquire`].
     /// For data whose size in memory is known, such as the messages of a peer: the peer chooses how
     /// small a file they come in.
     pub async fn take_memory(&self, bytes: u64, progress: &Progress) -> MemoryPermit {
@@ -59,12 +59,12 @@ impl Budget {
         let mib = BASE_MIB.saturating_add(bytes >> 20);
         // A request larger than the semaphore would never be granted.
         let mib = u32::try_from(mib).unwrap_or(u32::MAX).min(bounded.all);
-        let taking = Arc::clone(&bounded.free).acquire_many_owned(mib);
-        tokio::pin!(taking);
+        let acquiring = Arc::clone(&bounded.free).acquire_many_owned(mib);
+        tokio::pin!(acquiring);
         loop {
-            match timeout(SIGN_OF_LIFE, taking.as_mut()).await {
+            match timeout(PROGRESS_INTERVAL, acquiring.as_mut()).await {
                 // The semaphore is never closed.
-                Ok(taken) => return MemoryPermit(taken.ok()),
+                Ok(permit) => return MemoryPermit(permit.ok()),
                 Err(_) => progress(0, 0),
             }
         }

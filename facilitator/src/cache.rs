@@ -26,8 +26,8 @@ pub struct Cache {
 /// The packet keys in the footers of prepared batches, as far as the footers have been read.
 #[derive(Debug, Default)]
 struct Witnesses {
-    seen: HashSet<String>,
-    of_key: HashMap<String, (String, KeyUse)>,
+    read: HashSet<String>,
+    by_key: HashMap<String, (String, KeyUse)>,
 }
 
 /// Counts of failed proofs, and pending alarms about packet keys.
@@ -40,8 +40,8 @@ struct Wear {
 /// Small prepared batches in their stored, sealed form. The oldest entries are evicted first.
 #[derive(Debug, Default)]
 struct PreparedBatches {
-    most: u64,
-    held: u64,
+    max_bytes: u64,
+    bytes: u64,
     last: u64,
     by_name: HashMap<String, (u64, Bytes)>,
     by_age: BTreeMap<u64, String>,
@@ -49,8 +49,8 @@ struct PreparedBatches {
 
 impl Cache {
     /// Sets the total size of the cached prepared batches. The default is 0: none is cached.
-    pub fn remember_prepared(&self, bytes: u64) {
-        self.prepared().most = bytes;
+    pub fn set_prepared_bytes(&self, bytes: u64) {
+        self.prepared().max_bytes = bytes;
     }
 
     /// Returns the cached pin of a key: `None` if it was not read yet, `Some(None)` if there was
@@ -65,7 +65,7 @@ impl Cache {
     }
 
     /// Removes a key's pin from the cache, because another process has written one.
-    pub(crate) fn forget_pin(&self, fingerprint: &str) {
+    pub(crate) fn remove_pin(&self, fingerprint: &str) {
         self.pins().remove(fingerprint);
     }
 
@@ -78,7 +78,7 @@ impl Cache {
     }
 
     /// Caches a prepared batch that exists in the own bucket.
-    pub(crate) fn keep_prepared(&self, object: &str, bytes: &Bytes) {
+    pub(crate) fn store_prepared(&self, object: &str, bytes: &Bytes) {
         let mut prepared = self.prepared();
         if bytes.len() > SMALL_FOOTER_BYTES || prepared.by_name.contains_key(object) {
             return;
@@ -87,39 +87,39 @@ impl Cache {
         let size = |name: &str, bytes: &Bytes| (bytes.len() + 2 * name.len() + 128) as u64;
         prepared.last += 1;
         let age = prepared.last;
-        prepared.held += size(object, bytes);
+        prepared.bytes += size(object, bytes);
         prepared
             .by_name
             .insert(object.to_owned(), (age, bytes.clone()));
         prepared.by_age.insert(age, object.to_owned());
-        while prepared.held > prepared.most
+        while prepared.bytes > prepared.max_bytes
             && let Some((_, name)) = prepared.by_age.pop_first()
         {
             if let Some((_, bytes)) = prepared.by_name.remove(&name) {
-                prepared.held -= size(&name, &bytes);
+                prepared.bytes -= size(&name, &bytes);
             }
         }
     }
 
     /// Returns whether the footer of a prepared batch has been read for its packet keys.
-    pub(crate) fn has_testified(&self, object: &str) -> bool {
-        self.witnesses().seen.contains(object)
+    pub(crate) fn has_keys_of(&self, object: &str) -> bool {
+        self.witnesses().read.contains(object)
     }
 
     /// Caches the packet keys of a prepared batch. For each key the first entry stays; it comes
     /// from the newest batch, because the search reads the newest batches first.
-    pub(crate) fn testify(&self, object: &str, keys: &[KeyUse]) {
+    pub(crate) fn store_keys_of(&self, object: &str, keys: &[KeyUse]) {
         let mut witnesses = self.witnesses();
-        witnesses.seen.insert(object.to_owned());
+        witnesses.read.insert(object.to_owned());
         for key in keys {
             let witness = (object.to_owned(), key.clone());
-            witnesses.of_key.entry(key.key.clone()).or_insert(witness);
+            witnesses.by_key.entry(key.key.clone()).or_insert(witness);
         }
     }
 
     /// Returns a prepared batch that was made with this key, and the key's entry in its footer.
     pub(crate) fn witness(&self, fingerprint: &str) -> Option<(String, KeyUse)> {
-        self.witnesses().of_key.get(fingerprint).cloned()
+        self.witnesses().by_key.get(fingerprint).cloned()
     }
 
     /// Returns the failed proofs by packet key, if they were listed within this time.
@@ -137,7 +137,7 @@ impl Cache {
     }
 
     /// Caches the failed proofs by packet key, listed at this time.
-    pub(crate) fn keep_failures(&self, at: i64, failures: &Arc<Failures>) {
+    pub(crate) fn store_failures(&self, at: i64, failures: &Arc<Failures>) {
         self.wear().failures = Some((at, Arc::clone(failures)));
     }
 
@@ -185,18 +185,18 @@ mod tests {
     fn the_oldest_prepared_batches_go_first() {
         let cache = Cache::default();
         let bytes = Bytes::from(vec![0; 1000]);
-        cache.keep_prepared("none", &bytes);
+        cache.store_prepared("none", &bytes);
         assert!(
             cache.prepared_batch("none").is_none(),
-            "nothing is kept unasked"
+            "nothing is cached unless configured"
         );
-        cache.remember_prepared(2500);
+        cache.set_prepared_bytes(2500);
         for name in ["a", "b", "b", "c"] {
-            cache.keep_prepared(name, &bytes);
+            cache.store_prepared(name, &bytes);
         }
-        let kept = ["a", "b", "c"].map(|name| cache.prepared_batch(name).is_some());
-        assert_eq!(kept, [false, true, true]);
-        cache.keep_prepared("large", &Bytes::from(vec![0; SMALL_FOOTER_BYTES + 1]));
+        let cached = ["a", "b", "c"].map(|name| cache.prepared_batch(name).is_some());
+        assert_eq!(cached, [false, true, true]);
+        cache.store_prepared("large", &Bytes::from(vec![0; SMALL_FOOTER_BYTES + 1]));
         assert!(cache.prepared_batch("large").is_none() && cache.prepared_batch("c").is_some());
     }
 }

@@ -156,7 +156,7 @@ pub enum Error {
     /// Configuration fault: a packet key was used differently before, so that its packets could be
     /// evaluated a second time.
     #[error(
-        "packet key {key}: {object} records {says}; its packets could be evaluated a second time, \
+        "packet key {key}: {object} records {recorded}; its packets could be evaluated a second time, \
          so nothing was computed; undo the change, or make a new packet key and remove this one"
     )]
     KeyMisused {
@@ -165,7 +165,7 @@ pub enum Error {
         /// The object that records the earlier use: the pin, or a prepared batch.
         object: String,
         /// The recorded use, which contradicts the configuration.
-        says: &'static str,
+        recorded: &'static str,
     },
     /// Own bucket: the pin of a packet key was replaced, or a prepared batch was made at another
     /// point.

@@ -235,10 +235,12 @@ fn accept_risk(config: &Config) -> Result<(), Error> {
 
 /// Reads the registry that the configuration names.
 fn read_registry(config: &Loaded<Config>) -> Result<Option<Registry>, Error> {
-    let Some(place) = &config.value.registry else {
+    let Some(registry) = &config.value.registry else {
         return Ok(None);
     };
-    Ok(Some(load::<Registry>(&config.resolve(&place.file))?.value))
+    Ok(Some(
+        load::<Registry>(&config.resolve(&registry.file))?.value,
+    ))
 }
 
 /// Returns whether a mailbox contains a batch of this processor under these names: one of its
@@ -311,16 +313,16 @@ fn pool(threads: Option<usize>) -> Result<rayon::ThreadPool, Error> {
 }
 
 fn open_buckets(config: &Loaded<Config>) -> Result<ProcessorBuckets, Error> {
-    let open_one = |place: &BucketPlace| -> Result<SharedBucket, Error> {
+    let open_bucket = |place: &BucketPlace| -> Result<SharedBucket, Error> {
         place.open(&config.directory).map_err(usage)
     };
     let buckets = &config.value.buckets;
     Ok(ProcessorBuckets {
-        ingestion: open_one(&buckets.ingestion)?,
-        own: open_one(&buckets.own)?,
-        peer_validation_in: open_one(&buckets.peer_validation_in)?,
-        peer_validation_out: open_one(&buckets.peer_validation_out)?,
-        sum_parts: open_one(&buckets.sum_parts)?,
+        ingestion: open_bucket(&buckets.ingestion)?,
+        own: open_bucket(&buckets.own)?,
+        peer_validation_in: open_bucket(&buckets.peer_validation_in)?,
+        peer_validation_out: open_bucket(&buckets.peer_validation_out)?,
+        sum_parts: open_bucket(&buckets.sum_parts)?,
     })
 }
 

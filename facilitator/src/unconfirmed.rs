@@ -5,7 +5,7 @@
 //! lags behind a deletion. The processor notes such an object in the own bucket. Every later task
 //! about a window of the aggregation writes the object again, until one write creates it, or until
 //! the mailbox has given the same answer for an hour. Where rosters are used, the peer's roster
-//! also lists the validation batches that it lacks (`roster::settle`).
+//! also lists the validation batches that it lacks (`roster::agree`).
 
 use crate::aggregate::{AggregateTask, FixedSumPart, aggregate};
 use crate::error::Error;
@@ -24,9 +24,9 @@ use tallybox_transport::{BucketError, ListRange, Published};
 
 /// The time for which a mailbox has to answer "exists" until the answer is trusted, in
 /// milliseconds. No request is in flight for that long.
-const SETTLED_MILLIS: i64 = 60 * 60_000;
+const TRUSTED_AFTER_MILLIS: i64 = 60 * 60_000;
 /// The most batches and windows that one task writes again.
-const AT_A_TIME: usize = 100;
+const MOST_OBJECTS_PER_TASK: usize = 100;
 
 /// Notes which of the objects of one batch or sum part exist only according to the mailbox. `rerun`
 /// is true if an earlier run may have left notes; then only the objects that it noted are in doubt,
@@ -64,7 +64,9 @@ pub(crate) async fn note(
         // The bucket's clock, because the clock of this machine may be wrong.
         let now = own.date().await?;
         match since {
-            Some(since) if now.saturating_sub(since) >= SETTLED_MILLIS => own.delete(&note).await?,
+            Some(since) if now.saturating_sub(since) >= TRUSTED_AFTER_MILLIS => {
+                own.delete(&note).await?
+            }
             None if is_first => {
                 tracing::info!(object = %note, "mailbox object without confirmed existence; it is written again later");
                 match processor
@@ -84,7 +86,7 @@ pub(crate) async fn note(
 
 /// Writes the noted objects of an aggregation again. A mailbox that fails does not fail the task.
 pub async fn put_again(processor: &Arc<Processor>, aggregation: &AggregationId) {
-    if let Err(error) = try_again(processor, aggregation).await {
+    if let Err(error) = try_put_again(processor, aggregation).await {
         tracing::warn!(
             error = chain(&error),
             "mailbox objects without confirmed existence could not be written again; a later task \
@@ -93,7 +95,10 @@ pub async fn put_again(processor: &Arc<Processor>, aggregation: &AggregationId) 
     }
 }
 
-async fn try_again(processor: &Arc<Processor>, aggregation: &AggregationId) -> Result<(), Error> {
+async fn try_put_again(
+    processor: &Arc<Processor>,
+    aggregation: &AggregationId,
+) -> Result<(), Error> {
     let own = &*processor.buckets.own;
     let mut entries = own
         .list(&Unconfirmed::directory(aggregation), ListRange::default())
@@ -106,31 +111,31 @@ async fn try_again(processor: &Arc<Processor>, aggregation: &AggregationId) -> R
             None => {}
         }
         // The next task continues with the rest.
-        if batches.len() + windows.len() >= AT_A_TIME {
+        if batches.len() + windows.len() >= MOST_OBJECTS_PER_TASK {
             break;
         }
     }
     for name in batches {
-        let again = intake(processor, &name, no_progress()).await;
+        let result = intake(processor, &name, no_progress()).await;
         let notes = Unconfirmed::of_validation(&name);
-        forget_hopeless(processor, again.map(drop), &notes).await?;
+        delete_final_notes(processor, result.map(drop), &notes).await?;
     }
     for name in windows {
-        let again = sum_again(processor, &name).await;
+        let result = publish_sum_again(processor, &name).await;
         let notes = Unconfirmed::of_sum_part(&name);
-        forget_hopeless(processor, again, &notes).await?;
+        delete_final_notes(processor, result, &notes).await?;
     }
     Ok(())
 }
 
 /// Returns an error that a retry may resolve. For any other error, deletes the notes, because the
 /// objects can never be written again.
-async fn forget_hopeless(
+async fn delete_final_notes(
     processor: &Processor,
-    again: Result<(), Error>,
+    result: Result<(), Error>,
     notes: &[Unconfirmed],
 ) -> Result<(), Error> {
-    let error = match again {
+    let error = match result {
         Err(error) if error.exit() != tallybox_service::exit::Exit::Retry => error,
         other => return other,
     };
@@ -145,7 +150,7 @@ async fn forget_hopeless(
 }
 
 /// Publishes a window's sum part again, from its record.
-async fn sum_again(processor: &Arc<Processor>, name: &WindowName) -> Result<(), Error> {
+async fn publish_sum_again(processor: &Arc<Processor>, name: &WindowName) -> Result<(), Error> {
     if rostered(processor, name.window).await? {
         return aggregate_agreed(processor, name, no_progress())
             .await

@@ -26,10 +26,10 @@ use tallybox_service::fault;
 use tallybox_transport::{ListRange, Published};
 
 /// The time for which a total is used before the counts are listed again, in milliseconds.
-const FRESH: i64 = 30 * 60_000;
+const MAX_AGE_MILLIS: i64 = 30 * 60_000;
 /// The most batches that are added. More batches have more failed proofs than the alarm limit at 15
 /// bins.
-const LISTED: usize = 1 << 16;
+const MOST_LISTED_COUNTS: usize = 1 << 16;
 
 /// Limits on failed proofs. The limits of a key are these values divided by n, the smallest power
 /// of two above the key's number of bins.
@@ -103,13 +103,16 @@ pub(crate) async fn count(
 ///
 /// # Errors
 /// An error of the own bucket.
-pub(crate) async fn known(processor: &Processor) -> Result<Arc<Failures>, Error> {
+pub(crate) async fn read_failures(processor: &Processor) -> Result<Arc<Failures>, Error> {
     let now = processor.clock.millis();
-    if let Some(failures) = processor.cache.failures(now.saturating_sub(FRESH), now) {
+    if let Some(failures) = processor
+        .cache
+        .failures(now.saturating_sub(MAX_AGE_MILLIS), now)
+    {
         return Ok(failures);
     }
     let failures = Arc::new(list(processor).await?);
-    processor.cache.keep_failures(now, &failures);
+    processor.cache.store_failures(now, &failures);
     for key in &processor.packet_keys {
         let failed = failures.get(&key.fingerprint).copied().unwrap_or_default();
         warn(processor, key, failed);
@@ -133,23 +136,23 @@ async fn list(processor: &Processor) -> Result<Failures, Error> {
         .await?;
     // A batch that was checked twice against different messages of the peer counts with the greater
     // number.
-    let mut of_batches: HashMap<(String, BatchId), u64> = HashMap::new();
+    let mut by_batch: HashMap<(String, BatchId), u64> = HashMap::new();
     while let Some(entry) = entries.try_next().await? {
-        if of_batches.len() >= LISTED {
+        if by_batch.len() >= MOST_LISTED_COUNTS {
             tracing::warn!(
-                listed = LISTED,
+                listed = MOST_LISTED_COUNTS,
                 "too many counts of failed proofs to add; delete those of keys that are no longer \
                  used"
             );
             break;
         }
         if let Some(count) = FailedProofs::parse(&entry.key) {
-            let failed = of_batches.entry((count.key, count.batch.id)).or_default();
+            let failed = by_batch.entry((count.key, count.batch.id)).or_default();
             *failed = count.failed.max(*failed);
         }
     }
     let mut failures = Failures::new();
-    for ((key, _), failed) in of_batches {
+    for ((key, _), failed) in by_batch {
         let sum = failures.entry(key).or_default();
         *sum = sum.saturating_add(failed);
     }

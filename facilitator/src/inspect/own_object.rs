@@ -59,7 +59,7 @@ impl OwnObject {
             .or_else(|| small(key))
             .or_else(|| window(key))
             .or_else(|| scheduled(key))
-            .or_else(|| born(key))
+            .or_else(|| created(key))
     }
 }
 
@@ -73,8 +73,8 @@ fn failed_proofs(key: &str) -> Option<(OwnObject, usize)> {
 fn prepared(key: &str) -> Option<(OwnObject, usize)> {
     let key = tail(key, BATCH_COMPONENTS)?;
     let (folder, file) = key.rsplit_once('/')?;
-    let mut words = file.split('.');
-    let (id, sealing_key) = (words.next()?, words.next()?);
+    let mut components = file.split('.');
+    let (id, sealing_key) = (components.next()?, components.next()?);
     let batch = BatchName::parse(&format!("{folder}/{id}"))?;
     let canonical = batch.prepared(sealing_key) == key;
     canonical.then(|| {
@@ -147,7 +147,7 @@ fn scheduled(key: &str) -> Option<(OwnObject, usize)> {
     TaskMarker::parse(key).map(|_| (OwnObject::Marker, 2))
 }
 
-fn born(key: &str) -> Option<(OwnObject, usize)> {
+fn created(key: &str) -> Option<(OwnObject, usize)> {
     let key = tail(key, 2)?;
     let (_, instance) = key.split_once('/')?;
     (bucket_created(&instance.parse().ok()?) == key).then_some((OwnObject::BucketCreated, 2))

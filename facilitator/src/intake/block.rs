@@ -1,6 +1,6 @@
 //! Opens the packets of one block and evaluates their proofs, without side effects, on any core.
 
-use super::points::PointBook;
+use super::points::BatchPoints;
 use crate::processor::Processor;
 use crate::reason::PacketReason;
 use sha2::{Digest as _, Sha256};
@@ -65,7 +65,7 @@ pub struct BlockOpener {
     /// Prio2 at the batch's dimension.
     pub prio2: Prio2,
     /// The evaluation points known so far.
-    pub points: Arc<PointBook>,
+    pub points: Arc<BatchPoints>,
 }
 
 /// Buffers that the packets of a block reuse.
@@ -229,20 +229,20 @@ impl BlockOpener {
         };
         let order = [first, second].into_iter().chain(others);
         let mut tried = [usize::MAX; 2];
-        for (turn, place) in order.enumerate() {
-            if tried.contains(&place) {
+        for (attempt, index) in order.enumerate() {
+            if tried.contains(&index) {
                 continue;
             }
-            if let Some(slot) = tried.get_mut(turn) {
-                *slot = place;
+            if let Some(slot) = tried.get_mut(attempt) {
+                *slot = index;
             }
-            match keys[place]
+            match keys[index]
                 .key
                 .open(packet.encrypted_payload, &mut scratch.plaintext)
             {
                 Ok(_) => {
-                    scratch.last_key = place;
-                    return Ok(place);
+                    scratch.last_key = index;
+                    return Ok(index);
                 }
                 Err(error) if error.may_be_another_key() => {}
                 Err(_) => return Err(PacketReason::BadCiphertext),

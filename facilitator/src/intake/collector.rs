@@ -3,7 +3,7 @@
 
 use super::block::{BlockOpener, OpenedBlock, PacketOutcome};
 use super::header::Checked;
-use super::pipeline::{Kept, Pipeline, Prepared, own_bucket};
+use super::pipeline::{CopyingWriter, Pipeline, Prepared, own_bucket};
 use super::publish;
 use super::published::PublishedValidation;
 use crate::error::Error;
@@ -34,10 +34,10 @@ pub(super) struct Collector {
     checked: Checked,
     opener: BlockOpener,
     published: Option<PublishedValidation>,
-    prepared: PreparedWriter<Kept<BlockingWriter>>,
+    prepared: PreparedWriter<CopyingWriter<BlockingWriter>>,
     validation: ContainerWriter<HashingWriter<io::Sink>>,
-    seen: IdSet,
-    seen_ciphertexts: IdSet,
+    ids: IdSet,
+    ciphertexts: IdSet,
     sum: Sum,
     rejections: Rejections,
     packets: u64,
@@ -50,7 +50,7 @@ impl Collector {
     pub(super) fn new(
         pipeline: &Pipeline,
         opener: BlockOpener,
-        out: Kept<BlockingWriter>,
+        out: CopyingWriter<BlockingWriter>,
     ) -> Result<Self, Error> {
         let Pipeline {
             processor,
@@ -74,8 +74,8 @@ impl Collector {
             checked: checked.clone(),
             prepared,
             validation: ContainerWriter::new(out, ValidationPacket::KIND, marker),
-            seen: IdSet::default(),
-            seen_ciphertexts: IdSet::default(),
+            ids: IdSet::default(),
+            ciphertexts: IdSet::default(),
             sum: Sum::new(checked.prio2.bins()),
             rejections: Rejections::default(),
             packets: 0,
@@ -131,10 +131,10 @@ impl Collector {
     /// Returns the reason if the packet repeats an earlier one of the batch: by its identifier or,
     /// with a point for each packet, by its ciphertext.
     fn repeated(&mut self, id: PacketId, ciphertext: Option<[u8; 16]>) -> Option<PacketReason> {
-        if !self.seen.insert(*id.as_bytes()) {
+        if !self.ids.insert(*id.as_bytes()) {
             return Some(PacketReason::DuplicateUuid);
         }
-        let new = ciphertext.is_none_or(|ciphertext| self.seen_ciphertexts.insert(ciphertext));
+        let new = ciphertext.is_none_or(|ciphertext| self.ciphertexts.insert(ciphertext));
         (!new).then_some(PacketReason::DuplicateCiphertext)
     }
 

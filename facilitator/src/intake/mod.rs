@@ -22,7 +22,7 @@ mod published;
 mod summary;
 
 pub use block::{BlockOpener, OpenedBlock, OpenedPacket, PacketOutcome};
-pub use points::PointBook;
+pub use points::BatchPoints;
 pub use summary::IntakeSummary;
 pub(crate) use summary::write_reasons;
 
@@ -94,27 +94,29 @@ pub async fn find_prepared(
     processor: &Processor,
     name: &BatchName,
 ) -> Result<Option<PreparedReader>, Error> {
-    let found = look_for_prepared(processor, name).await?;
+    let found = open_prepared(processor, name).await?;
     if let Some(prepared) = &found {
         pins::agree(processor, prepared.object(), prepared.footer()).await?;
     }
     Ok(found)
 }
 
-async fn look_for_prepared(
+async fn open_prepared(
     processor: &Processor,
     name: &BatchName,
 ) -> Result<Option<PreparedReader>, Error> {
     for key in &processor.sealing_keys {
         if let Some(bytes) = processor.cache.prepared_batch(&name.prepared(&key.id())) {
-            return Ok(Some(prepared_of(processor, key, name, bytes).await?));
+            return Ok(Some(
+                prepared_from_bytes(processor, key, name, bytes).await?,
+            ));
         }
     }
     let owner = owner(processor);
     let found =
         PreparedReader::open(&processor.buckets.own, owner, &processor.sealing_keys, name).await?;
     if let Some((object, bytes)) = found.as_ref().and_then(PreparedReader::whole) {
-        processor.cache.keep_prepared(object, bytes);
+        processor.cache.store_prepared(object, bytes);
     }
     Ok(found)
 }
@@ -126,17 +128,17 @@ pub(crate) async fn prepare(
     name: &BatchName,
     progress: Progress,
 ) -> Result<(PreparedReader, bool), Error> {
-    let expected = prior_run::prior_run(processor, name).await?;
-    let mut published = match expected {
+    let prior = prior_run::prior_run(processor, name).await?;
+    let mut published = match prior {
         PriorRun::None => None,
         PriorRun::Possible => PublishedValidation::find(processor, name).await?,
     };
-    let mut done = match read(processor, name, expected, published.clone(), &progress).await? {
+    let mut done = match read(processor, name, prior, published.clone(), &progress).await? {
         Reading::Read(done) => done,
         Reading::Found(prepared) => return Ok((*prepared, false)),
     };
-    let seen = prior_run::first_seen(processor, name).await?;
-    if expected == PriorRun::None && seen == Published::Same {
+    let date = prior_run::fix_date(processor, name).await?;
+    if prior == PriorRun::None && date == Published::Same {
         // An earlier run of this processor has recorded the date, and may have got further.
         if let Some(prepared) = find_prepared(processor, name).await? {
             return Ok((prepared, false));
@@ -162,8 +164,8 @@ pub(crate) async fn prepare(
     let object = name.prepared(&processor.sealing_keys[0].id());
     let prepared = match written {
         Some(bytes) if created => {
-            processor.cache.keep_prepared(&object, &bytes);
-            prepared_of(processor, &processor.sealing_keys[0], name, bytes).await?
+            processor.cache.store_prepared(&object, &bytes);
+            prepared_from_bytes(processor, &processor.sealing_keys[0], name, bytes).await?
         }
         _ => {
             let missing =
@@ -188,17 +190,17 @@ enum Reading {
 async fn read(
     processor: &Arc<Processor>,
     name: &BatchName,
-    expected: PriorRun,
+    prior: PriorRun,
     published: Option<PublishedValidation>,
     progress: &Progress,
 ) -> Result<Reading, Error> {
-    match read_once(processor, name, expected, published.clone(), progress).await {
+    match read_once(processor, name, prior, published.clone(), progress).await {
         Err(error) if error.is_damage() && !fault::is_on("believed-bad-read") => {
             tracing::warn!(
                 error = chain(&error),
                 "ingestion batch does not verify; reading it again"
             );
-            read_once(processor, name, expected, published, progress).await
+            read_once(processor, name, prior, published, progress).await
         }
         other => other,
     }
@@ -207,7 +209,7 @@ async fn read(
 async fn read_once(
     processor: &Arc<Processor>,
     name: &BatchName,
-    expected: PriorRun,
+    prior: PriorRun,
     published: Option<PublishedValidation>,
     progress: &Progress,
 ) -> Result<Reading, Error> {
@@ -226,7 +228,7 @@ async fn read_once(
     let cheap = opened
         .as_ref()
         .is_ok_and(|(_, packets)| packets.bytes() <= WHOLE_READ_BYTES);
-    if expected == PriorRun::None
+    if prior == PriorRun::None
         && !cheap
         && let Some(prepared) = find_prepared(processor, name).await?
     {
@@ -234,7 +236,7 @@ async fn read_once(
     }
     let (checked, packets) = opened?;
     let share = processor.budget.acquire(packets.bytes(), progress).await;
-    let points = PointBook::load(processor, &checked.prio2).await?;
+    let points = BatchPoints::load(processor, &checked.prio2).await?;
     let upload = buckets
         .own
         .create(&name.prepared(&processor.sealing_keys[0].id()), None)
@@ -268,7 +270,7 @@ fn owner(processor: &Processor) -> Owner<'_> {
 }
 
 /// Opens a prepared batch from its cached bytes.
-async fn prepared_of(
+async fn prepared_from_bytes(
     processor: &Processor,
     key: &SealingKey,
     name: &BatchName,

@@ -17,17 +17,17 @@ use tallybox_model::time::BatchTime;
 use tallybox_transport::{BucketError, ListRange, SharedBucket};
 
 /// The largest size of a pin, in bytes.
-const TEXT_BYTES: u64 = 4 << 10;
+const MAX_PIN_BYTES: u64 = 4 << 10;
 /// The number of footers that are read to find a key without a pin: as many of the aggregation that
 /// shows the key first as of all other aggregations. The newest prepared batches name every key in
 /// use.
-const FOOTERS: usize = 256;
+const MOST_FOOTERS: usize = 256;
 /// The number of days with prepared batches that are searched. Older prepared batches are deleted
 /// by then.
-const DAYS: usize = 62;
+const MOST_DAYS: usize = 62;
 /// The greatest time by which a batch may be dated before the creation of its key, in minutes: it
 /// covers the start of a long window, and a wrong clock.
-const BEFORE_CREATION: i64 = 2 * 24 * 60;
+const BEFORE_CREATION_MINUTES: i64 = 2 * 24 * 60;
 
 /// Returns the pin of a key, read once per process, because a pin never changes. A cached absence
 /// may be outdated; [`fix`] then finds the existing pin.
@@ -35,7 +35,10 @@ const BEFORE_CREATION: i64 = 2 * 24 * 60;
 /// # Errors
 /// An error of the own bucket; [`Error::KeyMisused`] if the key may not be used as this processor
 /// is configured.
-pub(super) async fn known(processor: &Processor, key: &PacketKey) -> Result<Option<KeyUse>, Error> {
+pub(super) async fn read_pin(
+    processor: &Processor,
+    key: &PacketKey,
+) -> Result<Option<KeyUse>, Error> {
     let pin = match processor.cache.pin(&key.fingerprint) {
         Some(pin) => pin,
         None => load(processor, &key.fingerprint).await?,
@@ -94,7 +97,7 @@ pub(super) async fn agree(
             continue;
         };
         check(processor, key, before, object)?;
-        let pin = match known(processor, key).await? {
+        let pin = match read_pin(processor, key).await? {
             Some(pin) => Some(pin),
             // Another process may have written it since this one read it.
             None => load(processor, &key.fingerprint).await?,
@@ -120,7 +123,7 @@ pub(super) async fn agree(
 /// Reads a key's pin from the own bucket into the cache.
 async fn load(processor: &Processor, fingerprint: &str) -> Result<Option<KeyUse>, Error> {
     let object = pinned_point(&processor.instance, fingerprint);
-    let pin = match processor.read_record(&object, TEXT_BYTES).await? {
+    let pin = match processor.read_record(&object, MAX_PIN_BYTES).await? {
         None => None,
         Some(text) => {
             let pin: Option<KeyUse> = serde_json::from_slice(&text).ok();
@@ -170,11 +173,11 @@ fn check(
     Ok(())
 }
 
-fn misused(processor: &Processor, key: &PacketKey, object: &str, says: &'static str) -> Error {
+fn misused(processor: &Processor, key: &PacketKey, object: &str, recorded: &'static str) -> Error {
     let error = Error::KeyMisused {
         key: key.fingerprint.clone(),
         object: object.to_owned(),
-        says,
+        recorded,
     };
     processor.cache.alarm("key-misused");
     tracing::error!(key = key.id, %error, "packet key must not be used with this configuration");
@@ -205,7 +208,7 @@ async fn publish(processor: &Processor, pin: KeyUse) -> Result<(), Error> {
     let text = serde_json::to_vec(&pin).map_err(|error| Error::Internal(error.to_string()))?;
     match processor.create_record(&object, &text).await {
         Err(BucketError::Conflict { .. }) => {
-            processor.cache.forget_pin(&pin.key);
+            processor.cache.remove_pin(&pin.key);
             Err(Error::PointRace { key: pin.key })
         }
         Err(error) => Err(error.into()),
@@ -231,16 +234,16 @@ async fn witness(
             .is_ok_and(|other| other != *aggregation)
     });
     for aggregations in [&[aggregation.to_string()][..], &others] {
-        let heard = hear_some(processor, aggregations, key).await?;
-        if heard.is_some() {
-            return Ok(heard);
+        let witness = find_witness(processor, aggregations, key).await?;
+        if witness.is_some() {
+            return Ok(witness);
         }
     }
     Ok(None)
 }
 
 /// Reads the newest prepared batches of some aggregations until one names the key.
-async fn hear_some(
+async fn find_witness(
     processor: &Processor,
     aggregations: &[String],
     key: &PacketKey,
@@ -248,8 +251,8 @@ async fn hear_some(
     let own = &processor.buckets.own;
     let earliest = key
         .created
-        .and_then(|time| time.plus_minutes(-BEFORE_CREATION));
-    let mut left = FOOTERS;
+        .and_then(|time| time.plus_minutes(-BEFORE_CREATION_MINUTES));
+    let mut left = MOST_FOOTERS;
     for day in days(own, aggregations, earliest).await? {
         let mut names: Vec<(BatchName, String)> = Vec::new();
         for directory in &day {
@@ -267,7 +270,7 @@ async fn hear_some(
                 return Ok(None);
             }
             left -= 1;
-            hear(processor, &name, &object).await?;
+            read_keys(processor, &name, &object).await?;
             if let Some(witness) = processor.cache.witness(&key.fingerprint) {
                 return Ok(Some(witness));
             }
@@ -277,8 +280,8 @@ async fn hear_some(
 }
 
 /// Reads the packet keys from the footer of a prepared batch into the cache.
-async fn hear(processor: &Processor, name: &BatchName, object: &str) -> Result<(), Error> {
-    if processor.cache.has_testified(object) {
+async fn read_keys(processor: &Processor, name: &BatchName, object: &str) -> Result<(), Error> {
+    if processor.cache.has_keys_of(object) {
         return Ok(());
     }
     let owner = super::owner(processor);
@@ -288,7 +291,7 @@ async fn hear(processor: &Processor, name: &BatchName, object: &str) -> Result<(
         Ok(footer) => {
             processor
                 .cache
-                .testify(object, footer.as_ref().map_or(&[], |footer| &footer.keys));
+                .store_keys_of(object, footer.as_ref().map_or(&[], |footer| &footer.keys));
             Ok(())
         }
         Err(PreparedError::Bucket(error)) => Err(error.into()),
@@ -312,7 +315,7 @@ async fn days(
         let mut found = 0;
         for year in newest(own, aggregation, 4).await? {
             for month in newest(own, &year, 2).await? {
-                if found >= DAYS {
+                if found >= MOST_DAYS {
                     break;
                 }
                 for day in newest(own, &month, 2).await? {
@@ -325,7 +328,7 @@ async fn days(
             }
         }
     }
-    days.sort_by(|one, other| other.cmp(one));
+    days.sort_by(|a, b| b.cmp(a));
     let mut together: Vec<(String, Vec<String>)> = Vec::new();
     for (date, directory) in days {
         match together.last_mut() {
@@ -335,7 +338,7 @@ async fn days(
     }
     Ok(together
         .into_iter()
-        .take(DAYS)
+        .take(MOST_DAYS)
         .map(|(_, directories)| directories)
         .collect())
 }

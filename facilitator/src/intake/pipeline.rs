@@ -4,7 +4,7 @@ use super::Progress;
 use super::block::{BlockOpener, OpenedBlock};
 use super::collector::Collector;
 use super::header::Checked;
-use super::points::PointBook;
+use super::points::BatchPoints;
 use super::published::PublishedValidation;
 use crate::cache::SMALL_FOOTER_BYTES;
 use crate::error::Error;
@@ -29,7 +29,7 @@ pub(super) struct Pipeline {
     pub(super) processor: Arc<Processor>,
     pub(super) name: BatchName,
     pub(super) checked: Checked,
-    pub(super) points: Arc<PointBook>,
+    pub(super) points: Arc<BatchPoints>,
     pub(super) published: Option<PublishedValidation>,
     pub(super) progress: Progress,
     pub(super) cancellation: CancellationToken,
@@ -37,8 +37,8 @@ pub(super) struct Pipeline {
 
 /// An intake whose packet digest has been verified and that only has to be committed.
 pub(super) struct Prepared {
-    pub(super) upload: Kept<BlockingWriter>,
-    pub(super) points: Arc<PointBook>,
+    pub(super) upload: CopyingWriter<BlockingWriter>,
+    pub(super) points: Arc<BatchPoints>,
 }
 
 impl Prepared {
@@ -55,12 +55,12 @@ impl Prepared {
 }
 
 /// A writer that keeps a copy of its output while the copy is small enough for the cache.
-pub(super) struct Kept<W> {
+pub(super) struct CopyingWriter<W> {
     out: W,
     copy: Option<Vec<u8>>,
 }
 
-impl<W> Kept<W> {
+impl<W> CopyingWriter<W> {
     fn new(out: W) -> Self {
         let copy = Some(Vec::new());
         Self { out, copy }
@@ -71,7 +71,7 @@ impl<W> Kept<W> {
     }
 }
 
-impl<W: Write> Write for Kept<W> {
+impl<W: Write> Write for CopyingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
         match &mut self.copy {
@@ -108,7 +108,7 @@ impl Pipeline {
             points: Arc::clone(&self.points),
         };
         let ingestion_bytes = packets.bytes();
-        let out = Kept::new(BlockingWriter::new(upload, runtime));
+        let out = CopyingWriter::new(BlockingWriter::new(upload, runtime));
         let mut collector = Collector::new(&self, opener.clone(), out)?;
         let limits = packets.limits().clone();
         let mut running = VecDeque::new();

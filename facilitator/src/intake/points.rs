@@ -48,7 +48,7 @@ impl std::fmt::Debug for Pin {
 
 /// The evaluation points for the packets of one batch, by packet key.
 #[derive(Debug)]
-pub struct PointBook {
+pub struct BatchPoints {
     mode: Points,
     slots: RwLock<Vec<Slot>>,
     /// The keys without a pin under which packets were evaluated.
@@ -58,17 +58,17 @@ pub struct PointBook {
     last: RwLock<Option<(u32, Arc<Evaluator>)>>,
 }
 
-impl PointBook {
+impl BatchPoints {
     /// Reads the pins of the processor's keys, each once per process, and determines which keys fit
     /// batches of this dimension.
     ///
     /// # Errors
     /// An error of the own bucket; [`Error::KeyMisused`].
     pub async fn load(processor: &Processor, prio2: &Prio2) -> Result<Arc<Self>, Error> {
-        let failures = wear::known(processor).await?;
+        let failures = wear::read_failures(processor).await?;
         let mut slots = Vec::with_capacity(processor.packet_keys.len());
         for key in &processor.packet_keys {
-            let pin = pins::known(processor, key).await?;
+            let pin = pins::read_pin(processor, key).await?;
             let point = pin.as_ref().and_then(|pin| pin.point);
             let fits = |bins| usize::try_from(bins) == Ok(prio2.bins());
             let changed = !key.bins.is_none_or(fits) && !fault::is_on("bins-unchecked");
@@ -159,7 +159,7 @@ impl PointBook {
             .into_iter()
             .map(|(_, _, using)| using)
             .collect();
-        uses.sort_by(|one, other| one.key.cmp(&other.key));
+        uses.sort_by(|a, b| a.key.cmp(&b.key));
         uses
     }
 
@@ -173,9 +173,9 @@ impl PointBook {
         processor: &Processor,
         aggregation: &AggregationId,
     ) -> Result<(), Error> {
-        for (place, fixed, using) in self.all(processor) {
+        for (index, fixed, using) in self.all(processor) {
             if !fixed {
-                pins::fix(processor, aggregation, &processor.packet_keys[place], using).await?;
+                pins::fix(processor, aggregation, &processor.packet_keys[index], using).await?;
             }
         }
         Ok(())
@@ -185,17 +185,17 @@ impl PointBook {
     /// its content.
     fn all(&self, processor: &Processor) -> Vec<(usize, bool, KeyUse)> {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        let using = |(place, slot): (usize, &Slot)| {
+        let using = |(index, slot): (usize, &Slot)| {
             let point = slot.pin.as_ref().filter(|pin| pin.evaluator.is_some());
-            let used = point.is_some() || self.used[place].load(Ordering::Relaxed);
-            let key = &processor.packet_keys[place];
+            let used = point.is_some() || self.used[index].load(Ordering::Relaxed);
+            let key = &processor.packet_keys[index];
             let using = KeyUse {
                 key: key.fingerprint.clone(),
                 instance: processor.instance.clone(),
                 bins: key.bins,
                 point: point.map(|pin| pin.value),
             };
-            used.then_some((place, slot.fixed, using))
+            used.then_some((index, slot.fixed, using))
         };
         slots.iter().enumerate().filter_map(using).collect()
     }
@@ -223,19 +223,20 @@ mod tests {
         let prio2 = Prio2::new(8).unwrap();
         let [first, second] =
             [998_314_904, 123_456_789].map(|value| Point::new(value, &prio2).unwrap());
-        let book = PointBook {
+        let points = BatchPoints {
             mode: Points::Pinned,
             slots: RwLock::new(vec![Slot::default(), Slot::default()]),
             used: Vec::new(),
             last: RwLock::default(),
         };
         let evaluator = |key, point| {
-            book.evaluator(key, point, &prio2)
+            points
+                .evaluator(key, point, &prio2)
                 .map(|found| found.is_some())
         };
         assert_eq!(evaluator(0, first), Ok(false));
-        book.pin(0, first, &prio2);
-        assert!(!book.slots.read().unwrap()[0].fixed);
+        points.pin(0, first, &prio2);
+        assert!(!points.slots.read().unwrap()[0].fixed);
         assert_eq!(evaluator(0, second), Err(PacketReason::PointChanged));
         assert_eq!(evaluator(0, first), Ok(true));
         assert_eq!(

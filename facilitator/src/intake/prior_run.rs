@@ -33,20 +33,20 @@ pub(super) enum PriorRun {
 /// Returns what an earlier run may have left of this batch.
 pub(super) async fn prior_run(processor: &Processor, name: &BatchName) -> Result<PriorRun, Error> {
     let now = BatchTime::of_clock(processor.clock.millis());
-    let young = now
+    let is_young = now
         .plus_minutes(-YOUNG_BATCH_MINUTES)
         .is_none_or(|day_ago| name.date >= day_ago);
     // Dates have a resolution of one minute: a batch of the minute in which the bucket was first
     // used may have been published before the loss of an earlier bucket.
-    if !young || name.date > now || name.date <= bucket_created(processor, now).await? {
+    if !is_young || name.date > now || name.date <= read_bucket_created(processor, now).await? {
         return Ok(PriorRun::Possible);
     }
     Ok(PriorRun::None)
 }
 
 /// Returns the time at which the own bucket was first used. The record is read once per process.
-async fn bucket_created(processor: &Processor, now: BatchTime) -> Result<BatchTime, Error> {
-    let reading = async || {
+async fn read_bucket_created(processor: &Processor, now: BatchTime) -> Result<BatchTime, Error> {
+    let read = async || {
         let before = processor
             .fix_text(&path::bucket_created(&processor.instance), &now)
             .await?;
@@ -55,17 +55,14 @@ async fn bucket_created(processor: &Processor, now: BatchTime) -> Result<BatchTi
     processor
         .cache
         .bucket_created
-        .get_or_try_init(reading)
+        .get_or_try_init(read)
         .await
         .copied()
 }
 
 /// Binds the batch to its date: the first date is recorded, and a batch with any other date is a
 /// copy. Returns [`Published::New`] if this run is the first to see the batch.
-pub(super) async fn first_seen(
-    processor: &Processor,
-    name: &BatchName,
-) -> Result<Published, Error> {
+pub(super) async fn fix_date(processor: &Processor, name: &BatchName) -> Result<Published, Error> {
     match processor.fix_text(&name.first_seen(), &name.date).await? {
         None => Ok(Published::New),
         Some(first) if first == name.date => Ok(Published::Same),

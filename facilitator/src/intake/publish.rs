@@ -95,7 +95,7 @@ pub(super) async fn publish(
 }
 
 /// The result of the write of each object of a validation batch.
-type Put = Vec<(BatchPart, Published)>;
+type WriteResults = Vec<(BatchPart, Published)>;
 
 /// Returns whether this program's encoders reproduce the recorded bytes.
 async fn reproduced(
@@ -119,7 +119,7 @@ async fn three_objects(
     name: &BatchName,
     prepared: &PreparedReader,
     header: Vec<u8>,
-) -> Result<Put, Error> {
+) -> Result<WriteResults, Error> {
     let bucket = &*processor.buckets.peer_validation_out;
     let objects = name.validation(processor.role);
     let packets = &prepared.footer().validation.packets;
@@ -152,7 +152,7 @@ async fn single_object(
     name: &BatchName,
     prepared: &PreparedReader,
     header: Vec<u8>,
-) -> Result<Put, Error> {
+) -> Result<WriteResults, Error> {
     let stream = validation_stream(processor.generation, prepared);
     let packets: BytesMut = stream.try_fold(BytesMut::new(), append).await?;
     let object = name.validation(processor.role).signature;

@@ -83,15 +83,15 @@ pub(super) async fn run_task(
             };
         }
     };
-    let mut found = TaskReport::default();
+    let mut report = TaskReport::default();
     let span = task.span(processor);
-    let working = AssertUnwindSafe(task.run(processor, progress, &mut found)).catch_unwind();
+    let working = AssertUnwindSafe(task.run(processor, progress, &mut report)).catch_unwind();
     let result = working.instrument(span.clone()).await;
     let outcome = span.in_scope(|| match result {
         Ok(Ok(())) => Outcome::Done,
-        Ok(Err(error)) => failed(&error, &mut found),
+        Ok(Err(error)) => failed(&error, &mut report),
         Err(panic) => {
-            found.suspicious = true;
+            report.suspicious = true;
             let reason = format!("panicked: {}", panic_text(&*panic));
             tracing::error!(reason, "task panicked");
             Outcome::Retry {
@@ -100,34 +100,34 @@ pub(super) async fn run_task(
             }
         }
     });
-    span.in_scope(|| report(&outcome, &found));
+    span.in_scope(|| log_outcome(&outcome, &report));
     TaskResult {
         task: task.kind(),
         outcome,
-        report: found,
+        report,
     }
 }
 
 /// Maps an error to an outcome, and records it for the metrics.
-fn failed(error: &Error, found: &mut TaskReport) -> Outcome {
-    found.suspicious = matches!(error, Error::Internal(_));
-    found.conflict = error.exit() == Exit::Conflict;
-    found.below_minimum = error.exit() == Exit::BelowMinimum;
-    found.held = error.exit() == Exit::Held;
-    found.wrong_key = matches!(error, Error::WrongKey { .. });
-    if found.wrong_key {
+fn failed(error: &Error, report: &mut TaskReport) -> Outcome {
+    report.suspicious = matches!(error, Error::Internal(_));
+    report.conflict = error.exit() == Exit::Conflict;
+    report.below_minimum = error.exit() == Exit::BelowMinimum;
+    report.held = error.exit() == Exit::Held;
+    report.wrong_key = matches!(error, Error::WrongKey { .. });
+    if report.wrong_key {
         tracing::error!(
             reason = chain(error),
             "intake stopped: a packet key, the role or an evaluation point of this processor may be wrong"
         );
     }
     if let Some(summary) = error.summary() {
-        found.aggregate = Some(summary.clone());
+        report.aggregate = Some(summary.clone());
     }
-    if found.below_minimum {
+    if report.below_minimum {
         tracing::warn!(reason = chain(error), "window has no sum part");
     }
-    if found.held {
+    if report.held {
         tracing::error!(
             reason = chain(error),
             "window is held until an operator releases it"
@@ -137,10 +137,10 @@ fn failed(error: &Error, found: &mut TaskReport) -> Outcome {
 }
 
 /// Logs one line for each task.
-fn report(outcome: &Outcome, found: &TaskReport) {
+fn log_outcome(outcome: &Outcome, report: &TaskReport) {
     match outcome {
         Outcome::Done => {
-            let (intake, aggregate) = (found.intake.as_ref(), found.aggregate.as_ref());
+            let (intake, aggregate) = (report.intake.as_ref(), report.aggregate.as_ref());
             tracing::info!(
                 accepted = intake.map_or_else(
                     || aggregate.map(|done| done.packets_accepted),
@@ -156,7 +156,7 @@ fn report(outcome: &Outcome, found: &TaskReport) {
             );
         }
         Outcome::Retry { reason, .. } => tracing::warn!(reason, "task will be retried"),
-        Outcome::Reject { reason } if found.conflict => {
+        Outcome::Reject { reason } if report.conflict => {
             tracing::error!(reason, "task rejected: conflict")
         }
         Outcome::Reject { reason } => tracing::warn!(reason, "task rejected"),
@@ -235,26 +235,26 @@ impl Task {
         &self,
         processor: &Arc<Processor>,
         progress: &Progress,
-        found: &mut TaskReport,
+        report: &mut TaskReport,
     ) -> Result<(), Error> {
         let progress = Arc::clone(progress);
         match self {
             Self::Intake(task) => {
-                found.intake = Some(intake(processor, &batch_name(task), progress).await?);
+                report.intake = Some(intake(processor, &batch_name(task), progress).await?);
             }
             Self::Roster(task) => {
                 let window = window_name(&task.aggregation_id, task.window);
                 // The peer may be waiting for an object that its mailbox only claims to contain.
                 put_again(processor, &task.aggregation_id).await;
-                found.roster = Some(roster(processor, &window, progress).await?);
+                report.roster = Some(roster(processor, &window, progress).await?);
             }
             Self::Aggregate(task) if task.agreed => {
                 let window = window_name(&task.aggregation_id, task.window);
-                found.aggregate = Some(aggregate_agreed(processor, &window, progress).await?);
+                report.aggregate = Some(aggregate_agreed(processor, &window, progress).await?);
             }
             Self::Aggregate(task) => {
                 put_again(processor, &task.aggregation_id).await;
-                found.aggregate = Some(aggregate_named(processor, task, progress).await?);
+                report.aggregate = Some(aggregate_named(processor, task, progress).await?);
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// The shortest time between two renewals.
-const SHORTEST: Duration = Duration::from_millis(20);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Renews a lease until this value is dropped.
 pub(super) struct LeaseRenewer(JoinHandle<()>);
@@ -17,14 +17,14 @@ pub(super) struct LeaseRenewer(JoinHandle<()>);
 impl LeaseRenewer {
     /// Starts to renew a lease that has just been taken.
     pub(super) fn start(worker: &Worker, kind: Kind, queue: &SharedQueue, lease: &Lease) -> Self {
-        let kept = Renewal {
+        let renewal = Renewal {
             kind,
             queue: Arc::clone(queue),
             lease: lease.clone(),
             by: worker.config.lease_extension_secs.map(Duration::from_secs),
             metrics: Arc::clone(&worker.metrics),
         };
-        Self(tokio::spawn(kept.renew()))
+        Self(tokio::spawn(renewal.renew()))
     }
 }
 
@@ -50,7 +50,7 @@ impl Renewal {
     /// task continues, since tasks are idempotent.
     async fn renew(self) {
         let by = self.by.unwrap_or_else(|| self.queue.lease_time());
-        let usual = (self.queue.lease_time().min(by) / 3).max(SHORTEST);
+        let usual = (self.queue.lease_time().min(by) / 3).max(SHORTEST_PAUSE);
         let mut pause = usual;
         loop {
             sleep(pause).await;
@@ -66,7 +66,7 @@ impl Renewal {
                 }
                 Err(error) => {
                     self.metrics.queue_error(self.kind, "extend", &error);
-                    pause = (usual / 4).max(SHORTEST);
+                    pause = (usual / 4).max(SHORTEST_PAUSE);
                 }
             }
         }
@@ -83,26 +83,26 @@ mod tests {
 
     /// Renews the lease of a message for ten lease times. Returns how often the lease was renewed,
     /// and how long the message stays leased after the renewals stop.
-    async fn kept(by: Option<Duration>) -> (u64, Duration) {
+    async fn renew_for_ten_leases(by: Option<Duration>) -> (u64, Duration) {
         let queue = MemoryQueue::new("intake", LEASE);
         queue.publish("task".into()).await.unwrap();
         let lease = queue.receive(Duration::ZERO).await.unwrap().unwrap().lease;
         let metrics = Arc::new(Metrics::new());
-        let keeping = Renewal {
+        let renewal = Renewal {
             kind: Kind::Intake,
             queue: Arc::new(queue.clone()),
             lease,
             by,
             metrics: Arc::clone(&metrics),
         };
-        let keeper = LeaseRenewer(tokio::spawn(keeping.renew()));
+        let renewer = LeaseRenewer(tokio::spawn(renewal.renew()));
         // Half a second more, so that the last renewal is half a second old.
-        let taken = queue
+        let received = queue
             .receive(10 * LEASE + Duration::from_millis(500))
             .await
             .unwrap();
-        assert!(taken.is_none(), "the lease expired");
-        drop(keeper);
+        assert!(received.is_none(), "the lease expired");
+        drop(renewer);
         let free = tokio::time::Instant::now();
         assert!(queue.receive(100 * LEASE).await.unwrap().is_some());
         (metrics.leases_extended.get(), free.elapsed())
@@ -112,18 +112,18 @@ mod tests {
     async fn a_lease_is_extended_at_each_third_of_it_and_by_no_more_than_it() {
         let half = Duration::from_millis(500);
         for by in [None, Some(LEASE)] {
-            let (extended, held) = kept(by).await;
+            let (extended, held) = renew_for_ten_leases(by).await;
             assert_eq!(extended, 30);
             assert!(held <= LEASE && held >= LEASE - 2 * half, "{held:?}");
         }
         // The shorter of both times determines the interval.
-        let (extended, held) = kept(Some(LEASE / 2)).await;
+        let (extended, held) = renew_for_ten_leases(Some(LEASE / 2)).await;
         assert_eq!(extended, 60);
         assert!(
             held <= LEASE / 2 && held >= LEASE / 2 - 2 * half,
             "{held:?}"
         );
-        let (extended, held) = kept(Some(2 * LEASE)).await;
+        let (extended, held) = renew_for_ten_leases(Some(2 * LEASE)).await;
         assert_eq!(extended, 30);
         assert!(
             held <= 2 * LEASE && held >= 2 * LEASE - 2 * half,

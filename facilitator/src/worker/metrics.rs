@@ -111,8 +111,8 @@ pub struct Metrics {
     registry: Registry,
     tasks: Family<TaskLabels, Counter>,
     task_seconds: Family<TaskLabel, Histogram, fn() -> Histogram>,
-    in_hand: Family<QueueLabel, Gauge>,
-    handed_back: Family<QueueLabel, Counter>,
+    in_progress: Family<QueueLabel, Gauge>,
+    given_back: Family<QueueLabel, Counter>,
     queue_errors: Family<QueueLabels, Counter>,
     packets_accepted: Counter,
     packets_rejected: Family<ReasonLabel, Counter>,
@@ -140,9 +140,9 @@ pub struct Metrics {
 
 /// A message that is counted as being processed until this value is dropped.
 #[derive(Debug)]
-pub(super) struct InHand(Gauge);
+pub(super) struct MessageInProgress(Gauge);
 
-impl Drop for InHand {
+impl Drop for MessageInProgress {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -162,8 +162,8 @@ impl Metrics {
             registry: Registry::with_prefix("facilitator"),
             tasks: Family::default(),
             task_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
-            in_hand: Family::default(),
-            handed_back: Family::default(),
+            in_progress: Family::default(),
+            given_back: Family::default(),
             queue_errors: Family::default(),
             packets_accepted: Counter::default(),
             packets_rejected: Family::default(),
@@ -185,7 +185,7 @@ impl Metrics {
             reload_failures: Counter::default(),
         };
         metrics.register();
-        metrics.stand_at_zero();
+        metrics.create_at_zero();
         metrics
     }
 
@@ -197,10 +197,10 @@ impl Metrics {
         registry.register(
             "tasks_in_hand",
             "Messages being processed",
-            self.in_hand.clone(),
+            self.in_progress.clone(),
         );
         let help = "Messages given back unfinished when the worker stopped";
-        registry.register("tasks_handed_back", help, self.handed_back.clone());
+        registry.register("tasks_handed_back", help, self.given_back.clone());
         let help = "Failed requests to queues";
         registry.register("queue_errors", help, self.queue_errors.clone());
         let help = "Packets accepted at intake, with a verification message to the peer";
@@ -279,7 +279,7 @@ impl Metrics {
         }
     }
 
-    fn stand_at_zero(&self) {
+    fn create_at_zero(&self) {
         for task in TaskKind::ALL {
             let task = task.name();
             for outcome in OUTCOMES {
@@ -288,8 +288,8 @@ impl Metrics {
             let _ = self.task_seconds.get_or_create(&TaskLabel { task });
         }
         for queue in Kind::ALL.map(Kind::name) {
-            let _ = self.in_hand.get_or_create(&QueueLabel { queue });
-            let _ = self.handed_back.get_or_create(&QueueLabel { queue });
+            let _ = self.in_progress.get_or_create(&QueueLabel { queue });
+            let _ = self.given_back.get_or_create(&QueueLabel { queue });
             for operation in OPERATIONS {
                 let _ = self
                     .queue_errors
@@ -342,16 +342,16 @@ impl Metrics {
     }
 
     /// Counts a task that has been processed.
-    pub(super) fn task(&self, handled: &TaskResult, took: Duration) {
+    pub(super) fn task(&self, result: &TaskResult, took: Duration) {
         let TaskResult {
             task,
             outcome,
-            report: found,
-        } = handled;
+            report,
+        } = result;
         let task = task.name();
-        let outcome = if found.below_minimum {
+        let outcome = if report.below_minimum {
             "below-minimum"
-        } else if found.held {
+        } else if report.held {
             "held"
         } else {
             outcome.name()
@@ -365,16 +365,16 @@ impl Metrics {
         if *task == *TaskKind::Unreadable.name() {
             self.poison.inc();
         }
-        self.conflicts.inc_by(u64::from(found.conflict));
-        self.suspicious.inc_by(u64::from(found.suspicious));
-        let summed = found.aggregate.as_ref().filter(|sum| !sum.done_before);
+        self.conflicts.inc_by(u64::from(report.conflict));
+        self.suspicious.inc_by(u64::from(report.suspicious));
+        let summed = report.aggregate.as_ref().filter(|sum| !sum.done_before);
         let alarming = summed.is_some_and(|sum| sum.rejections.is_alarming());
         self.rejection_alarms.inc_by(u64::from(alarming));
-        self.windows_held.inc_by(u64::from(found.held));
-        self.wrong_key.inc_by(u64::from(found.wrong_key));
-        self.packets(found);
+        self.windows_held.inc_by(u64::from(report.held));
+        self.wrong_key.inc_by(u64::from(report.wrong_key));
+        self.packets(report);
         self.alarms(
-            found
+            report
                 .roster
                 .iter()
                 .flat_map(|roster| roster.alarms.as_slice()),
@@ -383,18 +383,18 @@ impl Metrics {
 
     /// Counts the packets of a task. Packets of a task that was already done before are not counted
     /// twice.
-    fn packets(&self, found: &TaskReport) {
+    fn packets(&self, report: &TaskReport) {
         let reject = |family: &Family<ReasonLabel, Counter>, rejections: &Rejections| {
             for (reason, count) in rejections.iter() {
                 let reason = reason.name();
                 family.get_or_create(&ReasonLabel { reason }).inc_by(count);
             }
         };
-        if let Some(intake) = found.intake.as_ref().filter(|intake| !intake.done_before) {
+        if let Some(intake) = report.intake.as_ref().filter(|intake| !intake.done_before) {
             self.packets_accepted.inc_by(intake.packets_accepted);
             reject(&self.packets_rejected, &intake.rejected_by_reason);
         }
-        let summed = found.aggregate.as_ref();
+        let summed = report.aggregate.as_ref();
         if let Some(aggregate) = summed.filter(|sum| !sum.done_before && sum.sum_part.is_some()) {
             self.packets_summed.inc_by(aggregate.packets_accepted);
             reject(&self.packets_not_summed, &aggregate.rejected_by_reason);
@@ -412,17 +412,17 @@ impl Metrics {
     }
 
     /// Counts a message as being processed.
-    pub(super) fn in_hand(&self, kind: Kind) -> InHand {
+    pub(super) fn start_message(&self, kind: Kind) -> MessageInProgress {
         let gauge = self
-            .in_hand
+            .in_progress
             .get_or_create_owned(&QueueLabel { queue: kind.name() });
         gauge.inc();
-        InHand(gauge)
+        MessageInProgress(gauge)
     }
 
     /// Counts a message that was given back unfinished.
-    pub(super) fn handed_back(&self, kind: Kind) {
-        self.handed_back
+    pub(super) fn given_back(&self, kind: Kind) {
+        self.given_back
             .get_or_create(&QueueLabel { queue: kind.name() })
             .inc();
     }

@@ -7,8 +7,8 @@
 //! | `outcome`, `delay` | the outcome of a message; the delay before a retry |
 //! | `step` | receives and processes one message without background work, for simulations |
 //! | `run` | the main loop: concurrent tasks, lease renewal, graceful shutdown |
-//! | `keeper` | renews a lease from the moment of receipt |
-//! | `pulse` | the watchdog: running operations, and whether they make progress |
+//! | `lease_renewer` | renews a lease from the moment of receipt |
+//! | `watchdog` | the watchdog: running operations, and whether they make progress |
 //! | `reach` | monitors whether the buckets answer, also when there are no tasks |
 //! | `reload` | reloads configuration and keys |
 //! | `operations`, `metrics` | health, readiness and metrics |
@@ -90,7 +90,7 @@ pub struct Worker {
     /// The counters and histograms.
     pub metrics: Arc<Metrics>,
     /// The watchdog over running operations.
-    pub pulses: Watchdog,
+    pub watchdog: Watchdog,
     reach: Reach,
     state: State,
 }
@@ -109,7 +109,7 @@ impl Worker {
         Arc::new(Self {
             processor: RwLock::new(processor),
             queues: queues.into_iter().collect(),
-            pulses: Watchdog::new(config.stuck_after()),
+            watchdog: Watchdog::new(config.stuck_after()),
             attempts: Attempts::default(),
             reach: Reach::default(),
             state: State::default(),
@@ -164,6 +164,6 @@ fn fitted(mut processor: Processor, budget: &Budget, config: &WorkerConfig) -> P
     processor.budget = budget.clone();
     processor
         .cache
-        .remember_prepared(config.prepared_cache_mib << 20);
+        .set_prepared_bytes(config.prepared_cache_mib << 20);
     processor
 }

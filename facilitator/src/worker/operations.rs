@@ -45,7 +45,7 @@ impl Operable for Worker {
 
     /// Returns the tasks and requests to queues that have made no progress for too long.
     fn stuck(&self) -> Vec<String> {
-        self.pulses.stuck()
+        self.watchdog.stuck()
     }
 
     fn readiness(&self) -> Readiness {

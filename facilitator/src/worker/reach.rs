@@ -19,11 +19,11 @@ pub async fn watch_buckets(worker: Arc<Worker>) {
     );
 }
 
-async fn watch(worker: &Worker, what: &str, of: fn(&ProcessorBuckets) -> &SharedBucket) {
+async fn watch(worker: &Worker, what: &str, bucket_of: fn(&ProcessorBuckets) -> &SharedBucket) {
     let reachable = Reachable::default();
     let ask = || async {
         // Use the bucket of the current configuration, which a reload may have replaced.
-        let bucket = Arc::clone(of(&worker.processor().buckets));
+        let bucket = Arc::clone(bucket_of(&worker.processor().buckets));
         reachable.ask(&*bucket).await.map_err(|error| chain(&error))
     };
     worker.reach.watch(what, ask).await;

@@ -70,7 +70,7 @@ impl Source {
 /// (zero disables the check). New tasks use the new values. If the reload fails, the old values
 /// stay in force.
 pub async fn watch(worker: Arc<Worker>, source: Source, mut reload: Reload, every: Duration) {
-    let mut known = blocking(&source, Source::stamp).await;
+    let mut last_stamp = blocking(&source, Source::stamp).await;
     loop {
         let timer = async {
             if every.is_zero() {
@@ -84,12 +84,12 @@ pub async fn watch(worker: Arc<Worker>, source: Source, mut reload: Reload, ever
             () = timer => false,
         };
         let stamp = blocking(&source, Source::stamp).await;
-        if !asked && stamp == known {
+        if !asked && stamp == last_stamp {
             continue;
         }
         // Store the stamp from before the reload: a file that changes during it is found at the
         // next check.
-        known = stamp;
+        last_stamp = stamp;
         match blocking(&source, Source::open).await {
             Some(Ok(processor)) => {
                 worker.replace_processor(processor);

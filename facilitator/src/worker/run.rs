@@ -12,18 +12,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How long one request to a queue waits for a message.
-const WAIT: Duration = Duration::from_secs(10);
+const RECEIVE_WAIT: Duration = Duration::from_secs(10);
 /// The pause after the first failed request to a queue; it doubles up to [`LONGEST_PAUSE`].
-const PAUSE: Duration = Duration::from_millis(500);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often the worker tries to acknowledge, give back or reject a message.
-const SETTLE_TRIES: u32 = 4;
+const ACKNOWLEDGE_ATTEMPTS: u32 = 4;
 
 /// During shutdown: how long the worker waits for a pending request for a message. Otherwise the
-/// message could arrive unseen and stay leased until its lease expires.
-const LAST_RECEIVE: Duration = Duration::from_secs(1);
+/// message could arrive unnoticed and stay leased until its lease expires.
+const LAST_RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// During shutdown: how long running tasks may take to finish before they are given back.
-const LAST_WORK: Duration = Duration::from_millis(2500);
+const LAST_WORK_TIMEOUT: Duration = Duration::from_millis(2500);
 /// During shutdown: the deadline by which everything is given back.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(4500);
 
@@ -51,14 +51,17 @@ pub async fn run(worker: Arc<Worker>, kinds: &[Kind], stop: CancellationToken) {
     let begun = Instant::now();
     worker.state.drain();
     tracing::info!(tasks = tasks.len(), "worker shuts down");
-    if timeout_at(begun + LAST_WORK, receivers.wait())
+    if timeout_at(begun + LAST_WORK_TIMEOUT, receivers.wait())
         .await
         .is_err()
     {
         tracing::warn!("queue did not answer before the shutdown deadline");
     }
     tasks.close();
-    if timeout_at(begun + LAST_WORK, tasks.wait()).await.is_err() {
+    if timeout_at(begun + LAST_WORK_TIMEOUT, tasks.wait())
+        .await
+        .is_err()
+    {
         tracing::info!(tasks = tasks.len(), "unfinished tasks are given back");
         give_back.cancel();
         if timeout_at(begun + SHUTDOWN_TIMEOUT, tasks.wait())
@@ -85,20 +88,20 @@ struct Receiver {
 
 impl Receiver {
     async fn run(self) {
-        let places = Arc::new(Semaphore::new(self.worker.config.concurrency));
+        let permits = Arc::new(Semaphore::new(self.worker.config.concurrency));
         let mut failures = 0;
         // Reserve capacity before receiving: a message that would have to wait is better left to
         // other workers.
-        while let Some(Ok(place)) = self
+        while let Some(Ok(permit)) = self
             .stop
-            .run_until_cancelled(Arc::clone(&places).acquire_owned())
+            .run_until_cancelled(Arc::clone(&permits).acquire_owned())
             .await
         {
             match self.receive().await {
                 Ok(None) => failures = self.answered(),
                 Ok(Some(delivery)) => {
                     failures = self.answered();
-                    let task = InHand {
+                    let task = RunningTask {
                         worker: Arc::clone(&self.worker),
                         queue: Arc::clone(&self.queue),
                         kind: self.kind,
@@ -107,14 +110,14 @@ impl Receiver {
                     };
                     self.tasks.spawn(async move {
                         task.run().await;
-                        drop(place);
+                        drop(permit);
                     });
                 }
                 Err(error) => {
                     self.worker
                         .metrics
                         .queue_error(self.kind, "receive", &error);
-                    let pause = PAUSE
+                    let pause = FIRST_PAUSE
                         .saturating_mul(1 << failures.min(16))
                         .min(LONGEST_PAUSE);
                     failures += 1;
@@ -135,14 +138,17 @@ impl Receiver {
 
     /// Requests a message. After `stop`, gives a message that still arrives back at once.
     async fn receive(&self) -> Result<Option<Delivery>, QueueError> {
-        let hand = self.worker.pulses.watch(format!("the {} queue", self.kind));
-        let receiving = self.queue.receive(WAIT);
+        let heartbeat = self
+            .worker
+            .watchdog
+            .watch(format!("the {} queue", self.kind));
+        let receiving = self.queue.receive(RECEIVE_WAIT);
         tokio::pin!(receiving);
         let received = tokio::select! {
             received = receiving.as_mut() => return received,
-            () = self.stop.cancelled() => timeout(LAST_RECEIVE, receiving).await,
+            () = self.stop.cancelled() => timeout(LAST_RECEIVE_TIMEOUT, receiving).await,
         };
-        drop(hand);
+        drop(heartbeat);
         if let Ok(Ok(Some(delivery))) = received {
             give_back(&self.worker, self.kind, &*self.queue, &delivery).await;
         }
@@ -151,7 +157,7 @@ impl Receiver {
 }
 
 /// A message that is being processed.
-struct InHand {
+struct RunningTask {
     worker: Arc<Worker>,
     queue: SharedQueue,
     kind: Kind,
@@ -159,30 +165,30 @@ struct InHand {
     give_back: CancellationToken,
 }
 
-impl InHand {
+impl RunningTask {
     async fn run(self) {
         let Self {
             worker,
             queue,
             kind,
             delivery,
-            give_back: given_up,
+            give_back: cancellation,
         } = self;
-        let hand = worker.pulses.watch(format!("a task of the {kind} queue"));
-        let _in_hand = worker.metrics.in_hand(kind);
-        let keeper = LeaseRenewer::start(&worker, kind, &queue, &delivery.lease);
-        let progress = hand.progress();
+        let heartbeat = worker.watchdog.watch(format!("a task of the {kind} queue"));
+        let _in_progress = worker.metrics.start_message(kind);
+        let renewer = LeaseRenewer::start(&worker, kind, &queue, &delivery.lease);
+        let progress = heartbeat.progress();
         let working = worker.work(kind, &delivery, &progress);
-        let Some(handled) = given_up.run_until_cancelled(working).await else {
-            drop(keeper);
-            worker.metrics.handed_back(kind);
+        let Some(result) = cancellation.run_until_cancelled(working).await else {
+            drop(renewer);
+            worker.metrics.given_back(kind);
             give_back(&worker, kind, &*queue, &delivery).await;
             return;
         };
-        hand.beat();
-        let settling = acknowledge(&worker, kind, &*queue, &delivery, &handled.outcome);
-        let _ = given_up.run_until_cancelled(settling).await;
-        drop(keeper);
+        heartbeat.record();
+        let acknowledging = acknowledge(&worker, kind, &*queue, &delivery, &result.outcome);
+        let _ = cancellation.run_until_cancelled(acknowledging).await;
+        drop(renewer);
     }
 }
 
@@ -195,14 +201,14 @@ async fn acknowledge(
     delivery: &Delivery,
     outcome: &Outcome,
 ) {
-    for attempt in 0..SETTLE_TRIES {
+    for attempt in 0..ACKNOWLEDGE_ATTEMPTS {
         match worker.acknowledge(kind, queue, delivery, outcome).await {
             Ok(()) => return,
             Err(QueueError::LeaseLost { .. }) => {
                 worker.metrics.leases_lost.inc();
                 return;
             }
-            Err(_) => sleep(PAUSE.saturating_mul(1 << attempt)).await,
+            Err(_) => sleep(FIRST_PAUSE.saturating_mul(1 << attempt)).await,
         }
     }
     tracing::warn!(

@@ -12,7 +12,7 @@ use tallybox_queue::{Delivery, QueueError, TaskQueue};
 use tokio::time::Instant;
 
 /// How many messages have their attempts counted here, for queues that do not count attempts.
-const REMEMBERED: usize = 4096;
+const MOST_COUNTED_MESSAGES: usize = 4096;
 
 /// Takes one message of this kind's queue, waiting up to `wait`, processes it and ends its lease.
 /// Returns `None` if there was no message. Starts no background work and does not renew the lease:
@@ -35,12 +35,12 @@ pub async fn step(
     let Some(delivery) = received else {
         return Ok(None);
     };
-    let handled = worker.work(kind, &delivery, &no_progress()).await;
-    // A failure is logged and counted in `settle`; the queue delivers the message again.
+    let result = worker.work(kind, &delivery, &no_progress()).await;
+    // A failure is logged and counted in `acknowledge`; the queue delivers the message again.
     let _ = worker
-        .acknowledge(kind, &**queue, &delivery, &handled.outcome)
+        .acknowledge(kind, &**queue, &delivery, &result.outcome)
         .await;
-    Ok(Some(handled.outcome))
+    Ok(Some(result.outcome))
 }
 
 impl Worker {
@@ -53,24 +53,24 @@ impl Worker {
     ) -> TaskResult {
         let begun = Instant::now();
         let processor = self.processor();
-        let mut handled = run_task(&processor, kind, &delivery.body, progress).await;
+        let mut result = run_task(&processor, kind, &delivery.body, progress).await;
         // Without a limit, a message that triggers a bug would be retried forever.
-        if handled.report.suspicious {
+        if result.report.suspicious {
             let attempt = self.attempts.attempt(delivery);
             if attempt >= self.config.attempts_at_a_panic
-                && let Outcome::Retry { reason, .. } = &handled.outcome
+                && let Outcome::Retry { reason, .. } = &result.outcome
             {
                 let reason = format!("{reason} (attempt {attempt})");
                 tracing::error!(
                     reason,
                     "task rejected: too many attempts ended in a panic or an internal error"
                 );
-                handled.outcome = Outcome::Reject { reason };
+                result.outcome = Outcome::Reject { reason };
             }
         }
-        self.metrics.task(&handled, begun.elapsed());
+        self.metrics.task(&result, begun.elapsed());
         self.metrics.packet_keys(&processor);
-        handled
+        result
     }
 
     /// Acknowledges, gives back or rejects a message, according to its outcome.
@@ -81,7 +81,7 @@ impl Worker {
         delivery: &Delivery,
         outcome: &Outcome,
     ) -> Result<(), QueueError> {
-        let (operation, settled) = match outcome {
+        let (operation, response) = match outcome {
             Outcome::Done => ("ack", queue.ack(&delivery.lease).await),
             Outcome::Retry { delay, .. } => {
                 let usual = || {
@@ -96,12 +96,12 @@ impl Worker {
             }
             Outcome::Reject { reason } => ("reject", queue.reject(delivery, reason).await),
         };
-        match &settled {
+        match &response {
             Ok(()) if !matches!(outcome, Outcome::Retry { .. }) => self.attempts.forget(delivery),
             Ok(()) => {}
             Err(error) => self.metrics.queue_error(kind, operation, error),
         }
-        settled
+        response
     }
 }
 
@@ -112,32 +112,32 @@ pub(super) struct Attempts(Mutex<HashMap<[u8; 32], u32>>);
 impl Attempts {
     /// Returns the number of this attempt, from 1.
     pub(super) fn attempt(&self, delivery: &Delivery) -> u32 {
-        let known = || {
-            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            known.get(&key(delivery)).copied().unwrap_or(0) + 1
+        let counted = || {
+            let attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            attempts.get(&key(delivery)).copied().unwrap_or(0) + 1
         };
-        delivery.attempt.unwrap_or_else(known).max(1)
+        delivery.attempt.unwrap_or_else(counted).max(1)
     }
 
     /// Returns the number of this attempt, and counts it.
     fn next(&self, delivery: &Delivery) -> u32 {
         let attempt = self.attempt(delivery);
         if delivery.attempt.is_none() {
-            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             // At the limit all counters restart: retry delays become short again, and no message is
             // lost.
-            if known.len() >= REMEMBERED {
-                known.clear();
+            if attempts.len() >= MOST_COUNTED_MESSAGES {
+                attempts.clear();
             }
-            known.insert(key(delivery), attempt);
+            attempts.insert(key(delivery), attempt);
         }
         attempt
     }
 
     fn forget(&self, delivery: &Delivery) {
         if delivery.attempt.is_none() {
-            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            known.remove(&key(delivery));
+            let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            attempts.remove(&key(delivery));
         }
     }
 }

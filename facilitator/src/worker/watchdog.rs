@@ -49,11 +49,11 @@ impl Watchdog {
     #[must_use]
     pub fn watch(&self, what: impl Into<String>) -> Heartbeat {
         let (what, last) = (what.into(), Arc::new(AtomicU64::new(self.now())));
-        let mut hands = self.tasks();
-        let number = hands.0;
-        hands.0 += 1;
+        let mut tasks = self.tasks();
+        let number = tasks.0;
+        tasks.0 += 1;
         let last_shared = Arc::clone(&last);
-        hands.1.insert(
+        tasks.1.insert(
             number,
             WatchedTask {
                 what,
@@ -71,18 +71,18 @@ impl Watchdog {
     #[must_use]
     pub fn stuck(&self) -> Vec<String> {
         let now = self.now();
-        let silent = |beat: &WatchedTask| {
-            Duration::from_millis(now.saturating_sub(beat.last.load(Ordering::Relaxed)))
+        let silence = |task: &WatchedTask| {
+            Duration::from_millis(now.saturating_sub(task.last.load(Ordering::Relaxed)))
         };
         self.tasks()
             .1
             .values()
-            .filter(|beat| silent(beat) > self.0.stuck_after)
-            .map(|beat| {
+            .filter(|task| silence(task) > self.0.stuck_after)
+            .map(|task| {
                 format!(
                     "{} has made no progress for {} s",
-                    beat.what,
-                    silent(beat).as_secs()
+                    task.what,
+                    silence(task).as_secs()
                 )
             })
             .collect()
@@ -99,15 +99,15 @@ impl Watchdog {
 
 impl Heartbeat {
     /// Records progress.
-    pub fn beat(&self) {
+    pub fn record(&self) {
         self.last.store(self.watchdog.now(), Ordering::Relaxed);
     }
 
     /// Returns a progress callback that records progress.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let (pulses, last) = (self.watchdog.clone(), Arc::clone(&self.last));
-        Arc::new(move |_, _| last.store(pulses.now(), Ordering::Relaxed))
+        let (watchdog, last) = (self.watchdog.clone(), Arc::clone(&self.last));
+        Arc::new(move |_, _| last.store(watchdog.now(), Ordering::Relaxed))
     }
 }
 
@@ -124,20 +124,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_says_nothing_for_too_long_is_stuck_until_it_does() {
-        let pulses = Watchdog::new(Duration::from_secs(900));
-        let (quiet, busy) = (pulses.watch("one"), pulses.watch("other"));
+        let watchdog = Watchdog::new(Duration::from_secs(900));
+        let (silent, busy) = (watchdog.watch("one"), watchdog.watch("other"));
         let progress = busy.progress();
         advance(Duration::from_secs(600)).await;
         progress(1, 1);
         advance(Duration::from_secs(600)).await;
-        assert_eq!(pulses.stuck(), ["one has made no progress for 1200 s"]);
-        quiet.beat();
-        assert!(pulses.stuck().is_empty());
+        assert_eq!(watchdog.stuck(), ["one has made no progress for 1200 s"]);
+        silent.record();
+        assert!(watchdog.stuck().is_empty());
         advance(Duration::from_secs(2000)).await;
-        assert_eq!(pulses.stuck().len(), 2);
-        drop((quiet, busy));
+        assert_eq!(watchdog.stuck().len(), 2);
+        drop((silent, busy));
         assert!(
-            pulses.stuck().is_empty(),
+            watchdog.stuck().is_empty(),
             "a finished operation cannot be stuck"
         );
     }
