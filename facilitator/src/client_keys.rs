@@ -45,9 +45,9 @@ pub enum ClientKeysError {
 ///
 /// # Errors
 /// [`Error::Setting`] if the location is not supported.
-pub fn document(place: &str, directory: &std::path::Path) -> Result<Document, Error> {
+pub fn document(location: &str, directory: &std::path::Path) -> Result<Document, Error> {
     let refused = |error| Error::Setting(format!("client-configuration: {}", chain(&error)));
-    Document::at(place, directory, SIZE_LIMIT).map_err(refused)
+    Document::at(location, directory, SIZE_LIMIT).map_err(refused)
 }
 
 /// Fetches the ingestor's client configuration and compares its packet keys with the processor's.
@@ -91,10 +91,10 @@ async fn compare_keys(worker: &Worker, source: &Source) -> Result<(), String> {
     // The configuration is read again each time, because its files may change while the worker
     // runs.
     let config = source.load().map_err(|error| chain(&error))?;
-    let Some(place) = &config.value.client_configuration else {
+    let Some(location) = &config.value.client_configuration else {
         return Ok(());
     };
-    let document = document(place, &config.directory).map_err(|error| chain(&error))?;
+    let document = document(location, &config.directory).map_err(|error| chain(&error))?;
     let found = mismatches(&document, &worker.processor()).await;
     let found = found.map_err(|error| format!("{document}: {}", chain(&error)))?;
     for mismatch in &found {

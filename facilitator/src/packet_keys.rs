@@ -32,10 +32,10 @@ pub struct PacketKey {
 pub(crate) fn read(config: &Loaded<Config>) -> Result<Vec<PacketKey>, Error> {
     let keys = config.value.packet_decryption_keys.iter();
     let keys = keys
-        .map(|key| read_one(config, key))
+        .map(|key| read_key(config, key))
         .collect::<Result<Vec<_>, _>>()?;
-    for (place, key) in keys.iter().enumerate() {
-        if let Some(first) = keys[..place]
+    for (index, key) in keys.iter().enumerate() {
+        if let Some(first) = keys[..index]
             .iter()
             .find(|first| first.fingerprint == key.fingerprint)
         {
@@ -49,7 +49,7 @@ pub(crate) fn read(config: &Loaded<Config>) -> Result<Vec<PacketKey>, Error> {
     Ok(keys)
 }
 
-fn read_one(config: &Loaded<Config>, key: &NamedKey) -> Result<PacketKey, Error> {
+fn read_key(config: &Loaded<Config>, key: &NamedKey) -> Result<PacketKey, Error> {
     let file = config.resolve(&key.file).display().to_string();
     let what = "packet decryption key";
     match crate::processor::secret_key(config, &key.file, what, PacketKeyFile::parse)? {

@@ -177,8 +177,8 @@ mod tests {
 
     #[test]
     fn codes_are_the_places_in_the_list() {
-        for (place, reason) in PacketReason::ALL.into_iter().enumerate() {
-            assert_eq!(usize::from(reason.code()), place);
+        for (index, reason) in PacketReason::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(reason.code()), index);
             assert_eq!(PacketReason::from_code(reason.code()), Some(reason));
             assert_eq!(
                 serde_json::to_value(reason).ok(),

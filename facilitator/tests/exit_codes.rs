@@ -378,12 +378,12 @@ fn a_batch_that_is_at_fault_is_taken_in_on_request() {
 #[test]
 fn other_bytes_in_our_place_are_5() {
     let world = World::new("dim2");
-    let place = world.object("validation-out", "validity_0");
-    std::fs::create_dir_all(place.parent().unwrap()).unwrap();
-    std::fs::write(&place, "something else").unwrap();
+    let object = world.object("validation-out", "validity_0");
+    std::fs::create_dir_all(object.parent().unwrap()).unwrap();
+    std::fs::write(&object, "something else").unwrap();
     let answer = world.intake();
     assert_eq!(outcome(&answer), (5, "conflict", "conflict"));
-    assert_eq!(std::fs::read(&place).unwrap(), b"something else");
+    assert_eq!(std::fs::read(&object).unwrap(), b"something else");
 }
 
 #[test]
@@ -574,9 +574,9 @@ fn keys_in_the_wrong_place_are_refused() {
         assert!(good.contains(from), "{from}");
         std::fs::write(world.root.path().join("first.yaml"), good.replace(from, to)).unwrap();
         let (code, json) = world.run(&["check-config"]);
-        let told = json.to_string().replace("\\\"", "\"");
+        let text = json.to_string().replace("\\\"", "\"");
         assert_eq!(code, 2, "{to}: {json}");
-        assert!(told.contains(expected), "{to}: {told}");
+        assert!(text.contains(expected), "{to}: {text}");
     }
 }
 

@@ -208,6 +208,6 @@ fn a_registry_needs_a_key_for_each_metric_and_rejects_other_headers() {
 fn first_batch() -> (String, String) {
     let text = std::fs::read(vectors().join("dim8/expected.json")).unwrap();
     let expected: serde_json::Value = serde_json::from_slice(&text).unwrap();
-    let text = |place: usize| expected["batches"][0][place].as_str().unwrap().to_owned();
+    let text = |index: usize| expected["batches"][0][index].as_str().unwrap().to_owned();
     (text(1), text(0))
 }

@@ -76,12 +76,12 @@ pub(crate) async fn judge(
     let footer = prepared.footer();
     let mut rejections = footer.rejections.clone();
     let mut invalid = Vec::new();
-    let mut places = Vec::new();
+    let mut indices = Vec::new();
     let mut counted = Vec::with_capacity(joined.valid.len());
-    for (place, id) in &joined.valid {
+    for (index, id) in &joined.valid {
         if counted_before(*id) {
             rejections.add(PacketReason::DuplicateInWindow);
-            places.push(*place);
+            indices.push(*index);
         } else {
             counted.push(*id);
         }
@@ -92,21 +92,21 @@ pub(crate) async fn judge(
         (PacketReason::InvalidProof, &joined.invalid_proof),
     ];
     for (reason, list) in lists {
-        for (place, id) in list {
+        for (index, id) in list {
             rejections.add(reason);
-            places.push(*place);
+            indices.push(*index);
             invalid.push((*id, reason));
         }
     }
     for chunk in prepared.chunks(ChunkKind::Rejects) {
         invalid.extend(prepared.rejects(chunk).await?);
     }
-    places.sort_unstable();
+    indices.sort_unstable();
     let mut sum = Sum::from_values(prepared.sum().await?).map_err(|_| undecodable(prepared))?;
     if sum.values().len() != prio2.bins() {
         return Err(undecodable(prepared));
     }
-    subtract(role, prio2, prepared, &places, &mut sum).await?;
+    subtract(role, prio2, prepared, &indices, &mut sum).await?;
     let both_messages =
         (joined.valid.len() + joined.invalid_proof.len() + joined.bad_peer_message.len()) as u64;
     let (packets, accepted) = (footer.packets, counted.len() as u64);
@@ -135,7 +135,7 @@ pub(crate) async fn subtract(
     role: Role,
     prio2: &Prio2,
     prepared: &PreparedReader,
-    places: &[u64],
+    indices: &[u64],
     sum: &mut Sum,
 ) -> Result<(), Error> {
     let mut elements = Zeroizing::new(Vec::new());
@@ -144,7 +144,7 @@ pub(crate) async fn subtract(
         Ok(()) => sum.subtract(&elements),
         Err(_) => failed = true,
     };
-    prepared.shares(places, take_away).await?;
+    prepared.shares(indices, take_away).await?;
     if failed {
         Err(undecodable(prepared))
     } else {

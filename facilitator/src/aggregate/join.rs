@@ -54,18 +54,18 @@ pub struct Join {
 impl Join {
     /// Adds the next message of this processor, in the order of the prepared batch.
     pub fn ours(&mut self, item: PreparedMessage) {
-        let place = self.next;
+        let index = self.next;
         self.next += 1;
         match self.theirs.remove(&item.id) {
-            Some(theirs) => self.decide(place, item.id, item.message, &theirs),
-            None => drop(self.ours.insert(item.id, (place, item.message))),
+            Some(theirs) => self.decide(index, item.id, item.message, &theirs),
+            None => drop(self.ours.insert(item.id, (index, item.message))),
         }
     }
 
     /// Adds the peer's next message. Only the first message about a packet counts.
     pub fn theirs(&mut self, packet: ValidationPacket) {
         match self.ours.remove(&packet.id) {
-            Some((place, message)) => self.decide(place, packet.id, message, &packet),
+            Some((index, message)) => self.decide(index, packet.id, message, &packet),
             None => drop(self.theirs.entry(packet.id).or_insert(packet)),
         }
     }
@@ -74,9 +74,9 @@ impl Join {
     pub fn both(&mut self, ours: PreparedMessage, theirs: ValidationPacket) {
         // If an earlier message about this packet waits, that one counts.
         if ours.id == theirs.id && !self.theirs.contains_key(&ours.id) {
-            let place = self.next;
+            let index = self.next;
             self.next += 1;
-            self.decide(place, ours.id, ours.message, &theirs);
+            self.decide(index, ours.id, ours.message, &theirs);
         } else {
             self.ours(ours);
             self.theirs(theirs);
@@ -90,7 +90,7 @@ impl Join {
         self.joined.no_peer_message = self
             .ours
             .into_iter()
-            .map(|(id, (place, _))| (place, id))
+            .map(|(id, (index, _))| (index, id))
             .collect();
         // Messages match in any order, and maps iterate in random order.
         for list in [&mut self.joined.valid, &mut self.joined.no_peer_message] {
@@ -99,13 +99,13 @@ impl Join {
         self.joined
     }
 
-    fn decide(&mut self, place: u64, id: PacketId, ours: Message, theirs: &ValidationPacket) {
+    fn decide(&mut self, index: u64, id: PacketId, ours: Message, theirs: &ValidationPacket) {
         let list = match Message::new(theirs.f_r, theirs.g_r, theirs.h_r) {
             Err(_) => &mut self.joined.bad_peer_message,
             Ok(theirs) if ours.is_valid_with(&theirs) => &mut self.joined.valid,
             Ok(_) => &mut self.joined.invalid_proof,
         };
-        list.push((place, id));
+        list.push((index, id));
     }
 }
 
@@ -252,14 +252,14 @@ mod tests {
                 }
             }
             let joined = join.finish();
-            let places =
-                |list: &[(u64, PacketId)]| list.iter().map(|(place, _)| *place).collect::<Vec<_>>();
+            let indices =
+                |list: &[(u64, PacketId)]| list.iter().map(|(index, _)| *index).collect::<Vec<_>>();
             assert_eq!(
-                places(&joined.valid),
+                indices(&joined.valid),
                 [0, 1, 2, 4, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 18, 19]
             );
             assert_eq!(joined.invalid_proof, [(5, id(5))]);
-            assert_eq!(places(&joined.no_peer_message), [3, 10, 17]);
+            assert_eq!(indices(&joined.no_peer_message), [3, 10, 17]);
             assert_eq!(joined.unmatched_peer_messages, 3);
         }
     }

@@ -47,14 +47,14 @@ impl CheckConfig {
         if summary
             .client_keys
             .as_ref()
-            .is_some_and(|told| !told.mismatches.is_empty())
+            .is_some_and(|summary| !summary.mismatches.is_empty())
         {
             return Ok(Exit::Usage);
         }
         let unread = summary
             .client_keys
             .as_ref()
-            .is_some_and(|told| told.problem.is_some());
+            .is_some_and(|summary| summary.problem.is_some());
         Ok(match worst(&summary.probed) {
             Some(CheckResult::Failed) => Exit::Usage,
             Some(_) => Exit::Retry,
@@ -71,8 +71,8 @@ impl CheckConfig {
         processor: &Processor,
     ) -> Result<Option<ClientKeysSummary>, Error> {
         let document = match (&self.client_config, &config.value.client_configuration) {
-            (Some(place), _) => client_keys::document(place, Path::new(""))?,
-            (None, Some(place)) => client_keys::document(place, &config.directory)?,
+            (Some(location), _) => client_keys::document(location, Path::new(""))?,
+            (None, Some(location)) => client_keys::document(location, &config.directory)?,
             (None, None) => return Ok(None),
         };
         let compared = client_keys::mismatches(&document, processor).await;
@@ -81,7 +81,7 @@ impl CheckConfig {
             Err(error) => (Vec::new(), Some(chain(&error))),
         };
         Ok(Some(ClientKeysSummary {
-            place: document.to_string(),
+            location: document.to_string(),
             mismatches,
             problem,
         }))
@@ -141,7 +141,8 @@ struct ConfigSummary {
 #[serde(rename_all = "kebab-case")]
 struct ClientKeysSummary {
     /// The location of the ingestor's client configuration.
-    place: String,
+    #[serde(rename = "place")]
+    location: String,
     mismatches: Vec<String>,
     /// Why the comparison failed.
     problem: Option<String>,
@@ -149,20 +150,24 @@ struct ClientKeysSummary {
 
 impl fmt::Display for ClientKeysSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = &self.place;
+        let location = &self.location;
         if let Some(problem) = &self.problem {
-            return write!(f, "\n  {:<22} {place}: {problem}", "client configuration");
+            return write!(
+                f,
+                "\n  {:<22} {location}: {problem}",
+                "client configuration"
+            );
         }
         if self.mismatches.is_empty() {
             return write!(
                 f,
-                "\n  {:<22} {place}: its packet keys match ours",
+                "\n  {:<22} {location}: its packet keys match ours",
                 "client configuration"
             );
         }
         let mut mismatches = self.mismatches.iter();
         mismatches
-            .try_for_each(|mismatch| write!(f, "\n  {:<22} {place}: {mismatch}", "NOT OUR KEY"))
+            .try_for_each(|mismatch| write!(f, "\n  {:<22} {location}: {mismatch}", "NOT OUR KEY"))
     }
 }
 
@@ -247,7 +252,7 @@ impl ConfigSummary {
 
 impl Summary for ConfigSummary {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let text = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         writeln!(
             f,
             "the configuration is valid: instance {}, role {}",
@@ -286,12 +291,12 @@ impl Summary for ConfigSummary {
         keys(f, "peer signs with", &self.peer_public_keys)?;
         self.buckets
             .iter()
-            .try_for_each(|(name, place)| writeln!(f, "  {name:<22} {place}"))?;
+            .try_for_each(|(name, location)| writeln!(f, "  {name:<22} {location}"))?;
         writeln!(
             f,
             "  {:<22} {}",
             "points",
-            word(serde_json::to_value(self.points).unwrap_or_default())
+            text(serde_json::to_value(self.points).unwrap_or_default())
         )?;
         let metrics = self.metrics.map_or_else(
             || "none: headers are not checked against a registry".to_owned(),
@@ -302,7 +307,7 @@ impl Summary for ConfigSummary {
             f,
             "  {:<22} {}",
             "validation form",
-            word(serde_json::to_value(self.validation_form).unwrap_or_default())
+            text(serde_json::to_value(self.validation_form).unwrap_or_default())
         )?;
         write!(
             f,
@@ -311,7 +316,7 @@ impl Summary for ConfigSummary {
         )?;
         self.client_keys
             .iter()
-            .try_for_each(|told| write!(f, "{told}"))?;
+            .try_for_each(|summary| write!(f, "{summary}"))?;
         self.probed
             .iter()
             .try_for_each(|bucket| write!(f, "\n{bucket}"))

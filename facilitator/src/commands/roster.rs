@@ -49,7 +49,7 @@ enum Command {
 
 /// The aggregation and the window.
 #[derive(Debug, Args)]
-struct Place {
+struct WindowArguments {
     /// The aggregation: the first component of the batches' object names
     #[arg(long, value_name = "NAME")]
     aggregation: AggregationId,
@@ -61,7 +61,7 @@ struct Place {
     end: BatchTime,
 }
 
-impl Place {
+impl WindowArguments {
     fn name(&self) -> Result<WindowName, Error> {
         Ok(WindowName {
             aggregation: self.aggregation.clone(),
@@ -79,14 +79,14 @@ impl Place {
 #[derive(Debug, Args)]
 struct Write {
     #[command(flatten)]
-    place: Place,
+    window: WindowArguments,
 }
 
 /// Show both processors' rosters of a window side by side, and the status of each batch
 #[derive(Debug, Args)]
 struct Show {
     #[command(flatten)]
-    place: Place,
+    window: WindowArguments,
 }
 
 /// Explain why a batch is or is not summed: each window's entry for it in both rosters
@@ -105,10 +105,10 @@ impl Roster {
         let processor = arguments.processor()?;
         match &self.command {
             Command::Write(command) => {
-                arguments.print(&roster(&processor, &command.place.name()?, no_progress()).await?)
+                arguments.print(&roster(&processor, &command.window.name()?, no_progress()).await?)
             }
             Command::Show(command) => {
-                arguments.print(&show(&processor, &command.place.name()?).await?)
+                arguments.print(&show(&processor, &command.window.name()?).await?)
             }
             Command::Explain(command) => {
                 let Explain { aggregation, batch } = command;

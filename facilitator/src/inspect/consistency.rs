@@ -133,11 +133,11 @@ impl Batch {
     }
 
     pub(super) fn check_path(&mut self) {
-        let place = self.present.name.as_ref().and_then(ObjectName::place);
-        let (Some(header), Some(place)) = (&self.facts.header, place) else {
+        let name = self.present.name.as_ref().and_then(ObjectName::parse_stem);
+        let (Some(header), Some(name)) = (&self.facts.header, name) else {
             return;
         };
-        let differences = header.differences(&place);
+        let differences = header.differences(&name);
         self.facts.path_agrees = Some(differences.is_empty());
         let key = self.header_key();
         let problem = |message: String| Problem::rejected("header-mismatch", &key, message);
@@ -192,10 +192,10 @@ impl Batch {
 
     fn title(&self) -> (&'static str, String) {
         let family = self.facts.family;
-        let words = family.map_or("batch", Family::words);
-        let of = match (family, self.facts.writer) {
-            (_, None) => words.to_owned(),
-            (_, Some(writer)) => format!("{words} by the {writer} processor"),
+        let label = family.map_or("batch", Family::label);
+        let description = match (family, self.facts.writer) {
+            (_, None) => label.to_owned(),
+            (_, Some(writer)) => format!("{label} by the {writer} processor"),
         };
         let alone = (
             &self.present.header,
@@ -204,14 +204,23 @@ impl Batch {
         );
         match alone {
             _ if self.is_whole() => match family {
-                Some(Family::ValidationBatch) => ("validation-batch", of),
-                Some(Family::SumPart) => ("sum-part", of),
-                Some(Family::IngestionBatch) => ("ingestion-batch", of),
-                None => ("batch", of),
+                Some(Family::ValidationBatch) => ("validation-batch", description),
+                Some(Family::SumPart) => ("sum-part", description),
+                Some(Family::IngestionBatch) => ("ingestion-batch", description),
+                None => ("batch", description),
             },
-            (Some(_), ..) => ("batch-header", format!("header of {}", article(&of))),
-            (_, Some(_), _) => ("batch-packets", format!("packet file of {}", article(&of))),
-            _ => ("batch-signature", format!("signature of {}", article(&of))),
+            (Some(_), ..) => (
+                "batch-header",
+                format!("header of {}", with_article(&description)),
+            ),
+            (_, Some(_), _) => (
+                "batch-packets",
+                format!("packet file of {}", with_article(&description)),
+            ),
+            _ => (
+                "batch-signature",
+                format!("signature of {}", with_article(&description)),
+            ),
         }
     }
 
@@ -238,11 +247,11 @@ impl Batch {
 }
 
 /// Puts the indefinite article before the words.
-pub(super) fn article(words: &str) -> String {
-    let article = if words.starts_with(['a', 'e', 'i', 'o']) {
+pub(super) fn with_article(label: &str) -> String {
+    let article = if label.starts_with(['a', 'e', 'i', 'o']) {
         "an"
     } else {
         "a"
     };
-    format!("{article} {words}")
+    format!("{article} {label}")
 }

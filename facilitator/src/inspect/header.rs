@@ -1,6 +1,6 @@
 //! The header of any kind of batch: its fields, and the comparison with the path.
 
-use super::name::{Family, Place};
+use super::name::{Family, StemName};
 use serde::Serialize;
 use tallybox_model::avro::{AvroError, ContainerReader, Limits, Record, RecordKind, decode_one};
 use tallybox_model::digest::Digest;
@@ -158,16 +158,16 @@ impl HeaderFacts {
 
     /// Describes each difference between the header and the path of its object.
     #[must_use]
-    pub fn differences(&self, place: &Place) -> Vec<String> {
+    pub fn differences(&self, name: &StemName) -> Vec<String> {
         let mut found = Vec::new();
-        let aggregation = match place {
-            Place::Batch(name) => {
+        let aggregation = match name {
+            StemName::Batch(name) => {
                 if let Some(batch) = self.batch_uuid.filter(|batch| *batch != name.id) {
                     found.push(format!("the header belongs to batch {batch}"));
                 }
                 &name.aggregation
             }
-            Place::SumPart(name) => {
+            StemName::SumPart(name) => {
                 let window = (name.window.start().millis(), name.window.end().millis());
                 if self.times.is_some_and(|times| times != window) {
                     found.push("the header belongs to another window".to_owned());

@@ -239,9 +239,9 @@ pub struct PacketKeyFacts {
 pub(super) fn inspect_document(
     object: &str,
     text: &str,
-    known: Option<&KnownKeys>,
+    known_keys: Option<&KnownKeys>,
 ) -> Result<Finding, KeyError> {
-    match inspect(object, text, known) {
+    match inspect(object, text, known_keys) {
         Ok(finding) if finding.problems.is_empty() || text.contains("\"purpose\"") => Ok(finding),
         Ok(_) => Err(KeyError::Encoding),
         Err(error) => Err(error),
@@ -252,7 +252,7 @@ pub(super) fn inspect_document(
 pub(super) fn inspect(
     object: &str,
     text: &str,
-    known: Option<&KnownKeys>,
+    known_keys: Option<&KnownKeys>,
 ) -> Result<Finding, KeyError> {
     let (key, encoding) = match AnyKey::parse(text) {
         Err(
@@ -281,7 +281,7 @@ pub(super) fn inspect(
         AnyKey::Sealing(_) => ("sealing-key", "sealing key, or any other 32 bytes", true),
     };
     let fingerprint = key.fingerprint();
-    let configured = known.and_then(|known| known.name(&fingerprint));
+    let configured = known_keys.and_then(|known_keys| known_keys.name(&fingerprint));
     let public_key = key
         .encode(Encoding::SpkiPem, "")?
         .map(|text| text.to_string());

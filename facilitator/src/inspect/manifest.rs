@@ -17,7 +17,8 @@ pub struct ManifestFacts {
     /// The format number.
     pub format: u64,
     /// Accounts and mailboxes, by their name in the manifest.
-    pub places: Vec<(&'static str, String)>,
+    #[serde(rename = "places")]
+    pub locations: Vec<(&'static str, String)>,
     /// The published keys.
     pub keys: Vec<ManifestKey>,
 }
@@ -68,7 +69,7 @@ impl Kind {
         }
     }
 
-    fn words(self) -> (&'static str, &'static str) {
+    fn kind_and_title(self) -> (&'static str, &'static str) {
         match self {
             Self::Portal => ("portal-manifest", "manifest of a portal"),
             Self::Processor => (
@@ -92,7 +93,7 @@ pub(super) fn inspect(
     known: Option<&KnownKeys>,
 ) -> Option<Finding> {
     let kind = Kind::parse(document)?;
-    let (word, title) = kind.words();
+    let (kind_name, title) = kind.kind_and_title();
     let mut problems = Vec::new();
     let facts = match read(kind, object, bytes) {
         Ok((mut facts, faults)) => {
@@ -124,7 +125,7 @@ pub(super) fn inspect(
     };
     Some(Finding {
         problems,
-        ..Finding::new(word, title, object, facts)
+        ..Finding::new(kind_name, title, object, facts)
     })
 }
 
@@ -136,8 +137,8 @@ fn read(kind: Kind, object: &str, bytes: &[u8]) -> Result<(ManifestFacts, Faults
     let format = match kind {
         Kind::Portal => {
             let manifest = PortalManifest::parse(object, bytes, limit)?;
-            draft.place("pha-sum-part-bucket", manifest.pha_sum_part_bucket.as_str());
-            draft.place(
+            draft.location("pha-sum-part-bucket", manifest.pha_sum_part_bucket.as_str());
+            draft.location(
                 "facilitator-sum-part-bucket",
                 manifest.facilitator_sum_part_bucket.as_str(),
             );
@@ -145,8 +146,8 @@ fn read(kind: Kind, object: &str, bytes: &[u8]) -> Result<(ManifestFacts, Faults
         }
         Kind::Processor => {
             let manifest = ProcessorManifest::parse(object, bytes, limit)?;
-            draft.place("ingestion-bucket", manifest.ingestion_bucket.as_str());
-            draft.place(
+            draft.location("ingestion-bucket", manifest.ingestion_bucket.as_str());
+            draft.location(
                 "peer-validation-bucket",
                 manifest.peer_validation_bucket.as_str(),
             );
@@ -160,7 +161,7 @@ fn read(kind: Kind, object: &str, bytes: &[u8]) -> Result<(ManifestFacts, Faults
         }
         Kind::Ingestor => {
             let manifest = IngestorManifest::parse(object, bytes, limit)?;
-            draft.place(
+            draft.location(
                 "gcp-service-account-email",
                 &manifest.server_identity.gcp_service_account_email,
             );
@@ -171,7 +172,7 @@ fn read(kind: Kind, object: &str, bytes: &[u8]) -> Result<(ManifestFacts, Faults
         }
         Kind::ProcessorGlobal => {
             let manifest = ProcessorGlobalManifest::parse(object, bytes, limit)?;
-            draft.place(
+            draft.location(
                 "gcp-service-account-email",
                 &manifest.server_identity.gcp_service_account_email,
             );
@@ -181,7 +182,7 @@ fn read(kind: Kind, object: &str, bytes: &[u8]) -> Result<(ManifestFacts, Faults
     Ok((
         ManifestFacts {
             format,
-            places: draft.places,
+            locations: draft.locations,
             keys: draft.keys,
         },
         draft.faults,
@@ -190,14 +191,14 @@ fn read(kind: Kind, object: &str, bytes: &[u8]) -> Result<(ManifestFacts, Faults
 
 #[derive(Default)]
 struct Draft {
-    places: Vec<(&'static str, String)>,
+    locations: Vec<(&'static str, String)>,
     keys: Vec<ManifestKey>,
     faults: Faults,
 }
 
 impl Draft {
-    fn place(&mut self, name: &'static str, value: &str) {
-        self.places.push((name, value.to_owned()));
+    fn location(&mut self, name: &'static str, value: &str) {
+        self.locations.push((name, value.to_owned()));
     }
 
     fn signing(&mut self, id: &str, pem: &str, expiration: &str) {

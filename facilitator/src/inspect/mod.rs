@@ -40,7 +40,7 @@ pub use folder::{FolderBatches, FolderFacts};
 pub use header::{HeaderFacts, SumFacts};
 pub use key_file::{AnyKey, Encoding, KeyFacts, PacketKeyFacts};
 pub use manifest::{ManifestFacts, ManifestKey};
-pub use name::{Family, ObjectName, Part, Place};
+pub use name::{Family, ObjectName, Part, StemName};
 pub use own_object::OwnObject;
 pub use packets::{Distinct, PacketDetails, PacketFacts, ShareFacts};
 pub use prepared::{OpenedFacts, PreparedFacts};

@@ -65,7 +65,7 @@ impl Family {
 
     /// Returns the kind's name for people.
     #[must_use]
-    pub fn words(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::IngestionBatch => "ingestion batch",
             Self::ValidationBatch => "validation batch",
@@ -100,7 +100,7 @@ pub struct ObjectName {
 
 /// The batch or sum part that the stem of a canonical name identifies.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum StemName {
     /// A batch of one aggregation and date.
     Batch(BatchName),
     /// A sum part of one aggregation and window.
@@ -151,12 +151,12 @@ impl ObjectName {
     /// Returns the aggregation with the date or window from the end of the stem; `None` if the name
     /// is not canonical.
     #[must_use]
-    pub fn place(&self) -> Option<Place> {
+    pub fn parse_stem(&self) -> Option<StemName> {
         match (self.family, self.writer) {
             (Family::SumPart, Some(writer)) => {
-                sum_part(tail(&self.stem, SUM_PART_COMPONENTS)?, writer).map(Place::SumPart)
+                sum_part(tail(&self.stem, SUM_PART_COMPONENTS)?, writer).map(StemName::SumPart)
             }
-            _ => BatchName::parse(tail(&self.stem, BATCH_COMPONENTS)?).map(Place::Batch),
+            _ => BatchName::parse(tail(&self.stem, BATCH_COMPONENTS)?).map(StemName::Batch),
         }
     }
 }
@@ -287,7 +287,7 @@ mod tests {
                 name.objects().signature,
                 format!("prefix/{}", objects.signature)
             );
-            assert_eq!(name.place(), Some(Place::Batch(batch.clone())));
+            assert_eq!(name.parse_stem(), Some(StemName::Batch(batch.clone())));
         }
     }
 
@@ -297,14 +297,16 @@ mod tests {
         let name = ObjectName::parse(&format!("{stem}.invalid_uuid_1.avro")).unwrap();
         assert_eq!((name.family, name.part), (Family::SumPart, Part::Packets));
         assert_eq!(name.objects().header, format!("{stem}.sum_1"));
-        assert!(matches!(name.place(), Some(Place::SumPart(part)) if part.writer == Role::Second));
+        assert!(
+            matches!(name.parse_stem(), Some(StemName::SumPart(part)) if part.writer == Role::Second)
+        );
     }
 
     #[test]
     fn names_without_a_place_still_have_siblings() {
         let name = ObjectName::parse("copy.batch.sig").unwrap();
         assert_eq!(
-            (name.objects().header.as_str(), name.place()),
+            (name.objects().header.as_str(), name.parse_stem()),
             ("copy.batch", None)
         );
         for other in ["a/.batch", "a/b", "a/b.avro", "a/b.sig", "x.prepared"] {

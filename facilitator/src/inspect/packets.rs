@@ -135,14 +135,14 @@ impl Scanner {
         tally.start(kind, reader.codec());
         let mut problem = None;
         loop {
-            let place = || format!("block {}", tally.blocks + 1);
+            let location = || format!("block {}", tally.blocks + 1);
             match reader.next_block() {
                 Ok(None) => break,
                 Ok(Some(block)) => match tally.block(&block, reader.schema(), &self.limits) {
                     Ok(()) => (self.progress)(block.records, block.bytes.len() as u64),
-                    Err((place, error)) => problem = Some(malformed(&place, error)?),
+                    Err((location, error)) => problem = Some(malformed(&location, error)?),
                 },
-                Err(error) => problem = Some(malformed(&place(), error)?),
+                Err(error) => problem = Some(malformed(&location(), error)?),
             }
             if problem.is_some() {
                 break;
@@ -154,15 +154,15 @@ impl Scanner {
 }
 
 /// Describes a malformed part; returns an error if the bucket failed instead.
-fn malformed(place: &str, error: AvroError) -> Result<String, Error> {
+fn malformed(location: &str, error: AvroError) -> Result<String, Error> {
     let error = match error {
         AvroError::Io(error) => match BucketError::recover(error) {
             Ok(error) => return Err(error.into()),
-            Err(error) => return Ok(format!("{place}: {error}")),
+            Err(error) => return Ok(format!("{location}: {error}")),
         },
         other => other,
     };
-    Ok(format!("{place}: {error}"))
+    Ok(format!("{location}: {error}"))
 }
 
 fn bucket(error: std::io::Error) -> Error {

@@ -55,12 +55,12 @@ fn show(finding: &Finding, sheet: &mut Sheet) {
         sheet.toned(Tone::Faint, "note", note);
     }
     for problem in &finding.problems {
-        let place = if problem.object == finding.object {
+        let object = if problem.object == finding.object {
             String::new()
         } else {
             format!("{}: ", last(&problem.object))
         };
-        let message = format!("{}: {place}{}", problem.reason, problem.message);
+        let message = format!("{}: {object}{}", problem.reason, problem.message);
         sheet.toned(Tone::Bad, &problem.exit.to_string(), message);
     }
     if finding.problems.is_empty() {
@@ -184,8 +184,8 @@ fn show_fixed(fixed: &FixedSumPart, sheet: &mut Sheet) {
 
 fn show_manifest(manifest: &ManifestFacts, sheet: &mut Sheet) {
     sheet.row("format", manifest.format.to_string());
-    for (name, place) in &manifest.places {
-        sheet.row("place", format!("{name}: {place}"));
+    for (name, location) in &manifest.locations {
+        sheet.row("place", format!("{name}: {location}"));
     }
     for key in &manifest.keys {
         let fingerprint = key.fingerprint.as_deref().unwrap_or("malformed");
@@ -242,13 +242,13 @@ fn show_folder(folder: &FolderFacts, sheet: &mut Sheet) {
             .writer
             .map_or_else(String::new, |writer| format!(" by the {writer} processor"));
         let (signed, unsigned) = (grouped(batches.signed), grouped(batches.unsigned));
-        let (words, bytes) = (batches.family.words(), grouped(batches.bytes));
+        let (label, bytes) = (batches.family.label(), grouped(batches.bytes));
         let unsigned = if batches.unsigned > 0 {
             format!(", {unsigned} unsigned (yet)")
         } else {
             String::new()
         };
-        let text = format!("{words}{writer}: {signed} signed{unsigned}, {bytes} bytes");
+        let text = format!("{label}{writer}: {signed} signed{unsigned}, {bytes} bytes");
         sheet.row("batches", text);
         sheet.object(&format!("  first: {}", batches.first));
     }

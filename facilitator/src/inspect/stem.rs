@@ -30,10 +30,10 @@ pub(super) async fn stem_objects(
     };
     let mut listing = bucket.list(folder, range).await?;
     let mut found = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut batches = BTreeSet::new();
     while let Some(entry) = listing.try_next().await? {
         match ObjectName::parse(&entry.key).filter(|name| name.stem == stem) {
-            Some(name) if seen.insert((name.family, name.writer)) => {
+            Some(name) if batches.insert((name.family, name.writer)) => {
                 found.push(StemObject::Batch(name))
             }
             None if OwnObject::parse(&entry.key).is_some() => {

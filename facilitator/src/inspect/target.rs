@@ -84,25 +84,25 @@ fn configured(text: &str, processor: &Processor) -> Option<(SharedBucket, String
         &buckets.peer_validation_out,
         &buckets.sum_parts,
     ];
-    let (place, key) = holder(text, &all.map(|bucket| bucket.location()))?;
-    Some((all[place].clone(), key.to_owned()))
+    let (index, key) = holder(text, &all.map(|bucket| bucket.location()))?;
+    Some((all[index].clone(), key.to_owned()))
 }
 
 /// Returns the index of the location that contains a URL, and the key in it. If several contain the
 /// URL, the longest wins.
 fn holder<'t>(text: &'t str, locations: &[String]) -> Option<(usize, &'t str)> {
-    let holds = |(place, location): (usize, &String)| {
+    let holds = |(index, location): (usize, &String)| {
         let location = location.trim_end_matches('/');
         let key = text.strip_prefix(location)?;
         (key.is_empty() || key.starts_with('/'))
-            .then(|| (location.len(), place, key.trim_matches('/')))
+            .then(|| (location.len(), index, key.trim_matches('/')))
     };
     let found = locations
         .iter()
         .enumerate()
         .filter_map(holds)
         .max_by_key(|(length, ..)| *length);
-    found.map(|(_, place, key)| (place, key))
+    found.map(|(_, index, key)| (index, key))
 }
 
 fn cloud(text: &str) -> Result<(SharedBucket, String), Error> {

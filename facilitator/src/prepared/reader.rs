@@ -254,23 +254,23 @@ impl PreparedReader {
     /// [`PreparedError`] if a chunk is damaged or malformed, or the bucket fails.
     pub async fn shares(
         &self,
-        places: &[u64],
+        indices: &[u64],
         mut each: impl FnMut(&[u8]),
     ) -> Result<(), PreparedError> {
-        let mut places = places.iter().copied().peekable();
+        let mut indices = indices.iter().copied().peekable();
         for chunk in self.chunks(ChunkKind::Shares) {
             let entry = &self.footer.chunks[chunk as usize];
             let end = entry
                 .first
                 .checked_add(entry.count)
                 .ok_or_else(|| self.malformed("chunks"))?;
-            if places.peek().is_none_or(|place| *place >= end) {
+            if indices.peek().is_none_or(|index| *index >= end) {
                 continue;
             }
             let (entry, bytes) = self.chunk(chunk).await?;
             let size = bytes.len() / entry.count.max(1) as usize;
-            while let Some(place) = places.next_if(|place| *place < end) {
-                let at = place
+            while let Some(index) = indices.next_if(|index| *index < end) {
+                let at = index
                     .checked_sub(entry.first)
                     .and_then(|at| (at as usize).checked_mul(size));
                 let share = at.and_then(|at| bytes.get(at..)?.get(..size));

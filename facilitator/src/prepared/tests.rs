@@ -37,7 +37,7 @@ fn message(i: u32) -> Message {
 }
 
 fn share(i: u32) -> [u8; 40] {
-    std::array::from_fn(|place| (i as usize + place) as u8)
+    std::array::from_fn(|index| (i as usize + index) as u8)
 }
 
 fn sealing(text: &str) -> SealingKey {
@@ -166,12 +166,12 @@ async fn what_is_written_is_read() {
         .unwrap();
     assert_eq!(rejects, [(id(PACKETS), PacketReason::BadShare)]);
     assert_eq!(reader.sum().await.unwrap(), [1, 2, u32::MAX]);
-    let (places, mut shares) = ([0, 5, 26_000, 39_999], Vec::new());
+    let (indices, mut shares) = ([0, 5, 26_000, 39_999], Vec::new());
     reader
-        .shares(&places, |share| shares.push(share.to_vec()))
+        .shares(&indices, |share| shares.push(share.to_vec()))
         .await
         .unwrap();
-    assert_eq!(shares, places.map(|place| share(place as u32).to_vec()));
+    assert_eq!(shares, indices.map(|index| share(index as u32).to_vec()));
 }
 
 #[tokio::test]

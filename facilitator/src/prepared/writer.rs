@@ -92,8 +92,8 @@ impl<W: Write> PreparedWriter<W> {
     pub fn message(&mut self, id: PacketId, message: Message, share: &[u8]) -> io::Result<()> {
         let mut item = [0; MESSAGE_BYTES];
         item[..16].copy_from_slice(id.as_bytes());
-        for (place, value) in [message.f, message.g, message.h].into_iter().enumerate() {
-            item[16 + 4 * place..20 + 4 * place].copy_from_slice(&value.to_le_bytes());
+        for (index, value) in [message.f, message.g, message.h].into_iter().enumerate() {
+            item[16 + 4 * index..20 + 4 * index].copy_from_slice(&value.to_le_bytes());
         }
         self.push(ChunkKind::Messages, &item)?;
         self.push(ChunkKind::Shares, share)

@@ -249,11 +249,11 @@ fn alike(ours: &Claim, theirs: &Claim) -> bool {
 /// Removes every batch that is listed under a second date, and returns the removed ones. A batch is
 /// summed under its earliest date only.
 fn second_dates(equal: &mut BTreeMap<DatedBatch, Claim>) -> Vec<DatedBatch> {
-    let mut seen = BTreeSet::new();
+    let mut ids = BTreeSet::new();
     let repeated: Vec<DatedBatch> = equal
         .keys()
         .copied()
-        .filter(|batch| !seen.insert(batch.id))
+        .filter(|batch| !ids.insert(batch.id))
         .collect();
     for batch in &repeated {
         equal.remove(batch);

@@ -58,10 +58,10 @@ pub(super) async fn write_counted(
         file.append(Part::Counted, id.as_bytes()).await?;
     }
     let mut duplicates = 0;
-    for (place, of_batch) in (0_u32..).zip(&count.duplicates) {
-        for id in of_batch {
+    for (index, duplicates) in (0_u32..).zip(&count.duplicates) {
+        for id in duplicates {
             duplicates += 1;
-            file.append(Part::Duplicates, &place.to_le_bytes()).await?;
+            file.append(Part::Duplicates, &index.to_le_bytes()).await?;
             file.append(Part::Duplicates, id.as_bytes()).await?;
         }
     }
@@ -114,14 +114,14 @@ pub(super) async fn read_duplicates(
     } = file.footer();
     let wanted = 0..duplicates * DUPLICATE_BYTES as u64;
     let bytes = file.bytes(chunks, Part::Duplicates, wanted).await?;
-    let mut of_batches = vec![Vec::new(); batches];
+    let mut by_batch = vec![Vec::new(); batches];
     for item in bytes.as_chunks::<DUPLICATE_BYTES>().0 {
-        let parts = item.split_first_chunk::<4>().and_then(|(place, id)| {
-            let batch = of_batches.get_mut(u32::from_le_bytes(*place) as usize)?;
+        let parts = item.split_first_chunk::<4>().and_then(|(index, id)| {
+            let batch = by_batch.get_mut(u32::from_le_bytes(*index) as usize)?;
             Some((batch, <[u8; 16]>::try_from(id).ok()?))
         });
         let (batch, id) = parts.ok_or_else(|| file.malformed("duplicates"))?;
         batch.push(PacketId::from_bytes(id));
     }
-    Ok(of_batches)
+    Ok(by_batch)
 }

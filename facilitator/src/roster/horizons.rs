@@ -44,15 +44,15 @@ fn fit(rosters: &Rosters) -> Result<(), String> {
     let hours = |hours: u32| u64::from(hours) * 60;
     let age = windows(rosters.maximum_age_windows);
     let needed = age + u64::from(rosters.grace_minutes) + days(horizons.repair_days);
-    let kept = [
+    let retention = [
         ("mailboxes-days", horizons.mailboxes_days),
         ("prepared-days", horizons.prepared_days),
         ("packet-keys-days", horizons.packet_keys_days),
     ];
-    for (name, kept) in kept {
-        if days(kept) <= needed {
+    for (name, retention) in retention {
+        if days(retention) <= needed {
             return Err(format!(
-                "rosters: {name} ({kept} days) must be longer than maximum-age-windows, \
+                "rosters: {name} ({retention} days) must be longer than maximum-age-windows, \
                  grace-minutes and repair-days together ({}); otherwise a batch could be listed \
                  whose objects are already deleted",
                 in_days(needed)

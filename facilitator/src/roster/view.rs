@@ -309,8 +309,8 @@ impl fmt::Display for WindowView {
             "{}, {}, view of the {} processor",
             self.aggregation, self.window, self.role
         )?;
-        for (role, place) in Role::ALL.into_iter().zip(&self.rosters) {
-            match place {
+        for (role, whereabouts) in Role::ALL.into_iter().zip(&self.rosters) {
+            match whereabouts {
                 Whereabouts::Own => {}
                 Whereabouts::Missing => {
                     writeln!(f, "  the roster of the {role} processor is missing")?

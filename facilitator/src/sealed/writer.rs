@@ -69,23 +69,23 @@ impl<K: Copy + PartialEq + Serialize> SealedWriter<K> {
     /// # Errors
     /// The bucket's errors.
     pub(crate) async fn append(&mut self, kind: K, mut bytes: &[u8]) -> Result<(), SealedError> {
-        let Some(place) = self.pending.iter().position(|pending| pending.kind == kind) else {
+        let Some(index) = self.pending.iter().position(|pending| pending.kind == kind) else {
             return Ok(());
         };
         while !bytes.is_empty() {
-            let pending = &mut self.pending[place];
+            let pending = &mut self.pending[index];
             let (now, later) = bytes.split_at(bytes.len().min(CHUNK - pending.bytes.len()));
             pending.bytes.extend_from_slice(now);
             bytes = later;
             if pending.bytes.len() == CHUNK {
-                self.flush(place).await?;
+                self.flush(index).await?;
             }
         }
         Ok(())
     }
 
-    async fn flush(&mut self, place: usize) -> Result<(), SealedError> {
-        let pending = &mut self.pending[place];
+    async fn flush(&mut self, index: usize) -> Result<(), SealedError> {
+        let pending = &mut self.pending[index];
         if pending.bytes.is_empty() {
             return Ok(());
         }
@@ -129,8 +129,8 @@ impl<K: Copy + PartialEq + Serialize> SealedWriter<K> {
         mut self,
         footer: impl FnOnce(Vec<SealedChunk<K>>) -> F,
     ) -> Result<Created, SealedError> {
-        for place in 0..self.pending.len() {
-            self.flush(place).await?;
+        for index in 0..self.pending.len() {
+            self.flush(index).await?;
         }
         let number =
             u32::try_from(self.chunks.len()).map_err(|_| self.malformed("too many chunks"))?;

@@ -243,11 +243,11 @@ impl Summary for Generated {
             encoding,
             ..
         } = self;
-        let (kind, place) = (
+        let (kind, destination) = (
             self.kind.as_str(),
             if file == "-" { "standard output" } else { file },
         );
-        writeln!(f, "new {kind} key in {place} ({encoding})")?;
+        writeln!(f, "new {kind} key in {destination} ({encoding})")?;
         let id = self.suggested_id.as_deref().unwrap_or_default();
         let label = if *encoding == Encoding::PacketDocument {
             "key id       "

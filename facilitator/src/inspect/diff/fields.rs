@@ -65,11 +65,11 @@ fn compare(field: &str, a: Option<&Value>, b: Option<&Value>, found: &mut FieldD
             }
         }
         (Some(Value::Array(left)), Some(Value::Array(right))) => {
-            for place in 0..left.len().max(right.len()) {
+            for index in 0..left.len().max(right.len()) {
                 compare(
-                    &format!("{field}[{place}]"),
-                    left.get(place),
-                    right.get(place),
+                    &format!("{field}[{index}]"),
+                    left.get(index),
+                    right.get(index),
                     found,
                 );
             }

@@ -13,7 +13,7 @@ use super::batch::Batch;
 use super::report::Form;
 use super::{Inspector, Target};
 use crate::error::Error;
-use crate::inspect::consistency::article;
+use crate::inspect::consistency::with_article;
 use futures::TryStreamExt as _;
 use serde::Serialize;
 use side::Side;
@@ -109,7 +109,7 @@ impl Inspector {
                         malformed.map(|problem| format!("{name}: malformed: {}", problem.message)),
                     );
                 }
-                (sides.0.words(), self.batches((a, left), (b, right)).await?)
+                (sides.0.label(), self.batches((a, left), (b, right)).await?)
             }
             (Side::Fixed(left, left_file), Side::Fixed(right, right_file)) => {
                 let part = PartDifference::compare("object", Some(*left_file), Some(*right_file));
@@ -149,13 +149,13 @@ impl Inspector {
                 ("object", vec![part])
             }
             (left, right) => {
-                let (left, right) = (left.words(), right.words());
+                let (left, right) = (left.label(), right.label());
                 let problem = format!(
                     "{} is {}, but {} is {}",
                     a.shown,
-                    article(left),
+                    with_article(left),
                     b.shown,
-                    article(right)
+                    with_article(right)
                 );
                 return Err(Error::Setting(problem));
             }
@@ -250,7 +250,7 @@ async fn first_difference(
 ) -> Result<Option<u64>, Error> {
     let (mut left, mut right) = (a.0.get(a.1).await?.body, b.0.get(b.1).await?.body);
     let (mut left_part, mut right_part) = (bytes::Bytes::new(), bytes::Bytes::new());
-    let mut place = 0;
+    let mut position = 0;
     loop {
         if left_part.is_empty() {
             left_part = left.try_next().await?.unwrap_or_default();
@@ -260,7 +260,7 @@ async fn first_difference(
         }
         let length = left_part.len().min(right_part.len());
         if length == 0 {
-            return Ok((left_part.len() != right_part.len()).then_some(place));
+            return Ok((left_part.len() != right_part.len()).then_some(position));
         }
         let (left_run, right_run) = (left_part.split_to(length), right_part.split_to(length));
         if let Some(at) = left_run
@@ -268,8 +268,8 @@ async fn first_difference(
             .zip(&right_run)
             .position(|(left, right)| left != right)
         {
-            return Ok(Some(place + at as u64));
+            return Ok(Some(position + at as u64));
         }
-        place += length as u64;
+        position += length as u64;
     }
 }

@@ -11,9 +11,9 @@ use tallybox_model::id::PacketId;
 use tallybox_model::packet::{DataSharePacket, InvalidPacket, ValidationPacket};
 
 /// How many packets are joined. Further packets are not compared.
-const JOINED: usize = 1 << 21;
+const MOST_JOINED_PACKETS: usize = 1 << 21;
 /// How many packets are named.
-const NAMED: usize = 5;
+const MOST_NAMED_PACKETS: usize = 5;
 /// The number of fields of a packet without its identifier. Kinds with fewer fields leave the last
 /// ones empty.
 const FIELDS: usize = 5;
@@ -61,7 +61,7 @@ pub(super) fn join(family: Family, (a, b): (Input, Input), limits: &Limits) -> P
     let mut order = [Sha256::new(), Sha256::new()];
     let read = each(family, a, limits, &hasher, |item| {
         order[0].update(item.id);
-        if left.len() < JOINED {
+        if left.len() < MOST_JOINED_PACKETS {
             left.entry(item.id).or_insert(item.fields);
             return true;
         }
@@ -73,10 +73,10 @@ pub(super) fn join(family: Family, (a, b): (Input, Input), limits: &Limits) -> P
     let names = field_names(family);
     let mut only_b = BTreeSet::new();
     let mut changed = BTreeSet::new();
-    let mut seen = 0;
+    let mut joined = 0;
     let read = each(family, b, limits, &hasher, |item| {
         order[1].update(item.id);
-        seen += 1;
+        joined += 1;
         match left.remove(&item.id) {
             None => {
                 found.only_b += 1;
@@ -95,7 +95,7 @@ pub(super) fn join(family: Family, (a, b): (Input, Input), limits: &Limits) -> P
                 }
             }
         }
-        seen < JOINED
+        joined < MOST_JOINED_PACKETS
     });
     found
         .incomplete
@@ -114,7 +114,7 @@ pub(super) fn join(family: Family, (a, b): (Input, Input), limits: &Limits) -> P
 /// Adds an identifier, and retains only the smallest ones.
 fn keep(ids: &mut BTreeSet<[u8; 16]>, id: [u8; 16]) {
     ids.insert(id);
-    if ids.len() > NAMED {
+    if ids.len() > MOST_NAMED_PACKETS {
         ids.pop_last();
     }
 }
@@ -155,7 +155,7 @@ fn each(
         let more = match family {
             Family::IngestionBatch => {
                 let item = |packet: DataSharePacket<'_>| share(&packet, hasher);
-                hand_out(
+                deliver(
                     Records::<DataSharePacket<'_>>::new(&block, schema, limits),
                     item,
                     &mut take,
@@ -163,7 +163,7 @@ fn each(
             }
             Family::ValidationBatch => {
                 let item = |packet: ValidationPacket| message(&packet, hasher);
-                hand_out(
+                deliver(
                     Records::<ValidationPacket>::new(&block, schema, limits),
                     item,
                     &mut take,
@@ -174,7 +174,7 @@ fn each(
                     id: *packet.id.as_bytes(),
                     fields: [0; FIELDS],
                 };
-                hand_out(
+                deliver(
                     Records::<InvalidPacket>::new(&block, schema, limits),
                     item,
                     &mut take,
@@ -182,13 +182,15 @@ fn each(
             }
         };
         if !more.map_err(|error| error.to_string())? {
-            return Err(format!("only the first {JOINED} packets were compared"));
+            return Err(format!(
+                "only the first {MOST_JOINED_PACKETS} packets were compared"
+            ));
         }
     }
     Ok(())
 }
 
-fn hand_out<'b, T: Record + serde::Deserialize<'b>>(
+fn deliver<'b, T: Record + serde::Deserialize<'b>>(
     records: Records<'b, T>,
     item: impl Fn(T) -> Item,
     take: &mut impl FnMut(Item) -> bool,

@@ -20,9 +20,9 @@ pub(super) enum Side {
 }
 
 impl Side {
-    pub(super) fn words(&self) -> &'static str {
+    pub(super) fn label(&self) -> &'static str {
         match self {
-            Self::Batch(batch) => batch.facts.family.map_or("signature", Family::words),
+            Self::Batch(batch) => batch.facts.family.map_or("signature", Family::label),
             Self::Fixed(..) => "fixed sum part",
             Self::Object(..) => "object",
         }

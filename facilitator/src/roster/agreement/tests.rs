@@ -135,9 +135,9 @@ fn rule_4_only_what_both_list_alike_is_summed_and_only_once() {
     );
     let mut history = History::default();
     history.push(&now);
-    let again = agreed(&first, &second, &history, rules, ids);
+    let repeated = agreed(&first, &second, &history, rules, ids);
     assert!(
-        again.batches.is_empty(),
+        repeated.batches.is_empty(),
         "a summed batch is never summed again"
     );
     // The batch is the same under another date.
@@ -485,7 +485,7 @@ fn rule_6_the_terms_of_the_first_window_of_both_hold() {
 fn the_largest_rosters_are_compared_in_linear_time() {
     let most = u32::try_from(tallybox_model::roster::MOST_ENTRIES).unwrap();
     let id = |number: u32| {
-        BatchId::from_bytes(std::array::from_fn(|place| number.to_be_bytes()[place % 4]))
+        BatchId::from_bytes(std::array::from_fn(|index| number.to_be_bytes()[index % 4]))
     };
     let dated = |number: u32| DatedBatch {
         date: window(5).start(),
@@ -522,7 +522,7 @@ fn the_largest_agreed_set_is_read_back() {
     let most = u32::try_from(tallybox_model::roster::MOST_ENTRIES).unwrap();
     let dated = |number: u32| DatedBatch {
         date: window(5).start(),
-        id: BatchId::from_bytes(std::array::from_fn(|place| number.to_be_bytes()[place % 4])),
+        id: BatchId::from_bytes(std::array::from_fn(|index| number.to_be_bytes()[index % 4])),
     };
     let mut claim = claim(8, &[1]);
     claim.parameters.name = "n".repeat(200);
