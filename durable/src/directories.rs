@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::{Disk, SharedDisk};
 
 /// Maximum number of cached directories. The cache is cleared when it is full.
-const REMEMBERED: usize = 4096;
+const MOST_CACHED_DIRECTORIES: usize = 4096;
 
 /// The directories that this process has made durable, so that each is synced only once.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Directories {
             self.disk.sync_directory(parent)?;
         }
         let mut durable = self.lock();
-        if durable.len() >= REMEMBERED {
+        if durable.len() >= MOST_CACHED_DIRECTORIES {
             durable.clear();
         }
         for ancestor in new {

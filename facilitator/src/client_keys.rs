@@ -22,7 +22,7 @@ use crate::worker::{Source, Worker};
 /// The largest size of the ingestor's client configuration, in bytes.
 const SIZE_LIMIT: usize = 4 << 20;
 /// The interval of a worker's comparisons.
-const EVERY: Duration = Duration::from_secs(600);
+const COMPARE_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Why the ingestor's client configuration cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +83,7 @@ pub async fn watch(worker: Arc<Worker>, source: Source) {
                 "packet keys cannot be compared with the ingestor's client configuration"
             );
         }
-        sleep(EVERY).await;
+        sleep(COMPARE_INTERVAL).await;
     }
 }
 

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::endpoint::{Endpoint, SnsArn, SqsName, setting};
-use crate::limits::{REASON_BYTES, REJECTED_AGAIN, fit_reason, too_large};
+use crate::limits::{REASON_BYTES, REJECTED_DELAY, fit_reason, too_large};
 use crate::open::CloudRoutes;
 use crate::{Delivery, Depth, Lease, QueueError, QueueSettings, SharedQueue, TaskQueue};
 use client::{Client, Clients};
@@ -34,7 +34,7 @@ const SNS_BYTES: usize = 256 << 10;
 
 /// Bytes reserved for the reason with its name and type, so that every message that can be
 /// published can also be rejected.
-const RESERVED: usize = REASON_BYTES + 124;
+const RESERVED_REASON_BYTES: usize = REASON_BYTES + 124;
 
 /// Limits of SQS: the maximum wait for a message, and the maximum time for which a message can be
 /// hidden.
@@ -303,7 +303,7 @@ impl TaskQueue for AwsQueue {
         too_large(
             &self.location,
             body.len(),
-            limits.min().unwrap_or(SNS_BYTES) - RESERVED,
+            limits.min().unwrap_or(SNS_BYTES) - RESERVED_REASON_BYTES,
         )?;
         way.send("publish", &body, None).await
     }
@@ -345,7 +345,7 @@ impl TaskQueue for AwsQueue {
 
     async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
         let Some(rejected) = &self.rejected else {
-            return self.nack(&delivery.lease, REJECTED_AGAIN).await;
+            return self.nack(&delivery.lease, REJECTED_DELAY).await;
         };
         // Publishing precedes the acknowledgement: after a crash in between, the message is
         // delivered again, but it is not lost.
@@ -355,7 +355,7 @@ impl TaskQueue for AwsQueue {
         {
             // Another publisher published the message, and it exceeds the limit of the rejected
             // queue.
-            Err(QueueError::TooLarge { .. }) => self.nack(&delivery.lease, REJECTED_AGAIN).await,
+            Err(QueueError::TooLarge { .. }) => self.nack(&delivery.lease, REJECTED_DELAY).await,
             other => {
                 other?;
                 self.ack(&delivery.lease).await

@@ -40,25 +40,25 @@ use tallybox_durable::{SharedDisk, SystemDisk};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
-use crate::limits::{MESSAGE_BYTES, REJECTED_AGAIN, fit_reason, too_large};
+use crate::limits::{MESSAGE_BYTES, REJECTED_DELAY, fit_reason, too_large};
 use crate::{Delivery, Depth, Lease, QueueError, TaskQueue};
 use files::Files;
 use name::{Found, Name, State};
 
 /// Polling interval of a waiting receiver. Another process cannot notify it.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Period for which the result of a scan is used before the directory is scanned again.
-const FRESH: Duration = Duration::from_secs(5);
+const SCAN_CACHE_PERIOD: Duration = Duration::from_secs(5);
 
 /// The directory of rejected messages.
 const REJECTED: &str = "rejected";
 
 /// Maximum number of cached leases. Above it, expired leases are removed from the cache.
-const REMEMBERED: usize = 1024;
+const MOST_CACHED_LEASES: usize = 1024;
 
 /// Number of attempts to find a file whose name another operation of this process has just changed.
-const TRIES: usize = 3;
+const FIND_ATTEMPTS: usize = 3;
 
 /// A queue in a directory. Clones are the same queue, and so is any other queue of the same
 /// directory in any process.
@@ -195,7 +195,7 @@ impl TaskQueue for DirectoryQueue {
             if taken.is_some() || now >= end {
                 return Ok(taken);
             }
-            sleep_until(end.min(now + LOOK)).await;
+            sleep_until(end.min(now + POLL_INTERVAL)).await;
         }
     }
 
@@ -227,7 +227,7 @@ impl TaskQueue for DirectoryQueue {
     async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
         let lease = delivery.lease.clone();
         if self.shared.is_rejected {
-            return self.nack(&lease, REJECTED_AGAIN).await;
+            return self.nack(&lease, REJECTED_DELAY).await;
         }
         let reason = fit_reason(reason);
         let rejected = self.rejected();
@@ -327,7 +327,7 @@ impl Shared {
     /// of the last scan is used up or old.
     fn next_listed(&self) -> io::Result<Option<Found>> {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = listed.at.is_some_and(|at| at.elapsed() < FRESH);
+        let fresh = listed.at.is_some_and(|at| at.elapsed() < SCAN_CACHE_PERIOD);
         if listed.found.is_empty() || !fresh {
             listed.found = self.files.list_ready(micros(SystemTime::now()))?.into();
             listed.at = Some(std::time::Instant::now());
@@ -337,7 +337,7 @@ impl Shared {
 
     fn remember(&self, lease: String, leased: Found, now: u64) {
         let mut leases = self.leases();
-        if leases.len() >= REMEMBERED {
+        if leases.len() >= MOST_CACHED_LEASES {
             // Remove the leases of workers that never completed them.
             leases.retain(|_, found| found.name.time > now);
         }
@@ -404,7 +404,7 @@ impl Shared {
         step: impl Fn(&Files, &Found) -> io::Result<()>,
     ) -> Result<Found, Failure> {
         let mut next = leases.remove(lease.as_str());
-        for _ in 0..TRIES {
+        for _ in 0..FIND_ATTEMPTS {
             // Not in the cache: another handle received the lease, or renewed it since.
             let Some(found) = next.take().map_or_else(
                 || self.files.find_held(lease.as_str()),

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::{Endpoint, setting};
-use crate::limits::{REJECTED_AGAIN, fit_reason, too_large};
+use crate::limits::{REJECTED_DELAY, fit_reason, too_large};
 use crate::open::CloudRoutes;
 use crate::{Delivery, Depth, Lease, QueueError, QueueSettings, SharedQueue, TaskQueue};
 use api::{Api, Kind};
@@ -278,7 +278,7 @@ impl TaskQueue for PubsubQueue {
 
     async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
         let Some(rejected) = &self.rejected else {
-            return self.nack(&delivery.lease, REJECTED_AGAIN).await;
+            return self.nack(&delivery.lease, REJECTED_DELAY).await;
         };
         // Publishing precedes the acknowledgement: after a crash in between, the message is
         // delivered again, but it is not lost.

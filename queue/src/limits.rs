@@ -12,7 +12,7 @@ pub(crate) const MESSAGE_BYTES: usize = 10 << 20;
 pub(crate) const REASON_BYTES: usize = 900;
 
 /// Delay of a rejected message that is returned because there is no queue of rejected messages.
-pub(crate) const REJECTED_AGAIN: Duration = Duration::from_secs(6 * 3600);
+pub(crate) const REJECTED_DELAY: Duration = Duration::from_secs(6 * 3600);
 
 /// Refuses a message that exceeds the limit of the queue.
 pub(crate) fn too_large(queue: &str, size: usize, limit: usize) -> Result<(), QueueError> {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::limits::{REJECTED_AGAIN, fit_reason, too_large};
+use crate::limits::{REJECTED_DELAY, fit_reason, too_large};
 use crate::{Delivery, Depth, Lease, QueueError, TaskQueue};
 
 /// A source of time: the time since 1970, or since another origin that its owner chose.
@@ -19,7 +19,7 @@ pub type Now = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// Polling interval of a waiting receiver if the queue has its own time source, which cannot notify
 /// it.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A queue in memory. Clones share the same messages. Ready messages are delivered in the order in
 /// which they became ready.
@@ -158,7 +158,7 @@ impl TaskQueue for MemoryQueue {
                 Time::Tokio(..) => self
                     .next_ready()
                     .map(|at| now + at.saturating_sub(self.shared.now())),
-                Time::Source(_) => Some(now + LOOK),
+                Time::Source(_) => Some(now + POLL_INTERVAL),
             };
             let wake = next.map_or(end, |next| next.min(end));
             tokio::select! {
@@ -186,7 +186,7 @@ impl TaskQueue for MemoryQueue {
         let message = self.shared.end_lease(&delivery.lease)?;
         match &self.rejected {
             Some(rejected) => rejected.add(message.body, Some(fit_reason(reason))),
-            None => self.shared.put_back(message, REJECTED_AGAIN),
+            None => self.shared.put_back(message, REJECTED_DELAY),
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode, Url, redirect};
 
 /// Timeout for the whole response of a server.
-const ANSWER_TIME: Duration = Duration::from_secs(30);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The location of a published document, and the largest size that is read.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Document {
                 return Err(refused());
             }
             let client = Client::builder()
-                .timeout(ANSWER_TIME)
+                .timeout(RESPONSE_TIMEOUT)
                 // A redirect would lead to a server whose certificate the operator did not choose
                 // to trust.
                 .redirect(redirect::Policy::none())

@@ -49,9 +49,9 @@ const LIMITS: PlaceLimits = PlaceLimits {
     },
 };
 /// How long open responses may take when the endpoint stops.
-const LAST_TIME: Duration = Duration::from_secs(1);
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// Read buffer of one connection, in bytes.
-const BUFFER: usize = 16 << 10;
+const READ_BUFFER_BYTES: usize = 16 << 10;
 
 /// The state that a program reports to operators.
 pub trait Operable: Send + Sync + 'static {
@@ -211,7 +211,7 @@ impl Operations {
         };
         let _ = stop.run_until_cancelled(accepting).await;
         tasks.close();
-        let _ = timeout(LAST_TIME, tasks.wait()).await;
+        let _ = timeout(STOP_TIMEOUT, tasks.wait()).await;
     }
 }
 
@@ -234,7 +234,7 @@ async fn serve(
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(LIMITS.times.idle)
-        .max_buf_size(BUFFER)
+        .max_buf_size(READ_BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     tokio::select! {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long a dependency may be out of reach before the program reports that it is not ready.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const NOT_READY_AFTER: Duration = Duration::from_secs(60);
 /// Interval of the checks of a watched dependency, and timeout of each check.
-const EVERY: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Dependencies that are out of reach, each with the start of the failure and its cause.
 #[derive(Debug, Default)]
@@ -54,10 +54,10 @@ impl Reach {
     ) {
         loop {
             let asked = Instant::now();
-            let late = || format!("no answer within {} seconds", EVERY.as_secs());
-            let answer = timeout(EVERY, ask()).await;
+            let late = || format!("no answer within {} seconds", CHECK_INTERVAL.as_secs());
+            let answer = timeout(CHECK_INTERVAL, ask()).await;
             self.note(what, asked, answer.unwrap_or_else(|_| Err(late())));
-            sleep(EVERY.saturating_sub(asked.elapsed())).await;
+            sleep(CHECK_INTERVAL.saturating_sub(asked.elapsed())).await;
         }
     }
 
@@ -72,7 +72,7 @@ impl Reach {
                 lasted.as_secs(),
                 failing.problem
             );
-            (lasted >= PATIENCE).then_some(reason)
+            (lasted >= NOT_READY_AFTER).then_some(reason)
         };
         self.failing().iter().filter_map(lasting).collect()
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 /// Largest secret file that is read, in bytes. Every encoding of a key is smaller.
-const LIMIT: u64 = 64 << 10;
+const MAX_BYTES: u64 = 64 << 10;
 
 /// Reads a secret file as text. The text is wiped when it is dropped.
 ///
@@ -20,13 +20,13 @@ pub fn read(path: &Path) -> io::Result<Zeroizing<String>> {
     refuse_exposed(&file)?;
     // The buffer gets its final size at once: a buffer that grows leaves copies of the secret
     // behind.
-    let size = file.metadata()?.len().min(LIMIT);
+    let size = file.metadata()?.len().min(MAX_BYTES);
     let mut text = Zeroizing::new(String::with_capacity(
         usize::try_from(size).unwrap_or(0) + 1,
     ));
     // One byte beyond the limit shows that the file is too large.
-    file.take(LIMIT + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LIMIT {
+    file.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "larger than any key file",
@@ -87,7 +87,7 @@ mod tests {
     fn a_large_file_is_no_key() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
-        std::fs::write(&path, vec![b'a'; (LIMIT + 1) as usize]).unwrap();
+        std::fs::write(&path, vec![b'a'; (MAX_BYTES + 1) as usize]).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }

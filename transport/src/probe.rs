@@ -16,7 +16,7 @@ pub const PROBE: &str = "tallybox-check";
 /// The directory of objects that the probe of listings creates and deletes.
 const PROBE_DIRECTORY: &str = "tallybox-check-list";
 /// Maximum difference between the bucket's clock and the machine's, in milliseconds.
-const CLOCKS_MILLIS: i64 = 5 * 60_000;
+const MAX_CLOCK_DIFFERENCE_MILLIS: i64 = 5 * 60_000;
 
 /// The use of a bucket by this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -271,7 +271,7 @@ async fn create_if_absent(bucket: &dyn Bucket) -> Finding {
 
 async fn date(bucket: &dyn Bucket, now: i64) -> Finding {
     match bucket.date().await {
-        Ok(date) if (date - now).abs() <= CLOCKS_MILLIS => {
+        Ok(date) if (date - now).abs() <= MAX_CLOCK_DIFFERENCE_MILLIS => {
             let seconds = (date - now) / 1000;
             finding(
                 "date",

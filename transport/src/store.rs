@@ -26,13 +26,13 @@ const SINGLE_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 const PART_BYTES: usize = 8 * 1024 * 1024;
 
 /// Maximum number of concurrent parts of one upload.
-const PARTS_AT_ONCE: usize = 4;
+const CONCURRENT_PARTS: usize = 4;
 
 /// Maximum size of a chunk that is passed on, in bytes. A store may return larger chunks.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// Number of attempts to create an object while the store responds with an inconclusive conflict.
-const CREATE_TRIES: u32 = 6;
+const CREATE_ATTEMPTS: u32 = 6;
 
 /// Pause before the second attempt. It doubles with each attempt, so that all attempts take about
 /// six seconds.
@@ -266,7 +266,7 @@ impl StoreUpload {
         };
         // A single large chunk would start many parts at once.
         for piece in split(Ok(bytes)) {
-            if let Err(error) = parts.wait_for_capacity(PARTS_AT_ONCE).await {
+            if let Err(error) = parts.wait_for_capacity(CONCURRENT_PARTS).await {
                 return Err(self.error(error));
             }
             parts.put(piece?);
@@ -301,7 +301,7 @@ impl StoreUpload {
             if answer.is_settled() || self.bucket.store.head(&self.path).await.is_ok() {
                 return Ok(Created::Exists);
             }
-            if tries == CREATE_TRIES {
+            if tries == CREATE_ATTEMPTS {
                 return Err(BucketError::not_settled(
                     &self.bucket.location,
                     self.path.as_ref(),

@@ -58,11 +58,11 @@ pub(crate) async fn claimed(
 
 async fn read(processor: &Processor, batch: &BatchName) -> Result<Window, Error> {
     let object = batch.summed();
-    let vanished = || Error::Internal(format!("{object} in the own bucket disappeared"));
+    let missing = || Error::Internal(format!("{object} in the own bucket disappeared"));
     let text = processor
         .read_record(&object, CLAIM_BYTES)
         .await?
-        .ok_or_else(vanished)?;
+        .ok_or_else(missing)?;
     let claim: Claim = serde_json::from_slice(&text).map_err(|error| {
         Error::Internal(format!("{object} in the own bucket is malformed: {error}"))
     })?;
@@ -118,14 +118,14 @@ pub(super) async fn claim(
     for some in open.chunks(CONCURRENT_CLAIMS) {
         try_join_all(
             some.iter()
-                .map(|batch| claim_one(processor, batch, name.window, &text)),
+                .map(|batch| claim_batch(processor, batch, name.window, &text)),
         )
         .await?;
     }
     Ok(())
 }
 
-async fn claim_one(
+async fn claim_batch(
     processor: &Processor,
     batch: &BatchName,
     window: Window,

@@ -15,14 +15,14 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 /// The number of messages by which a validation batch may exceed the number of packets.
-pub(super) const MORE_MESSAGES: u64 = 1024;
+pub(super) const MOST_EXTRA_MESSAGES: u64 = 1024;
 /// The memory of a message that waits for the other processor's, in bytes: its entries in growing
 /// maps, its part of a block, and its place in the result.
-const WAITING: u64 = 256;
+const WAITING_MESSAGE_BYTES: u64 = 256;
 
 /// Returns the most memory of a join of this many messages, in bytes.
 pub(super) fn memory(messages: u64) -> u64 {
-    messages.saturating_mul(WAITING)
+    messages.saturating_mul(WAITING_MESSAGE_BYTES)
 }
 
 /// The result of the join: the packets of one batch, by the outcome of their check.

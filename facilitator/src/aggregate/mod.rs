@@ -231,7 +231,7 @@ async fn join_once(
         false => prepared
             .footer()
             .packets
-            .saturating_add(join::MORE_MESSAGES),
+            .saturating_add(join::MOST_EXTRA_MESSAGES),
     };
     let share = processor
         .budget
@@ -293,8 +293,9 @@ pub(crate) async fn prepared(
             .map(|(prepared, _)| prepared);
     }
     intake(processor, name, no_progress()).await?;
-    let again = find_prepared(processor, name).await?;
-    again.ok_or_else(|| Error::Internal(format!("batch {name}: the prepared batch disappeared")))
+    let prepared_again = find_prepared(processor, name).await?;
+    prepared_again
+        .ok_or_else(|| Error::Internal(format!("batch {name}: the prepared batch disappeared")))
 }
 
 fn nothing(task: &AggregateTask, summary: AggregateSummary) -> Error {

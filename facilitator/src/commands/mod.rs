@@ -51,7 +51,7 @@ docs/operating.md explains each reason, docs/formats.md each file format,
 config/facilitator.yaml each setting.";
 
 /// How long the runtime waits at exit for blocking threads of cancelled tasks.
-const LAST_THREADS: Duration = Duration::from_millis(300);
+const BLOCKING_THREADS_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A data share processor: checks encrypted packets, sends verification messages to its peer, and
 /// sums the packets that both accept
@@ -110,7 +110,7 @@ pub fn main() -> Exit {
     };
     let result = runtime.block_on(run(&arguments));
     // A blocking thread that is still running belongs to a cancelled task.
-    runtime.shutdown_timeout(LAST_THREADS);
+    runtime.shutdown_timeout(BLOCKING_THREADS_TIMEOUT);
     match result {
         Ok(exit) => exit,
         Err(error) => output.failure(&failure(&error)),

@@ -12,7 +12,7 @@ use tallybox_model::roster::RosterObject;
 use tallybox_transport::{ListRange, SharedBucket};
 
 /// How many unsigned batches and other objects are named.
-const NAMED: usize = 10;
+const MOST_NAMED_OBJECTS: usize = 10;
 
 /// The content of a folder.
 #[derive(Debug, Default, Serialize)]
@@ -98,7 +98,7 @@ impl Walk {
             *self.facts.own.entry(object_kind(&own)).or_default() += 1;
         } else {
             self.facts.others += 1;
-            if self.facts.some_others.len() < NAMED {
+            if self.facts.some_others.len() < MOST_NAMED_OBJECTS {
                 self.facts.some_others.push(key.to_owned());
             }
         }
@@ -137,7 +137,7 @@ impl Walk {
                 counts.signed += 1;
             } else {
                 counts.unsigned += 1;
-                if self.facts.unsigned.len() < NAMED {
+                if self.facts.unsigned.len() < MOST_NAMED_OBJECTS {
                     self.facts.unsigned.push(stem);
                 }
             }

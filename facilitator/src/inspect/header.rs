@@ -10,7 +10,7 @@ use tallybox_model::time::BatchTime;
 
 /// Milliseconds at the start of the year 2001. An earlier time is probably in seconds, not
 /// milliseconds.
-const EARLIEST_LIKELY: i64 = 978_307_200_000;
+const EARLIEST_LIKELY_MILLIS: i64 = 978_307_200_000;
 
 /// The fields of a header file.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -202,7 +202,7 @@ impl HeaderFacts {
         }
         if self
             .times
-            .is_some_and(|(start, _)| (1..EARLIEST_LIKELY).contains(&start))
+            .is_some_and(|(start, _)| (1..EARLIEST_LIKELY_MILLIS).contains(&start))
         {
             notes.push(
                 "the times look like seconds instead of milliseconds; no processor uses them"

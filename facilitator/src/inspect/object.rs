@@ -15,11 +15,11 @@ use tallybox_transport::{SharedBucket, read_all};
 use zeroize::Zeroizing;
 
 /// How many bytes of a file are read to identify it.
-pub(super) const BEGINNING: u64 = 128 << 10;
+pub(super) const BEGINNING_BYTES: u64 = 128 << 10;
 /// How many bytes of a short text are shown.
-const SHOWN: usize = 4096;
+const SHOWN_TEXT_BYTES: usize = 4096;
 /// The longest text (JSON or key) that is read.
-const TEXT_BYTES: u64 = 64 << 20;
+const MAX_TEXT_BYTES: u64 = 64 << 20;
 
 impl Inspector {
     /// Inspects an object that is not a record, or the payload of a record, by its content.
@@ -30,7 +30,7 @@ impl Inspector {
         bytes: u64,
     ) -> Result<Finding, Error> {
         let own = OwnObject::parse(key).map(|(own, _)| own);
-        let beginning = bucket.get_range(key, 0..BEGINNING.min(bytes)).await?;
+        let beginning = bucket.get_range(key, 0..BEGINNING_BYTES.min(bytes)).await?;
         if let Some(OwnObject::Window(name, object)) = &own {
             return self
                 .window(bucket, key, (name, *object), &beginning, bytes)
@@ -50,9 +50,9 @@ impl Inspector {
             bytes,
             text: text.map(str::to_owned),
         };
-        if let Some((kind, title)) = own.as_ref().and_then(small_words) {
-            let said =
-                String::from_utf8_lossy(&beginning[..beginning.len().min(SHOWN)]).into_owned();
+        if let Some((kind, title)) = own.as_ref().and_then(kind_and_title) {
+            let said = String::from_utf8_lossy(&beginning[..beginning.len().min(SHOWN_TEXT_BYTES)])
+                .into_owned();
             let mut finding = Finding::new(kind, title, key, text(Some(&said)));
             if let Some(OwnObject::FailedProofs(count)) = &own {
                 finding.notes.push(self.failed_proofs(count));
@@ -78,13 +78,13 @@ impl Inspector {
                 "the name is that of a prepared batch, but the content is not".to_owned(),
             )),
             _ if bytes == 0 => Ok(Finding::new("empty", "empty file", key, text(None))),
-            _ if bytes > TEXT_BYTES => Ok(unrecognised(
+            _ if bytes > MAX_TEXT_BYTES => Ok(unrecognised(
                 key,
                 bytes,
                 "too large to be a text".to_owned(),
             )),
             _ => {
-                let file = Zeroizing::new(read_all(&**bucket, key, TEXT_BYTES).await?.to_vec());
+                let file = Zeroizing::new(read_all(&**bucket, key, MAX_TEXT_BYTES).await?.to_vec());
                 Ok(self.text(key, &file))
             }
         }
@@ -210,7 +210,7 @@ impl Inspector {
 }
 
 /// Returns the kind and title of an object of the own bucket that contains a short text.
-fn small_words(own: &OwnObject) -> Option<(&'static str, &'static str)> {
+fn kind_and_title(own: &OwnObject) -> Option<(&'static str, &'static str)> {
     Some(match own {
         OwnObject::FirstSeen => ("first-seen-date", "date under which a batch was first seen"),
         OwnObject::FailedProofs(_) => (

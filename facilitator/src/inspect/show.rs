@@ -14,7 +14,7 @@ use tallybox_service::output::Summary;
 use tallybox_service::progress::grouped;
 
 /// How many elements of a sum, and how many batches, are shown.
-pub(super) const SHOWN: usize = 12;
+pub(super) const SHOWN_ITEMS: usize = 12;
 
 impl Summary for Report {
     fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -131,7 +131,7 @@ fn show_prepared(prepared: &PreparedFacts, sheet: &mut Sheet) {
             format!("{reason}: {}", grouped(count))
         })
         .collect();
-    sheet.list("rejected", &reasons, SHOWN);
+    sheet.list("rejected", &reasons, SHOWN_ITEMS);
     let validation = &opened.validation;
     sheet.row(
         "fixed",
@@ -171,13 +171,16 @@ fn show_fixed(fixed: &FixedSumPart, sheet: &mut Sheet) {
     sheet.row("invalid", &fixed.invalid_packets.object);
     show_object("", &fixed.invalid_packets, sheet);
     sheet.row("batches", fixed.batches.len().to_string());
-    for batch in fixed.batches.iter().take(SHOWN) {
+    for batch in fixed.batches.iter().take(SHOWN_ITEMS) {
         sheet.object(&format!("  {batch}"));
     }
-    if fixed.batches.len() > SHOWN {
+    if fixed.batches.len() > SHOWN_ITEMS {
         sheet.row(
             "",
-            format!("and {} more (--json has all)", fixed.batches.len() - SHOWN),
+            format!(
+                "and {} more (--json has all)",
+                fixed.batches.len() - SHOWN_ITEMS
+            ),
         );
     }
 }

@@ -4,7 +4,7 @@ use super::header::HeaderFacts;
 use super::packets::{PacketDetails, PacketFacts, ShareFacts};
 use super::report::{BatchFacts, SignatureFacts};
 use super::sheet::Sheet;
-use super::show::{SHOWN, short};
+use super::show::{SHOWN_ITEMS, short};
 use super::signer::Verification;
 use tallybox_crypto::ecies;
 use tallybox_crypto::prio2::Prio2;
@@ -76,17 +76,17 @@ fn show_header(header: &HeaderFacts, sheet: &mut Sheet) {
             u64::try_from(clients).map_or_else(|_| clients.to_string(), grouped),
         );
         let batches: Vec<String> = sum.batches.iter().map(ToString::to_string).collect();
-        sheet.list(&format!("{} batches", batches.len()), &batches, SHOWN);
+        sheet.list(&format!("{} batches", batches.len()), &batches, SHOWN_ITEMS);
         let mut values: Vec<String> = sum
             .sum
             .iter()
-            .take(SHOWN)
+            .take(SHOWN_ITEMS)
             .map(ToString::to_string)
             .collect();
-        if sum.sum.len() > SHOWN {
+        if sum.sum.len() > SHOWN_ITEMS {
             values.push(format!(
                 "and {} more (--json has all)",
-                sum.sum.len() - SHOWN
+                sum.sum.len() - SHOWN_ITEMS
             ));
         }
         sheet.row("sum", values.join(" "));
@@ -180,7 +180,7 @@ fn show_shares(shares: &ShareFacts, bins: Option<i32>, sheet: &mut Sheet) {
         format!("{key}: {}", grouped(*count))
     };
     let keys: Vec<String> = shares.keys.iter().map(key).collect();
-    sheet.list("keys", &keys, SHOWN);
+    sheet.list("keys", &keys, SHOWN_ITEMS);
     let length = |(length, count): (&u64, &u64)| {
         format!(
             "{} bytes{}: {}",
@@ -190,7 +190,7 @@ fn show_shares(shares: &ShareFacts, bins: Option<i32>, sheet: &mut Sheet) {
         )
     };
     let lengths: Vec<String> = shares.payload_bytes.iter().map(length).collect();
-    sheet.list("payloads", &lengths, SHOWN);
+    sheet.list("payloads", &lengths, SHOWN_ITEMS);
     if shares.unlisted > 0 {
         sheet.row(
             "",

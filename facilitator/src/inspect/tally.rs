@@ -14,11 +14,11 @@ use tallybox_model::packet::{DataSharePacket, InvalidPacket, ValidationPacket};
 
 /// How many identifiers are stored to find repetitions. Further packets are counted, but not
 /// compared.
-const REMEMBERED_IDS: usize = 1 << 20;
+const MOST_COMPARED_IDS: usize = 1 << 20;
 /// How many evaluation points are distinguished.
-const REMEMBERED_POINTS: usize = 1 << 16;
+const MOST_DISTINGUISHED_POINTS: usize = 1 << 16;
 /// How many key identifiers and payload lengths are counted individually.
-const REMEMBERED_NAMES: usize = 32;
+const MOST_COUNTED_NAMES: usize = 32;
 
 /// Returns the kind of packets as which a file is read.
 fn packets_of(kind: Option<RecordKind>, family: Option<Family>) -> Option<RecordKind> {
@@ -128,14 +128,14 @@ impl Tally {
             self.bad_uuids += 1;
             return;
         };
-        if self.packets < REMEMBERED_IDS as u64 && !self.ids.insert(id) {
+        if self.packets < MOST_COMPARED_IDS as u64 && !self.ids.insert(id) {
             self.repeated += 1;
         }
     }
 
     fn share(&mut self, packet: DataSharePacket<'_>) {
         self.id(packet.packet_id().ok().map(|id| *id.as_bytes()));
-        if self.points.len() < REMEMBERED_POINTS {
+        if self.points.len() < MOST_DISTINGUISHED_POINTS {
             self.points.insert(packet.r_pit);
         } else if !self.points.contains(&packet.r_pit) {
             self.shares.evaluation_points.or_more = true;
@@ -190,7 +190,7 @@ impl Tally {
             codec: self.codec.map(codec_name),
             blocks: self.blocks,
             packets: self.packets,
-            repeated: (self.packets <= REMEMBERED_IDS as u64).then_some(self.repeated),
+            repeated: (self.packets <= MOST_COMPARED_IDS as u64).then_some(self.repeated),
             bad_uuids: self.bad_uuids,
             details,
         };
@@ -212,7 +212,7 @@ where
         *count += 1;
         return true;
     }
-    let room = counts.len() < REMEMBERED_NAMES;
+    let room = counts.len() < MOST_COUNTED_NAMES;
     if room {
         counts.insert(own(name), 1);
     }

@@ -12,7 +12,7 @@ use tallybox_model::signature::BatchSignature;
 use tallybox_transport::{SharedBucket, read_all};
 
 /// How many bytes of a text are shown.
-const SHOWN: usize = 4096;
+const SHOWN_TEXT_BYTES: usize = 4096;
 
 impl Inspector {
     /// Inspects an object whose name belongs to a window.
@@ -27,7 +27,8 @@ impl Inspector {
         let text = |shown: bool| Facts::Text {
             bytes,
             text: shown.then(|| {
-                String::from_utf8_lossy(&beginning[..beginning.len().min(SHOWN)]).into_owned()
+                String::from_utf8_lossy(&beginning[..beginning.len().min(SHOWN_TEXT_BYTES)])
+                    .into_owned()
             }),
         };
         let (kind, title, magic) = match object {

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 /// chunk.
 const WHOLE_READ_BYTES: u64 = 4 << 20;
 /// The same limit as [`WHOLE`] for callers that need only the footer.
-const FOOTER_WHOLE: u64 = 64 << 10;
+const WHOLE_FOOTER_BYTES: u64 = 64 << 10;
 
 /// A packet of a prepared batch: its identifier and this processor's verification message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl PreparedReader {
         keys: &[SealingKey],
         batch: &BatchName,
     ) -> Result<Option<Footer>, PreparedError> {
-        let reader = Self::open_up_to(FOOTER_WHOLE, bucket, owner, keys, batch).await?;
+        let reader = Self::open_up_to(WHOLE_FOOTER_BYTES, bucket, owner, keys, batch).await?;
         Ok(reader.map(|reader| reader.footer))
     }
 

@@ -12,7 +12,7 @@ use tallybox_model::path::BatchName;
 use zeroize::Zeroizing;
 
 /// The initial capacity of a chunk's buffer in bytes.
-const LITTLE: usize = 4 << 10;
+const FIRST_CAPACITY_BYTES: usize = 4 << 10;
 
 /// Items of one kind that wait to be sealed as one chunk.
 struct Pending {
@@ -43,7 +43,7 @@ impl Pending {
                 .bytes
                 .capacity()
                 .saturating_mul(8)
-                .clamp(LITTLE, CHUNK + TAG_LENGTH);
+                .clamp(FIRST_CAPACITY_BYTES, CHUNK + TAG_LENGTH);
             let mut grown = Zeroizing::new(Vec::with_capacity(room.max(needed)));
             grown.extend_from_slice(&self.bytes);
             self.bytes = grown;

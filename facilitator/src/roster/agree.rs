@@ -25,7 +25,7 @@ use tallybox_service::fault;
 /// entries.
 pub(super) const AGREED_BYTES: u64 = 64 << 20;
 /// The most validation batches that are published again for a window.
-const MOST_HEALED: usize = 1024;
+const MOST_HEALED_BATCHES: usize = 1024;
 
 /// Agrees on every window up to this one, in order, as long as both rosters exist.
 pub(super) async fn agree(
@@ -102,7 +102,7 @@ async fn heal(
     let (ours_too, others): (Vec<&DatedBatch>, Vec<&DatedBatch>) = lacks
         .map(|(batch, _)| batch)
         .partition(|batch| ours.entries.contains_key(batch));
-    for batch in ours_too.into_iter().chain(others).take(MOST_HEALED) {
+    for batch in ours_too.into_iter().chain(others).take(MOST_HEALED_BATCHES) {
         let batch = BatchName {
             aggregation: name.aggregation.clone(),
             date: batch.date,

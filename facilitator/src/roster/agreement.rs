@@ -18,9 +18,9 @@ use crate::ids::IdSet;
 
 /// The most batches of each processor that a window reports as expired. The last window with
 /// rosters reports all.
-const MOST_EXPIRED: usize = 2048;
+const MOST_EXPIRED_BATCHES: usize = 2048;
 /// The most identifiers that a window reports as listed under several dates.
-const MOST_SEVERAL: usize = 1024;
+const MOST_SEVERAL_DATES: usize = 1024;
 /// The most dates of an identifier that are reported.
 const MOST_DATES: usize = 16;
 
@@ -161,7 +161,11 @@ pub fn compare(
     };
     // Each processor has its own quota in the report of a window, so that a long list of one does
     // not displace the other's. The remaining batches are listed again, and reported later.
-    let most = if last { usize::MAX } else { MOST_EXPIRED };
+    let most = if last {
+        usize::MAX
+    } else {
+        MOST_EXPIRED_BATCHES
+    };
     let share = |roster: &Roster| -> Vec<DatedBatch> {
         roster
             .entries
@@ -230,7 +234,7 @@ fn several_dates(
         .into_iter()
         .filter(|(id, (dates, _))| is_new(*id, dates));
     let (both, one): (Vec<_>, Vec<_>) = several.partition(|(_, (_, sides))| *sides == [true, true]);
-    let first = both.into_iter().chain(one).take(MOST_SEVERAL);
+    let first = both.into_iter().chain(one).take(MOST_SEVERAL_DATES);
     let mut several: Vec<SeveralDates> = first
         .map(|(batch, (dates, _))| SeveralDates {
             batch,

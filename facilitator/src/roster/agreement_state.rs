@@ -21,7 +21,7 @@ use tallybox_model::time::{BatchTime, Window};
 use tallybox_transport::{ListRange, SharedBucket};
 
 /// The most objects without a valid signature that are read in the search for the first batch.
-const MOST_UNSIGNED: u32 = 256;
+const MOST_UNSIGNED_OBJECTS: u32 = 256;
 
 /// The agreement state of an aggregation.
 pub(super) struct AgreementState {
@@ -217,7 +217,7 @@ async fn first(
                 unsigned += 1;
                 // A party that fills the mailbox with unsigned names only delays our first roster;
                 // signed batches are not affected.
-                if unsigned >= MOST_UNSIGNED {
+                if unsigned >= MOST_UNSIGNED_OBJECTS {
                     break;
                 }
                 continue;

@@ -30,7 +30,7 @@ use tallybox_transport::{Bucket, BucketError, ListRange};
 const MOST_UNKNOWN_BATCHES: usize = 4096;
 /// The most objects without a valid signature that are read per window. Objects after these wait
 /// for the next window.
-const MOST_UNSIGNED: u64 = 4096;
+const MOST_UNSIGNED_OBJECTS: u64 = 4096;
 
 /// The objects of a batch that exist.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,7 +65,7 @@ impl Gathering<'_> {
             .into_iter()
             .partition(|(_, existing)| existing.listed || existing.prepared);
         for (batch, existing) in verified.into_iter().chain(unverified) {
-            if writer.batches() >= MOST_ENTRIES || unsigned >= MOST_UNSIGNED {
+            if writer.batches() >= MOST_ENTRIES || unsigned >= MOST_UNSIGNED_OBJECTS {
                 left_out += 1;
                 continue;
             }

@@ -62,7 +62,7 @@ use tallybox_model::time::{BatchTime, Window};
 
 /// The largest accepted difference between this machine's clock and the own bucket's, in
 /// milliseconds.
-const CLOCKS_MILLIS: i64 = 5 * 60_000;
+const MAX_CLOCK_DIFFERENCE_MILLIS: i64 = 5 * 60_000;
 
 /// Writes our rosters of all windows up to this one, copies the peer's, and agrees on every window
 /// for which both exist. The operation is idempotent.
@@ -131,7 +131,7 @@ async fn check_time(
     }
     let own = &processor.buckets.own;
     let theirs = own.date().await?;
-    if (ours - theirs).abs() > CLOCKS_MILLIS {
+    if (ours - theirs).abs() > MAX_CLOCK_DIFFERENCE_MILLIS {
         return Err(Error::Clocks {
             bucket: own.location(),
             seconds: (ours - theirs) / 1000,

@@ -17,7 +17,7 @@ use tallybox_transport::{Bucket, BucketError};
 
 /// The number of attempts for a signature that does not verify, because a single bad read is not
 /// evidence of a forgery.
-const READS: usize = 2;
+const READ_ATTEMPTS: usize = 2;
 
 /// The result of the verification of a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) async fn ingestion(processor: &Processor, name: &BatchName) -> Result
     let is_of =
         |header: &IngestionHeader| (header.batch_uuid, header.name.as_str()) == batch_key(name);
     let mut signature = Signature::Missing;
-    for _ in 0..READS {
+    for _ in 0..READ_ATTEMPTS {
         let opened = open::<IngestionHeader>(
             processor,
             bucket,
@@ -61,7 +61,7 @@ pub(super) async fn validation(
     let is_of =
         |header: &ValidationHeader| (header.batch_uuid, header.name.as_str()) == batch_key(name);
     let mut signature = Signature::Missing;
-    for _ in 0..READS {
+    for _ in 0..READ_ATTEMPTS {
         let opened =
             open::<ValidationHeader>(processor, bucket, objects.clone(), &processor.peer_keys);
         signature = judge(opened.await, is_of)?;

@@ -109,7 +109,7 @@ impl Alarm {
     }
 
     /// All names, for counters that start at 0.
-    pub const WORDS: [&str; 8] = [
+    pub const NAMES: [&str; 8] = [
         "bad-roster",
         "second-roster",
         "excluded",

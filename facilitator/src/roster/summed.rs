@@ -12,7 +12,7 @@ use tallybox_model::roster::{AgreedWindow, DatedBatch, WindowName};
 use tallybox_model::time::Window;
 
 /// The longest window of rosters, in minutes.
-const LONGEST_WINDOW: i64 = 31 * 24 * 60;
+const LONGEST_WINDOW_MINUTES: i64 = 31 * 24 * 60;
 
 /// Returns the batches dated in this window that are in agreed sets, each with the window that sums
 /// it.
@@ -29,7 +29,7 @@ pub(crate) async fn agreed_in(
     let own = &*processor.buckets.own;
     let start = name.window.start();
     // An earlier window of rosters may contain the start of this one.
-    let from = start.plus_minutes(-LONGEST_WINDOW).unwrap_or(start);
+    let from = start.plus_minutes(-LONGEST_WINDOW_MINUTES).unwrap_or(start);
     let listing = retry_read!(list_window_objects(processor, own, &name.aggregation, from))?;
     let mut batches = BTreeMap::new();
     for window in listing

@@ -301,7 +301,7 @@ impl Metrics {
                 .packet_key_alarms
                 .get_or_create(&ReasonLabel { reason });
         }
-        for reason in Alarm::WORDS {
+        for reason in Alarm::NAMES {
             let _ = self.roster_alarms.get_or_create(&ReasonLabel { reason });
         }
         for reason in PacketReason::ALL.map(PacketReason::name) {

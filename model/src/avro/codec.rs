@@ -7,7 +7,7 @@ use std::io::Read as _;
 /// Blocks of up to this decompressed size, in bytes, are exempt from the expansion limit.
 const SMALL_BLOCK_BYTES: u64 = 64 << 10;
 /// Number of bytes that `inflate` requests from the caller's budget at a time.
-const PIECE: u64 = 64 << 10;
+const PIECE_BYTES: u64 = 64 << 10;
 
 /// The compression of the blocks of a container file. Tallybox writes only `null`, because
 /// ciphertext does not compress.
@@ -82,7 +82,7 @@ fn inflate(
     let mut out = Vec::new();
     loop {
         // One byte more than allowed, so that a block that is too large is detected.
-        let wanted = PIECE.min(most - out.len() as u64 + 1);
+        let wanted = PIECE_BYTES.min(most - out.len() as u64 + 1);
         granted(take(wanted))?;
         let read = decoder.by_ref().take(wanted).read_to_end(&mut out);
         let read = read.map_err(|error| AvroError::Decompression(error.to_string()))?;
@@ -227,7 +227,7 @@ mod tests {
             };
             assert_eq!(codec.decompress(block, &limits, &mut count).unwrap(), text);
             assert!(
-                (250_000..=250_000 + PIECE).contains(&taken),
+                (250_000..=250_000 + PIECE_BYTES).contains(&taken),
                 "{codec:?} {taken}"
             );
         }

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 /// Maximum size of the parts of a file other than its records, in bytes: schema, metadata, and the
 /// header and the signature of a batch in one object.
-const FRAMING: u64 = 256 << 10;
+const FRAMING_BYTES: u64 = 256 << 10;
 /// Maximum size of an entry of a roster, in bytes.
-const ROSTER_ENTRY: u64 = 64 << 10;
+const ROSTER_ENTRY_BYTES: u64 = 64 << 10;
 /// Maximum size of a verification message in a file, in bytes, if it is alone in its block.
-const MESSAGE: u64 = 128;
+const MESSAGE_BYTES: u64 = 128;
 
 /// Limits on a container file. A reader refuses larger content before it allocates memory for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ impl Limits {
         Self {
             object_bytes: self
                 .object_bytes
-                .min(self.block_bytes.saturating_add(FRAMING)),
+                .min(self.block_bytes.saturating_add(FRAMING_BYTES)),
             record_bytes: self.block_bytes,
             records: 1,
             ..self.clone()
@@ -86,10 +86,10 @@ impl Limits {
         Self {
             object_bytes: self
                 .object_bytes
-                .min(self.roster_bytes.saturating_add(FRAMING)),
+                .min(self.roster_bytes.saturating_add(FRAMING_BYTES)),
             block_bytes: self.block_bytes.min(self.roster_bytes),
             file_bytes: self.file_bytes.min(self.roster_bytes),
-            record_bytes: self.record_bytes.min(ROSTER_ENTRY),
+            record_bytes: self.record_bytes.min(ROSTER_ENTRY_BYTES),
             records: self.roster_entries,
             ..self.clone()
         }
@@ -99,7 +99,7 @@ impl Limits {
     /// identifier and a few numbers.
     #[must_use]
     pub fn for_messages(&self, packets: u64) -> Self {
-        let most = FRAMING.saturating_add(packets.saturating_mul(MESSAGE));
+        let most = FRAMING_BYTES.saturating_add(packets.saturating_mul(MESSAGE_BYTES));
         Self {
             object_bytes: self.object_bytes.min(most),
             block_bytes: self.block_bytes.min(most),

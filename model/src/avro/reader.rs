@@ -150,12 +150,12 @@ impl<R: Read> ContainerReader<R> {
 }
 
 /// Maximum number of bytes that are allocated before any byte has arrived.
-const RESERVED: u64 = 1 << 20;
+const FIRST_ALLOCATION_BYTES: u64 = 1 << 20;
 
 /// Reads `length` bytes. Allocates the first mebibyte, then the rest at once after the first
 /// mebibyte has arrived: a vector that grows by doubling would use up to three times the memory.
 fn read_bytes(input: &mut impl Read, length: u64) -> Result<Vec<u8>, AvroError> {
-    let first = length.min(RESERVED);
+    let first = length.min(FIRST_ALLOCATION_BYTES);
     let mut bytes = Vec::with_capacity(first as usize);
     input.take(first).read_to_end(&mut bytes)?;
     if bytes.len() as u64 == first && first < length {

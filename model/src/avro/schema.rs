@@ -166,7 +166,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// Maximum number of fields of a foreign schema.
-const FIELDS: usize = 64;
+const MOST_FIELDS: usize = 64;
 
 /// Checks that a schema uses only primitives, unions of them with null, and arrays of them, as
 /// writers of these records do. With nested types or elements without bytes, a small file could
@@ -176,7 +176,7 @@ fn check_fields(record: &Value) -> Result<(), &'static str> {
         .get("fields")
         .and_then(Value::as_array)
         .ok_or("no fields")?;
-    if fields.len() > FIELDS {
+    if fields.len() > MOST_FIELDS {
         return Err("more than 64 fields");
     }
     let known = |field: &Value| field.get("type").is_some_and(is_field_type);

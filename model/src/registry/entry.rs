@@ -113,7 +113,7 @@ pub enum EntryError {
 /// Maximum number of bins of a metric: a first share has to fit into a chunk of a prepared batch.
 const MAX_BINS: u32 = 262_143;
 /// Number of bytes that encryption adds to a share.
-const SEALING: u64 = 81;
+const SEALING_BYTES: u64 = 81;
 
 impl MetricEntry {
     /// Returns the parameters for the headers of the metric's batches.
@@ -137,7 +137,7 @@ impl MetricEntry {
     pub fn payload_lengths(&self) -> [u64; 2] {
         let bins = u64::from(self.encoding.bins);
         let domain = (bins + 1).next_power_of_two();
-        [4 * (bins + 3 + domain) + SEALING, 32 + SEALING]
+        [4 * (bins + 3 + domain) + SEALING_BYTES, 32 + SEALING_BYTES]
     }
 
     pub(super) fn check(&self) -> Result<(), EntryError> {

@@ -76,7 +76,7 @@ impl MarkedTask {
                 // An aggregation may contain hyphens, so the parts of fixed length are split off
                 // the end.
                 let (rest, id) = cut(rest, 36)?;
-                let (aggregation, date) = cut(rest, DATE)?;
+                let (aggregation, date) = cut(rest, DATE_CHARS)?;
                 Self::Intake(BatchName {
                     aggregation: aggregation.parse().ok()?,
                     date: date_of(date)?,
@@ -87,8 +87,8 @@ impl MarkedTask {
                 let kind = WindowKind::ALL
                     .into_iter()
                     .find(|kind| kind.as_str() == word)?;
-                let (rest, end) = cut(rest, DATE)?;
-                let (aggregation, start) = cut(rest, DATE)?;
+                let (rest, end) = cut(rest, DATE_CHARS)?;
+                let (aggregation, start) = cut(rest, DATE_CHARS)?;
                 let name = WindowName {
                     aggregation: aggregation.parse().ok()?,
                     window: Window::new(date_of(start)?, date_of(end)?).ok()?,
@@ -197,7 +197,7 @@ impl TaskMarker {
 }
 
 /// Length of a hyphenated date, in characters.
-const DATE: usize = 16;
+const DATE_CHARS: usize = 16;
 
 /// Formats a time as `YYYY-MM-DD-HH-MM`.
 fn hyphenated(time: BatchTime) -> String {

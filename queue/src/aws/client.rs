@@ -15,8 +15,8 @@ use crate::{QueueError, QueueSettings};
 
 /// Timeouts of a connection and of a single attempt of a request. The latter exceeds the maximum
 /// wait for a message.
-const CONNECT: Duration = Duration::from_secs(3);
-const ATTEMPT: Duration = Duration::from_secs(25);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Number of attempts of a request. For longer failures, the caller retries the whole task. The SDK
 /// does not log its attempts, and an operator should see a failure within seconds.
@@ -97,8 +97,8 @@ impl Clients {
         let load = async {
             let timeouts = TimeoutConfig::builder();
             let timeouts = timeouts
-                .connect_timeout(CONNECT)
-                .operation_attempt_timeout(ATTEMPT)
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
                 .build();
             let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
                 .region(Region::new(region.to_owned()))

@@ -14,14 +14,14 @@ use tempfile::NamedTempFile;
 use super::name::{Found, Name, State, folder_at};
 
 /// Maximum number of messages in a scan.
-const LISTED: usize = 4096;
+const MOST_LISTED_MESSAGES: usize = 4096;
 
 /// An empty folder is removed once its time range ended this many microseconds ago, because no
 /// process is going to move a file into it any more.
-const OVER: u64 = 300_000_000;
+const EMPTY_FOLDER_MICROS: u64 = 300_000_000;
 
 /// Age from which a staged file counts as abandoned by a killed writer.
-const LEFT_BEHIND: Duration = Duration::from_secs(3600);
+const ABANDONED_AGE: Duration = Duration::from_secs(3600);
 
 /// The files below one directory.
 #[derive(Debug)]
@@ -160,7 +160,7 @@ impl Files {
             })?;
         }
         for folder in self.folders(State::Ready)? {
-            if all.len() >= LISTED {
+            if all.len() >= MOST_LISTED_MESSAGES {
                 break;
             }
             self.names(State::Ready, &folder, now, |name| {
@@ -169,7 +169,7 @@ impl Files {
             })?;
         }
         all.sort_unstable_by(|a, b| (a.name.time, &a.name.id).cmp(&(b.name.time, &b.name.id)));
-        all.truncate(LISTED);
+        all.truncate(MOST_LISTED_MESSAGES);
         Ok(all)
     }
 
@@ -248,7 +248,7 @@ impl Files {
                 each(name);
             }
         }
-        if empty && folder < folder_at(now.saturating_sub(OVER)).as_str() {
+        if empty && folder < folder_at(now.saturating_sub(EMPTY_FOLDER_MICROS)).as_str() {
             // The removal fails if another process has just moved a file into the folder.
             let _ = fs::remove_dir(path);
         }
@@ -278,7 +278,7 @@ fn sweep(staging: &Path) {
                 .duration_since(modified)
                 .unwrap_or_default()
         });
-        if age.is_ok_and(|age| age > LEFT_BEHIND) {
+        if age.is_ok_and(|age| age > ABANDONED_AGE) {
             let _ = fs::remove_file(entry.path());
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Duration of a folder in microseconds, a compromise between the number of folders and the number
 /// of files in each.
-const STRETCH: u64 = 64_000_000;
+const FOLDER_MICROS: u64 = 64_000_000;
 
 /// The tree that contains a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl fmt::Display for Name {
 
 /// Returns the folder of a moment. Folders sort by time.
 pub(super) fn folder_at(micros: u64) -> String {
-    format!("{:010}", micros / STRETCH)
+    format!("{:010}", micros / FOLDER_MICROS)
 }
 
 #[cfg(test)]

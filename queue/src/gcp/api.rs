@@ -22,13 +22,13 @@ const SCOPE: &str = "https://www.googleapis.com/auth/pubsub";
 const EMULATOR: &str = "PUBSUB_EMULATOR_HOST";
 
 /// Timeouts of a connection, and of a request that does not wait for a message.
-const CONNECT: Duration = Duration::from_secs(3);
-const REQUEST: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Number of attempts of a request, and the pause before the second one, which doubles with each
 /// attempt. For longer failures, the caller retries the whole task.
-const TRIES: u32 = 4;
-const PAUSE: Duration = Duration::from_millis(250);
+const REQUEST_ATTEMPTS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Maximum size of a response, in bytes: a message in base64 and its attributes.
 const ANSWER_BYTES: usize = 16 << 20;
@@ -127,8 +127,8 @@ impl Api {
         let body: Bytes = serde_json::to_vec(request)
             .map_err(|error| unavailable(error.into()))?
             .into();
-        let mut pause = PAUSE;
-        for left in (0..TRIES).rev() {
+        let mut pause = FIRST_PAUSE;
+        for left in (0..REQUEST_ATTEMPTS).rev() {
             let tried = self.call_once(operation, path, body.clone(), wait);
             let tried = if wait.is_zero() {
                 tried.await
@@ -163,7 +163,7 @@ impl Api {
             if left == 0 {
                 return Err(unavailable(again));
             }
-            if left + 1 == TRIES {
+            if left + 1 == REQUEST_ATTEMPTS {
                 tracing::warn!(
                     queue = self.queue,
                     operation,
@@ -187,14 +187,14 @@ impl Api {
         let unavailable =
             |source: Box<dyn Error + Send + Sync>| self.unavailable(operation, source);
         let make = || async {
-            let builder = reqwest::Client::builder().connect_timeout(CONNECT);
+            let builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT);
             builder.redirect(reqwest::redirect::Policy::none()).build()
         };
         let client = self.client.get_or_try_init(make).await;
         let client = client.map_err(|error| unavailable(error.into()))?;
         let mut request = client
             .post(format!("{}/v1/{path}", self.endpoint))
-            .timeout(wait + REQUEST);
+            .timeout(wait + REQUEST_TIMEOUT);
         request = request
             .header(header::CONTENT_TYPE, "application/json")
             .body(body);

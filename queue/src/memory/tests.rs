@@ -104,7 +104,7 @@ async fn a_rejected_message_that_is_rejected_again_stays() {
     let (delivery, _) = take(&rejected).await.unwrap();
     rejected.reject(&delivery, "still bad").await.unwrap();
     assert!(take(&rejected).await.is_none());
-    seconds.fetch_add(REJECTED_AGAIN.as_secs(), Ordering::SeqCst);
+    seconds.fetch_add(REJECTED_DELAY.as_secs(), Ordering::SeqCst);
     let (delivery, _) = take(&rejected).await.unwrap();
     assert_eq!(delivery.reason.as_deref(), Some("bad"));
 }

@@ -12,9 +12,9 @@ use super::standing::{Connection, Times};
 
 /// An eviction closes one in this many of the connections that may be closed, so that searches are
 /// rare.
-const PART: usize = 64;
+const EVICTION_DIVISOR: usize = 64;
 /// How often a full listener searches again for a connection that it may close.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const SEARCH_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Limits on the number of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl<K: Hash + Eq + Copy> Places<K> {
                 Err(Full::Group) => return Err(Crowded),
                 Err(Full::All) => {
                     // A connection can also become late enough without any slot being freed.
-                    let _ = timeout(LOOK_AGAIN, self.0.freed.notified()).await;
+                    let _ = timeout(SEARCH_INTERVAL, self.0.freed.notified()).await;
                 }
             }
         }
@@ -164,7 +164,7 @@ impl<K: Hash + Eq + Copy> Table<K> {
         if late.is_empty() {
             return false;
         }
-        let count = (late.len() / PART).max(1);
+        let count = (late.len() / EVICTION_DIVISOR).max(1);
         late.select_nth_unstable_by(count - 1, |one, other| other.0.cmp(&one.0));
         for (_, group, id) in late.into_iter().take(count) {
             if let Some(connection) = self.remove(group, id) {

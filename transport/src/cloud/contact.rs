@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Interval between log messages while failures continue.
-const AGAIN: Duration = Duration::from_secs(60);
+const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 /// Minimum interval between two logged failures if a request succeeded in between.
-const FLAPPING: Duration = Duration::from_secs(5);
+const FLAPPING_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The outcome of the most recent requests to one bucket.
 #[derive(Debug)]
@@ -54,7 +54,11 @@ impl Contact {
 impl State {
     /// Records a failure, and returns whether to log it.
     fn log_once(&mut self, now: Instant) -> bool {
-        let pause = if self.failing { AGAIN } else { FLAPPING };
+        let pause = if self.failing {
+            REPEAT_INTERVAL
+        } else {
+            FLAPPING_INTERVAL
+        };
         self.failing = true;
         let news = self
             .logged

@@ -17,7 +17,7 @@ use crate::store::LastAnswer;
 const AZURE_CODE: &str = "x-ms-error-code";
 
 /// The HTTP status for too many requests.
-const TOO_MANY: u16 = 429;
+const TOO_MANY_REQUESTS: u16 = 429;
 
 /// A connector that connects like `C` and records responses.
 #[derive(Debug)]
@@ -58,7 +58,8 @@ impl HttpService for NotingService {
         let answered = self.client.execute(request).await;
         match &answered {
             Ok(response)
-                if response.status().is_server_error() || response.status() == TOO_MANY =>
+                if response.status().is_server_error()
+                    || response.status() == TOO_MANY_REQUESTS =>
             {
                 self.contact
                     .failed(&format!("status {}", response.status()));

@@ -16,10 +16,10 @@ use crate::key::STAGING_PREFIX;
 use crate::{BucketError, Created, Upload};
 
 /// Age from which a staged file counts as abandoned, on file systems without locks.
-const LEFT_BEHIND: Duration = Duration::from_secs(3600);
+const ABANDONED_AGE: Duration = Duration::from_secs(3600);
 
 /// Number of attempts with a new name, if a sweep removes the staged file before it is locked.
-const ATTEMPTS: usize = 16;
+const STAGE_ATTEMPTS: usize = 16;
 
 /// A file that is being uploaded into a directory.
 pub(super) struct LocalUpload {
@@ -104,7 +104,7 @@ impl Upload for LocalUpload {
 
 /// Creates a hidden file that is locked for the lifetime of its writer.
 pub(super) fn stage(directory: &Path) -> io::Result<NamedTempFile> {
-    for _ in 0..ATTEMPTS {
+    for _ in 0..STAGE_ATTEMPTS {
         let staged = tallybox_durable::stage(directory, STAGING_PREFIX)?;
         match staged.as_file().try_lock() {
             // A concurrent sweep may remove the file between its creation and the lock. Then the
@@ -181,6 +181,6 @@ pub(super) fn is_old(file: &File) -> bool {
     modified.is_ok_and(|modified| {
         SystemTime::now()
             .duration_since(modified)
-            .is_ok_and(|age| age > LEFT_BEHIND)
+            .is_ok_and(|age| age > ABANDONED_AGE)
     })
 }

@@ -20,7 +20,7 @@ evaluated twice, which reveals their contents.";
 
 /// The creation time assumed for a bare key, which carries none. The earliest time makes checks of
 /// the key's earlier use cover everything.
-const UNKNOWN: &str = "1970-01-01T00:00:00Z";
+const UNKNOWN_CREATION_TIME: &str = "1970-01-01T00:00:00Z";
 
 /// Write a key in another encoding to a new file; a private one with mode 0600
 #[derive(Debug, Args)]
@@ -71,7 +71,7 @@ impl Convert {
     fn restricted(&self, key: AnyKey, encoding: Encoding, file: &str) -> Result<AnyKey, Error> {
         match key {
             AnyKey::Private(key) if encoding == Encoding::PacketDocument => {
-                let document = document(*key, &self.restriction, UNKNOWN)?;
+                let document = document(*key, &self.restriction, UNKNOWN_CREATION_TIME)?;
                 Ok(AnyKey::Packet(Box::new(document)))
             }
             AnyKey::Packet(_) if self.restriction.is_given() => Err(Error::Setting(format!(

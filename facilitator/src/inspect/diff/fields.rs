@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// How many differences are listed.
-const LISTED: usize = 20;
+const MOST_LISTED_DIFFERENCES: usize = 20;
 
 /// Fields with different values.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
@@ -85,7 +85,7 @@ fn texts(list: &[Value]) -> bool {
 impl FieldDifferences {
     fn add(&mut self, field: &str, a: Option<&Value>, b: Option<&Value>) {
         self.total += 1;
-        if self.listed.len() < LISTED {
+        if self.listed.len() < MOST_LISTED_DIFFERENCES {
             self.listed.push(FieldDifference {
                 field: field.to_owned(),
                 a: a.cloned(),
@@ -134,6 +134,9 @@ mod tests {
         let a = json!((0..100).collect::<Vec<_>>());
         let b = json!((1..101).collect::<Vec<_>>());
         let found = differences(&a, &b);
-        assert_eq!((found.total, found.listed.len()), (100, LISTED));
+        assert_eq!(
+            (found.total, found.listed.len()),
+            (100, MOST_LISTED_DIFFERENCES)
+        );
     }
 }

@@ -13,7 +13,7 @@ use tallybox_service::output::Summary;
 use tallybox_service::progress::grouped;
 
 /// The number of columns up to which a field and both values share one line.
-const SHORT: usize = 54;
+const ONE_LINE_COLUMNS: usize = 54;
 
 impl Summary for Difference {
     fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,7 +101,7 @@ fn show_fields(fields: &FieldDifferences, part: &PartDifference, sheet: &mut She
     for difference in &fields.listed {
         let (a, b) = (value(&difference.a), value(&difference.b));
         let field = &difference.field;
-        if field.len() + a.len() + b.len() > SHORT {
+        if field.len() + a.len() + b.len() > ONE_LINE_COLUMNS {
             sheet.row("", format!("{field}: A {a}"));
             sheet.row("", format!("{:width$}  B {b}", "", width = field.len()));
         } else {

@@ -5,7 +5,7 @@ use crate::aggregate::FixedSumPart;
 use crate::error::Error;
 use crate::inspect::batch::Batch;
 use crate::inspect::header::record_in;
-use crate::inspect::object::BEGINNING;
+use crate::inspect::object::BEGINNING_BYTES;
 use crate::inspect::present::{Found, Present};
 use crate::inspect::stem::{StemObject, stem_objects};
 use crate::inspect::{Facts, Family, Inspector, ObjectName, OwnObject, Part, Target, not_found};
@@ -51,7 +51,7 @@ impl Inspector {
             key: key.clone(),
             bytes,
         };
-        let head = bucket.get_range(key, 0..BEGINNING.min(bytes)).await?;
+        let head = bucket.get_range(key, 0..BEGINNING_BYTES.min(bytes)).await?;
         if let Ok(Some(record)) = record_in(&head, &self.limits) {
             let part = Family::of_record(record).map_or(Part::Signature, |(_, part)| part);
             return Ok(Side::Batch(Box::new(
