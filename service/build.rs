@@ -15,17 +15,17 @@ fn main() {
     let given = env::var("TALLYBOX_COMMIT")
         .ok()
         .filter(|commit| !commit.is_empty());
-    if let Some(commit) = given.or_else(of_checkout) {
+    if let Some(commit) = given.or_else(commit_of_checkout) {
         println!("cargo::rustc-env=TALLYBOX_BUILD_COMMIT={commit}");
     }
 }
 
 /// Returns the commit of the checkout that contains this crate, or `None` without a checkout or
 /// git.
-fn of_checkout() -> Option<String> {
-    let said = git(&["--show-prefix", "--short=12", "HEAD"])?;
+fn commit_of_checkout() -> Option<String> {
+    let output = git(&["--show-prefix", "--short=12", "HEAD"])?;
     // Another prefix means that the sources are part of the checkout of another project.
-    let commit = said.strip_prefix("service/\n")?.trim().to_owned();
+    let commit = output.strip_prefix("service/\n")?.trim().to_owned();
     if env::var("PROFILE").is_ok_and(|profile| profile != "release") {
         return Some(commit + "+");
     }

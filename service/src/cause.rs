@@ -13,10 +13,10 @@ pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        let said = cause.to_string();
-        if !text.ends_with(&said) {
+        let message = cause.to_string();
+        if !text.ends_with(&message) {
             text.push_str(": ");
-            text.push_str(&said);
+            text.push_str(&message);
         }
         next = cause.source();
     }
@@ -34,13 +34,13 @@ mod tests {
         #[error(transparent)]
         Transparent(Box<dyn Error>),
         #[error("request failed: {0}")]
-        SaysItsSource(#[source] std::io::Error),
+        PrintsItsSource(#[source] std::io::Error),
     }
 
     #[test]
     fn every_cause_is_said_once() {
         let refused = || std::io::Error::other("connection refused");
-        let request = Failed::Unavailable(Box::new(Failed::SaysItsSource(refused())));
+        let request = Failed::Unavailable(Box::new(Failed::PrintsItsSource(refused())));
         let error = Failed::Transparent(Box::new(request));
         assert_eq!(
             chain(&error),

@@ -159,14 +159,14 @@ mod tests {
     #[test]
     fn clocks_of_the_same_pace_agree_whoever_asks() {
         let pace = Pace::from_now(0, 1000);
-        let (one, two) = (
+        let (first, second) = (
             Clock::scaled(pace),
             Clock::scaled(pace.to_string().parse().unwrap()),
         );
-        let (before, between, after) = (one.millis(), two.millis(), one.millis());
+        let (before, between, after) = (first.millis(), second.millis(), first.millis());
         assert!(before <= between && between <= after);
-        one.set(7);
-        assert!(one.millis() >= after, "only a manual clock can be set");
+        first.set(7);
+        assert!(first.millis() >= after, "only a manual clock can be set");
         let manual = Clock::manual(1);
         manual.clone().set(2);
         assert_eq!(manual.millis(), 2);

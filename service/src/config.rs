@@ -136,7 +136,7 @@ impl<T> OneOrMany<T> {
     #[must_use]
     pub fn as_slice(&self) -> &[T] {
         match self {
-            Self::One(one) => std::slice::from_ref(one),
+            Self::One(item) => std::slice::from_ref(item),
             Self::Many(many) => many,
         }
     }

@@ -154,15 +154,15 @@ mod tests {
 
     #[test]
     fn words_are_distinct_and_are_the_json() {
-        let mut words: Vec<&str> = Exit::ALL.into_iter().map(Exit::as_str).collect();
+        let mut names: Vec<&str> = Exit::ALL.into_iter().map(Exit::as_str).collect();
         assert_eq!(
             serde_json::to_string(&Exit::BelowMinimum).unwrap(),
             "\"below-minimum\""
         );
         assert_eq!(format!("{:>9}", Exit::Retry), "    retry");
-        words.sort_unstable();
-        words.dedup();
-        assert_eq!(words.len(), Exit::ALL.len());
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Exit::ALL.len());
     }
 
     #[test]

@@ -13,19 +13,19 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The location of a published document, and the largest size that is read.
 #[derive(Debug)]
 pub struct Document {
-    place: Place,
+    source: Source,
     limit: usize,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Source {
     Server(Client, Url),
     File(PathBuf),
 }
 
 /// Reasons why a location is rejected.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
+pub enum LocationError {
     /// The URL may not be used for documents.
     #[error(
         "{0:?} must be an https:// URL without credentials, an http:// URL of this machine, or a file"
@@ -54,15 +54,16 @@ pub enum FetchError {
 }
 
 impl Document {
-    /// Describes the document of at most `limit` bytes at `place`: an `https://` URL, an `http://`
-    /// URL of a loopback host (for trials on one machine), or a file relative to `directory`.
+    /// Describes the document of at most `limit` bytes at `location`: an `https://` URL, an
+    /// `http://` URL of a loopback host (for trials on one machine), or a file relative to
+    /// `directory`.
     ///
     /// # Errors
-    /// [`PlaceError`] for other URLs, and for URLs with a name or password.
-    pub fn at(place: &str, directory: &Path, limit: usize) -> Result<Self, PlaceError> {
-        let place = if place.contains("://") {
-            let refused = || PlaceError::Url(place.to_owned());
-            let url = Url::parse(place).map_err(|_| refused())?;
+    /// [`LocationError`] for other URLs, and for URLs with a name or password.
+    pub fn at(location: &str, directory: &Path, limit: usize) -> Result<Self, LocationError> {
+        let source = if location.contains("://") {
+            let refused = || LocationError::Url(location.to_owned());
+            let url = Url::parse(location).map_err(|_| refused())?;
             let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
             let encrypted = url.scheme() == "https" || (url.scheme() == "http" && loopback);
             if !encrypted || !url.username().is_empty() || url.password().is_some() {
@@ -74,11 +75,11 @@ impl Document {
                 // to trust.
                 .redirect(redirect::Policy::none())
                 .user_agent(concat!("tallybox/", env!("CARGO_PKG_VERSION")));
-            Place::Server(client.build().map_err(PlaceError::Client)?, url)
+            Source::Server(client.build().map_err(LocationError::Client)?, url)
         } else {
-            Place::File(directory.join(place))
+            Source::File(directory.join(location))
         };
-        Ok(Self { place, limit })
+        Ok(Self { source, limit })
     }
 
     /// Reads the document; `None` if it does not exist (status 404, no such file).
@@ -86,9 +87,9 @@ impl Document {
     /// # Errors
     /// [`FetchError`]. At most the permitted size of a response is held in memory.
     pub async fn fetch(&self) -> Result<Option<Vec<u8>>, FetchError> {
-        match &self.place {
-            Place::Server(client, url) => self.fetch_from(client, url).await,
-            Place::File(file) => match tokio::fs::read(file).await {
+        match &self.source {
+            Source::Server(client, url) => self.fetch_from(client, url).await,
+            Source::File(file) => match tokio::fs::read(file).await {
                 Ok(document) if document.len() > self.limit => {
                     Err(FetchError::TooLarge(self.limit))
                 }
@@ -120,9 +121,9 @@ impl Document {
 
 impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Server(_, url) => url.fmt(f),
-            Place::File(file) => file.display().fmt(f),
+        match &self.source {
+            Source::Server(_, url) => url.fmt(f),
+            Source::File(file) => file.display().fmt(f),
         }
     }
 }
@@ -134,8 +135,9 @@ mod tests {
 
     #[test]
     fn only_encrypted_places_without_credentials_are_taken() {
-        let at =
-            |place| Document::at(place, Path::new("/etc"), 10).map(|document| document.to_string());
+        let at = |location| {
+            Document::at(location, Path::new("/etc"), 10).map(|document| document.to_string())
+        };
         for good in [
             "https://a.example/x",
             "http://127.0.0.1:80/x",

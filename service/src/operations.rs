@@ -180,26 +180,26 @@ impl Operations {
 
     /// Serves the routes until `stop` is cancelled.
     pub async fn run(self, router: Router, stop: CancellationToken) {
-        let places = Places::<()>::new(LIMITS);
+        let slots = Places::<()>::new(LIMITS);
         let tasks = TaskTracker::new();
         let accepting = async {
             loop {
                 match self.listener.accept().await {
                     Ok((stream, _)) => {
-                        let Ok(place) = places.enter(None).await else {
+                        let Ok(slot) = slots.enter(None).await else {
                             continue;
                         };
                         let (router, stop) = (router.clone(), stop.clone());
                         tasks.spawn(async move {
                             // Errors of a connection are caused by its client, so they are not
                             // logged.
-                            serve(stream, router, stop, place.connection()).await;
+                            serve(stream, router, stop, slot.connection()).await;
                         });
                     }
                     Err(error) => {
                         // Too many open files, or a connection that has been reset: the endpoint
                         // continues.
-                        places.make_room();
+                        slots.make_room();
                         tracing::warn!(
                             error = chain(&error),
                             "cannot accept an operator's connection"

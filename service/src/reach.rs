@@ -34,14 +34,14 @@ impl Reach {
                 failing.remove(what);
                 tracing::info!(what, "dependency is reachable again");
             }
-            (Err(problem), Some(known)) => known.problem = problem,
+            (Err(problem), Some(failure)) => failure.problem = problem,
             (Err(problem), None) => {
                 tracing::warn!(what, error = problem, "dependency is out of reach");
-                let known = Failing {
+                let failure = Failing {
                     since: asked,
                     problem,
                 };
-                failing.insert(what.to_owned(), known);
+                failing.insert(what.to_owned(), failure);
             }
         }
     }

@@ -60,8 +60,8 @@ mod tests {
             "x",
             &[("cloud", true), ("faults", false), ("kubernetes", true)],
         );
-        let said = format!("{VERSION} (commit {COMMIT}, features cloud,kubernetes)");
-        assert_eq!(build.to_string(), said);
+        let expected = format!("{VERSION} (commit {COMMIT}, features cloud,kubernetes)");
+        assert_eq!(build.to_string(), expected);
         assert_eq!(Build::new("x", &[("cloud", false)]).features(), "none");
         let without = format!("{VERSION} (commit {COMMIT})");
         assert_eq!(Build::new("x", &[]).to_string(), without);

@@ -54,10 +54,10 @@ fn fault(error: &Error, text: &str, key: String) -> Fault {
         printable(&key)
     };
     Fault {
-        line: location.map_or(0, |place| place.line()),
-        column: location.map_or(0, |place| place.column()),
+        line: location.map_or(0, |location| location.line()),
+        column: location.map_or(0, |location| location.column()),
         key,
-        problem: problem(error, location.and_then(|place| scalar(text, place))),
+        problem: problem(error, location.and_then(|location| scalar(text, location))),
     }
 }
 
@@ -104,27 +104,27 @@ fn unknown_key(field: &str, expected: &[&str]) -> String {
 }
 
 /// "`a`, `b` or `c`".
-fn alternatives(words: &[&str]) -> String {
-    match words {
+fn alternatives(names: &[&str]) -> String {
+    match names {
         [] => "no key".to_owned(),
-        [word] => format!("`{word}`"),
+        [name] => format!("`{name}`"),
         [first @ .., last] => {
-            let first: Vec<String> = first.iter().map(|word| format!("`{word}`")).collect();
+            let first: Vec<String> = first.iter().map(|name| format!("`{name}`")).collect();
             format!("{} or `{last}`", first.join(", "))
         }
     }
 }
 
-/// Returns the expected word closest to `word`, if it is within two edits.
-fn nearest<'a>(word: &str, expected: &[&'a str]) -> Option<&'a str> {
+/// Returns the expected name closest to `name`, if it is within two edits.
+fn nearest<'a>(name: &str, expected: &[&'a str]) -> Option<&'a str> {
     let near = expected
         .iter()
-        .map(|candidate| (edits(word, candidate), *candidate))
+        .map(|candidate| (edits(name, candidate), *candidate))
         .min()?;
     (near.0 <= 2).then_some(near.1)
 }
 
-/// Returns the edit distance of two words in characters. Both are short: a key of a config type,
+/// Returns the edit distance of two names in characters. Both are short: a key of a config type,
 /// and a key truncated by [`printable`].
 fn edits(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
@@ -151,9 +151,9 @@ fn without_value(message: &str, value: Option<&str>) -> String {
 }
 
 /// Returns the scalar at `place` without its quotes, if its spelling in the file equals its value.
-fn scalar(text: &str, place: Location) -> Option<&str> {
-    let start = usize::try_from(place.span().byte_offset()?).ok()?;
-    let length = usize::try_from(place.span().byte_len()?).ok()?;
+fn scalar(text: &str, location: Location) -> Option<&str> {
+    let start = usize::try_from(location.span().byte_offset()?).ok()?;
+    let length = usize::try_from(location.span().byte_len()?).ok()?;
     let before = text.get(..start)?.trim_end_matches(' ');
     let source = text.get(start..start.checked_add(length)?)?.trim();
     // Any other text before the scalar is a tag or an anchor, and a tag can change the value.

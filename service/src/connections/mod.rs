@@ -7,19 +7,19 @@
 //! | file | contents |
 //! |---|---|
 //! | `pace` | how far a client is behind a minimum rate |
-//! | `standing` | the state of one connection: requests being received, processed and answered |
+//! | `connection` | the state of one connection: requests being received, processed and answered |
 //! | `places` | all connections of a listener, and the choice of the connection to close |
 //! | `watched` | bodies that report their progress to their connection |
 //! | `files` | the limit of open files, and therefore of connections |
 
+mod connection;
 mod files;
 mod pace;
 mod places;
-mod standing;
 mod watched;
 
+pub use connection::{Asked, Connection, End, Times};
 pub use files::open_file_limit;
 pub use pace::Pace;
 pub use places::{Crowded, Place, PlaceLimits, Places};
-pub use standing::{Asked, Connection, End, Times};
 pub use watched::{Coming, Going};

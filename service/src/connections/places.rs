@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::standing::{Connection, Times};
+use super::connection::{Connection, Times};
 
 /// An eviction closes one in this many of the connections that may be closed, so that searches are
 /// rare.
@@ -112,9 +112,9 @@ impl<K: Hash + Eq + Copy> Places<K> {
     fn try_enter(&self, group: Option<K>) -> Result<Place<K>, Full> {
         let limits = self.0.limits;
         let mut table = self.0.table();
-        let of_group = table.groups.get(&group).map_or(0, HashMap::len);
+        let in_group = table.groups.get(&group).map_or(0, HashMap::len);
         let limited = group.is_some() && limits.of_a_group > 0;
-        if limited && of_group >= limits.of_a_group && !table.evict(Some(group), Duration::ZERO) {
+        if limited && in_group >= limits.of_a_group && !table.evict(Some(group), Duration::ZERO) {
             return Err(Full::Group);
         }
         if table.count >= limits.all && !table.evict(None, limits.on_time) {
@@ -165,7 +165,7 @@ impl<K: Hash + Eq + Copy> Table<K> {
             return false;
         }
         let count = (late.len() / EVICTION_DIVISOR).max(1);
-        late.select_nth_unstable_by(count - 1, |one, other| other.0.cmp(&one.0));
+        late.select_nth_unstable_by(count - 1, |a, b| b.0.cmp(&a.0));
         for (_, group, id) in late.into_iter().take(count) {
             if let Some(connection) = self.remove(group, id) {
                 connection.evict();

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use axum::body::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::standing::{Asked, Connection};
+use super::connection::{Asked, Connection};
 
 /// The body of a request, which reports received bytes.
 #[derive(Debug)]

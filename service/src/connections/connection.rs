@@ -229,10 +229,10 @@ impl Connection {
 
     fn ended(&self, id: u64) {
         let mut state = self.state();
-        let Some(place) = state.open.iter().position(|(open, _)| *open == id) else {
+        let Some(index) = state.open.iter().position(|(open, _)| *open == id) else {
             return;
         };
-        let (_, phase) = state.open.swap_remove(place);
+        let (_, phase) = state.open.swap_remove(index);
         // The client's time limit starts again when a complete request has ended. A response to an
         // incomplete request, or one that the client did not read, does not reset the delay.
         if let Phase::Working = phase {
