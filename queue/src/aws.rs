@@ -43,13 +43,13 @@ const LONGEST_LEASE: Duration = Duration::from_secs(43_200);
 
 /// Opens a queue without sending a request.
 pub(crate) fn open(
-    ways: CloudRoutes,
+    routes: CloudRoutes,
     lease_time: Duration,
     settings: &QueueSettings,
 ) -> Result<SharedQueue, QueueError> {
-    let location = ways.location();
+    let location = routes.location();
     let clients = Arc::new(Clients::new(&location, settings)?);
-    let queue = |target: Option<Endpoint>| match target {
+    let queue = |endpoint: Option<Endpoint>| match endpoint {
         Some(Endpoint::Sqs(name)) => Some(Sqs {
             client: Client::new(&clients, &name.region),
             url: clients.queue_url(&name),
@@ -57,17 +57,20 @@ pub(crate) fn open(
         }),
         _ => None,
     };
-    let way = |target: Option<Endpoint>| match target {
-        Some(Endpoint::Sns(topic)) => Some(Way::Topic(Client::new(&clients, &topic.region), topic)),
-        other => queue(other).map(Way::Queue),
+    let destination = |endpoint: Option<Endpoint>| match endpoint {
+        Some(Endpoint::Sns(topic)) => Some(Destination::Topic(
+            Client::new(&clients, &topic.region),
+            topic,
+        )),
+        other => queue(other).map(Destination::Queue),
     };
     Ok(Arc::new(AwsQueue {
         location,
         lease_time,
-        publish: way(ways.publish),
-        rejected: way(ways.rejected),
-        rejected_queue: queue(ways.rejected_url),
-        queue: queue(ways.url),
+        publish: destination(routes.publish),
+        rejected: destination(routes.rejected),
+        rejected_queue: queue(routes.rejected_url),
+        queue: queue(routes.url),
     }))
 }
 
@@ -75,8 +78,8 @@ struct AwsQueue {
     location: String,
     lease_time: Duration,
     queue: Option<Sqs>,
-    publish: Option<Way>,
-    rejected: Option<Way>,
+    publish: Option<Destination>,
+    rejected: Option<Destination>,
     rejected_queue: Option<Sqs>,
 }
 
@@ -88,12 +91,12 @@ struct Sqs {
 }
 
 /// A destination of messages.
-enum Way {
+enum Destination {
     Topic(Client<aws_sdk_sns::Client>, SnsArn),
     Queue(Sqs),
 }
 
-impl Way {
+impl Destination {
     fn limit(&self) -> usize {
         match self {
             Self::Topic(..) => SNS_BYTES,
@@ -292,20 +295,20 @@ impl fmt::Debug for AwsQueue {
 impl TaskQueue for AwsQueue {
     async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
         let problem = "nothing can be published: write publish, the topic or queue to publish to";
-        let way = self
+        let destination = self
             .publish
             .as_ref()
             .ok_or_else(|| setting(&self.location, problem))?;
-        let limits = [Some(way), self.rejected.as_ref()]
+        let limits = [Some(destination), self.rejected.as_ref()]
             .into_iter()
             .flatten()
-            .map(Way::limit);
+            .map(Destination::limit);
         too_large(
             &self.location,
             body.len(),
             limits.min().unwrap_or(SNS_BYTES) - RESERVED_REASON_BYTES,
         )?;
-        way.send("publish", &body, None).await
+        destination.send("publish", &body, None).await
     }
 
     async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {

@@ -19,7 +19,7 @@ pub struct Pace {
     /// The lease time of the queue, equal to its [`crate::TaskQueue::lease_time`].
     pub lease: Duration,
     /// A wait that is long enough to receive a ready message.
-    pub patience: Duration,
+    pub receive_timeout: Duration,
     /// The maximum delay beyond the promised time at which a message becomes ready again.
     pub slack: Duration,
     /// The delay for messages that are returned with one; `None` if the server ignores delays.
@@ -36,7 +36,7 @@ impl Pace {
     pub fn exact(lease: Duration) -> Self {
         Self {
             lease,
-            patience: lease / 4,
+            receive_timeout: lease / 4,
             slack: lease / 4,
             delay: Some(lease / 2),
             limit: Some(crate::limits::MESSAGE_BYTES),
@@ -95,7 +95,7 @@ impl Subject {
 
     /// Receives a message that has to be ready.
     async fn take(&self) -> Delivery {
-        let received = self.queue.receive(self.pace.patience).await.unwrap();
+        let received = self.queue.receive(self.pace.receive_timeout).await.unwrap();
         received.expect("a message is ready")
     }
 
@@ -160,7 +160,7 @@ async fn messages_come_and_go(subject: &Subject) {
 async fn nothing_is_waited_for(subject: &Subject) {
     subject.assert_nothing("it is empty").await;
     let start = Instant::now();
-    let wait = subject.pace.patience;
+    let wait = subject.pace.receive_timeout;
     assert!(subject.queue.receive(wait).await.unwrap().is_none());
     let took = start.elapsed();
     assert!(took >= wait / 2, "it waited only {took:?} of {wait:?}");
@@ -206,8 +206,8 @@ async fn an_extended_lease(subject: &Subject) {
         subject.assert_nothing("it was extended").await;
     }
     let last = Instant::now();
-    let again = subject.comes_back(last, lease).await;
-    queue.ack(&again.lease).await.unwrap();
+    let redelivered = subject.comes_back(last, lease).await;
+    queue.ack(&redelivered.lease).await.unwrap();
     subject.assert_nothing("it was acknowledged").await;
 }
 
@@ -242,7 +242,7 @@ async fn rejected(subject: &Subject) {
     assert_eq!(depth.rejected.unwrap_or(1), 1, "{depth:?}");
     let aside = subject
         .rejected
-        .receive(subject.pace.patience)
+        .receive(subject.pace.receive_timeout)
         .await
         .unwrap();
     let aside = aside.expect("it is among the rejected");
@@ -263,11 +263,11 @@ async fn counted(subject: &Subject) {
         subject.publish(&format!("{n}")).await;
     }
     assert_eq!(of(queue.depth().await.unwrap()), counts(4, 0));
-    let one = subject.take().await;
-    let two = subject.take().await;
-    queue.ack(&one.lease).await.unwrap();
+    let first = subject.take().await;
+    let second = subject.take().await;
+    queue.ack(&first.lease).await.unwrap();
     assert_eq!(of(queue.depth().await.unwrap()), counts(2, 1));
-    queue.ack(&two.lease).await.unwrap();
+    queue.ack(&second.lease).await.unwrap();
     assert_eq!(of(queue.depth().await.unwrap()), counts(2, 0));
     for _ in 0..2 {
         let delivery = subject.take().await;
@@ -283,22 +283,22 @@ async fn two_consumers(subject: &Subject) {
     for n in 0..all {
         subject.publish(&format!("{n}")).await;
     }
-    let patience = subject.pace.patience / 8;
+    let receive_timeout = subject.pace.receive_timeout / 8;
     let drain = |queue: SharedQueue| async move {
-        let mut taken = Vec::new();
+        let mut received = Vec::new();
         let mut misses = 0;
         // A cloud queue may report that it is empty when it has only searched a part of its
         // servers.
         while misses < 2 {
-            match queue.receive(patience).await.unwrap() {
-                Some(delivery) => taken.push((delivery, Instant::now())),
+            match queue.receive(receive_timeout).await.unwrap() {
+                Some(delivery) => received.push((delivery, Instant::now())),
                 None => misses += 1,
             }
         }
-        taken
+        received
     };
     let start = Instant::now();
-    let (one, two) = tokio::join!(
+    let (first, second) = tokio::join!(
         drain(SharedQueue::clone(&subject.queue)),
         drain(SharedQueue::clone(&subject.other))
     );
@@ -307,15 +307,15 @@ async fn two_consumers(subject: &Subject) {
         "the machine is too slow for leases of {:?}",
         subject.pace.lease
     );
-    let bodies: BTreeSet<&Bytes> = one
+    let bodies: BTreeSet<&Bytes> = first
         .iter()
-        .chain(&two)
+        .chain(&second)
         .map(|(delivery, _)| &delivery.body)
         .collect();
     assert_eq!(bodies.len(), all, "each message was taken");
-    assert_eq!(one.len() + two.len(), all, "by one of them");
+    assert_eq!(first.len() + second.len(), all, "by one of them");
     // A lease that one handle received is valid for the other.
-    for (delivery, _) in one.iter().chain(&two) {
+    for (delivery, _) in first.iter().chain(&second) {
         subject.queue.ack(&delivery.lease).await.unwrap();
     }
     subject.assert_nothing("all were acknowledged").await;

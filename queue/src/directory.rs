@@ -190,10 +190,10 @@ impl TaskQueue for DirectoryQueue {
     async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
         let end = Instant::now() + wait;
         loop {
-            let taken = self.run("receive", Shared::lease_next).await?;
+            let delivery = self.run("receive", Shared::lease_next).await?;
             let now = Instant::now();
-            if taken.is_some() || now >= end {
-                return Ok(taken);
+            if delivery.is_some() || now >= end {
+                return Ok(delivery);
             }
             sleep_until(end.min(now + POLL_INTERVAL)).await;
         }

@@ -37,12 +37,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Opens a queue without sending a request.
 pub(crate) fn open(
-    ways: CloudRoutes,
+    routes: CloudRoutes,
     lease_time: Duration,
     settings: &QueueSettings,
 ) -> Result<SharedQueue, QueueError> {
-    let location = ways.location();
-    let name = |target: &Option<Endpoint>, kind: &str| match target {
+    let location = routes.location();
+    let name = |endpoint: &Option<Endpoint>, kind: &str| match endpoint {
         Some(Endpoint::Pubsub { project, name }) => {
             Some(format!("projects/{project}/{kind}/{name}"))
         }
@@ -52,9 +52,9 @@ pub(crate) fn open(
         api: Api::new(&location, settings)?,
         location,
         lease_time,
-        subscription: name(&ways.url, "subscriptions"),
-        topic: name(&ways.publish, "topics"),
-        rejected: name(&ways.rejected, "topics"),
+        subscription: name(&routes.url, "subscriptions"),
+        topic: name(&routes.publish, "topics"),
+        rejected: name(&routes.rejected, "topics"),
     }))
 }
 

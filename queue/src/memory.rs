@@ -265,7 +265,7 @@ impl Shared {
             state.leases.remove(&old);
         }
         let number = state.next();
-        let place = (now + self.lease_time, number);
+        let key = (now + self.lease_time, number);
         message.attempt += 1;
         message.lease = Some(number);
         let delivery = Delivery {
@@ -275,8 +275,8 @@ impl Shared {
             published: Some(UNIX_EPOCH + message.published),
             reason: message.reason.clone(),
         };
-        state.messages.insert(place, message);
-        state.leases.insert(number, place);
+        state.messages.insert(key, message);
+        state.leases.insert(number, key);
         Some(delivery)
     }
 
@@ -284,9 +284,9 @@ impl Shared {
     fn end_lease(&self, lease: &Lease) -> Result<Message, QueueError> {
         let now = self.now();
         let mut state = self.state();
-        let (number, place) = self.live(&state, lease, now)?;
+        let (number, key) = self.live(&state, lease, now)?;
         state.leases.remove(&number);
-        let message = state.messages.remove(&place).ok_or_else(|| self.lost())?;
+        let message = state.messages.remove(&key).ok_or_else(|| self.lost())?;
         Ok(Message {
             lease: None,
             ..message
@@ -296,11 +296,11 @@ impl Shared {
     fn extend(&self, lease: &Lease, by: Duration) -> Result<(), QueueError> {
         let now = self.now();
         let mut state = self.state();
-        let (number, place) = self.live(&state, lease, now)?;
-        let message = state.messages.remove(&place).ok_or_else(|| self.lost())?;
-        let place = (now + by, state.next());
-        state.messages.insert(place, message);
-        state.leases.insert(number, place);
+        let (number, key) = self.live(&state, lease, now)?;
+        let message = state.messages.remove(&key).ok_or_else(|| self.lost())?;
+        let key = (now + by, state.next());
+        state.messages.insert(key, message);
+        state.leases.insert(number, key);
         drop(state);
         // The new end of the lease may be earlier than the old one.
         self.changed.notify_waiters();
@@ -315,7 +315,7 @@ impl Shared {
     ) -> Result<(u64, (Duration, u64)), QueueError> {
         let number: u64 = lease.as_str().parse().map_err(|_| self.lost())?;
         match state.leases.get(&number) {
-            Some(place) if place.0 > now => Ok((number, *place)),
+            Some(key) if key.0 > now => Ok((number, *key)),
             _ => Err(self.lost()),
         }
     }

@@ -57,19 +57,19 @@ impl QueueSpec {
                 .transpose()
         };
         let rejected = place.rejected.as_ref();
-        let mut ways = CloudRoutes {
+        let mut routes = CloudRoutes {
             url: parse(place.url.as_ref())?,
             publish: parse(place.publish.as_ref())?,
             rejected: parse(rejected.and_then(|rejected| rejected.publish.as_ref()))?,
             rejected_url: parse(rejected.and_then(|rejected| rejected.url.as_ref()))?,
         };
         // A topic alone is the destination of a program that only publishes.
-        if matches!(ways.url, Some(Endpoint::Sns(_))) && ways.publish.is_none() {
-            ways.publish = ways.url.take();
+        if matches!(routes.url, Some(Endpoint::Sns(_))) && routes.publish.is_none() {
+            routes.publish = routes.url.take();
         }
         let settings = place.settings.clone().relative_to(directory);
         let plan = Self {
-            kind: kind(ways)?,
+            kind: kind(routes)?,
             lease_time: place.lease_time(),
             settings,
         };
@@ -91,8 +91,8 @@ impl QueueSpec {
                 1..=31_536_000,
                 &[],
             ),
-            Kind::Aws(ways) => (ways.location(), "SQS and SNS", 1..=43_200, &AWS_SETTINGS),
-            Kind::Gcp(ways) => (ways.location(), "Pub/Sub", 10..=600, &GCP_SETTINGS),
+            Kind::Aws(routes) => (routes.location(), "SQS and SNS", 1..=43_200, &AWS_SETTINGS),
+            Kind::Gcp(routes) => (routes.location(), "Pub/Sub", 10..=600, &GCP_SETTINGS),
         };
         self.settings.only(&queue, what, applicable)?;
         let seconds = self.lease_time.as_secs();
@@ -108,8 +108,8 @@ impl QueueSpec {
         match self.kind {
             Kind::Memory(name) => Ok(Arc::new(memory(&name, self.lease_time))),
             Kind::Directory(path) => Ok(Arc::new(DirectoryQueue::new(path, self.lease_time))),
-            Kind::Aws(ways) => aws(ways, self.lease_time, &self.settings),
-            Kind::Gcp(ways) => gcp(ways, self.lease_time, &self.settings),
+            Kind::Aws(routes) => aws(routes, self.lease_time, &self.settings),
+            Kind::Gcp(routes) => gcp(routes, self.lease_time, &self.settings),
         }
     }
 
@@ -119,8 +119,8 @@ impl QueueSpec {
             Kind::Directory(path) => Ok(Arc::new(
                 DirectoryQueue::new(path, self.lease_time).rejected(),
             )),
-            Kind::Aws(ways) => aws(ways.of_rejected()?, self.lease_time, &self.settings),
-            Kind::Gcp(ways) => gcp(ways.of_rejected()?, self.lease_time, &self.settings),
+            Kind::Aws(routes) => aws(routes.of_rejected()?, self.lease_time, &self.settings),
+            Kind::Gcp(routes) => gcp(routes.of_rejected()?, self.lease_time, &self.settings),
         }
     }
 }
@@ -144,10 +144,10 @@ const GCP_SETTINGS: [&str; 4] = [
 ];
 
 /// Determines the kind of queue, and completes missing texts with their defaults.
-fn kind(mut ways: CloudRoutes) -> Result<Kind, QueueError> {
-    let location = ways.location();
+fn kind(mut routes: CloudRoutes) -> Result<Kind, QueueError> {
+    let location = routes.location();
     let wrong = |problem: &str| Err(setting(&location, problem));
-    match (&ways.url, &ways.publish) {
+    match (&routes.url, &routes.publish) {
         (None, None) => Err(setting(
             "(not configured)",
             "the configuration names no place: write url, the place to receive from, or publish, or both",
@@ -156,13 +156,13 @@ fn kind(mut ways: CloudRoutes) -> Result<Kind, QueueError> {
             if publish.is_some() {
                 return wrong("this kind of queue publishes to its url: remove publish");
             }
-            if ways.rejected.is_some() || ways.rejected_url.is_some() {
+            if routes.rejected.is_some() || routes.rejected_url.is_some() {
                 return wrong(
                     "this kind of queue stores rejected messages itself (a directory in its folder rejected): \
                      remove rejected",
                 );
             }
-            Ok(match ways.url {
+            Ok(match routes.url {
                 Some(Endpoint::Memory { name }) => Kind::Memory(name),
                 Some(Endpoint::Directory(path)) => Kind::Directory(path),
                 _ => return wrong("the url is not a place to receive from"),
@@ -176,58 +176,65 @@ fn kind(mut ways: CloudRoutes) -> Result<Kind, QueueError> {
                    topic as publish",
         ),
         (Some(Endpoint::Sqs(_)), _) | (None, Some(Endpoint::Sqs(_) | Endpoint::Sns(_))) => {
-            let is_aws = |target: &Option<Endpoint>| {
-                matches!(target, None | Some(Endpoint::Sqs(_) | Endpoint::Sns(_)))
+            let is_aws = |endpoint: &Option<Endpoint>| {
+                matches!(endpoint, None | Some(Endpoint::Sqs(_) | Endpoint::Sns(_)))
             };
-            if !is_aws(&ways.publish) || !is_aws(&ways.rejected) || !is_aws(&ways.rejected_url) {
+            if !is_aws(&routes.publish)
+                || !is_aws(&routes.rejected)
+                || !is_aws(&routes.rejected_url)
+            {
                 return wrong(
                     "url, publish and rejected have to be queues (sqs://…) and topics (sns:…) of AWS",
                 );
             }
-            if matches!(ways.rejected_url, Some(Endpoint::Sns(_))) {
+            if matches!(routes.rejected_url, Some(Endpoint::Sns(_))) {
                 return wrong(
                     "nothing can be received from a topic: the url of rejected is the SQS queue that is \
                               subscribed to it",
                 );
             }
-            if ways.publish.is_none() {
-                ways.publish = ways.url.clone();
+            if routes.publish.is_none() {
+                routes.publish = routes.url.clone();
             }
-            if ways.rejected.is_none() {
-                ways.rejected = ways.rejected_url.clone();
+            if routes.rejected.is_none() {
+                routes.rejected = routes.rejected_url.clone();
             }
-            if ways.rejected_url.is_none() && matches!(ways.rejected, Some(Endpoint::Sqs(_))) {
-                ways.rejected_url = ways.rejected.clone();
+            if routes.rejected_url.is_none() && matches!(routes.rejected, Some(Endpoint::Sqs(_))) {
+                routes.rejected_url = routes.rejected.clone();
             }
-            if ways.rejected.is_some() && ways.rejected == ways.publish {
+            if routes.rejected.is_some() && routes.rejected == routes.publish {
                 return wrong(
                     "rejected messages would be delivered as tasks: name another place as rejected",
                 );
             }
-            Ok(Kind::Aws(ways))
+            Ok(Kind::Aws(routes))
         }
         (Some(Endpoint::Pubsub { .. }), _) | (None, Some(Endpoint::Pubsub { .. })) => {
-            let is_gcp =
-                |target: &Option<Endpoint>| matches!(target, None | Some(Endpoint::Pubsub { .. }));
-            if !is_gcp(&ways.publish) || !is_gcp(&ways.rejected) || !is_gcp(&ways.rejected_url) {
+            let is_gcp = |endpoint: &Option<Endpoint>| {
+                matches!(endpoint, None | Some(Endpoint::Pubsub { .. }))
+            };
+            if !is_gcp(&routes.publish)
+                || !is_gcp(&routes.rejected)
+                || !is_gcp(&routes.rejected_url)
+            {
                 return wrong("url, publish and rejected have to be of Pub/Sub (pubsub://…)");
             }
             // Topic and subscription have the same name, as ENPA creates them.
-            if ways.publish.is_none() {
-                ways.publish = ways.url.clone();
+            if routes.publish.is_none() {
+                routes.publish = routes.url.clone();
             }
-            if ways.rejected.is_none() {
-                ways.rejected = ways.rejected_url.clone();
+            if routes.rejected.is_none() {
+                routes.rejected = routes.rejected_url.clone();
             }
-            if ways.rejected_url.is_none() {
-                ways.rejected_url = ways.rejected.clone();
+            if routes.rejected_url.is_none() {
+                routes.rejected_url = routes.rejected.clone();
             }
-            if ways.rejected.is_some() && ways.rejected == ways.publish {
+            if routes.rejected.is_some() && routes.rejected == routes.publish {
                 return wrong(
                     "rejected messages would be delivered as tasks: name another topic as rejected",
                 );
             }
-            Ok(Kind::Gcp(ways))
+            Ok(Kind::Gcp(routes))
         }
     }
 }
@@ -272,17 +279,17 @@ use crate::aws::open as aws;
 use crate::gcp::open as gcp;
 
 #[cfg(not(feature = "aws"))]
-fn aws(ways: CloudRoutes, _: Duration, _: &QueueSettings) -> Result<SharedQueue, QueueError> {
-    Err(missing(&ways, "aws"))
+fn aws(routes: CloudRoutes, _: Duration, _: &QueueSettings) -> Result<SharedQueue, QueueError> {
+    Err(missing(&routes, "aws"))
 }
 
 #[cfg(not(feature = "gcp"))]
-fn gcp(ways: CloudRoutes, _: Duration, _: &QueueSettings) -> Result<SharedQueue, QueueError> {
-    Err(missing(&ways, "gcp"))
+fn gcp(routes: CloudRoutes, _: Duration, _: &QueueSettings) -> Result<SharedQueue, QueueError> {
+    Err(missing(&routes, "gcp"))
 }
 
 #[cfg(not(all(feature = "aws", feature = "gcp")))]
-fn missing(ways: &CloudRoutes, feature: &str) -> QueueError {
+fn missing(routes: &CloudRoutes, feature: &str) -> QueueError {
     let problem = format!("this build cannot reach it, build with the cargo feature \"{feature}\"");
-    setting(ways.location(), problem)
+    setting(routes.location(), problem)
 }

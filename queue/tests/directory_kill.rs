@@ -23,7 +23,7 @@ const WORKERS: usize = 3;
 /// The history of a message according to the logs of the child processes. Each line is written
 /// before or after a step, never during it.
 #[derive(Default)]
-struct Told {
+struct Logged {
     published: u32,
     /// A child was about to acknowledge or reject the message.
     tried: bool,
@@ -42,9 +42,9 @@ fn no_message_is_lost_and_what_was_acknowledged_is_gone() {
     println!("TALLYBOX_KILL_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let mut started = 0;
-    let mut start = |place: usize| {
+    let mut start = |index: usize| {
         started += 1;
-        let role = if place < PUBLISHERS {
+        let role = if index < PUBLISHERS {
             "publisher"
         } else {
             "worker"
@@ -54,55 +54,55 @@ fn no_message_is_lost_and_what_was_acknowledged_is_gone() {
     let mut children: Vec<Child> = (0..PUBLISHERS + WORKERS).map(&mut start).collect();
     for _ in 0..number("TALLYBOX_KILLS", 120) {
         std::thread::sleep(Duration::from_millis(random.random_range(5..60)));
-        let place = random.random_range(0..children.len());
+        let index = random.random_range(0..children.len());
         assert!(
-            children[place].try_wait().unwrap().is_none(),
+            children[index].try_wait().unwrap().is_none(),
             "a child ended without being killed"
         );
-        end(&mut children[place]);
-        children[place] = start(place);
+        end(&mut children[index]);
+        children[index] = start(index);
     }
     children.iter_mut().for_each(end);
-    let told = told(root.path());
+    let logged = logged(root.path());
     let (left, aside) = runtime().block_on(drained(root.path()));
-    judge(&told, &left, &aside);
+    judge(&logged, &left, &aside);
 }
 
-fn judge(told: &BTreeMap<String, Told>, left: &[String], aside: &[String]) {
+fn judge(logged: &BTreeMap<String, Logged>, left: &[String], aside: &[String]) {
     let count = |all: &[String], id: &String| all.iter().filter(|other| *other == id).count();
     let (mut acked, mut rejected) = (0, 0);
-    for (id, told) in told {
+    for (id, logged) in logged {
         let (left, aside) = (count(left, id), count(aside, id));
         assert!(
             left + aside <= 1,
             "{id} is there {left} times, and {aside} times aside"
         );
-        if told.acked > 0 {
+        if logged.acked > 0 {
             assert_eq!(
-                (told.acked, left, aside),
+                (logged.acked, left, aside),
                 (1, 0, 0),
                 "{id} was acknowledged and is there"
             );
         }
-        if told.rejected > 0 {
-            assert_eq!((told.acked, left, aside), (0, 0, 1), "{id} was rejected");
+        if logged.rejected > 0 {
+            assert_eq!((logged.acked, left, aside), (0, 0, 1), "{id} was rejected");
         }
-        let there = left + aside > 0 || told.tried;
+        let there = left + aside > 0 || logged.tried;
         assert!(
-            told.published == 0 || there,
+            logged.published == 0 || there,
             "{id} was published and is lost"
         );
-        acked += told.acked;
-        rejected += told.rejected;
+        acked += logged.acked;
+        rejected += logged.rejected;
     }
     let unknown = left
         .iter()
         .chain(aside)
-        .filter(|id| !told.contains_key(*id))
+        .filter(|id| !logged.contains_key(*id))
         .count();
     println!(
         "{} published, {acked} acked, {rejected} rejected, {} left",
-        told.len(),
+        logged.len(),
         left.len()
     );
     // Messages whose publisher was killed between publishing and logging; there are at most as many
@@ -143,10 +143,10 @@ async fn drained(root: &Path) -> (Vec<String>, Vec<String>) {
     std::thread::sleep(LEASE);
     let queue = DirectoryQueue::new(root.join("tasks"), Duration::from_secs(600));
     let mut all = [Vec::new(), Vec::new()];
-    for (place, queue) in [queue.clone(), queue.rejected()].into_iter().enumerate() {
+    for (index, queue) in [queue.clone(), queue.rejected()].into_iter().enumerate() {
         while let Some(delivery) = queue.receive(LEASE).await.unwrap() {
-            assert_eq!(delivery.reason.is_some(), place == 1, "{delivery:?}");
-            all[place].push(String::from_utf8(delivery.body.to_vec()).unwrap());
+            assert_eq!(delivery.reason.is_some(), index == 1, "{delivery:?}");
+            all[index].push(String::from_utf8(delivery.body.to_vec()).unwrap());
             queue.ack(&delivery.lease).await.unwrap();
         }
         let depth = queue.depth().await.unwrap();
@@ -156,8 +156,8 @@ async fn drained(root: &Path) -> (Vec<String>, Vec<String>) {
     (left, aside)
 }
 
-fn told(root: &Path) -> BTreeMap<String, Told> {
-    let mut all: BTreeMap<String, Told> = BTreeMap::new();
+fn logged(root: &Path) -> BTreeMap<String, Logged> {
+    let mut all: BTreeMap<String, Logged> = BTreeMap::new();
     for entry in std::fs::read_dir(root.join("logs")).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
         // A kill may truncate a line; an incomplete line is ignored.
@@ -166,12 +166,12 @@ fn told(root: &Path) -> BTreeMap<String, Told> {
             .filter(|line| line.ends_with('\n'))
         {
             let (what, id) = line.trim_end().split_once(' ').unwrap();
-            let told = all.entry(id.to_owned()).or_default();
+            let logged = all.entry(id.to_owned()).or_default();
             match what {
-                "published" => told.published += 1,
-                "trying" => told.tried = true,
-                "acked" => told.acked += 1,
-                "rejected" => told.rejected += 1,
+                "published" => logged.published += 1,
+                "trying" => logged.tried = true,
+                "acked" => logged.acked += 1,
+                "rejected" => logged.rejected += 1,
                 other => panic!("{other}"),
             }
         }
@@ -205,7 +205,7 @@ fn child() {
 }
 
 /// Writes a line with a single write, which the kernel preserves even if the process is killed.
-fn say(log: &mut File, what: &str, id: &str) {
+fn write_line(log: &mut File, what: &str, id: &str) {
     log.write_all(format!("{what} {id}\n").as_bytes()).unwrap();
 }
 
@@ -213,7 +213,7 @@ async fn publish(queue: &DirectoryQueue, mut log: File, number: &str) {
     for n in 0.. {
         let id = format!("{number}-{n}");
         queue.publish(id.clone().into()).await.unwrap();
-        say(&mut log, "published", &id);
+        write_line(&mut log, "published", &id);
     }
 }
 
@@ -229,14 +229,14 @@ async fn work(queue: &DirectoryQueue, mut log: File) {
             1 => queue.nack(lease, LEASE / 4).await,
             2 => queue.extend(lease, LEASE).await,
             3 => {
-                say(&mut log, "trying", &id);
+                write_line(&mut log, "trying", &id);
                 let done = queue.reject(&delivery, "it was its turn").await;
-                done.inspect(|()| say(&mut log, "rejected", &id))
+                done.inspect(|()| write_line(&mut log, "rejected", &id))
             }
             _ => {
-                say(&mut log, "trying", &id);
+                write_line(&mut log, "trying", &id);
                 let done = queue.ack(lease).await;
-                done.inspect(|()| say(&mut log, "acked", &id))
+                done.inspect(|()| write_line(&mut log, "acked", &id))
             }
         };
         assert!(

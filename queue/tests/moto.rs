@@ -117,7 +117,7 @@ impl Moto {
             other: open(),
             rejected: place.open_rejected(Path::new("/")).unwrap(),
             pace: Pace {
-                patience: Duration::from_secs(2),
+                receive_timeout: Duration::from_secs(2),
                 slack: Duration::from_secs(2),
                 delay: Some(Duration::from_secs(2)),
                 limit: Some(limit),

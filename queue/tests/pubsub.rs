@@ -102,7 +102,7 @@ async fn pubsub_does_what_every_queue_has_to() {
             other: open(),
             rejected: place.open_rejected(Path::new("/")).unwrap(),
             pace: Pace {
-                patience: Duration::from_secs(4),
+                receive_timeout: Duration::from_secs(4),
                 slack: Duration::from_secs(3),
                 delay: Some(Duration::from_secs(4)),
                 limit: Some(7_000_000),

@@ -11,7 +11,7 @@
     allow(unused_variables)
 )]
 
-use crate::url::Place;
+use crate::url::Location;
 use crate::{BucketError, BucketSettings, BucketUrl, SharedBucket};
 
 #[cfg(feature = "aws")]
@@ -40,27 +40,27 @@ pub(crate) fn open(
     };
     match &location.0 {
         #[cfg(feature = "aws")]
-        Place::S3 {
+        Location::S3 {
             region,
             bucket,
             prefix,
         } => aws::open(location, (region, bucket, prefix), settings),
         #[cfg(not(feature = "aws"))]
-        Place::S3 { .. } => missing("aws"),
+        Location::S3 { .. } => missing("aws"),
         #[cfg(feature = "gcp")]
-        Place::Gs { bucket, prefix } => gcp::open(location, (bucket, prefix), settings),
+        Location::Gs { bucket, prefix } => gcp::open(location, (bucket, prefix), settings),
         #[cfg(not(feature = "gcp"))]
-        Place::Gs { .. } => missing("gcp"),
+        Location::Gs { .. } => missing("gcp"),
         #[cfg(feature = "azure")]
-        Place::Azure {
+        Location::Azure {
             account,
             container,
             prefix,
         } => azure::open(location, (account, container, prefix), settings),
         #[cfg(not(feature = "azure"))]
-        Place::Azure { .. } => missing("azure"),
+        Location::Azure { .. } => missing("azure"),
         // The caller opens these kinds without this module.
-        Place::Local { .. } | Place::Memory { .. } => missing("none"),
+        Location::Local { .. } | Location::Memory { .. } => missing("none"),
     }
 }
 

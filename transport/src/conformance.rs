@@ -199,12 +199,12 @@ async fn large_objects(bucket: &dyn Bucket) {
         );
         assert!(chunks.concat() == bytes, "{key}: the bytes come back");
     }
-    let mut again = bucket
+    let mut second = bucket
         .create("large", Some(LARGE_BYTES as u64))
         .await
         .unwrap();
-    again.write(pattern(LARGE_BYTES).slice(1..)).await.unwrap();
-    assert_eq!(again.commit().await.unwrap(), Created::Exists);
+    second.write(pattern(LARGE_BYTES).slice(1..)).await.unwrap();
+    assert_eq!(second.commit().await.unwrap(), Created::Exists);
     let at = LARGE_BYTES as u64 - 7;
     assert_eq!(
         bucket.get_range("large", at..at + 4).await.unwrap(),
@@ -522,8 +522,8 @@ async fn publishing_after_a_phantom(bucket: &SharedBucket) {
         "{unsettled:?}"
     );
     assert!(is_not_found(bucket.size("p/phantom").await, "p/phantom"));
-    let again = publish_bytes(&*phantom, "p/phantom", bytes.clone(), true).await;
-    assert_eq!(again.unwrap(), Published::New);
+    let second = publish_bytes(&*phantom, "p/phantom", bytes.clone(), true).await;
+    assert_eq!(second.unwrap(), Published::New);
     assert_eq!(read_all(&**bucket, "p/phantom", 9).await.unwrap(), bytes);
 
     let mailbox = WriteOnly(Phantoms::wrap(SharedBucket::clone(bucket), |_| true));

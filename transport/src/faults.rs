@@ -79,9 +79,9 @@ impl Faults {
         operation: impl Future<Output = Result<T, BucketError>>,
     ) -> Result<T, BucketError> {
         let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        let struck =
+        let is_faulty =
             self.at != 0 && (number == self.at || (number > self.at && self.kind == Kind::Die));
-        if !struck {
+        if !is_faulty {
             return operation.await;
         }
         match self.kind {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::url::Place;
+use crate::url::Location;
 use crate::{BucketError, BucketSettings, BucketUrl, LocalBucket, SharedBucket, cloud, memory};
 
 /// Opens a bucket. No request is made yet: the first operation shows whether the bucket exists and
@@ -14,15 +14,15 @@ use crate::{BucketError, BucketSettings, BucketUrl, LocalBucket, SharedBucket, c
 /// they name cannot be read; [`BucketError::FeatureMissing`] if this build lacks the cloud.
 pub fn open(location: &BucketUrl, settings: &BucketSettings) -> Result<SharedBucket, BucketError> {
     match &location.0 {
-        Place::Local { directory } => {
+        Location::Local { directory } => {
             settings.only(&location.to_string(), &[])?;
             Ok(Arc::new(LocalBucket::new(directory)))
         }
-        Place::Memory { name } => {
+        Location::Memory { name } => {
             settings.only(&location.to_string(), &[])?;
             Ok(memory(name))
         }
-        Place::S3 { .. } | Place::Gs { .. } | Place::Azure { .. } => {
+        Location::S3 { .. } | Location::Gs { .. } | Location::Azure { .. } => {
             cloud::open(location, settings)
         }
     }

@@ -321,14 +321,14 @@ async fn lists_all_from(
     for key in keys {
         put(bucket, key).await?;
     }
-    for (place, directory) in directories.iter().enumerate() {
+    for (index, directory) in directories.iter().enumerate() {
         let range = ListRange {
             start_at: Some(format!("{directory}/")),
             end_before: None,
         };
         let entries = bucket.list(PROBE_DIRECTORY, range).await?;
         let found: Vec<Entry> = entries.try_collect().await?;
-        if !found.iter().map(|entry| &entry.key).eq(&keys[place..]) {
+        if !found.iter().map(|entry| &entry.key).eq(&keys[index..]) {
             return Ok(false);
         }
     }

@@ -75,8 +75,8 @@ impl Records {
         role: Role,
     ) -> Option<Self> {
         let mut keys = keys.into_iter();
-        let words = ["processor", instance.as_str(), &role.to_string()];
-        Some(Self::new(keys.next()?, keys, &words))
+        let owner = ["processor", instance.as_str(), &role.to_string()];
+        Some(Self::new(keys.next()?, keys, &owner))
     }
 
     /// Creates the records of an ingestor's spool. New records use the first key; any of the keys

@@ -353,7 +353,7 @@ impl Upload for StoreUpload {
 
     async fn abort(mut self: Box<Self>) {
         if let State::Parts(parts) = self.take_state() {
-            forget_parts(parts, &self.bucket.location).await;
+            abort_parts(parts, &self.bucket.location).await;
         }
     }
 }
@@ -365,14 +365,14 @@ impl Drop for StoreUpload {
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let location = self.bucket.location.clone();
-            runtime.spawn(async move { forget_parts(parts, &location).await });
+            runtime.spawn(async move { abort_parts(parts, &location).await });
         }
     }
 }
 
 /// Aborts a multipart upload. Remaining parts incur costs until the bucket's lifecycle rule removes
 /// them, but are not objects.
-async fn forget_parts(parts: WriteMultipart, location: &str) {
+async fn abort_parts(parts: WriteMultipart, location: &str) {
     if let Err(error) = parts.abort().await {
         tracing::warn!(bucket = location, error = %error, "cannot abort a multipart upload; its parts remain in the bucket");
     }

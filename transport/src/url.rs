@@ -19,10 +19,10 @@ use crate::key::fault;
 
 /// The location of a bucket. The text cannot contain a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct BucketUrl(pub(crate) Place);
+pub struct BucketUrl(pub(crate) Location);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     Local {
         directory: PathBuf,
     },
@@ -57,16 +57,17 @@ impl BucketUrl {
             url: without_secrets(text).to_owned(),
             reason,
         };
-        parse_place(text, relative_to).map(Self).map_err(invalid)
+        parse_location(text, relative_to).map(Self).map_err(invalid)
     }
 
     /// Returns the directory of a local bucket.
     pub fn directory(&self) -> Option<&Path> {
         match &self.0 {
-            Place::Local { directory } => Some(directory),
-            Place::Memory { .. } | Place::S3 { .. } | Place::Gs { .. } | Place::Azure { .. } => {
-                None
-            }
+            Location::Local { directory } => Some(directory),
+            Location::Memory { .. }
+            | Location::S3 { .. }
+            | Location::Gs { .. }
+            | Location::Azure { .. } => None,
         }
     }
 }
@@ -74,17 +75,17 @@ impl BucketUrl {
 impl fmt::Display for BucketUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::Local { directory } => write!(f, "{}", directory.display()),
-            Place::Memory { name } => write!(f, "memory:{name}"),
-            Place::S3 {
+            Location::Local { directory } => write!(f, "{}", directory.display()),
+            Location::Memory { name } => write!(f, "memory:{name}"),
+            Location::S3 {
                 region,
                 bucket,
                 prefix,
             } => {
                 write!(f, "s3://{region}/{bucket}{}", Suffix(prefix))
             }
-            Place::Gs { bucket, prefix } => write!(f, "gs://{bucket}{}", Suffix(prefix)),
-            Place::Azure {
+            Location::Gs { bucket, prefix } => write!(f, "gs://{bucket}{}", Suffix(prefix)),
+            Location::Azure {
                 account,
                 container,
                 prefix,
@@ -108,7 +109,7 @@ impl fmt::Display for Suffix<'_> {
     }
 }
 
-fn parse_place(text: &str, relative_to: &Path) -> Result<Place, String> {
+fn parse_location(text: &str, relative_to: &Path) -> Result<Location, String> {
     if text.trim().is_empty() {
         return Err("the location is empty".into());
     }
@@ -118,15 +119,15 @@ fn parse_place(text: &str, relative_to: &Path) -> Result<Place, String> {
         } else {
             named("name", name)?
         };
-        return Ok(Place::Memory { name });
+        return Ok(Location::Memory { name });
     }
     if text.starts_with("file:") {
-        return Ok(Place::Local {
+        return Ok(Location::Local {
             directory: file_directory(text)?,
         });
     }
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Ok(Place::Local {
+        return Ok(Location::Local {
             directory: plain_directory(text, relative_to)?,
         });
     };
@@ -138,20 +139,20 @@ fn parse_place(text: &str, relative_to: &Path) -> Result<Place, String> {
     }
     match scheme {
         "s3" => {
-            let (region, bucket, prefix) = two_names(rest, "region", "bucket")?;
-            Ok(Place::S3 {
+            let (region, bucket, prefix) = split_two_names(rest, "region", "bucket")?;
+            Ok(Location::S3 {
                 region,
                 bucket,
                 prefix,
             })
         }
         "gs" => {
-            let (bucket, prefix) = one_name(rest, "bucket")?;
-            Ok(Place::Gs { bucket, prefix })
+            let (bucket, prefix) = split_name(rest, "bucket")?;
+            Ok(Location::Gs { bucket, prefix })
         }
         "az" => {
-            let (account, container, prefix) = two_names(rest, "account", "container")?;
-            Ok(Place::Azure {
+            let (account, container, prefix) = split_two_names(rest, "account", "container")?;
+            Ok(Location::Azure {
                 account,
                 container,
                 prefix,
@@ -193,15 +194,19 @@ fn without_nul(directory: PathBuf) -> Result<PathBuf, String> {
     Ok(directory)
 }
 
-fn two_names(rest: &str, first: &str, second: &str) -> Result<(String, String, String), String> {
-    let (one, rest) = rest
+fn split_two_names(
+    rest: &str,
+    first: &str,
+    second: &str,
+) -> Result<(String, String, String), String> {
+    let (first_name, rest) = rest
         .split_once('/')
         .ok_or_else(|| format!("the location has no {second}"))?;
-    let (two, prefix) = one_name(rest, second)?;
-    Ok((named(first, one)?, two, prefix))
+    let (second_name, prefix) = split_name(rest, second)?;
+    Ok((named(first, first_name)?, second_name, prefix))
 }
 
-fn one_name(rest: &str, what: &str) -> Result<(String, String), String> {
+fn split_name(rest: &str, what: &str) -> Result<(String, String), String> {
     let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
     match fault(prefix) {

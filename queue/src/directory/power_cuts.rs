@@ -10,11 +10,11 @@ use tallybox_durable::{Entries, PowerCut};
 use super::*;
 
 /// The path of the queue on the disk: two directories that have to be created as well.
-const PLACE: &str = "deep/tasks";
+const QUEUE_PATH: &str = "deep/tasks";
 const REASON: &str = "cannot be read";
 
 fn open(disk: &Arc<PowerCut>, root: &Path) -> DirectoryQueue {
-    DirectoryQueue::on_disk(disk.clone(), root.join(PLACE), Duration::from_secs(60))
+    DirectoryQueue::on_disk(disk.clone(), root.join(QUEUE_PATH), Duration::from_secs(60))
 }
 
 /// Publishes three messages, rejects the first, and returns the acknowledged operations.
@@ -25,8 +25,8 @@ async fn work(queue: &DirectoryQueue) -> (BTreeSet<Bytes>, bool) {
             published.insert(Bytes::from(body));
         }
     }
-    let taken = queue.receive(Duration::ZERO).await.unwrap();
-    let rejected = match taken {
+    let received = queue.receive(Duration::ZERO).await.unwrap();
+    let rejected = match received {
         Some(delivery) => queue.reject(&delivery, REASON).await.is_ok(),
         None => false,
     };
@@ -38,7 +38,7 @@ async fn work(queue: &DirectoryQueue) -> (BTreeSet<Bytes>, bool) {
 async fn after_cut(disk: &PowerCut, entries: Entries) -> (BTreeSet<Bytes>, usize) {
     let into = tempfile::tempdir().unwrap();
     disk.survivors(entries, into.path()).unwrap();
-    let queue = DirectoryQueue::new(into.path().join(PLACE), Duration::from_secs(60));
+    let queue = DirectoryQueue::new(into.path().join(QUEUE_PATH), Duration::from_secs(60));
     let (mut bodies, mut rejected) = (BTreeSet::new(), 0);
     // A message that is still leased becomes ready later.
     for found in queue.shared.files.list_ready(u64::MAX).unwrap() {

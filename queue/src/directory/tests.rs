@@ -74,7 +74,7 @@ async fn foreign_files_are_left_alone() {
     let (_directory, queue) = queue();
     queue.publish("a".into()).await.unwrap();
     let ready = queue.shared.files.root().join("ready");
-    for place in [
+    for folder in [
         ready.clone(),
         fs::read_dir(&ready)
             .unwrap()
@@ -83,8 +83,8 @@ async fn foreign_files_are_left_alone() {
             .unwrap()
             .path(),
     ] {
-        fs::write(place.join("README"), "x").unwrap();
-        fs::create_dir(place.join("a-folder")).unwrap();
+        fs::write(folder.join("README"), "x").unwrap();
+        fs::create_dir(folder.join("a-folder")).unwrap();
     }
     let delivery = take(&queue).await.unwrap();
     assert!(take(&queue).await.is_none());

@@ -141,7 +141,7 @@ impl Api {
                     Err(_) => return Ok(None),
                 }
             };
-            let again = match tried {
+            let cause = match tried {
                 Ok((status, answer)) if status.is_success() => return Ok(Some(answer)),
                 Ok((StatusCode::GATEWAY_TIMEOUT, _)) if kind == Kind::Pull && !wait.is_zero() => {
                     return Ok(None);
@@ -161,13 +161,13 @@ impl Api {
                 Err(error) => return Err(error),
             };
             if left == 0 {
-                return Err(unavailable(again));
+                return Err(unavailable(cause));
             }
             if left + 1 == REQUEST_ATTEMPTS {
                 tracing::warn!(
                     queue = self.queue,
                     operation,
-                    error = causes(&*again),
+                    error = causes(&*cause),
                     "queue does not respond; retrying the request"
                 );
             }

@@ -39,7 +39,7 @@ fn manual() -> (MemoryQueue, Arc<AtomicU64>) {
     (MemoryQueue::with_time("tasks", LEASE, now), seconds)
 }
 
-async fn take(queue: &MemoryQueue) -> Option<(Delivery, String)> {
+async fn receive_now(queue: &MemoryQueue) -> Option<(Delivery, String)> {
     let delivery = queue.receive(Duration::ZERO).await.unwrap()?;
     let text = String::from_utf8(delivery.body.to_vec()).unwrap();
     Some((delivery, text))
@@ -51,15 +51,15 @@ async fn what_is_ready_comes_in_the_order_in_which_it_became_so() {
     for text in ["a", "b", "c"] {
         queue.publish(text.into()).await.unwrap();
     }
-    let (a, _) = take(&queue).await.unwrap();
-    let (b, _) = take(&queue).await.unwrap();
+    let (a, _) = receive_now(&queue).await.unwrap();
+    let (b, _) = receive_now(&queue).await.unwrap();
     queue.nack(&b.lease, Duration::from_secs(5)).await.unwrap();
     queue.nack(&a.lease, Duration::ZERO).await.unwrap();
     queue.publish("d".into()).await.unwrap();
     assert_eq!(queue.next_ready(), Some(Duration::from_secs(1005)));
     seconds.store(1005, Ordering::SeqCst);
     let mut order = String::new();
-    while let Some((delivery, text)) = take(&queue).await {
+    while let Some((delivery, text)) = receive_now(&queue).await {
         order.push_str(&text);
         queue.ack(&delivery.lease).await.unwrap();
     }
@@ -71,7 +71,7 @@ async fn what_is_ready_comes_in_the_order_in_which_it_became_so() {
 async fn a_lease_ends_at_its_time_even_if_nobody_takes_the_message() {
     let (queue, seconds) = manual();
     queue.publish("a".into()).await.unwrap();
-    let (delivery, _) = take(&queue).await.unwrap();
+    let (delivery, _) = receive_now(&queue).await.unwrap();
     assert_eq!(
         delivery.published,
         Some(UNIX_EPOCH + Duration::from_secs(1000))
@@ -87,25 +87,25 @@ async fn a_lease_ends_at_its_time_even_if_nobody_takes_the_message() {
         matches!(late, Err(QueueError::LeaseLost { .. })),
         "{late:?}"
     );
-    let (again, _) = take(&queue).await.unwrap();
-    assert_eq!(again.attempt, Some(2));
+    let (redelivered, _) = receive_now(&queue).await.unwrap();
+    assert_eq!(redelivered.attempt, Some(2));
     assert!(queue.ack(&delivery.lease).await.is_err());
-    queue.ack(&again.lease).await.unwrap();
-    assert!(queue.ack(&again.lease).await.is_err(), "only once");
+    queue.ack(&redelivered.lease).await.unwrap();
+    assert!(queue.ack(&redelivered.lease).await.is_err(), "only once");
 }
 
 #[tokio::test]
 async fn a_rejected_message_that_is_rejected_again_stays() {
     let (queue, seconds) = manual();
     queue.publish("a".into()).await.unwrap();
-    let (delivery, _) = take(&queue).await.unwrap();
+    let (delivery, _) = receive_now(&queue).await.unwrap();
     queue.reject(&delivery, "bad").await.unwrap();
     let rejected = queue.rejected();
-    let (delivery, _) = take(&rejected).await.unwrap();
+    let (delivery, _) = receive_now(&rejected).await.unwrap();
     rejected.reject(&delivery, "still bad").await.unwrap();
-    assert!(take(&rejected).await.is_none());
+    assert!(receive_now(&rejected).await.is_none());
     seconds.fetch_add(REJECTED_DELAY.as_secs(), Ordering::SeqCst);
-    let (delivery, _) = take(&rejected).await.unwrap();
+    let (delivery, _) = receive_now(&rejected).await.unwrap();
     assert_eq!(delivery.reason.as_deref(), Some("bad"));
 }
 

@@ -60,13 +60,13 @@ impl State {
             FLAPPING_INTERVAL
         };
         self.failing = true;
-        let news = self
+        let is_due = self
             .logged
             .is_none_or(|logged| now.duration_since(logged) >= pause);
-        if news {
+        if is_due {
             self.logged = Some(now);
         }
-        news
+        is_due
     }
 }
 

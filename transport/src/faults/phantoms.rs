@@ -18,7 +18,7 @@ type Select = dyn Fn(&str) -> bool + Send + Sync;
 pub struct Phantoms {
     inner: SharedBucket,
     select: Box<Select>,
-    said: Mutex<BTreeSet<String>>,
+    reported: Mutex<BTreeSet<String>>,
 }
 
 impl std::fmt::Debug for Phantoms {
@@ -39,13 +39,13 @@ impl Phantoms {
         Arc::new(Self {
             inner,
             select: Box::new(select),
-            said: Mutex::default(),
+            reported: Mutex::default(),
         })
     }
 
     fn is_first(&self, key: &str) -> bool {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        (self.select)(key) && said.insert(key.to_owned())
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.select)(key) && reported.insert(key.to_owned())
     }
 }
 

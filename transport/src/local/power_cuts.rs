@@ -14,7 +14,7 @@ use crate::{publish_bytes, read_all};
 /// Keys in directories that have to be created, in an existing directory, and at the root.
 const KEYS: [&str; 4] = ["a/b/one", "a/b/two", "a/three", "four"];
 /// The path of the bucket on the disk: two directories that have to be created as well.
-const PLACE: &str = "deep/bucket";
+const BUCKET_PATH: &str = "deep/bucket";
 
 fn content(key: &str) -> Bytes {
     format!("content of {key}").into()
@@ -39,16 +39,16 @@ async fn after_cut(disk: &PowerCut, entries: Entries) -> BTreeSet<String> {
     let into = tempdir().unwrap();
     disk.survivors(entries, into.path()).unwrap();
     let disk = Arc::new(PowerCut::new(into.path(), 0));
-    let bucket = LocalBucket::on_disk(disk, into.path().join(PLACE));
+    let bucket = LocalBucket::on_disk(disk, into.path().join(BUCKET_PATH));
     let listed = bucket.list("", ListRange::default()).await.unwrap();
-    let kept: Vec<Entry> = listed.try_collect().await.unwrap();
-    for entry in &kept {
+    let remaining: Vec<Entry> = listed.try_collect().await.unwrap();
+    for entry in &remaining {
         let bytes = read_all(&bucket, &entry.key, 100).await.unwrap();
         assert_eq!(bytes, content(&entry.key), "{} is incomplete", entry.key);
     }
     // A process that starts after the cut creates the missing objects.
     assert_eq!(write(&bucket).await.len(), KEYS.len());
-    kept.into_iter().map(|entry| entry.key).collect()
+    remaining.into_iter().map(|entry| entry.key).collect()
 }
 
 #[tokio::test]
@@ -57,17 +57,17 @@ async fn what_is_acknowledged_survives_a_power_cut_at_any_moment() {
     loop {
         let root = tempdir().unwrap();
         let disk = Arc::new(PowerCut::new(root.path(), fails_at));
-        let open = || LocalBucket::on_disk(disk.clone(), root.path().join(PLACE));
+        let open = || LocalBucket::on_disk(disk.clone(), root.path().join(BUCKET_PATH));
         let acknowledged = write(&open()).await;
         assert_eq!(
             acknowledged.len() == KEYS.len(),
             fails_at == 0 || disk.syncs() < fails_at
         );
         for entries in [Entries::Synced, Entries::All] {
-            let kept = after_cut(&disk, entries).await;
+            let remaining = after_cut(&disk, entries).await;
             let lost: Vec<_> = acknowledged
                 .iter()
-                .filter(|key| !kept.contains(**key))
+                .filter(|key| !remaining.contains(**key))
                 .collect();
             assert!(lost.is_empty(), "sync {fails_at}, {entries:?}: {lost:?}");
         }
@@ -91,12 +91,12 @@ async fn what_is_acknowledged_survives_a_power_cut_at_any_moment() {
 async fn what_was_deleted_does_not_come_back() {
     let root = tempdir().unwrap();
     let disk = Arc::new(PowerCut::new(root.path(), 0));
-    let bucket = LocalBucket::on_disk(disk.clone(), root.path().join(PLACE));
+    let bucket = LocalBucket::on_disk(disk.clone(), root.path().join(BUCKET_PATH));
     write(&bucket).await;
     bucket.delete("a/b/one").await.unwrap();
-    let kept = after_cut(&disk, Entries::Synced).await;
+    let remaining = after_cut(&disk, Entries::Synced).await;
     assert!(
-        !kept.contains("a/b/one") && kept.len() == KEYS.len() - 1,
-        "{kept:?}"
+        !remaining.contains("a/b/one") && remaining.len() == KEYS.len() - 1,
+        "{remaining:?}"
     );
 }

@@ -46,11 +46,11 @@ async fn in_a_mailbox_we_cannot_read_only_fixed_bytes_count_as_ours() {
 async fn a_rerun_after_any_failure_ends_in_the_same_bytes() {
     let directory = tempfile::tempdir().unwrap();
     for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
-        for (place, n) in [0, 1]
+        for (bucket_kind, n) in [0, 1]
             .into_iter()
-            .flat_map(|place| (1..=7).map(move |n| (place, n)))
+            .flat_map(|bucket_kind| (1..=7).map(move |n| (bucket_kind, n)))
         {
-            let inner: SharedBucket = match place {
+            let inner: SharedBucket = match bucket_kind {
                 0 => memory(""),
                 _ => std::sync::Arc::new(LocalBucket::new(
                     directory.path().join(format!("{kind:?}-{n}")),
@@ -92,8 +92,8 @@ async fn what_is_said_to_exist_and_is_not_there_is_not_published() {
             published.into_iter().any(Published::is_assumed),
             "{n}: {published:?}"
         );
-        let again = publish_both(&mailbox, true).await.unwrap();
-        assert!(again.contains(&Published::New), "{n}: {again:?}");
+        let second = publish_both(&mailbox, true).await.unwrap();
+        assert!(second.contains(&Published::New), "{n}: {second:?}");
         for key in ["d/bytes", "d/stream"] {
             assert_eq!(read_all(&*inner, key, 99).await.unwrap(), BYTES);
         }
@@ -124,13 +124,13 @@ async fn a_digest_that_differs_in_one_bit_is_another() {
     let inner = memory("");
     publish_both(&*inner, false).await.unwrap();
     let digest: [u8; 32] = Sha256::digest(BYTES).into();
-    let settle =
+    let compare =
         async |ours| compare_existing(&*inner, "d/bytes", Created::Exists, || ours, false).await;
-    assert_eq!(settle(digest).await.unwrap(), Published::Same);
+    assert_eq!(compare(digest).await.unwrap(), Published::Same);
     for at in 0..digest.len() {
         let mut ours = digest;
         ours[at] ^= 1;
-        let other = settle(ours).await;
+        let other = compare(ours).await;
         assert!(
             matches!(other, Err(BucketError::Conflict { .. })),
             "byte {at}: {other:?}"
@@ -198,9 +198,9 @@ async fn no_more_is_written_than_was_announced() {
 #[tokio::test]
 async fn the_limit_holds_whatever_size_is_announced() {
     #[derive(Debug)]
-    struct Liar;
+    struct Understated;
     #[async_trait]
-    impl Bucket for Liar {
+    impl Bucket for Understated {
         async fn get(&self, _: &str) -> Result<Object, BucketError> {
             let body = stream::repeat_with(|| Ok(Bytes::from_static(&[0; 1000]))).boxed();
             Ok(Object { size: 10, body })
@@ -228,13 +228,13 @@ async fn the_limit_holds_whatever_size_is_announced() {
             Ok(())
         }
         fn location(&self) -> String {
-            "liar:".into()
+            "understated:".into()
         }
         fn stores_empty_objects(&self) -> bool {
             true
         }
     }
-    let read = read_all(&Liar, "k", 5000).await;
+    let read = read_all(&Understated, "k", 5000).await;
     assert!(matches!(
         read,
         Err(BucketError::TooLarge { limit: 5000, .. })

@@ -30,8 +30,8 @@ impl Opening {
     /// Processes the next piece.
     pub fn update(&mut self, piece: &[u8]) {
         let (before, last) = piece.split_at(piece.len().saturating_sub(TRAILER_BYTES));
-        let kept = TRAILER_BYTES - last.len();
-        let passed = self.tail.len().saturating_sub(kept);
+        let retained = TRAILER_BYTES - last.len();
+        let passed = self.tail.len().saturating_sub(retained);
         self.hash.update(&self.tail[..passed]);
         self.hash.update(before);
         self.bytes += (passed + before.len()) as u64;

@@ -49,13 +49,13 @@ fn a_flipped_byte_anywhere_is_found() {
     let records = records(&[1, 2]);
     let object = records.seal(NAME, PAYLOAD);
     assert_eq!(records.open(NAME, &object).unwrap(), PAYLOAD);
-    for place in 0..object.len() {
+    for index in 0..object.len() {
         for bit in 0..8 {
             let mut changed = object.to_vec();
-            changed[place] ^= 1 << bit;
+            changed[index] ^= 1 << bit;
             assert!(
                 records.open(NAME, &changed.into()).is_err(),
-                "byte {place}, bit {bit}"
+                "byte {index}, bit {bit}"
             );
         }
     }
@@ -80,18 +80,18 @@ fn a_record_belongs_to_its_name_owner_and_key() {
         ours.open("windows/b/202601010000-202601010100.done", &object),
         Err(RecordFault::Changed)
     );
-    for words in [
+    for owner in [
         &["processor", "us-ca-apple", "second"][..],
         &["processor", "us-ny-apple", "first"],
         &["processor", "us-ca-applefirst"],
         &["processorus-ca-apple", "first"],
         &[],
     ] {
-        let theirs = Records::new(key(1), [], words);
+        let theirs = Records::new(key(1), [], owner);
         assert_eq!(
             theirs.open(NAME, &object),
             Err(RecordFault::Changed),
-            "{words:?}"
+            "{owner:?}"
         );
     }
     let id = key(1).id().to_owned();
@@ -135,13 +135,20 @@ async fn a_record_is_made_once_whichever_key_makes_it() {
         old.create(&*bucket, NAME, PAYLOAD).await.unwrap(),
         Published::New
     );
-    for again in [&old, &new] {
+    for records_of_key in [&old, &new] {
         assert_eq!(
-            again.create(&*bucket, NAME, PAYLOAD).await.unwrap(),
+            records_of_key
+                .create(&*bucket, NAME, PAYLOAD)
+                .await
+                .unwrap(),
             Published::Same
         );
         assert_eq!(
-            again.read(&*bucket, NAME, 100).await.unwrap().unwrap(),
+            records_of_key
+                .read(&*bucket, NAME, 100)
+                .await
+                .unwrap()
+                .unwrap(),
             PAYLOAD
         );
     }
@@ -192,9 +199,9 @@ proptest! {
     ) {
         let records = records(&[1]);
         let mut object = records.seal(NAME, &payload).to_vec();
-        if let Some(place) = damage {
-            let place = place % object.len();
-            object[place] ^= 1;
+        if let Some(index) = damage {
+            let index = index % object.len();
+            object[index] ^= 1;
         }
         let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut % object.len()).chain([0, object.len()]).collect();
         cuts.sort_unstable();

@@ -76,13 +76,13 @@ pub(super) fn encode(
     [FORMAT, &text].concat().into()
 }
 
-/// Encodes the identity of the owner: the number of words, then each word with its length, so that
-/// different identities never have the same encoding.
-pub(super) fn context(words: &[&str]) -> Vec<u8> {
-    let mut encoded = (words.len() as u64).to_be_bytes().to_vec();
-    for word in words {
-        encoded.extend((word.len() as u64).to_be_bytes());
-        encoded.extend_from_slice(word.as_bytes());
+/// Encodes the identity of the owner: the number of components, then each component with its
+/// length, so that different identities never have the same encoding.
+pub(super) fn context(components: &[&str]) -> Vec<u8> {
+    let mut encoded = (components.len() as u64).to_be_bytes().to_vec();
+    for component in components {
+        encoded.extend((component.len() as u64).to_be_bytes());
+        encoded.extend_from_slice(component.as_bytes());
     }
     encoded
 }

@@ -38,9 +38,9 @@ impl LastAnswer {
         allow(dead_code, reason = "only a cloud's HTTP service has answers to note")
     )]
     pub(crate) fn note(&self, status: u16, code: Option<&str>) {
-        let settled = code == Some(AZURE_EXISTS);
+        let exists = code == Some(AZURE_EXISTS);
         self.0.store(
-            if settled { PRECONDITION_FAILED } else { status },
+            if exists { PRECONDITION_FAILED } else { status },
             Ordering::SeqCst,
         );
     }

@@ -39,7 +39,7 @@ fn clouds_and_memory() {
     );
     assert_eq!(
         parse("s3://eu-1/b/p").unwrap().0,
-        Place::S3 {
+        Location::S3 {
             region: "eu-1".into(),
             bucket: "b".into(),
             prefix: "p".into()
@@ -48,7 +48,7 @@ fn clouds_and_memory() {
     assert_eq!(shown("s3://eu-1/b"), "s3://eu-1/b");
     assert_eq!(
         parse("gs://b/p/q").unwrap().0,
-        Place::Gs {
+        Location::Gs {
             bucket: "b".into(),
             prefix: "p/q".into()
         }
@@ -56,7 +56,7 @@ fn clouds_and_memory() {
     assert_eq!(shown("gs://b/"), "gs://b");
     assert_eq!(
         parse("az://acc/con/p").unwrap().0,
-        Place::Azure {
+        Location::Azure {
             account: "acc".into(),
             container: "con".into(),
             prefix: "p".into()
