@@ -159,11 +159,11 @@ mod tests {
     fn no_byte_can_change() {
         let ours = key(1).verifying_key();
         let document = sign(b"payload", "t", "k1", &key(1)).unwrap();
-        for place in 0..document.len() {
+        for index in 0..document.len() {
             let mut changed = document.clone();
-            changed[place] ^= 1;
+            changed[index] ^= 1;
             let read = verify(&changed, "t", |id| (id == "k1").then_some(&ours));
-            assert!(read.is_err(), "byte {place}");
+            assert!(read.is_err(), "byte {index}");
         }
     }
 

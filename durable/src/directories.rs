@@ -51,13 +51,13 @@ impl Directories {
     /// # Errors
     /// The errors of the operating system.
     pub fn prepare(&self, directory: &Path) -> io::Result<bool> {
-        let known = self.deepest_durable(directory);
-        if known.as_deref() != Some(directory) {
+        let deepest = self.deepest_durable(directory);
+        if deepest.as_deref() != Some(directory) {
             fs::create_dir_all(directory)?;
         }
         let new: Vec<&Path> = directory
             .ancestors()
-            .take_while(|ancestor| Some(*ancestor) != known.as_deref())
+            .take_while(|ancestor| Some(*ancestor) != deepest.as_deref())
             .collect();
         for parent in new.iter().filter_map(|ancestor| ancestor.parent()) {
             self.disk.sync_directory(parent)?;
@@ -101,9 +101,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let disk = Arc::new(PowerCut::new(root.path(), 0));
         let directories = Directories::new(disk.clone());
-        let prepare = |place: &str| {
+        let prepare = |path: &str| {
             let before = disk.syncs();
-            let first = directories.prepare(&root.path().join(place)).unwrap();
+            let first = directories.prepare(&root.path().join(path)).unwrap();
             (first, disk.syncs() - before)
         };
         let above = root.path().ancestors().count() as u64 - 1;

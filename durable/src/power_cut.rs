@@ -70,25 +70,25 @@ impl PowerCut {
     pub fn survivors(&self, entries: Entries, into: &Path) -> io::Result<()> {
         let state = self.state();
         let mut left = vec![PathBuf::new()];
-        while let Some(place) = left.pop() {
-            let live = self.root.join(&place);
+        while let Some(path) = left.pop() {
+            let live = self.root.join(&path);
             let found = match entries {
                 Entries::Synced => state.directories.get(&live).cloned().unwrap_or_default(),
                 Entries::All => list(&live)?,
             };
             for (name, found) in found {
-                let place = place.join(name);
+                let path = path.join(name);
                 match found {
                     Found::Directory => {
-                        fs::create_dir(into.join(&place))?;
-                        left.push(place);
+                        fs::create_dir(into.join(&path))?;
+                        left.push(path);
                     }
                     Found::File(inode) => {
                         let content = state
                             .files
                             .get(&inode)
                             .map(|(_, content)| content.as_slice());
-                        fs::write(into.join(&place), content.unwrap_or_default())?;
+                        fs::write(into.join(&path), content.unwrap_or_default())?;
                     }
                 }
             }

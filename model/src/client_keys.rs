@@ -54,7 +54,7 @@ pub enum MismatchKind {
     /// The clients' number of bins differs from the one bound to the key.
     OtherBins {
         /// The number of bins in the clients' configuration.
-        told: u32,
+        announced: u32,
         /// The number of bins bound to the key.
         ours: u32,
     },
@@ -67,22 +67,28 @@ pub enum MismatchKind {
 pub fn compare(config: &ClientConfig, role: Role, held: &[HeldPacketKey]) -> Vec<KeyMismatch> {
     let mut mismatches = Vec::new();
     for metric in &config.metrics {
-        let told = &metric.processors[role.index()];
+        let announced = &metric.processors[role.index()];
         let peers = &metric.processors[role.peer().index()];
         let mismatch = |kind| KeyMismatch {
             metric: metric.name.clone(),
-            id: told.encryption_key_id.clone(),
+            id: announced.encryption_key_id.clone(),
             kind,
         };
-        mismatches.extend(look_at(told, peers, held).map(mismatch));
+        mismatches.extend(find_mismatch(announced, peers, held).map(mismatch));
     }
     mismatches
 }
 
-fn look_at(told: &ClientKey, peers: &ClientKey, held: &[HeldPacketKey]) -> Option<MismatchKind> {
+fn find_mismatch(
+    announced: &ClientKey,
+    peers: &ClientKey,
+    held: &[HeldPacketKey],
+) -> Option<MismatchKind> {
     let holds = |key: &ClientKey| held.iter().find(|held| held.public == key.public_key);
-    let Some(ours) = holds(told) else {
-        let same_id = held.iter().any(|held| held.id == told.encryption_key_id);
+    let Some(ours) = holds(announced) else {
+        let same_id = held
+            .iter()
+            .any(|held| held.id == announced.encryption_key_id);
         return Some(match holds(peers) {
             Some(_) => MismatchKind::Swapped,
             None if same_id => MismatchKind::OtherKey,
@@ -90,11 +96,11 @@ fn look_at(told: &ClientKey, peers: &ClientKey, held: &[HeldPacketKey]) -> Optio
         });
     };
     match ours.bins {
-        Some(bins) if bins != told.bins => Some(MismatchKind::OtherBins {
-            told: told.bins,
+        Some(bins) if bins != announced.bins => Some(MismatchKind::OtherBins {
+            announced: announced.bins,
             ours: bins,
         }),
-        _ if ours.id != told.encryption_key_id => Some(MismatchKind::OtherId {
+        _ if ours.id != announced.encryption_key_id => Some(MismatchKind::OtherId {
             ours: ours.id.clone(),
         }),
         _ => None,
@@ -119,9 +125,9 @@ impl fmt::Display for KeyMismatch {
             MismatchKind::OtherId { ours } => {
                 write!(f, "which this processor holds as {ours}: use the same id on both sides")
             }
-            MismatchKind::OtherBins { told, ours } => write!(
+            MismatchKind::OtherBins { announced, ours } => write!(
                 f,
-                "for {told} bins, but the key belongs to {ours} bins: give the ingestor a key for {told} bins"
+                "for {announced} bins, but the key belongs to {ours} bins: give the ingestor a key for {announced} bins"
             ),
         }
     }
@@ -185,9 +191,9 @@ mod tests {
 
     #[test]
     fn each_mismatch_is_named() {
-        let told = [("f", "F", 5), ("s", "S", 5)];
+        let announced = [("f", "F", 5), ("s", "S", 5)];
         let kinds = |role, keys: &[HeldPacketKey]| -> Vec<MismatchKind> {
-            let found = compare(&config(told), role, keys);
+            let found = compare(&config(announced), role, keys);
             assert!(
                 found
                     .iter()
@@ -215,7 +221,10 @@ mod tests {
         let other = [held("f", "F", Some(9))];
         assert_eq!(
             kinds(Role::First, &other),
-            [MismatchKind::OtherBins { told: 5, ours: 9 }]
+            [MismatchKind::OtherBins {
+                announced: 5,
+                ours: 9
+            }]
         );
     }
 }

@@ -93,13 +93,13 @@ impl PacketKeyList {
             bins,
         } = key;
         let name = (role, id);
-        if let Some((known, known_bins)) = self.by_id.get(&name) {
+        if let Some((earlier, earlier_bins)) = self.by_id.get(&name) {
             let id = name.1;
-            if *known != public {
+            if *earlier != public {
                 return Err(PacketKeyConflict::Id { role, id });
             }
-            if *known_bins != bins {
-                let (bins, other) = (*known_bins, bins);
+            if *earlier_bins != bins {
+                let (bins, other) = (*earlier_bins, bins);
                 return Err(PacketKeyConflict::Bins {
                     role,
                     id,

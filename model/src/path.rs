@@ -279,13 +279,13 @@ impl Unconfirmed {
     /// Parses the name of a note; returns `None` for any other object.
     #[must_use]
     pub fn parse(key: &str) -> Option<Self> {
-        let (stem, word) = key
+        let (stem, suffix) = key
             .strip_prefix(UNCONFIRMED)?
             .strip_prefix('/')?
             .rsplit_once('.')?;
         let part = BatchPart::ALL
             .into_iter()
-            .find(|part| part.as_str() == word)?;
+            .find(|part| part.as_str() == suffix)?;
         let found = match BatchName::parse(stem) {
             Some(name) => Self::Validation(name, part),
             None => {

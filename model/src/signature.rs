@@ -100,7 +100,7 @@ impl ReadSignature {
                 if found.is_some() || read.is_some() {
                     return Err(AvroError::ExtraRecord(kind));
                 }
-                let place = |part: &[u8]| {
+                let range_of = |part: &[u8]| {
                     // A part is a slice of the block, so its address lies within the block. The
                     // address of an empty slice need not.
                     if part.is_empty() {
@@ -115,8 +115,8 @@ impl ReadSignature {
                     record.key_identifier,
                     record
                         .batch_header
-                        .map(place)
-                        .zip(record.packets.map(place)),
+                        .map(range_of)
+                        .zip(record.packets.map(range_of)),
                 ));
             }
             if let Some((batch_header_signature, key_identifier, inline)) = read {
@@ -160,7 +160,7 @@ mod tests {
                 signature.batch_header_signature
             );
             assert_eq!(read.key_identifier, signature.key_identifier);
-            let part = |place: Range<usize>| read.record[place].to_vec();
+            let part = |range: Range<usize>| read.record[range].to_vec();
             let inline = read
                 .inline
                 .clone()

@@ -21,7 +21,7 @@ fn ecdh_p256_points() {
         let digits = test.private_key.iter().rev().copied();
         digits
             .zip(scalar.iter_mut().rev())
-            .for_each(|(digit, place)| *place = digit);
+            .for_each(|(digit, byte)| *byte = digit);
         let private = PrivateKey::from_private_key(&ECDH_P256, &scalar).unwrap();
         let peer = UnparsedPublicKey::new(&ECDH_P256, test.public_key.as_slice());
         let shared = agreement::agree(&private, peer, (), |shared| Ok(shared.to_vec()));

@@ -205,11 +205,12 @@ mod tests {
         );
         assert_eq!(document.key.public().fingerprint(), "2bad0fd610d99eae");
         assert_eq!(document.to_json().unwrap().as_str(), VECTOR);
-        let PacketKeyFile::Document(again) = PacketKeyFile::parse(&format!("\n {VECTOR}")).unwrap()
+        let PacketKeyFile::Document(reread) =
+            PacketKeyFile::parse(&format!("\n {VECTOR}")).unwrap()
         else {
             panic!("a document");
         };
-        assert_eq!(again.to_json().unwrap(), document.to_json().unwrap());
+        assert_eq!(reread.to_json().unwrap(), document.to_json().unwrap());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// another: an ingestor's signature would verify as a processor's.
 #[derive(Debug, Default)]
 pub struct KeyPurposes {
-    seen: BTreeMap<String, (&'static str, String)>,
+    purposes: BTreeMap<String, (&'static str, String)>,
 }
 
 /// The error for a key pair with two purposes.
@@ -37,7 +37,7 @@ impl KeyPurposes {
         fingerprint: String,
     ) -> Result<(), KeyReuse> {
         let (first_purpose, first) = self
-            .seen
+            .purposes
             .entry(fingerprint)
             .or_insert_with(|| (purpose, name.to_owned()));
         if *first_purpose == purpose {

@@ -55,8 +55,8 @@ fn packet_key_in_every_encoding() {
         &format!("{}\n{}", &X963[..76], &X963[76..]),
         X963.trim_end_matches('='),
     ] {
-        let again = PacketPrivateKey::parse(text).unwrap();
-        assert_eq!(again.to_x963_base64(), key.to_x963_base64());
+        let reread = PacketPrivateKey::parse(text).unwrap();
+        assert_eq!(reread.to_x963_base64(), key.to_x963_base64());
     }
 }
 
@@ -283,8 +283,11 @@ fn what_is_no_key_is_refused() {
 #[test]
 fn sealing_keys() {
     let key = SealingKey::generate(&mut rng());
-    let again = SealingKey::parse(&key.to_base64()).unwrap();
-    assert_eq!((again.to_base64(), again.id()), (key.to_base64(), key.id()));
+    let reread = SealingKey::parse(&key.to_base64()).unwrap();
+    assert_eq!(
+        (reread.to_base64(), reread.id()),
+        (key.to_base64(), key.id())
+    );
     assert_eq!(key.id().len(), 8);
     assert_ne!(
         SealingKey::parse(&text::encode(&[0; 32])).unwrap().id(),

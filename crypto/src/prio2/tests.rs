@@ -375,17 +375,17 @@ fn messages_from_numbers() {
         );
     }
     assert_eq!(Message::from_bytes(&message.to_bytes()), Some(message));
-    for place in 0..3 {
+    for index in 0..3 {
         let with = |word: u32| {
             let mut bytes = [0; 12];
-            bytes[4 * place..][..4].copy_from_slice(&word.to_le_bytes());
+            bytes[4 * index..][..4].copy_from_slice(&word.to_le_bytes());
             Message::from_bytes(&bytes)
         };
         assert!(with(MODULUS - 1).is_some());
         assert_eq!(
             [MODULUS, MODULUS + 1, u32::MAX].map(with),
             [None; 3],
-            "word {place}"
+            "word {index}"
         );
     }
     // Even a message that was never reduced is not accepted.

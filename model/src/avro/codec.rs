@@ -43,12 +43,12 @@ impl Codec {
         self,
         block: Vec<u8>,
         limits: &Limits,
-        take: &mut dyn FnMut(u64) -> bool,
+        reserve: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Vec<u8>, AvroError> {
         match self {
-            Self::Null => granted(take(block.len() as u64)).map(|()| block),
-            Self::Deflate => inflate(&block, limits, take),
-            Self::Snappy => unsnap(&block, limits, take),
+            Self::Null => granted(reserve(block.len() as u64)).map(|()| block),
+            Self::Deflate => inflate(&block, limits, reserve),
+            Self::Snappy => unsnap(&block, limits, reserve),
         }
     }
 }
@@ -75,7 +75,7 @@ fn granted(granted: bool) -> Result<(), AvroError> {
 fn inflate(
     block: &[u8],
     limits: &Limits,
-    take: &mut dyn FnMut(u64) -> bool,
+    reserve: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Vec<u8>, AvroError> {
     let most = allowance(block, limits);
     let mut decoder = DeflateDecoder::new(block);
@@ -83,7 +83,7 @@ fn inflate(
     loop {
         // One byte more than allowed, so that a block that is too large is detected.
         let wanted = PIECE_BYTES.min(most - out.len() as u64 + 1);
-        granted(take(wanted))?;
+        granted(reserve(wanted))?;
         let read = decoder.by_ref().take(wanted).read_to_end(&mut out);
         let read = read.map_err(|error| AvroError::Decompression(error.to_string()))?;
         if out.len() as u64 > most {
@@ -110,7 +110,7 @@ fn is_zlib_remnant(rest: &[u8], out: &[u8]) -> bool {
 fn unsnap(
     block: &[u8],
     limits: &Limits,
-    take: &mut dyn FnMut(u64) -> bool,
+    reserve: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Vec<u8>, AvroError> {
     let bad = |reason: &str| AvroError::Decompression(reason.to_owned());
     let (body, check) = block
@@ -122,7 +122,7 @@ fn unsnap(
     if length as u64 > most {
         return Err(too_large(most));
     }
-    granted(take(length as u64))?;
+    granted(reserve(length as u64))?;
     let out = snap::raw::Decoder::new()
         .decompress_vec(body)
         .map_err(|error| bad(&error.to_string()))?;
@@ -211,24 +211,24 @@ mod tests {
             (Codec::Snappy, snapped(&text)),
         ] {
             let mut left: u64 = 200_000;
-            let mut take = |bytes: u64| match u64::checked_sub(left, bytes) {
+            let mut reserve = |bytes: u64| match u64::checked_sub(left, bytes) {
                 Some(rest) => {
                     left = rest;
                     true
                 }
                 None => false,
             };
-            let refused = codec.decompress(block.clone(), &limits, &mut take);
+            let refused = codec.decompress(block.clone(), &limits, &mut reserve);
             assert!(matches!(refused, Err(AvroError::NoMemory)), "{codec:?}");
-            let mut taken = 0;
+            let mut reserved = 0;
             let mut count = |bytes| {
-                taken += bytes;
+                reserved += bytes;
                 true
             };
             assert_eq!(codec.decompress(block, &limits, &mut count).unwrap(), text);
             assert!(
-                (250_000..=250_000 + PIECE_BYTES).contains(&taken),
-                "{codec:?} {taken}"
+                (250_000..=250_000 + PIECE_BYTES).contains(&reserved),
+                "{codec:?} {reserved}"
             );
         }
     }

@@ -100,7 +100,7 @@ impl<R: Read> ContainerReader<R> {
     /// false.
     pub fn next_block_within(
         &mut self,
-        take: &mut dyn FnMut(u64) -> bool,
+        reserve: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Option<Block>, AvroError> {
         let Some(records) = read_long(&mut self.input, "record count of a block")? else {
             return Ok(None);
@@ -128,7 +128,7 @@ impl<R: Read> ContainerReader<R> {
         if marker != self.marker {
             return Err(AvroError::SyncMarker);
         }
-        let bytes = self.codec.decompress(bytes, &self.limits, take)?;
+        let bytes = self.codec.decompress(bytes, &self.limits, reserve)?;
         self.bytes_left =
             self.bytes_left
                 .checked_sub(bytes.len() as u64)

@@ -179,8 +179,8 @@ fn check_fields(record: &Value) -> Result<(), &'static str> {
     if fields.len() > MOST_FIELDS {
         return Err("more than 64 fields");
     }
-    let known = |field: &Value| field.get("type").is_some_and(is_field_type);
-    if fields.iter().all(known) {
+    let is_supported = |field: &Value| field.get("type").is_some_and(is_field_type);
+    if fields.iter().all(is_supported) {
         Ok(())
     } else {
         Err("a field is neither a primitive, a union of primitives, nor an array of one")

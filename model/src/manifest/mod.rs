@@ -23,7 +23,7 @@ pub use keys::{BatchSigningPublicKey, PacketEncryptionKey};
 pub use location::{
     BaseUrl, BaseUrlError, GLOBAL_DOCUMENT, extensions_document, instance_document,
 };
-pub use path::{Place, StoragePath, StoragePathError};
+pub use path::{StorageLocation, StoragePath, StoragePathError};
 pub use portal::PortalManifest;
 pub use processor::{ProcessorGlobalManifest, ProcessorIdentity, ProcessorManifest};
 

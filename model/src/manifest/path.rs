@@ -13,14 +13,14 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoragePath {
     text: String,
-    place: Place,
+    location: StorageLocation,
 }
 
 /// The parsed form of a [`StoragePath`]. `prefix` is either empty or ends in a slash, and precedes
 /// every object key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Place {
+pub enum StorageLocation {
     /// `s3://{region}/{bucket}[/{prefix}]`
     S3 {
         /// Region of the bucket, for example `us-west-2`.
@@ -66,8 +66,8 @@ pub enum StoragePathError {
 impl StoragePath {
     /// Returns the parsed location.
     #[must_use]
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn location(&self) -> &StorageLocation {
+        &self.location
     }
 
     /// Returns the text as it was written.
@@ -84,30 +84,30 @@ impl FromStr for StoragePath {
         if text.is_empty() || text.contains(char::is_control) {
             return Err(StoragePathError::Unprintable(text.to_owned()));
         }
-        let place = if let Some(rest) = text.strip_prefix("s3://") {
+        let location = if let Some(rest) = text.strip_prefix("s3://") {
             let (region, rest) = rest.split_once('/').unwrap_or((rest, ""));
             if !is_region(region) {
                 return Err(StoragePathError::BadRegion(text.to_owned()));
             }
             let (bucket, prefix) = bucket_and_prefix(text, rest)?;
-            Place::S3 {
+            StorageLocation::S3 {
                 region: region.to_owned(),
                 bucket,
                 prefix,
             }
         } else if let Some(rest) = text.strip_prefix("gs://") {
             let (bucket, prefix) = bucket_and_prefix(text, rest)?;
-            Place::Gcs { bucket, prefix }
+            StorageLocation::Gcs { bucket, prefix }
         } else if text.contains("://") {
             return Err(StoragePathError::UnknownScheme(text.to_owned()));
         } else {
-            Place::Local {
+            StorageLocation::Local {
                 directory: text.to_owned(),
             }
         };
         Ok(Self {
             text: text.to_owned(),
-            place,
+            location,
         })
     }
 }
@@ -154,14 +154,14 @@ impl Serialize for StoragePath {
 mod tests {
     use super::*;
 
-    fn place(text: &str) -> Place {
+    fn location(text: &str) -> StorageLocation {
         let path: StoragePath = text.parse().unwrap();
         assert_eq!(path.to_string(), text);
-        path.place().clone()
+        path.location().clone()
     }
 
-    fn s3(region: &str, bucket: &str, prefix: &str) -> Place {
-        Place::S3 {
+    fn s3(region: &str, bucket: &str, prefix: &str) -> StorageLocation {
+        StorageLocation::S3 {
             region: region.to_owned(),
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),
@@ -171,35 +171,35 @@ mod tests {
     #[test]
     fn reads_s3_with_and_without_prefix() {
         assert_eq!(
-            place("s3://us-west-2/bucket"),
+            location("s3://us-west-2/bucket"),
             s3("us-west-2", "bucket", "")
         );
         assert_eq!(
-            place("s3://us-west-2/bucket/"),
+            location("s3://us-west-2/bucket/"),
             s3("us-west-2", "bucket", "")
         );
         assert_eq!(
-            place("s3://us-gov-east-1/b/a/b"),
+            location("s3://us-gov-east-1/b/a/b"),
             s3("us-gov-east-1", "b", "a/b/")
         );
         assert_eq!(
-            place("s3://ap-southeast-10/b/a/b/"),
+            location("s3://ap-southeast-10/b/a/b/"),
             s3("ap-southeast-10", "b", "a/b/")
         );
     }
 
     #[test]
     fn reads_gcs_and_directories() {
-        let gcs = |prefix: &str| Place::Gcs {
+        let gcs = |prefix: &str| StorageLocation::Gcs {
             bucket: "bucket".to_owned(),
             prefix: prefix.to_owned(),
         };
-        assert_eq!(place("gs://bucket"), gcs(""));
-        assert_eq!(place("gs://bucket/p"), gcs("p/"));
+        assert_eq!(location("gs://bucket"), gcs(""));
+        assert_eq!(location("gs://bucket/p"), gcs("p/"));
         for directory in ["/var/mailbox", "relative/mailbox", "."] {
             assert_eq!(
-                place(directory),
-                Place::Local {
+                location(directory),
+                StorageLocation::Local {
                     directory: directory.to_owned()
                 }
             );

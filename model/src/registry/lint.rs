@@ -49,7 +49,7 @@ pub fn lint(registry: &Registry, earlier: Option<&Registry>) -> Vec<Finding> {
         let mut add = |severity, message: String| {
             findings.push(finding(severity, Some(name.as_str()), message))
         };
-        look_at(name.as_str(), entry, &mut add);
+        lint_entry(name.as_str(), entry, &mut add);
     }
     if let Some(earlier) = earlier {
         compare(registry, earlier, &mut findings);
@@ -68,7 +68,7 @@ fn finding(severity: Severity, metric: Option<&str>, message: String) -> Finding
     }
 }
 
-fn look_at(name: &str, entry: &MetricEntry, add: &mut impl FnMut(Severity, String)) {
+fn lint_entry(name: &str, entry: &MetricEntry, add: &mut impl FnMut(Severity, String)) {
     let versioned = name
         .rsplit_once("-v")
         .is_some_and(|(_, version)| version.parse::<u32>().is_ok());

@@ -119,8 +119,8 @@ mod tests {
         );
         assert_eq!(entry.payload_lengths(), [117, 113]);
         assert!(registry.entry("b").is_none() && registry.entry("../a").is_none());
-        let again = read(&serde_json::to_string(&registry).unwrap()).unwrap();
-        assert_eq!(again, registry);
+        let reread = read(&serde_json::to_string(&registry).unwrap()).unwrap();
+        assert_eq!(reread, registry);
     }
 
     #[test]

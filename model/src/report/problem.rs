@@ -296,8 +296,8 @@ mod tests {
 
     #[test]
     fn names_are_found_again_and_none_stands_twice() {
-        for (place, kind) in ProblemKind::ALL.into_iter().enumerate() {
-            assert_eq!(kind as usize, place);
+        for (index, kind) in ProblemKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, index);
             assert_eq!(ProblemKind::named(kind.name()), Some(kind));
             let problem = kind.problem("detail");
             assert_eq!(problem.known(), Some(kind));

@@ -69,9 +69,9 @@ impl OpenReason {
 
     /// Parses the text of a reason; returns [`Self::Other`] for an unknown text.
     #[must_use]
-    pub fn read(word: &str) -> Self {
-        let known = Self::ALL.into_iter().find(|reason| reason.as_str() == word);
-        known.unwrap_or(Self::Other)
+    pub fn read(text: &str) -> Self {
+        let reason = Self::ALL.into_iter().find(|reason| reason.as_str() == text);
+        reason.unwrap_or(Self::Other)
     }
 }
 

@@ -83,10 +83,10 @@ impl MarkedTask {
                     id: id.parse::<BatchId>().ok()?,
                 })
             }
-            word => {
+            name => {
                 let kind = WindowKind::ALL
                     .into_iter()
-                    .find(|kind| kind.as_str() == word)?;
+                    .find(|kind| kind.as_str() == name)?;
                 let (rest, end) = cut(rest, DATE_CHARS)?;
                 let (aggregation, start) = cut(rest, DATE_CHARS)?;
                 let name = WindowName {
@@ -276,16 +276,16 @@ mod tests {
                 (read.task, read.attempt, read.at),
                 (marker.task.clone(), 1, None)
             );
-            let again = TaskMarker {
+            let repeated = TaskMarker {
                 attempt: 3,
                 ..marker
             };
             assert!(
-                again.name().ends_with(".3-202010312100"),
+                repeated.name().ends_with(".3-202010312100"),
                 "{}",
-                again.name()
+                repeated.name()
             );
-            assert_eq!(TaskMarker::parse(&again.name()), Some(again));
+            assert_eq!(TaskMarker::parse(&repeated.name()), Some(repeated));
         }
         for key in [
             "task-markers/x",

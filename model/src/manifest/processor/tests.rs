@@ -214,8 +214,8 @@ proptest! {
         let mut bytes = SPECIFIC.as_bytes().to_vec();
         bytes[at] = byte;
         if let Ok(manifest) = ProcessorManifest::parse("m", &bytes, DEFAULT_SIZE_LIMIT) {
-            let again = ProcessorManifest::parse("m", &manifest.to_json(), DEFAULT_SIZE_LIMIT).unwrap();
-            prop_assert_eq!(again, manifest);
+            let reread = ProcessorManifest::parse("m", &manifest.to_json(), DEFAULT_SIZE_LIMIT).unwrap();
+            prop_assert_eq!(reread, manifest);
         }
     }
 }
