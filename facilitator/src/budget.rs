@@ -49,9 +49,9 @@ impl Budget {
         self.take_memory(bytes / VARIABLE_DIVISOR, progress).await
     }
 
-    /// Reserves `bytes` in addition to the fixed part of every batch, otherwise as [`Self::acquire`].
-    /// For data whose size in memory is known, such as the messages of a peer: the peer chooses how
-    /// small a file they come in.
+    /// Reserves `bytes` in addition to the fixed part of every batch, otherwise as
+    /// [`Self::acquire`]. For data whose size in memory is known, such as the messages of a peer:
+    /// the peer chooses how small a file they come in.
     pub async fn take_memory(&self, bytes: u64, progress: &Progress) -> MemoryPermit {
         let Some(bounded) = &self.0 else {
             return MemoryPermit(None);

@@ -111,11 +111,15 @@ fn the_version_names_commit_and_features() {
         .arg("--version")
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
+    let version = String::from_utf8(output.stdout).unwrap();
     let expected = format!("facilitator {} (commit ", env!("CARGO_PKG_VERSION"));
     assert!(
-        said.starts_with(&expected) && said.contains(", features "),
-        "{said}"
+        version.starts_with(&expected) && version.contains(", features "),
+        "{version}"
     );
-    assert_eq!(said.contains("cloud"), cfg!(feature = "cloud"), "{said}");
+    assert_eq!(
+        version.contains("cloud"),
+        cfg!(feature = "cloud"),
+        "{version}"
+    );
 }

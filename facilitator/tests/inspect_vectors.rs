@@ -25,7 +25,7 @@ fn processor(config: &Path) -> Arc<Processor> {
     Arc::new(Processor::open(&config).unwrap())
 }
 
-async fn look(inspector: &Inspector, path: &Path) -> Report {
+async fn inspect(inspector: &Inspector, path: &Path) -> Report {
     let target = Target::locate(path.to_str().unwrap(), None).unwrap();
     let report = inspector
         .inspect(&target)
@@ -75,7 +75,7 @@ async fn every_file_of_the_predecessor_is_recognised_and_verified() {
         }
         if !name.contains("/keys/") && ObjectName::parse(name).is_none() {
             // Not an object of a batch. Its content is arbitrary, but must not cause a panic.
-            look(&without_config, &path).await;
+            inspect(&without_config, &path).await;
             continue;
         }
         // Files that ENPA's facilitator wrote or read are inspected as the second processor, all
@@ -86,10 +86,10 @@ async fn every_file_of_the_predecessor_is_recognised_and_verified() {
             "/sum-facilitator/",
         ];
         let role = Role::ALL[usize::from(second.iter().any(|folder| name.contains(folder)))];
-        let report = look(&inspectors[role.index()], &path).await;
+        let report = inspect(&inspectors[role.index()], &path).await;
         assert_eq!(reasons(&report), expected_reasons(&path), "{name}");
         assert_ne!(report.found[0].kind, "unrecognised", "{name}");
-        let report = look(&without_config, &path).await;
+        let report = inspect(&without_config, &path).await;
         let expected: Vec<&str> = expected_reasons(&path)
             .into_iter()
             .filter(|reason| *reason == "bad-digest")
@@ -150,7 +150,7 @@ async fn a_batch_is_found_by_any_of_its_objects_and_by_their_common_beginning() 
                 .join("dim8")
                 .join(bucket)
                 .join(format!("{stem}{suffix}"));
-            let report = look(&inspector, &path).await;
+            let report = inspect(&inspector, &path).await;
             assert_eq!(report.found.len(), 1, "{}", path.display());
             assert_eq!(
                 (
@@ -168,7 +168,7 @@ async fn a_batch_is_found_by_any_of_its_objects_and_by_their_common_beginning() 
     let single = "single-object/validation-for-pha/org.example.single-object/2023/11/14/22/13/\
                   00000009-0001-4000-8000-000000002329";
     for suffix in ["", ".validity_1", ".validity_1.sig"] {
-        let report = look(&inspector, &vectors().join(format!("{single}{suffix}"))).await;
+        let report = inspect(&inspector, &vectors().join(format!("{single}{suffix}"))).await;
         assert_eq!(
             report.found[0].title,
             "validation batch by the second processor, in a single object"
@@ -190,7 +190,7 @@ async fn what_is_in_a_batch_is_counted() {
         )
         .remove(0);
         assert!(path.to_str().unwrap().contains(date));
-        let finding = look(&inspector, &path).await.found.remove(0);
+        let finding = inspect(&inspector, &path).await.found.remove(0);
         serde_json::to_value(&finding).unwrap()
     };
     for (case, side, key, value) in [
@@ -284,7 +284,7 @@ async fn everything_of_ours_is_recognised_and_opened() {
         let second = own
             .iter()
             .any(|bucket| path.starts_with(folder.path().join(bucket)));
-        let report = look(&inspectors[usize::from(second)], path).await;
+        let report = inspect(&inspectors[usize::from(second)], path).await;
         assert_eq!(
             (report.outcome, reasons(&report)),
             (Exit::Done, vec![]),
@@ -327,19 +327,19 @@ async fn damage_record(written: &[PathBuf], inspectors: &[Inspector; 2]) {
             .is_some_and(|extension| extension == "fixed")
     };
     let path = written.iter().filter(first).find(is_fixed).unwrap();
-    let report = look(&inspectors[0], path).await;
+    let report = inspect(&inspectors[0], path).await;
     assert!(
         report.found[0]
             .notes
             .iter()
             .any(|note| note.starts_with("a record of this processor for the name sum-parts/"))
     );
-    let report = look(&Inspector::new(None), path).await;
+    let report = inspect(&Inspector::new(None), path).await;
     assert_eq!(
         (report.outcome, report.found[0].notes.len()),
         (Exit::Done, 1)
     );
-    let report = look(&inspectors[1], path).await;
+    let report = inspect(&inspectors[1], path).await;
     assert_eq!(
         (report.outcome, reasons(&report)),
         (Exit::Rejected, vec!["unverified"])
@@ -350,7 +350,7 @@ async fn damage_record(written: &[PathBuf], inspectors: &[Inspector; 2]) {
     for bad in [fewer.as_str(), payload] {
         assert_ne!(bad, good);
         std::fs::write(path, bad).unwrap();
-        let report = look(&inspectors[0], path).await;
+        let report = inspect(&inspectors[0], path).await;
         assert_eq!(
             (report.outcome, reasons(&report)),
             (Exit::Rejected, vec!["unverified"])
@@ -368,12 +368,12 @@ async fn damage_prepared(written: &[PathBuf], inspectors: &[Inspector; 2]) {
         )
     };
     let path = written.iter().find(is_prepared).unwrap();
-    let report = look(&inspectors[1], path).await;
+    let report = inspect(&inspectors[1], path).await;
     assert_eq!(
         (report.outcome, reasons(&report)),
         (Exit::Rejected, vec!["prepared-batch"])
     );
-    let report = look(&Inspector::new(None), path).await;
+    let report = inspect(&Inspector::new(None), path).await;
     assert_eq!(
         (report.outcome, report.found[0].notes.len()),
         (Exit::Done, 1)
@@ -383,7 +383,7 @@ async fn damage_prepared(written: &[PathBuf], inspectors: &[Inspector; 2]) {
         let mut bad = good.clone();
         bad[at] ^= 1;
         std::fs::write(path, bad).unwrap();
-        let report = look(&inspectors[0], path).await;
+        let report = inspect(&inspectors[0], path).await;
         assert_eq!(
             (report.outcome, reasons(&report)),
             (Exit::Rejected, vec!["prepared-batch"]),
@@ -391,7 +391,7 @@ async fn damage_prepared(written: &[PathBuf], inspectors: &[Inspector; 2]) {
         );
     }
     std::fs::write(path, &good[..20]).unwrap();
-    assert_eq!(look(&inspectors[0], path).await.outcome, Exit::Rejected);
+    assert_eq!(inspect(&inspectors[0], path).await.outcome, Exit::Rejected);
 }
 
 /// A given public key verifies a batch without a configuration; another key, or the right key under
@@ -408,11 +408,11 @@ fn a_given_key_verifies_a_batch_without_a_configuration() {
         let output = run(&vectors().join("keys"), &arguments);
         let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
         let signature = &report["found"][0]["signature"];
-        let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
         (
             code(&output),
-            word(&signature["verification"]["result"]),
-            word(&signature["key-identifier"]),
+            text(&signature["verification"]["result"]),
+            text(&signature["key-identifier"]),
         )
     };
     let (exit, result, id) = shown(&[]);
@@ -446,7 +446,7 @@ fn a_given_key_verifies_a_batch_without_a_configuration() {
 
 #[tokio::test]
 async fn a_folder_is_counted() {
-    let report = look(&Inspector::new(None), &vectors().join("dim8/ingestion-pha")).await;
+    let report = inspect(&Inspector::new(None), &vectors().join("dim8/ingestion-pha")).await;
     let Facts::Folder(folder) = &report.found[0].facts else {
         panic!("{report:?}")
     };
@@ -510,7 +510,7 @@ async fn no_damage_makes_it_panic_or_pass() {
                     _ => bad.insert(at, numbers.below(256) as u8),
                 }
                 std::fs::write(to(damaged), &bad).unwrap();
-                let report = look(&inspector, &to(damaged)).await;
+                let report = inspect(&inspector, &to(damaged)).await;
                 // The signature object itself is not signed, so bytes such as its sync markers may
                 // change unnoticed.
                 let unsigned = damaged.ends_with(".sig");
@@ -520,7 +520,7 @@ async fn no_damage_makes_it_panic_or_pass() {
                 );
                 std::fs::write(folder.path().join("alone"), &bad).unwrap();
                 if !bad.is_empty() {
-                    look(&inspector, &folder.path().join("alone")).await;
+                    inspect(&inspector, &folder.path().join("alone")).await;
                 }
             }
         }

@@ -44,7 +44,7 @@ fn every_kind_and_encoding_is_written_and_read_again() {
         );
         assert_eq!(code(&made), 0, "{made:?}");
         let text = read(folder, &file);
-        let said: serde_json::Value = serde_json::from_str(&stdout(&made)).unwrap();
+        let summary: serde_json::Value = serde_json::from_str(&stdout(&made)).unwrap();
         let fingerprint = match kind {
             "signing" => SigningKey::parse(&text)
                 .unwrap()
@@ -56,7 +56,7 @@ fn every_kind_and_encoding_is_written_and_read_again() {
                 .fingerprint(),
             _ => SealingKey::parse(&text).unwrap().id(),
         };
-        assert_eq!(said["fingerprint"], fingerprint.as_str());
+        assert_eq!(summary["fingerprint"], fingerprint.as_str());
         assert!(
             !stdout(&made).contains(text.trim()) && made.stderr.is_empty(),
             "no secret is printed"
@@ -89,9 +89,9 @@ fn a_secret_is_written_once_and_for_its_owner_alone() {
     };
     assert_eq!(mode("k"), 0o600);
     let before = read(folder, "k");
-    let again = run(folder, &generate);
-    assert_eq!((code(&again), read(folder, "k")), (2, before));
-    assert!(stderr(&again).contains("never overwritten"), "{again:?}");
+    let second = run(folder, &generate);
+    assert_eq!((code(&second), read(folder, "k")), (2, before));
+    assert!(stderr(&second).contains("never overwritten"), "{second:?}");
     assert_eq!(
         code(&run(
             folder,
@@ -223,9 +223,9 @@ fn a_packet_key_is_a_document_with_its_public_half_in_another_file() {
         (document.instance.as_str(), document.bins),
         ("us-xx-ingestor", 5)
     );
-    let said: serde_json::Value = serde_json::from_str(&stdout(&made)).unwrap();
-    assert_eq!(said["suggested-id"], document.id.as_str());
-    assert_eq!(said["public-file"], "k.x962-public.b64");
+    let summary: serde_json::Value = serde_json::from_str(&stdout(&made)).unwrap();
+    assert_eq!(summary["suggested-id"], document.id.as_str());
+    assert_eq!(summary["public-file"], "k.x962-public.b64");
     let public = PacketPublicKey::parse(&read(folder, "k.x962-public.b64")).unwrap();
     assert_eq!(public, *document.key.public());
     // A bare key becomes a document only once.
@@ -240,10 +240,10 @@ fn a_packet_key_is_a_document_with_its_public_half_in_another_file() {
         "again.json",
     ];
     assert_eq!(code(&run(folder, &[&convert[..], &restricted].concat())), 0);
-    let again = PacketKeyDocument::parse(&read(folder, "again.json")).unwrap();
-    assert_eq!((again.id.as_str(), again.bins), ("first-packet-1", 5));
-    assert_eq!(again.created, "1970-01-01T00:00:00Z");
-    assert_eq!(again.key.public(), document.key.public());
+    let reread = PacketKeyDocument::parse(&read(folder, "again.json")).unwrap();
+    assert_eq!((reread.id.as_str(), reread.bins), ("first-packet-1", 5));
+    assert_eq!(reread.created, "1970-01-01T00:00:00Z");
+    assert_eq!(reread.key.public(), document.key.public());
     let convert = ["key", "convert", "k.json", "--out", "other.json"];
     let refused = run(folder, &[&convert[..], &restricted].concat());
     assert_eq!(code(&refused), 2);
@@ -279,15 +279,15 @@ fn hints_fit_the_program_that_uses_the_key() {
             folder.path(),
             &["key", "generate", kind, "--for", program, "--out", &file],
         );
-        let said = stdout(&made);
+        let output = stdout(&made);
         assert!(
-            hints.iter().all(|hint| said.contains(hint)),
-            "{kind} {program}: {said}"
+            hints.iter().all(|hint| output.contains(hint)),
+            "{kind} {program}: {output}"
         );
         assert_eq!(
-            said.contains("prepared"),
+            output.contains("prepared"),
             file == "sealing-facilitator",
-            "{said}"
+            "{output}"
         );
     }
     let packet = [

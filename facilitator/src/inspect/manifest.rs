@@ -90,7 +90,7 @@ pub(super) fn inspect(
     object: &str,
     document: &Value,
     bytes: &[u8],
-    known: Option<&KnownKeys>,
+    known_keys: Option<&KnownKeys>,
 ) -> Option<Finding> {
     let kind = Kind::parse(document)?;
     let (kind_name, title) = kind.kind_and_title();
@@ -101,8 +101,8 @@ pub(super) fn inspect(
                 key.configured = key
                     .fingerprint
                     .as_deref()
-                    .zip(known)
-                    .and_then(|(print, known)| known.name(print));
+                    .zip(known_keys)
+                    .and_then(|(print, known_keys)| known_keys.name(print));
             }
             let bad = |(key, error): (String, KeyError)| {
                 Problem::rejected("malformed", object, format!("key {key}: {error}"))

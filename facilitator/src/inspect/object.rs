@@ -51,9 +51,10 @@ impl Inspector {
             text: text.map(str::to_owned),
         };
         if let Some((kind, title)) = own.as_ref().and_then(kind_and_title) {
-            let said = String::from_utf8_lossy(&beginning[..beginning.len().min(SHOWN_TEXT_BYTES)])
-                .into_owned();
-            let mut finding = Finding::new(kind, title, key, text(Some(&said)));
+            let beginning_text =
+                String::from_utf8_lossy(&beginning[..beginning.len().min(SHOWN_TEXT_BYTES)])
+                    .into_owned();
+            let mut finding = Finding::new(kind, title, key, text(Some(&beginning_text)));
             if let Some(OwnObject::FailedProofs(count)) = &own {
                 finding.notes.push(self.failed_proofs(count));
             }

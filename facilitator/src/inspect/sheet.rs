@@ -106,11 +106,11 @@ fn capitalised(text: &str) -> String {
 /// Wraps a text at spaces into lines of at most `width` columns. Longer words and leading spaces
 /// stay intact.
 fn wrap(text: &str, width: usize) -> Vec<String> {
-    let words = text.trim_start_matches(' ');
-    let (leading, _) = text.split_at(text.len() - words.len());
+    let unindented = text.trim_start_matches(' ');
+    let (leading, _) = text.split_at(text.len() - unindented.len());
     let mut lines = vec![String::new()];
-    let first = words.split(' ').next().unwrap_or_default();
-    let rest = words.split(' ').skip(1).map(str::to_owned);
+    let first = unindented.split(' ').next().unwrap_or_default();
+    let rest = unindented.split(' ').skip(1).map(str::to_owned);
     for word in std::iter::once(format!("{leading}{first}")).chain(rest) {
         let line = lines.last_mut().filter(|line| !line.is_empty());
         match line {

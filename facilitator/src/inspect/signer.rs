@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn each_party_is_told_from_the_others() {
         let [ingestor, peer] = [0, 1].map(|_| SigningKey::generate(&mut rand::rng()));
-        let known = |party, id: &str, key: &SigningKey| {
+        let entry = |party, id: &str, key: &SigningKey| {
             let key = key.verifying_key();
             (
                 Signer {
@@ -191,10 +191,10 @@ mod tests {
         };
         // Both parties use the identifier "k1".
         let keys = vec![
-            known(Party::Ingestor, "k1", &ingestor),
-            known(Party::Peer, "k1", &peer),
+            entry(Party::Ingestor, "k1", &ingestor),
+            entry(Party::Peer, "k1", &peer),
         ];
-        let known = KnownKeys {
+        let known_keys = KnownKeys {
             keys,
             others: Vec::new(),
         };
@@ -203,21 +203,24 @@ mod tests {
             _ => None,
         };
         assert_eq!(
-            party(known.judge("k1", b"header", &ingestor.sign(b"header"))),
+            party(known_keys.judge("k1", b"header", &ingestor.sign(b"header"))),
             Some(Party::Ingestor)
         );
         assert_eq!(
-            party(known.judge("k1", b"header", &peer.sign(b"header"))),
+            party(known_keys.judge("k1", b"header", &peer.sign(b"header"))),
             Some(Party::Peer)
         );
-        let other = known.judge("k2", b"header", &peer.sign(b"header"));
+        let other = known_keys.judge("k2", b"header", &peer.sign(b"header"));
         assert!(matches!(other, Verification::OtherKey(signer) if signer.party == Party::Peer));
         let bad = peer.sign(b"another");
         assert!(matches!(
-            known.judge("k1", b"header", &bad),
+            known_keys.judge("k1", b"header", &bad),
             Verification::DoesNotVerify(_)
         ));
-        assert_eq!(known.judge("k2", b"header", &bad), Verification::UnknownKey);
+        assert_eq!(
+            known_keys.judge("k2", b"header", &bad),
+            Verification::UnknownKey
+        );
         assert_eq!(
             KnownKeys::default().judge("k1", b"header", &bad),
             Verification::UnknownKey

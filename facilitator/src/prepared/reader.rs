@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 /// A prepared batch of up to this many bytes is fetched in one request, a larger one chunk by
 /// chunk.
 const WHOLE_READ_BYTES: u64 = 4 << 20;
-/// The same limit as [`WHOLE`] for callers that need only the footer.
+/// The same limit as [`WHOLE_READ_BYTES`] for callers that need only the footer.
 const WHOLE_FOOTER_BYTES: u64 = 64 << 10;
 
 /// A packet of a prepared batch: its identifier and this processor's verification message.
@@ -373,11 +373,12 @@ fn packet_id(item: &[u8]) -> PacketId {
 }
 
 fn message(item: &[u8]) -> PreparedMessage {
-    let word = |at: usize| u32::from_le_bytes([item[at], item[at + 1], item[at + 2], item[at + 3]]);
+    let element_at =
+        |at: usize| u32::from_le_bytes([item[at], item[at + 1], item[at + 2], item[at + 3]]);
     let message = Message {
-        f: word(16),
-        g: word(20),
-        h: word(24),
+        f: element_at(16),
+        g: element_at(20),
+        h: element_at(24),
     };
     PreparedMessage {
         id: packet_id(item),

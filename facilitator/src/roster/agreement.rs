@@ -233,8 +233,9 @@ fn several_dates(
     let several = dates
         .into_iter()
         .filter(|(id, (dates, _))| is_new(*id, dates));
-    let (both, one): (Vec<_>, Vec<_>) = several.partition(|(_, (_, sides))| *sides == [true, true]);
-    let first = both.into_iter().chain(one).take(MOST_SEVERAL_DATES);
+    let (both, one_side): (Vec<_>, Vec<_>) =
+        several.partition(|(_, (_, sides))| *sides == [true, true]);
+    let first = both.into_iter().chain(one_side).take(MOST_SEVERAL_DATES);
     let mut several: Vec<SeveralDates> = first
         .map(|(batch, (dates, _))| SeveralDates {
             batch,

@@ -96,9 +96,9 @@ pub(super) async fn read_counted(
     let Footer {
         counted, chunks, ..
     } = file.footer();
-    let take = |bytes: &[u8]| bytes.as_chunks::<16>().0.iter().for_each(|id| each(*id));
+    let add_ids = |bytes: &[u8]| bytes.as_chunks::<16>().0.iter().for_each(|id| each(*id));
     Ok(file
-        .read(chunks, Part::Counted, 0..counted * 16, take)
+        .read(chunks, Part::Counted, 0..counted * 16, add_ids)
         .await?)
 }
 

@@ -139,7 +139,7 @@ fn each(
     input: Input,
     limits: &Limits,
     hasher: &RandomState,
-    mut take: impl FnMut(Item) -> bool,
+    mut process: impl FnMut(Item) -> bool,
 ) -> Result<(), String> {
     let mut input = BufReader::with_capacity(64 << 10, input);
     if input
@@ -158,7 +158,7 @@ fn each(
                 deliver(
                     Records::<DataSharePacket<'_>>::new(&block, schema, limits),
                     item,
-                    &mut take,
+                    &mut process,
                 )
             }
             Family::ValidationBatch => {
@@ -166,7 +166,7 @@ fn each(
                 deliver(
                     Records::<ValidationPacket>::new(&block, schema, limits),
                     item,
-                    &mut take,
+                    &mut process,
                 )
             }
             Family::SumPart => {
@@ -177,7 +177,7 @@ fn each(
                 deliver(
                     Records::<InvalidPacket>::new(&block, schema, limits),
                     item,
-                    &mut take,
+                    &mut process,
                 )
             }
         };
@@ -193,10 +193,10 @@ fn each(
 fn deliver<'b, T: Record + serde::Deserialize<'b>>(
     records: Records<'b, T>,
     item: impl Fn(T) -> Item,
-    take: &mut impl FnMut(Item) -> bool,
+    process: &mut impl FnMut(Item) -> bool,
 ) -> Result<bool, AvroError> {
     for record in records {
-        if !take(item(record?)) {
+        if !process(item(record?)) {
             return Ok(false);
         }
     }

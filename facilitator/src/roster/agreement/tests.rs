@@ -306,15 +306,15 @@ fn rule_7_of_all_windows_that_closed_a_batch_the_last_counts() {
         ..summed
     });
     let copy = [(second_date, Listing::Open(OpenReason::TooLate))];
-    let told = at(7, &copy, &whole);
+    let agreed_window = at(7, &copy, &whole);
     assert_eq!(
-        told.expired.len(),
+        agreed_window.expired.len(),
         1,
         "the window that closed the batch is beyond the stored history"
     );
     let mut short = History::default();
     for history in [&mut whole, &mut short] {
-        history.push(&told);
+        history.push(&agreed_window);
     }
     for history in [whole, short] {
         assert!(at(8, &copy, &history).expired.is_empty(), "reported once");
@@ -362,7 +362,7 @@ fn rule_7_the_first_window_of_both_tells_of_all_that_waited_for_it() {
         agreed_until: begin,
     };
     let waited = [(batch(1, 3), Listing::Open(OpenReason::TooLate))];
-    for (number, told) in [(29, 0), (30, 1), (31, 0)] {
+    for (number, reports) in [(29, 0), (30, 1), (31, 0)] {
         let first = roster(Role::First, number, terms(1, 2), &waited);
         let second = Roster {
             chain,
@@ -370,7 +370,7 @@ fn rule_7_the_first_window_of_both_tells_of_all_that_waited_for_it() {
         };
         let draft = compare([&first, &second], &History::default(), false).unwrap();
         let expired = draft.conclude(&Count::new(IdSet::default())).expired;
-        assert_eq!(expired.len(), told, "window {number}");
+        assert_eq!(expired.len(), reports, "window {number}");
     }
 }
 
@@ -632,8 +632,8 @@ fn schedule(seed: u64) {
                 }
                 let list: Vec<_> = entries.into_iter().collect();
                 let written = roster(Role::ALL[side], number, rules, &list);
-                let seen = now + random.random_range(0..lag);
-                sides[side].rosters.push((written, seen));
+                let readable_at = now + random.random_range(0..lag);
+                sides[side].rosters.push((written, readable_at));
             }
             while let Some(number) = sides[side].next(&sides[1 - side], now) {
                 let pair = [0, 1].map(|index: usize| sides[index].rosters[number].0.clone());
@@ -703,11 +703,11 @@ impl Side {
     /// The next window to agree on.
     fn next(&self, peer: &Self, now: i64) -> Option<usize> {
         let number = self.agreed.len();
-        let seen = peer
+        let is_readable = peer
             .rosters
             .get(number)
-            .is_some_and(|(_, seen)| *seen <= now);
-        (seen && number < self.rosters.len()).then_some(number)
+            .is_some_and(|(_, readable_at)| *readable_at <= now);
+        (is_readable && number < self.rosters.len()).then_some(number)
     }
 }
 
