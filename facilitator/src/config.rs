@@ -1,7 +1,7 @@
 //! The processor's configuration: one YAML file. Every key is documented; unknown keys are an
 //! error.
 
-use crate::worker::{Queues, WorkerConfig};
+use crate::worker::{WorkerConfig, WorkerQueues};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,13 +28,13 @@ pub struct Config {
     /// The key that signs the batches of this processor.
     pub batch_signing_key: NamedKey,
     /// The key or keys of the prepared batches. The first key seals; every key in the list opens.
-    pub prepared_sealing_key: OneOrMany<KeyFile>,
+    pub prepared_sealing_key: OneOrMany<SealingKeyFile>,
     /// The public halves of earlier signing keys of this processor, by identifier. With them, a
     /// command that is run again recognises the batches that those keys signed. Default: none.
     #[serde(default)]
     pub earlier_public_keys: BTreeMap<KeyId, PathBuf>,
     /// The five buckets of the processor.
-    pub buckets: Buckets,
+    pub buckets: BucketSet,
     /// The ingestor's public signing keys, by identifier: files in any public key encoding.
     pub ingestor_public_keys: BTreeMap<KeyId, PathBuf>,
     /// The peer's public signing keys, by identifier.
@@ -53,7 +53,7 @@ pub struct Config {
     /// differs from the metric's entry. Default: none; then every header is accepted as the
     /// ingestor wrote it.
     #[serde(default)]
-    pub registry: Option<Registry>,
+    pub registry: Option<RegistryFile>,
     /// Where the ingestor publishes its client configuration: an `https://` URL or a file. Workers
     /// compare its packet keys with those of this processor at the start and every ten minutes;
     /// `check-config` compares them once. Default: no comparison.
@@ -97,7 +97,7 @@ pub struct Config {
     pub threads: Option<usize>,
     /// The queues of the workers. Other commands do not need this section.
     #[serde(default)]
-    pub queues: Option<Queues>,
+    pub queues: Option<WorkerQueues>,
     /// Settings of the workers.
     #[serde(default)]
     pub worker: WorkerConfig,
@@ -128,7 +128,7 @@ impl Config {
 /// The file of a secret key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct KeyFile {
+pub struct SealingKeyFile {
     /// The file: base64 of 32 random bytes.
     pub file: PathBuf,
 }
@@ -137,7 +137,7 @@ pub struct KeyFile {
 /// `s3://region/bucket/prefix`, `gs://bucket/prefix`, `az://account/container/prefix`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Buckets {
+pub struct BucketSet {
     /// Ingestion batches. The ingestor writes, this processor reads.
     pub ingestion: BucketPlace,
     /// The processor's own bucket: prepared batches, evaluation points, and records of what is
@@ -238,7 +238,7 @@ impl Default for Horizons {
 /// The metric registry and the number of clients that can report.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Registry {
+pub struct RegistryFile {
     /// The registry file; the same file as the ingestor's.
     pub file: PathBuf,
     /// The most clients that can report to this instance. With `rosters`, a metric that can never

@@ -11,7 +11,7 @@ use support::{code, files, run, side, stdout, vectors, write_config};
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::config::Config;
 use tallybox_facilitator::inspect::{
-    Facts, Finding, Inspector, ObjectName, OwnObject, Report, Target, Verification,
+    Facts, InspectionReport, Inspector, ObjectFinding, ObjectName, OwnObject, Target, Verification,
 };
 use tallybox_facilitator::intake::no_progress;
 use tallybox_facilitator::processor::Processor;
@@ -25,7 +25,7 @@ fn processor(config: &Path) -> Arc<Processor> {
     Arc::new(Processor::open(&config).unwrap())
 }
 
-async fn inspect(inspector: &Inspector, path: &Path) -> Report {
+async fn inspect(inspector: &Inspector, path: &Path) -> InspectionReport {
     let target = Target::locate(path.to_str().unwrap(), None).unwrap();
     let report = inspector
         .inspect(&target)
@@ -37,7 +37,7 @@ async fn inspect(inspector: &Inspector, path: &Path) -> Report {
     report
 }
 
-fn reasons(report: &Report) -> Vec<&'static str> {
+fn reasons(report: &InspectionReport) -> Vec<&'static str> {
     report
         .found
         .iter()
@@ -104,7 +104,7 @@ async fn every_file_of_the_predecessor_is_recognised_and_verified() {
     assert!(verified > 300, "{verified}");
 }
 
-fn signer(finding: &Finding) -> String {
+fn signer(finding: &ObjectFinding) -> String {
     let Facts::Batch(batch) = &finding.facts else {
         panic!("{finding:?}")
     };

@@ -48,7 +48,7 @@ pub enum CheckResult {
 /// The result of one check of one bucket.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Finding {
+pub struct ProbeFinding {
     /// The check.
     pub check: &'static str,
     /// The outcome.
@@ -67,7 +67,7 @@ pub struct Probed {
     /// The bucket's location.
     pub location: String,
     /// The results.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<ProbeFinding>,
 }
 
 impl Probed {
@@ -165,7 +165,7 @@ pub async fn probe(name: &str, bucket: &dyn Bucket, purpose: Purpose, now: i64) 
     }
 }
 
-async fn own(bucket: &dyn Bucket, now: i64, findings: &mut Vec<Finding>) {
+async fn own(bucket: &dyn Bucket, now: i64, findings: &mut Vec<ProbeFinding>) {
     findings.extend([
         list(bucket).await,
         create_if_absent(bucket).await,
@@ -176,9 +176,9 @@ async fn own(bucket: &dyn Bucket, now: i64, findings: &mut Vec<Finding>) {
     ]);
 }
 
-fn finding(check: &'static str, outcome: CheckResult, detail: impl Into<String>) -> Finding {
+fn finding(check: &'static str, outcome: CheckResult, detail: impl Into<String>) -> ProbeFinding {
     let detail = detail.into();
-    Finding {
+    ProbeFinding {
         check,
         outcome,
         detail,
@@ -186,7 +186,7 @@ fn finding(check: &'static str, outcome: CheckResult, detail: impl Into<String>)
 }
 
 /// Returns the finding for an operation that has to succeed.
-fn needed<T>(check: &'static str, good: &str, result: Result<T, BucketError>) -> Finding {
+fn needed<T>(check: &'static str, good: &str, result: Result<T, BucketError>) -> ProbeFinding {
     match result {
         Ok(_) => finding(check, CheckResult::Good, good),
         Err(error) => {
@@ -202,7 +202,7 @@ fn needed<T>(check: &'static str, good: &str, result: Result<T, BucketError>) ->
 }
 
 /// Returns the finding for an operation that should be denied.
-fn unneeded(check: &'static str, result: Result<(), BucketError>) -> Finding {
+fn unneeded(check: &'static str, result: Result<(), BucketError>) -> ProbeFinding {
     match result {
         Err(BucketError::PermissionDenied { .. }) => {
             finding(check, CheckResult::Good, "denied, as required")
@@ -217,7 +217,7 @@ fn unneeded(check: &'static str, result: Result<(), BucketError>) -> Finding {
     }
 }
 
-async fn list(bucket: &dyn Bucket) -> Finding {
+async fn list(bucket: &dyn Bucket) -> ProbeFinding {
     let first = async {
         bucket
             .list("", ListRange::default())
@@ -229,7 +229,7 @@ async fn list(bucket: &dyn Bucket) -> Finding {
     needed("list", "allowed", first.await)
 }
 
-async fn read(bucket: &dyn Bucket) -> Finding {
+async fn read(bucket: &dyn Bucket) -> ProbeFinding {
     match bucket.get(PROBE).await {
         Ok(_) | Err(BucketError::NotFound { .. }) => finding("read", CheckResult::Good, "allowed"),
         Err(error) => needed::<()>("read", "", Err(error)),
@@ -249,7 +249,7 @@ async fn put(bucket: &dyn Bucket, key: &str) -> Result<Created, BucketError> {
 
 /// Sends two requests to create an object. The bucket has to report for the second that the object
 /// exists.
-async fn create_if_absent(bucket: &dyn Bucket) -> Finding {
+async fn create_if_absent(bucket: &dyn Bucket) -> ProbeFinding {
     let twice = async {
         create(bucket).await?;
         create(bucket).await
@@ -269,7 +269,7 @@ async fn create_if_absent(bucket: &dyn Bucket) -> Finding {
     }
 }
 
-async fn date(bucket: &dyn Bucket, now: i64) -> Finding {
+async fn date(bucket: &dyn Bucket, now: i64) -> ProbeFinding {
     match bucket.date().await {
         Ok(date) if (date - now).abs() <= MAX_CLOCK_DIFFERENCE_MILLIS => {
             let seconds = (date - now) / 1000;
@@ -289,7 +289,7 @@ async fn date(bucket: &dyn Bucket, now: i64) -> Finding {
     }
 }
 
-async fn list_from_bound(bucket: &dyn Bucket) -> Finding {
+async fn list_from_bound(bucket: &dyn Bucket) -> ProbeFinding {
     let directories = [0, 1].map(|minute| format!("{PROBE_DIRECTORY}/2026/01/01/00/{minute:02}"));
     let keys = directories
         .each_ref()

@@ -34,7 +34,7 @@ pub(crate) use rejections::{alarm, check_share};
 pub use select::{Selection, select};
 pub use sum_part::FixedSumPart;
 pub(crate) use sum_part::publish as publish_sum;
-pub use summary::{AggregateSummary, BatchOutcome, BatchSummary};
+pub use summary::{AggregateSummary, AggregatedBatch, BatchOutcome};
 
 use crate::error::Error;
 use crate::intake::{Progress, find_prepared, intake, no_progress, prepare};
@@ -317,7 +317,7 @@ fn nothing(task: &AggregateTask, summary: AggregateSummary) -> Error {
         .into_iter()
         .find(|exit| excluded().any(|batch| batch.exit == *exit))
         .unwrap_or(Exit::Retry);
-    let describe = |batch: &BatchSummary| {
+    let describe = |batch: &AggregatedBatch| {
         let reason = batch.reason.as_deref().unwrap_or("excluded");
         format!("{}/{}: {reason}", batch.date, batch.batch)
     };

@@ -2,7 +2,7 @@
 
 use super::{Group, Releasable};
 use crate::error::Error;
-use crate::prepared::FixedObject;
+use crate::prepared::FixedFile;
 use crate::processor::{Processor, has_published};
 use crate::unconfirmed;
 use serde::{Deserialize, Serialize};
@@ -28,9 +28,9 @@ pub struct FixedSumPart {
     /// The number of packets that count.
     pub accepted: u64,
     /// The file of invalid packets.
-    pub invalid_packets: FixedObject,
+    pub invalid_packets: FixedFile,
     /// The header file.
-    pub header: FixedObject,
+    pub header: FixedFile,
 }
 
 impl FixedSumPart {
@@ -69,8 +69,8 @@ impl Files {
             generation: processor.generation,
             batches: sorted(group).into_iter().map(|(_, name)| name).collect(),
             accepted: group.accepted(),
-            invalid_packets: FixedObject::parse(&self.objects.packets, &self.packets),
-            header: FixedObject::parse(&self.objects.header, &self.header),
+            invalid_packets: FixedFile::parse(&self.objects.packets, &self.packets),
+            header: FixedFile::parse(&self.objects.header, &self.header),
         }
     }
 }

@@ -28,7 +28,7 @@ pub enum BatchOutcome {
 /// The part of the summary for one batch.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct BatchSummary {
+pub struct AggregatedBatch {
     /// The date of the batch.
     pub date: BatchTime,
     /// The identifier of the batch.
@@ -67,7 +67,7 @@ pub struct AggregateSummary {
     /// The name of the sum part's header.
     pub sum_part: Option<String>,
     /// Every batch of the selection.
-    pub batches: Vec<BatchSummary>,
+    pub batches: Vec<AggregatedBatch>,
     /// Objects in the window that belong to no batch.
     pub foreign_objects: u64,
     /// Packets read, of the summed batches.
@@ -118,7 +118,7 @@ impl AggregateSummary {
     /// Adds a batch that is not summed.
     pub(super) fn exclude(&mut self, name: &BatchName, error: &Error) {
         let exit = error.exit();
-        self.batches.push(BatchSummary {
+        self.batches.push(AggregatedBatch {
             date: name.date,
             batch: name.id,
             exit,
@@ -140,7 +140,7 @@ impl AggregateSummary {
             self.packets_read += result.packets;
             self.packets_accepted += result.accepted;
             self.rejected_by_reason.merge(&result.rejections);
-            self.batches.push(BatchSummary {
+            self.batches.push(AggregatedBatch {
                 date: result.name.date,
                 batch: result.name.id,
                 outcome: BatchOutcome::Summed,

@@ -5,7 +5,7 @@ use super::header::{HeaderFacts, record_in};
 use super::name::{Family, Part};
 use super::packets::{Scan, Scanner};
 use super::present::Present;
-use super::report::{BatchFacts, Form, Problem, SignatureFacts};
+use super::report::{BatchFacts, BatchForm, ObjectProblem, SignatureFacts};
 use super::signer::{Party, Verification};
 use crate::error::Error;
 use bytes::Bytes;
@@ -31,7 +31,7 @@ pub(super) struct Batch {
     pub(super) contents: Contents,
     pub(super) facts: BatchFacts,
     pub(super) notes: Vec<String>,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<ObjectProblem>,
 }
 
 impl Inspector {
@@ -82,10 +82,10 @@ impl Inspector {
                 return Ok(());
             }
         };
-        batch.facts.form = Some(Form::ThreeObjects);
+        batch.facts.form = Some(BatchForm::ThreeObjects);
         match (&signature.batch_header, &signature.packets) {
             (Some(header), Some(packets)) => {
-                batch.facts.form = Some(Form::SingleObject);
+                batch.facts.form = Some(BatchForm::SingleObject);
                 batch.contents.header = Some(Bytes::copy_from_slice(header));
                 batch.contents.packets = Some(Bytes::copy_from_slice(packets));
                 if batch.present.header.is_some() || batch.present.packets.is_some() {
@@ -121,7 +121,7 @@ impl Inspector {
         let record = match record_in(&file, &self.limits.for_header()) {
             Ok(record) => record,
             Err(_) if file.is_empty() => {
-                batch.problem(Problem::rejected(
+                batch.problem(ObjectProblem::rejected(
                     "malformed",
                     &key,
                     "the header: the file is empty",
@@ -158,7 +158,7 @@ impl Inspector {
             None => Verification::NoKeyConfigured,
         };
         let object = batch.present.key(Part::Signature);
-        let bad = |reason, message: String| Some(Problem::rejected(reason, &object, message));
+        let bad = |reason, message: String| Some(ObjectProblem::rejected(reason, &object, message));
         let family = batch.facts.family.unwrap_or(Family::IngestionBatch);
         let expected = self
             .own_role()

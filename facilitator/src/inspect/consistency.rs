@@ -3,7 +3,7 @@
 use super::batch::Batch;
 use super::name::{Family, ObjectName, Part};
 use super::present::Found;
-use super::report::{Facts, Finding, Form, Problem};
+use super::report::{BatchForm, Facts, ObjectFinding, ObjectProblem};
 use crate::error::Error;
 use bytes::Bytes;
 use tallybox_model::avro::{AvroError, RecordKind};
@@ -15,12 +15,12 @@ impl Batch {
         self.notes.push(note.to_owned());
     }
 
-    pub(super) fn problem(&mut self, problem: Problem) {
+    pub(super) fn problem(&mut self, problem: ObjectProblem) {
         self.problems.push(problem);
     }
 
     pub(super) fn malformed(&mut self, object: &str, what: &str, error: &AvroError) {
-        self.problem(Problem::rejected(
+        self.problem(ObjectProblem::rejected(
             "malformed",
             object,
             format!("{what}: {error}"),
@@ -30,7 +30,7 @@ impl Batch {
     /// Returns the name of the object that contains the header: a separate object or the signature
     /// object.
     pub(super) fn header_key(&self) -> String {
-        let inline = self.facts.form == Some(Form::SingleObject);
+        let inline = self.facts.form == Some(BatchForm::SingleObject);
         self.present.key(if inline {
             Part::Signature
         } else {
@@ -39,7 +39,7 @@ impl Batch {
     }
 
     pub(super) fn packets_key(&self) -> String {
-        let inline = self.facts.form == Some(Form::SingleObject);
+        let inline = self.facts.form == Some(BatchForm::SingleObject);
         self.present.key(if inline {
             Part::Signature
         } else {
@@ -58,7 +58,7 @@ impl Batch {
             Ok(bytes) => Ok(Some(bytes)),
             Err(BucketError::TooLarge { limit, .. }) => {
                 let message = format!("{} bytes exceed the limit of {limit}", found.bytes);
-                self.problem(Problem::rejected("too-large", &found.key, message));
+                self.problem(ObjectProblem::rejected("too-large", &found.key, message));
                 Ok(None)
             }
             Err(error) => Err(error.into()),
@@ -77,7 +77,7 @@ impl Batch {
         let Some(record) = record else {
             if named.is_none() {
                 let message = "the schema names an unknown record";
-                self.problem(Problem::rejected("unrecognised", key, message));
+                self.problem(ObjectProblem::rejected("unrecognised", key, message));
             }
             return named;
         };
@@ -97,7 +97,7 @@ impl Batch {
                 let expected = expected.map_or_else(String::new, |kind| {
                     format!(", although its name is that of a {kind}")
                 });
-                self.problem(Problem::rejected(
+                self.problem(ObjectProblem::rejected(
                     "malformed",
                     key,
                     format!("contains a {record} record{expected}"),
@@ -122,10 +122,10 @@ impl Batch {
             .map(|(header, digest)| header.packet_file_digest == digest);
         if self.facts.digest_matches == Some(false) {
             let message = "the digest of the packets differs from the one in the header";
-            self.problem(Problem::rejected("bad-digest", &key, message));
+            self.problem(ObjectProblem::rejected("bad-digest", &key, message));
         }
         if let Some(message) = malformed {
-            self.problem(Problem::rejected("malformed", &key, message));
+            self.problem(ObjectProblem::rejected("malformed", &key, message));
         } else if kind.is_some() {
             let family = self.family_of(kind, Part::Packets, &key);
             self.facts.family = self.facts.family.or(family);
@@ -140,7 +140,7 @@ impl Batch {
         let differences = header.differences(&name);
         self.facts.path_agrees = Some(differences.is_empty());
         let key = self.header_key();
-        let problem = |message: String| Problem::rejected("header-mismatch", &key, message);
+        let problem = |message: String| ObjectProblem::rejected("header-mismatch", &key, message);
         self.problems.extend(differences.into_iter().map(problem));
     }
 
@@ -160,7 +160,7 @@ impl Batch {
             }
             self.facts.digest_matches = Some(true);
         }
-        let complete = self.facts.form == Some(Form::SingleObject);
+        let complete = self.facts.form == Some(BatchForm::SingleObject);
         if complete || self.present.all().count() < 2 {
             return;
         }
@@ -168,7 +168,7 @@ impl Batch {
             let key = self.present.key(part);
             if absent {
                 self.problems
-                    .push(Problem::retry("incomplete", &key, message));
+                    .push(ObjectProblem::retry("incomplete", &key, message));
             }
         };
         missed(
@@ -187,7 +187,7 @@ impl Batch {
 
     /// Returns whether more than one part of the batch was read.
     fn is_whole(&self) -> bool {
-        self.facts.form == Some(Form::SingleObject) || self.present.all().count() > 1
+        self.facts.form == Some(BatchForm::SingleObject) || self.present.all().count() > 1
     }
 
     fn title(&self) -> (&'static str, String) {
@@ -225,20 +225,20 @@ impl Batch {
     }
 
     /// Converts the batch into an entry of the report.
-    pub(super) fn finding(self) -> Finding {
+    pub(super) fn finding(self) -> ObjectFinding {
         let (kind, mut title) = self.title();
         if !self.is_whole() {
             title.push_str(", alone");
-        } else if self.facts.form == Some(Form::SingleObject) {
+        } else if self.facts.form == Some(BatchForm::SingleObject) {
             title.push_str(", in a single object");
         }
-        let finding = Finding::new(
+        let finding = ObjectFinding::new(
             kind,
             title,
             &self.present.object(),
             Facts::Batch(Box::new(self.facts)),
         );
-        Finding {
+        ObjectFinding {
             notes: self.notes,
             problems: self.problems,
             ..finding

@@ -2,7 +2,7 @@
 
 use super::name::{Family, ObjectName, Part};
 use super::own_object::OwnObject;
-use super::report::{Facts, Finding};
+use super::report::{Facts, ObjectFinding};
 use crate::error::Error;
 use futures::TryStreamExt as _;
 use serde::Serialize;
@@ -61,7 +61,10 @@ struct Counts {
 }
 
 /// Lists a folder; `None` if it is empty.
-pub(super) async fn inspect(bucket: &SharedBucket, folder: &str) -> Result<Option<Finding>, Error> {
+pub(super) async fn inspect(
+    bucket: &SharedBucket,
+    folder: &str,
+) -> Result<Option<ObjectFinding>, Error> {
     let mut listing = bucket.list(folder, ListRange::default()).await?;
     let mut walk = Walk::default();
     while let Some(entry) = listing.try_next().await? {
@@ -72,7 +75,7 @@ pub(super) async fn inspect(bucket: &SharedBucket, folder: &str) -> Result<Optio
         return Ok(None);
     }
     let shown = if folder.is_empty() { "." } else { folder };
-    let mut finding = Finding::new("folder", "folder", shown, Facts::Folder(facts));
+    let mut finding = ObjectFinding::new("folder", "folder", shown, Facts::Folder(facts));
     finding
         .notes
         .push("no object was opened; give the path of a batch to verify it".to_owned());

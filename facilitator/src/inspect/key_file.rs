@@ -1,6 +1,6 @@
 //! Reads a key file in any encoding: identifies the encoding, and derives the public half.
 
-use super::report::{Facts, Finding, Problem};
+use super::report::{Facts, ObjectFinding, ObjectProblem};
 use super::signer::KnownKeys;
 use serde::Serialize;
 use std::fmt;
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 /// The encodings of keys (`docs/formats.md`, "Keys").
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum Encoding {
+pub enum KeyEncoding {
     /// Private: base64 of PKCS#8 DER without PEM; ENPA's form of a signing key
     Pkcs8Base64,
     /// Private: PKCS#8 as PEM `PRIVATE KEY`
@@ -37,7 +37,7 @@ pub enum Encoding {
     PacketDocument,
 }
 
-impl Encoding {
+impl KeyEncoding {
     /// Returns whether text in this encoding contains a secret.
     #[must_use]
     pub fn is_private(self) -> bool {
@@ -48,7 +48,7 @@ impl Encoding {
     }
 }
 
-impl fmt::Display for Encoding {
+impl fmt::Display for KeyEncoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Pkcs8Base64 => "pkcs8-base64",
@@ -83,17 +83,17 @@ impl AnyKey {
     ///
     /// # Errors
     /// [`KeyError`] if the text is not a key.
-    pub fn parse(text: &str) -> Result<(Self, Option<Encoding>), KeyError> {
+    pub fn parse(text: &str) -> Result<(Self, Option<KeyEncoding>), KeyError> {
         let text = text.trim();
         if text.starts_with('{') {
             let document = PacketKeyDocument::parse(text)?;
             return Ok((
                 Self::Packet(Box::new(document)),
-                Some(Encoding::PacketDocument),
+                Some(KeyEncoding::PacketDocument),
             ));
         }
         if let Ok(key) = SealingKey::parse(text) {
-            return Ok((Self::Sealing(key), Some(Encoding::Base64)));
+            return Ok((Self::Sealing(key), Some(KeyEncoding::Base64)));
         }
         match PacketPrivateKey::parse(text) {
             Ok(key) => {
@@ -128,74 +128,74 @@ impl AnyKey {
     /// [`KeyError::CommonName`] if `common_name` cannot be used.
     pub fn encode(
         &self,
-        encoding: Encoding,
+        encoding: KeyEncoding,
         common_name: &str,
     ) -> Result<Option<Zeroizing<String>>, KeyError> {
         let text = match (self, encoding) {
-            (Self::Sealing(key), Encoding::Base64) => key.to_base64(),
-            (Self::Packet(document), Encoding::PacketDocument) => document.to_json()?,
-            (Self::Sealing(_), _) | (_, Encoding::Base64 | Encoding::PacketDocument) => {
+            (Self::Sealing(key), KeyEncoding::Base64) => key.to_base64(),
+            (Self::Packet(document), KeyEncoding::PacketDocument) => document.to_json()?,
+            (Self::Sealing(_), _) | (_, KeyEncoding::Base64 | KeyEncoding::PacketDocument) => {
                 return Ok(None);
             }
             (Self::Packet(document), _) => {
                 let bare = PacketPrivateKey::parse(&document.key.to_x963_base64())?;
                 return Self::Private(Box::new(bare)).encode(encoding, common_name);
             }
-            (Self::Private(key), Encoding::Pkcs8Base64) => {
+            (Self::Private(key), KeyEncoding::Pkcs8Base64) => {
                 SigningKey::parse(&key.to_pkcs8_pem())?.to_pkcs8_base64()
             }
-            (Self::Private(key), Encoding::Pkcs8Pem) => key.to_pkcs8_pem(),
-            (Self::Private(key), Encoding::X963Base64) => key.to_x963_base64(),
-            (Self::Private(key), Encoding::RotatorMaterial) => key.to_rotator_material(),
-            (Self::Private(key), Encoding::CsrPem) => {
+            (Self::Private(key), KeyEncoding::Pkcs8Pem) => key.to_pkcs8_pem(),
+            (Self::Private(key), KeyEncoding::X963Base64) => key.to_x963_base64(),
+            (Self::Private(key), KeyEncoding::RotatorMaterial) => key.to_rotator_material(),
+            (Self::Private(key), KeyEncoding::CsrPem) => {
                 Zeroizing::new(key.certificate_request(common_name)?)
             }
             (Self::Private(key), _) => {
                 let public = VerifyingKey::parse(&key.public().to_x962_base64())?;
                 return Self::Public(public).encode(encoding, common_name);
             }
-            (Self::Public(key), Encoding::SpkiPem) => Zeroizing::new(key.to_spki_pem()),
-            (Self::Public(key), Encoding::SpkiBase64) => Zeroizing::new(key.to_spki_base64()),
-            (Self::Public(key), Encoding::X962Base64) => Zeroizing::new(key.to_x962_base64()),
+            (Self::Public(key), KeyEncoding::SpkiPem) => Zeroizing::new(key.to_spki_pem()),
+            (Self::Public(key), KeyEncoding::SpkiBase64) => Zeroizing::new(key.to_spki_base64()),
+            (Self::Public(key), KeyEncoding::X962Base64) => Zeroizing::new(key.to_x962_base64()),
             (Self::Public(_), _) => return Ok(None),
         };
         Ok(Some(text))
     }
 }
 
-fn private_encoding(key: &PacketPrivateKey, text: &str) -> Option<Encoding> {
+fn private_encoding(key: &PacketPrivateKey, text: &str) -> Option<KeyEncoding> {
     if text.starts_with("-----BEGIN PRIVATE KEY-----") {
-        return Some(Encoding::Pkcs8Pem);
+        return Some(KeyEncoding::Pkcs8Pem);
     }
     if text.starts_with("-----BEGIN") {
         return None;
     }
     let is = |form: Zeroizing<String>| form.trim_end_matches('=') == text.trim_end_matches('=');
     if is(key.to_x963_base64()) {
-        Some(Encoding::X963Base64)
+        Some(KeyEncoding::X963Base64)
     } else if is(key.to_rotator_material()) {
-        Some(Encoding::RotatorMaterial)
+        Some(KeyEncoding::RotatorMaterial)
     } else {
         // PKCS#8 in DER has optional parts, so the text may differ from this program's encoding.
-        Some(Encoding::Pkcs8Base64)
+        Some(KeyEncoding::Pkcs8Base64)
     }
 }
 
-fn public(text: &str) -> Result<(VerifyingKey, Option<Encoding>), KeyError> {
+fn public(text: &str) -> Result<(VerifyingKey, Option<KeyEncoding>), KeyError> {
     if text.starts_with("-----BEGIN CERTIFICATE REQUEST-----") {
         let key = PacketPublicKey::parse(text)?;
         return Ok((
             VerifyingKey::parse(&key.to_x962_base64())?,
-            Some(Encoding::CsrPem),
+            Some(KeyEncoding::CsrPem),
         ));
     }
     let key = VerifyingKey::parse(text)?;
     let encoding = if text.starts_with("-----BEGIN") {
-        Encoding::SpkiPem
+        KeyEncoding::SpkiPem
     } else if key.to_x962_base64().trim_end_matches('=') == text.trim_end_matches('=') {
-        Encoding::X962Base64
+        KeyEncoding::X962Base64
     } else {
-        Encoding::SpkiBase64
+        KeyEncoding::SpkiBase64
     };
     Ok((key, Some(encoding)))
 }
@@ -205,7 +205,7 @@ fn public(text: &str) -> Result<(VerifyingKey, Option<Encoding>), KeyError> {
 #[serde(rename_all = "kebab-case")]
 pub struct KeyFacts {
     /// The encoding; `None` for encodings that are read but never written.
-    pub encoding: Option<Encoding>,
+    pub encoding: Option<KeyEncoding>,
     /// True if the file contains a secret.
     pub secret: bool,
     /// The fingerprint of the public half, or the identifier of a sealing key.
@@ -240,7 +240,7 @@ pub(super) fn inspect_document(
     object: &str,
     text: &str,
     known_keys: Option<&KnownKeys>,
-) -> Result<Finding, KeyError> {
+) -> Result<ObjectFinding, KeyError> {
     match inspect(object, text, known_keys) {
         Ok(finding) if finding.problems.is_empty() || text.contains("\"purpose\"") => Ok(finding),
         Ok(_) => Err(KeyError::Encoding),
@@ -253,7 +253,7 @@ pub(super) fn inspect(
     object: &str,
     text: &str,
     known_keys: Option<&KnownKeys>,
-) -> Result<Finding, KeyError> {
+) -> Result<ObjectFinding, KeyError> {
     let (key, encoding) = match AnyKey::parse(text) {
         Err(
             error @ (KeyError::Placeholder
@@ -266,10 +266,14 @@ pub(super) fn inspect(
                 bytes: text.len() as u64,
                 text: None,
             };
-            let problems = vec![Problem::rejected("malformed", object, error.to_string())];
-            return Ok(Finding {
+            let problems = vec![ObjectProblem::rejected(
+                "malformed",
+                object,
+                error.to_string(),
+            )];
+            return Ok(ObjectFinding {
                 problems,
-                ..Finding::new("key", "key", object, facts)
+                ..ObjectFinding::new("key", "key", object, facts)
             });
         }
         other => other?,
@@ -283,7 +287,7 @@ pub(super) fn inspect(
     let fingerprint = key.fingerprint();
     let configured = known_keys.and_then(|known_keys| known_keys.name(&fingerprint));
     let public_key = key
-        .encode(Encoding::SpkiPem, "")?
+        .encode(KeyEncoding::SpkiPem, "")?
         .map(|text| text.to_string());
     let packet_key = match &key {
         AnyKey::Packet(document) => Some(PacketKeyFacts {
@@ -302,7 +306,7 @@ pub(super) fn inspect(
         packet_key,
         configured,
     };
-    Ok(Finding::new(kind, title, object, Facts::Key(facts)))
+    Ok(ObjectFinding::new(kind, title, object, Facts::Key(facts)))
 }
 
 #[cfg(test)]
@@ -310,17 +314,17 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
-    const PRIVATE: [Encoding; 4] = [
-        Encoding::Pkcs8Base64,
-        Encoding::Pkcs8Pem,
-        Encoding::X963Base64,
-        Encoding::RotatorMaterial,
+    const PRIVATE: [KeyEncoding; 4] = [
+        KeyEncoding::Pkcs8Base64,
+        KeyEncoding::Pkcs8Pem,
+        KeyEncoding::X963Base64,
+        KeyEncoding::RotatorMaterial,
     ];
-    const PUBLIC: [Encoding; 4] = [
-        Encoding::SpkiPem,
-        Encoding::SpkiBase64,
-        Encoding::X962Base64,
-        Encoding::CsrPem,
+    const PUBLIC: [KeyEncoding; 4] = [
+        KeyEncoding::SpkiPem,
+        KeyEncoding::SpkiBase64,
+        KeyEncoding::X962Base64,
+        KeyEncoding::CsrPem,
     ];
 
     #[test]
@@ -351,12 +355,12 @@ mod tests {
                 (Some(from), key.fingerprint())
             );
             assert_eq!(
-                read.encode(Encoding::SpkiPem, "").unwrap(),
-                key.encode(Encoding::SpkiPem, "").unwrap()
+                read.encode(KeyEncoding::SpkiPem, "").unwrap(),
+                key.encode(KeyEncoding::SpkiPem, "").unwrap()
             );
             for private in PRIVATE
                 .into_iter()
-                .chain([Encoding::CsrPem, Encoding::Base64])
+                .chain([KeyEncoding::CsrPem, KeyEncoding::Base64])
             {
                 assert_eq!(read.encode(private, "a").unwrap(), None);
             }
@@ -367,9 +371,9 @@ mod tests {
     fn a_packet_key_document_leads_to_every_bare_encoding() {
         let text = include_str!("../../../crypto/testdata/packet-key.json");
         let (key, encoding) = AnyKey::parse(text).unwrap();
-        assert_eq!(encoding, Some(Encoding::PacketDocument));
+        assert_eq!(encoding, Some(KeyEncoding::PacketDocument));
         assert_eq!(
-            key.encode(Encoding::PacketDocument, "")
+            key.encode(KeyEncoding::PacketDocument, "")
                 .unwrap()
                 .unwrap()
                 .as_str(),
@@ -382,20 +386,20 @@ mod tests {
                 (encoding, bare.fingerprint()),
                 (Some(to), key.fingerprint())
             );
-            assert_eq!(bare.encode(Encoding::PacketDocument, "").unwrap(), None);
+            assert_eq!(bare.encode(KeyEncoding::PacketDocument, "").unwrap(), None);
         }
     }
 
     #[test]
     fn sealing_keys_have_one_encoding() {
         let key = AnyKey::Sealing(SealingKey::generate(&mut rand::rng()));
-        let text = key.encode(Encoding::Base64, "").unwrap().unwrap();
+        let text = key.encode(KeyEncoding::Base64, "").unwrap().unwrap();
         let (read, encoding) = AnyKey::parse(&text).unwrap();
         assert_eq!(
             (encoding, read.fingerprint()),
-            (Some(Encoding::Base64), key.fingerprint())
+            (Some(KeyEncoding::Base64), key.fingerprint())
         );
-        assert_eq!(read.encode(Encoding::SpkiPem, "").unwrap(), None);
+        assert_eq!(read.encode(KeyEncoding::SpkiPem, "").unwrap(), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Inspects manifests: their kind, and the keys that they publish.
 
-use super::report::{Facts, Finding, Problem};
+use super::report::{Facts, ObjectFinding, ObjectProblem};
 use super::signer::KnownKeys;
 use serde::Serialize;
 use serde_json::Value;
@@ -91,7 +91,7 @@ pub(super) fn inspect(
     document: &Value,
     bytes: &[u8],
     known_keys: Option<&KnownKeys>,
-) -> Option<Finding> {
+) -> Option<ObjectFinding> {
     let kind = Kind::parse(document)?;
     let (kind_name, title) = kind.kind_and_title();
     let mut problems = Vec::new();
@@ -105,7 +105,7 @@ pub(super) fn inspect(
                     .and_then(|(print, known_keys)| known_keys.name(print));
             }
             let bad = |(key, error): (String, KeyError)| {
-                Problem::rejected("malformed", object, format!("key {key}: {error}"))
+                ObjectProblem::rejected("malformed", object, format!("key {key}: {error}"))
             };
             problems.extend(faults.into_iter().map(bad));
             Facts::Manifest(facts)
@@ -116,16 +116,20 @@ pub(super) fn inspect(
                 "malformed",
                 &error,
             );
-            problems.push(Problem::rejected("malformed", object, failure.message));
+            problems.push(ObjectProblem::rejected(
+                "malformed",
+                object,
+                failure.message,
+            ));
             Facts::Text {
                 bytes: bytes.len() as u64,
                 text: None,
             }
         }
     };
-    Some(Finding {
+    Some(ObjectFinding {
         problems,
-        ..Finding::new(kind_name, title, object, facts)
+        ..ObjectFinding::new(kind_name, title, object, facts)
     })
 }
 

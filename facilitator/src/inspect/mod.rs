@@ -38,13 +38,15 @@ mod window;
 
 pub use folder::{FolderBatches, FolderFacts};
 pub use header::{HeaderFacts, SumFacts};
-pub use key_file::{AnyKey, Encoding, KeyFacts, PacketKeyFacts};
+pub use key_file::{AnyKey, KeyEncoding, KeyFacts, PacketKeyFacts};
 pub use manifest::{ManifestFacts, ManifestKey};
 pub use name::{Family, ObjectName, Part, StemName};
 pub use own_object::OwnObject;
 pub use packets::{Distinct, PacketDetails, PacketFacts, ShareFacts};
 pub use prepared::{OpenedFacts, PreparedFacts};
-pub use report::{BatchFacts, Facts, Finding, Form, Problem, Report, SignatureFacts};
+pub use report::{
+    BatchFacts, BatchForm, Facts, InspectionReport, ObjectFinding, ObjectProblem, SignatureFacts,
+};
 pub use signer::{Party, Signer, Verification};
 pub use target::Target;
 
@@ -112,9 +114,9 @@ impl Inspector {
     /// # Errors
     /// [`Error::Bucket`] with [`BucketError::NotFound`] if nothing exists there, and the bucket's
     /// errors. Problems of the inspected object itself are part of the report.
-    pub async fn inspect(&self, target: &Target) -> Result<Report, Error> {
+    pub async fn inspect(&self, target: &Target) -> Result<InspectionReport, Error> {
         let Target { bucket, key, shown } = target;
-        let report = |found| Ok(Report::new(shown, found));
+        let report = |found| Ok(InspectionReport::new(shown, found));
         if let Some(name) = ObjectName::parse(key) {
             let present = Present::ask(bucket, name).await?;
             if present.all().next().is_some() {
@@ -138,7 +140,7 @@ impl Inspector {
     }
 
     /// Inspects all batches and objects whose names start with `stem` and a dot.
-    async fn stem(&self, bucket: &SharedBucket, stem: &str) -> Result<Vec<Finding>, Error> {
+    async fn stem(&self, bucket: &SharedBucket, stem: &str) -> Result<Vec<ObjectFinding>, Error> {
         let mut found = Vec::new();
         for name in stem_objects(bucket, stem).await? {
             found.push(match name {

@@ -4,7 +4,7 @@ use super::header::record_in;
 use super::name::{Family, Part};
 use super::own_object::OwnObject;
 use super::present::{Found, Present};
-use super::report::{Facts, Finding, Problem};
+use super::report::{Facts, ObjectFinding, ObjectProblem};
 use super::{Inspector, key_file, manifest};
 use crate::aggregate::FixedSumPart;
 use crate::error::Error;
@@ -28,7 +28,7 @@ impl Inspector {
         bucket: &SharedBucket,
         key: &str,
         bytes: u64,
-    ) -> Result<Finding, Error> {
+    ) -> Result<ObjectFinding, Error> {
         let own = OwnObject::parse(key).map(|(own, _)| own);
         let beginning = bucket.get_range(key, 0..BEGINNING_BYTES.min(bytes)).await?;
         if let Some(OwnObject::Window(name, object)) = &own {
@@ -54,7 +54,7 @@ impl Inspector {
             let beginning_text =
                 String::from_utf8_lossy(&beginning[..beginning.len().min(SHOWN_TEXT_BYTES)])
                     .into_owned();
-            let mut finding = Finding::new(kind, title, key, text(Some(&beginning_text)));
+            let mut finding = ObjectFinding::new(kind, title, key, text(Some(&beginning_text)));
             if let Some(OwnObject::FailedProofs(count)) = &own {
                 finding.notes.push(self.failed_proofs(count));
             }
@@ -62,7 +62,7 @@ impl Inspector {
         }
         match own {
             Some(OwnObject::Point) => {
-                let mut finding = Finding::new(
+                let mut finding = ObjectFinding::new(
                     "pinned-point",
                     "evaluation point of a packet key",
                     key,
@@ -78,7 +78,7 @@ impl Inspector {
                 bytes,
                 "the name is that of a prepared batch, but the content is not".to_owned(),
             )),
-            _ if bytes == 0 => Ok(Finding::new("empty", "empty file", key, text(None))),
+            _ if bytes == 0 => Ok(ObjectFinding::new("empty", "empty file", key, text(None))),
             _ if bytes > MAX_TEXT_BYTES => Ok(unrecognised(
                 key,
                 bytes,
@@ -106,7 +106,7 @@ impl Inspector {
         key: &str,
         bytes: u64,
         beginning: &Bytes,
-    ) -> Result<Finding, Error> {
+    ) -> Result<ObjectFinding, Error> {
         let part = match record_in(beginning, &self.limits) {
             Ok(Some(RecordKind::BatchSignature)) => Part::Signature,
             Ok(Some(record)) => Family::of_record(record).map_or(Part::Packets, |(_, part)| part),
@@ -119,14 +119,14 @@ impl Inspector {
             }
             Err(error) => {
                 let facts = Facts::Text { bytes, text: None };
-                let problems = vec![Problem::rejected(
+                let problems = vec![ObjectProblem::rejected(
                     "malformed",
                     key,
                     format!("cannot read its beginning: {error}"),
                 )];
-                return Ok(Finding {
+                return Ok(ObjectFinding {
                     problems,
-                    ..Finding::new("container", "Avro container file", key, facts)
+                    ..ObjectFinding::new("container", "Avro container file", key, facts)
                 });
             }
         };
@@ -141,7 +141,7 @@ impl Inspector {
     }
 
     /// Inspects a text: JSON or a key.
-    fn text(&self, key: &str, file: &[u8]) -> Finding {
+    fn text(&self, key: &str, file: &[u8]) -> ObjectFinding {
         let bytes = file.len() as u64;
         let Ok(text) = std::str::from_utf8(file) else {
             return unrecognised(
@@ -168,7 +168,7 @@ impl Inspector {
         }
     }
 
-    fn json(&self, key: &str, file: &[u8]) -> Finding {
+    fn json(&self, key: &str, file: &[u8]) -> ObjectFinding {
         let bytes = file.len() as u64;
         // Try the key document before parsing the JSON: no other value may hold a copy of the
         // secret.
@@ -194,7 +194,7 @@ impl Inspector {
         match serde_json::from_value::<FixedSumPart>(document) {
             Ok(fixed) => {
                 let title = "record of a sum part that will be published";
-                Finding::new("fixed-sum-part", title, key, Facts::Fixed(Box::new(fixed)))
+                ObjectFinding::new("fixed-sum-part", title, key, Facts::Fixed(Box::new(fixed)))
             }
             Err(error) if is_fixed => unrecognised(
                 key,
@@ -235,11 +235,11 @@ fn kind_and_title(own: &OwnObject) -> Option<(&'static str, &'static str)> {
     })
 }
 
-fn unrecognised(key: &str, bytes: u64, message: String) -> Finding {
+fn unrecognised(key: &str, bytes: u64, message: String) -> ObjectFinding {
     let facts = Facts::Text { bytes, text: None };
-    let problems = vec![Problem::rejected("unrecognised", key, message)];
-    Finding {
+    let problems = vec![ObjectProblem::rejected("unrecognised", key, message)];
+    ObjectFinding {
         problems,
-        ..Finding::new("unrecognised", "not recognised", key, facts)
+        ..ObjectFinding::new("unrecognised", "not recognised", key, facts)
     }
 }

@@ -2,7 +2,7 @@
 //! verification messages and sums are not shown.
 
 use super::Inspector;
-use super::report::{Facts, Finding, Problem};
+use super::report::{Facts, ObjectFinding, ObjectProblem};
 use crate::error::Error;
 use crate::prepared::{ChunkKind, FixedValidation, Footer, Owner, PreparedError, PreparedReader};
 use crate::reason::Rejections;
@@ -74,7 +74,7 @@ impl Inspector {
         key: &str,
         bytes: u64,
         named: Option<(BatchName, String)>,
-    ) -> Result<Finding, Error> {
+    ) -> Result<ObjectFinding, Error> {
         let head = bucket.get_range(key, 0..HEAD_BYTES).await?;
         let ingestion_header = head
             .get(8..40)
@@ -106,7 +106,7 @@ impl Inspector {
                     let message = format!(
                         "sealed with key {sealing_key}, which is not configured; add it to prepared-sealing-key"
                     );
-                    problems.push(Problem::retry("no-key", key, message));
+                    problems.push(ObjectProblem::retry("no-key", key, message));
                 }
                 let owner = Owner {
                     instance: &processor.instance,
@@ -115,19 +115,21 @@ impl Inspector {
                 match open(bucket, owner, &keys, &batch).await {
                     Ok(opened) => facts.opened = opened,
                     Err(PreparedError::Bucket(error)) => return Err(error.into()),
-                    Err(error) => {
-                        problems.push(Problem::rejected("prepared-batch", key, describe(&error)))
-                    }
+                    Err(error) => problems.push(ObjectProblem::rejected(
+                        "prepared-batch",
+                        key,
+                        describe(&error),
+                    )),
                 }
             }
         }
-        let finding = Finding::new(
+        let finding = ObjectFinding::new(
             "prepared-batch",
             "prepared batch",
             key,
             Facts::Prepared(Box::new(facts)),
         );
-        Ok(Finding {
+        Ok(ObjectFinding {
             notes,
             problems,
             ..finding

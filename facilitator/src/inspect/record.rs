@@ -2,7 +2,7 @@
 
 use super::Inspector;
 use super::own_object::OwnObject;
-use super::report::{Facts, Finding, Problem};
+use super::report::{Facts, ObjectFinding, ObjectProblem};
 use crate::error::Error;
 use tallybox_model::roster::RosterObject;
 use tallybox_transport::{
@@ -20,7 +20,7 @@ impl Inspector {
         bucket: &SharedBucket,
         key: &str,
         bytes: u64,
-    ) -> Result<Finding, Error> {
+    ) -> Result<ObjectFinding, Error> {
         let payload_bytes = bytes.saturating_sub(TRAILER_BYTES as u64);
         let trailer = bucket.get_range(key, payload_bytes..bytes).await?;
         match Records::claimed_key(&trailer) {
@@ -31,20 +31,25 @@ impl Inspector {
                     let message = "the object does not end with the trailer of a record, so a processor rejects it";
                     finding
                         .problems
-                        .push(Problem::rejected("unverified", key, message));
+                        .push(ObjectProblem::rejected("unverified", key, message));
                 }
                 Ok(finding)
             }
         }
     }
 
-    async fn record(&self, bucket: &SharedBucket, key: &str, id: &str) -> Result<Finding, Error> {
+    async fn record(
+        &self,
+        bucket: &SharedBucket,
+        key: &str,
+        id: &str,
+    ) -> Result<ObjectFinding, Error> {
         let object = read_all(&**bucket, key, RECORD_BYTES).await?;
         let payload = object.slice(..object.len() - TRAILER_BYTES);
         let bytes = payload.len() as u64;
         let mut finding = if payload.is_empty() {
             let facts = Facts::Text { bytes, text: None };
-            Finding::new("record", "empty record", key, facts)
+            ObjectFinding::new("record", "empty record", key, facts)
         } else {
             let opened = memory("record");
             publish_bytes(&*opened, key, payload, false).await?;
@@ -70,7 +75,7 @@ impl Inspector {
                 let message = format!("not a record of this processor under this name: {fault}");
                 finding
                     .problems
-                    .push(Problem::rejected("unverified", key, message));
+                    .push(ObjectProblem::rejected("unverified", key, message));
             }
             (name, _) => {
                 let name = name.unwrap_or(key);

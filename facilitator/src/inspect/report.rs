@@ -17,18 +17,18 @@ use tallybox_service::exit::Exit;
 /// Everything found at one path or URL.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Report {
+pub struct InspectionReport {
     /// The path or URL from the command line.
     pub target: String,
     /// `done` if everything is readable and no verification failed; otherwise the outcome of the
     /// most severe problem.
     pub outcome: Exit,
     /// The batch or object at the path; several if the path is a common prefix of several batches.
-    pub found: Vec<Finding>,
+    pub found: Vec<ObjectFinding>,
 }
 
-impl Report {
-    pub(super) fn new(target: &str, found: Vec<Finding>) -> Self {
+impl InspectionReport {
+    pub(super) fn new(target: &str, found: Vec<ObjectFinding>) -> Self {
         let exits = || {
             found
                 .iter()
@@ -50,7 +50,7 @@ impl Report {
 /// A batch or another object.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Finding {
+pub struct ObjectFinding {
     /// The kind, for machines.
     pub kind: &'static str,
     /// The kind, for people.
@@ -64,10 +64,10 @@ pub struct Finding {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// The problems found.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ObjectProblem>,
 }
 
-impl Finding {
+impl ObjectFinding {
     pub(super) fn new(
         kind: &'static str,
         title: impl Into<String>,
@@ -89,7 +89,7 @@ impl Finding {
 /// A problem of an inspected object.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Problem {
+pub struct ObjectProblem {
     /// The outcome: `rejected`, or `retry` if the problem may disappear later.
     #[serde(rename = "outcome")]
     pub exit: Exit,
@@ -101,7 +101,7 @@ pub struct Problem {
     pub message: String,
 }
 
-impl Problem {
+impl ObjectProblem {
     pub(super) fn rejected(reason: &'static str, object: &str, message: impl Into<String>) -> Self {
         Self {
             exit: Exit::Rejected,
@@ -154,7 +154,7 @@ pub struct BatchFacts {
     /// The processor that wrote the batch, if the name contains it.
     pub writer: Option<Role>,
     /// The storage form.
-    pub form: Option<Form>,
+    pub form: Option<BatchForm>,
     /// True if header and path match; unknown if the path is not a batch's name.
     pub path_agrees: Option<bool>,
     /// The header.
@@ -170,7 +170,7 @@ pub struct BatchFacts {
 /// The storage form of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Form {
+pub enum BatchForm {
     /// Header, packets and signature as separate objects.
     ThreeObjects,
     /// Header and packets inside the signature object.

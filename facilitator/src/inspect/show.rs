@@ -1,12 +1,12 @@
 //! Formats a report for people.
 
-use super::report::{Facts, Finding, Report};
+use super::report::{Facts, InspectionReport, ObjectFinding};
 use super::sheet::Sheet;
 use super::show_batch::show_batch;
 use super::signer::Verification;
 use super::{FolderFacts, KeyFacts, ManifestFacts, PreparedFacts};
 use crate::aggregate::FixedSumPart;
-use crate::prepared::FixedObject;
+use crate::prepared::FixedFile;
 use std::fmt;
 use tallybox_model::digest::Digest;
 use tallybox_service::chart::{Screen, Tone};
@@ -16,13 +16,13 @@ use tallybox_service::progress::grouped;
 /// How many elements of a sum, and how many batches, are shown.
 pub(super) const SHOWN_ITEMS: usize = 12;
 
-impl Summary for Report {
+impl Summary for InspectionReport {
     fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.lay_out(Screen::stdout()))
     }
 }
 
-impl Report {
+impl InspectionReport {
     /// Formats the report as text for a screen.
     #[must_use]
     pub fn lay_out(&self, screen: Screen) -> String {
@@ -34,7 +34,7 @@ impl Report {
     }
 }
 
-fn show(finding: &Finding, sheet: &mut Sheet) {
+fn show(finding: &ObjectFinding, sheet: &mut Sheet) {
     sheet.heading(&finding.title);
     sheet.object(&finding.object);
     match &finding.facts {
@@ -69,7 +69,7 @@ fn show(finding: &Finding, sheet: &mut Sheet) {
 }
 
 /// Shows the conclusion if there is no problem.
-fn show_conclusion(finding: &Finding, sheet: &mut Sheet) {
+fn show_conclusion(finding: &ObjectFinding, sheet: &mut Sheet) {
     if let Facts::Batch(batch) = &finding.facts
         && let Some(signature) = &batch.signature
     {
@@ -152,7 +152,7 @@ fn show_prepared(prepared: &PreparedFacts, sheet: &mut Sheet) {
     );
 }
 
-fn show_object(label: &str, object: &FixedObject, sheet: &mut Sheet) {
+fn show_object(label: &str, object: &FixedFile, sheet: &mut Sheet) {
     sheet.row(
         label,
         format!(

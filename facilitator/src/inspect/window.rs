@@ -1,7 +1,7 @@
 //! Objects of a window: rosters, and the records of a processor's agreement with the peer.
 
 use super::Inspector;
-use super::report::{Facts, Finding, Problem};
+use super::report::{Facts, ObjectFinding, ObjectProblem};
 use super::signer::Verification;
 use crate::error::Error;
 use bytes::Bytes;
@@ -23,7 +23,7 @@ impl Inspector {
         (name, object): (&WindowName, RosterObject),
         beginning: &Bytes,
         bytes: u64,
-    ) -> Result<Finding, Error> {
+    ) -> Result<ObjectFinding, Error> {
         let text = |shown: bool| Facts::Text {
             bytes,
             text: shown.then(|| {
@@ -56,23 +56,29 @@ impl Inspector {
                 ("window-counted", title, Some(b"TALLYCT1"))
             }
         };
-        let mut finding = Finding::new(kind, title, key, text(magic.is_none()));
+        let mut finding = ObjectFinding::new(kind, title, key, text(magic.is_none()));
         if magic.is_some_and(|magic| !beginning.starts_with(magic)) {
             let message =
                 "the content does not begin with the magic that its name implies".to_owned();
             finding
                 .problems
-                .push(Problem::rejected("malformed", key, message));
+                .push(ObjectProblem::rejected("malformed", key, message));
         }
         Ok(finding)
     }
 
     /// Inspects a roster: its writer, its rules, its entries, and its signature.
-    fn roster(&self, key: &str, name: &WindowName, object: RosterObject, file: &[u8]) -> Finding {
+    fn roster(
+        &self,
+        key: &str,
+        name: &WindowName,
+        object: RosterObject,
+        file: &[u8],
+    ) -> ObjectFinding {
         let bytes = file.len() as u64;
         let read = self.read_roster(file);
         let text = read.as_ref().ok().map(|roster| roster.text.clone());
-        let mut finding = Finding::new(
+        let mut finding = ObjectFinding::new(
             "roster",
             "roster of a window",
             key,
@@ -83,7 +89,7 @@ impl Inspector {
             Err(problem) => {
                 finding
                     .problems
-                    .push(Problem::rejected("malformed", key, problem));
+                    .push(ObjectProblem::rejected("malformed", key, problem));
                 return finding;
             }
         };
@@ -96,7 +102,7 @@ impl Inspector {
             let message = "header and name differ in window, aggregation or processor".to_owned();
             finding
                 .problems
-                .push(Problem::rejected("header-mismatch", key, message));
+                .push(ObjectProblem::rejected("header-mismatch", key, message));
         }
         match roster.verification {
             Some(Verification::Verifies(signer)) => {
@@ -113,7 +119,7 @@ impl Inspector {
                 );
                 finding
                     .problems
-                    .push(Problem::rejected("bad-signature", key, message));
+                    .push(ObjectProblem::rejected("bad-signature", key, message));
             }
         }
         finding

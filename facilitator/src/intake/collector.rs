@@ -8,7 +8,7 @@ use super::publish;
 use super::published::PublishedValidation;
 use crate::error::Error;
 use crate::ids::IdSet;
-use crate::prepared::{FixedObject, FixedValidation, Footer, Owner, PreparedWriter};
+use crate::prepared::{FixedFile, FixedValidation, Footer, Owner, PreparedWriter};
 use crate::processor::Processor;
 use crate::reason::{PacketReason, Rejections};
 use std::io;
@@ -274,13 +274,13 @@ fn fix(
         .map_err(|error| Error::Internal(error.to_string()))?;
     let (_, sha256, bytes) = packets.finish();
     let objects = name.validation(processor.role);
-    let packets = FixedObject {
+    let packets = FixedFile {
         object: objects.packets,
         bytes,
         sha256,
     };
     let header = publish::header_file(processor, name, &checked.parameters, &packets)?;
-    let header = FixedObject::parse(&objects.header, &header);
+    let header = FixedFile::parse(&objects.header, &header);
     Ok(FixedValidation {
         generation: processor.generation,
         packets,

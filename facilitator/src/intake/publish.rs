@@ -2,7 +2,7 @@
 
 use crate::config::ValidationForm;
 use crate::error::Error;
-use crate::prepared::{ChunkKind, FixedObject, PreparedReader};
+use crate::prepared::{ChunkKind, FixedFile, PreparedReader};
 use crate::processor::{Processor, has_published};
 use crate::unconfirmed;
 use bytes::{Bytes, BytesMut};
@@ -39,7 +39,7 @@ pub(super) fn header_file(
     processor: &Processor,
     name: &BatchName,
     parameters: &BatchParameters,
-    packets: &FixedObject,
+    packets: &FixedFile,
 ) -> Result<Vec<u8>, Error> {
     let object = name.validation(processor.role).header;
     let header = ValidationHeader::new(name.id, parameters.clone(), packets.sha256);

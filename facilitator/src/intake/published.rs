@@ -5,7 +5,7 @@
 //! batch. With any others the two processors would count different packets.
 
 use crate::error::Error;
-use crate::prepared::{FixedObject, FixedValidation};
+use crate::prepared::{FixedFile, FixedValidation};
 use crate::processor::Processor;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -61,12 +61,12 @@ impl PublishedValidation {
         let (bytes, sha256) = (packets.bytes(), header.packet_file_digest);
         let fixed = FixedValidation {
             generation: processor.generation,
-            packets: FixedObject {
+            packets: FixedFile {
                 object: objects.packets,
                 bytes,
                 sha256,
             },
-            header: FixedObject {
+            header: FixedFile {
                 object: objects.header,
                 bytes: batch.header_bytes(),
                 sha256: batch.header_digest(),

@@ -47,7 +47,7 @@ pub struct ChunkEntry {
 /// The name, length and digest of an object, fixed before the object is published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct FixedObject {
+pub struct FixedFile {
     /// The object's name.
     pub object: String,
     /// The object's length in bytes.
@@ -56,7 +56,7 @@ pub struct FixedObject {
     pub sha256: Digest,
 }
 
-impl FixedObject {
+impl FixedFile {
     /// Computes length and digest of a file.
     #[must_use]
     pub fn parse(object: &str, file: &[u8]) -> Self {
@@ -75,9 +75,9 @@ pub struct FixedValidation {
     /// The generation of the encoders that produce these bytes.
     pub generation: u32,
     /// The packet file.
-    pub packets: FixedObject,
+    pub packets: FixedFile,
     /// The header file. The signature is a function of the header and the signing key.
-    pub header: FixedObject,
+    pub header: FixedFile,
 }
 
 /// A packet key and the evaluation point for the packets that the key opens. The key's pin fixes

@@ -23,7 +23,7 @@ mod reader;
 mod tests;
 mod writer;
 
-pub use footer::{ChunkEntry, ChunkKind, FixedObject, FixedValidation, Footer, KeyUse};
+pub use footer::{ChunkEntry, ChunkKind, FixedFile, FixedValidation, Footer, KeyUse};
 pub(crate) use reader::collect;
 pub use reader::{PreparedMessage, PreparedReader};
 pub use writer::PreparedWriter;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::{
-    ChunkKind, FixedObject, FixedValidation, Footer, Owner, PreparedError, PreparedReader,
+    ChunkKind, FixedFile, FixedValidation, Footer, Owner, PreparedError, PreparedReader,
     PreparedWriter,
 };
 use crate::reason::{PacketReason, Rejections};
@@ -49,7 +49,7 @@ fn key() -> SealingKey {
 }
 
 fn footer(chunks: Vec<super::ChunkEntry>) -> Footer {
-    let object = || FixedObject {
+    let object = || FixedFile {
         object: "x".to_owned(),
         bytes: 1,
         sha256: Digest::empty(),

@@ -11,14 +11,14 @@ use tallybox_queue::{QueuePlace, SharedQueue};
 /// The queues from which tasks come.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Queues {
+pub struct WorkerQueues {
     /// Intake tasks.
     pub intake: QueuePlace,
     /// Tasks about windows: rosters and aggregations.
     pub aggregate: QueuePlace,
 }
 
-impl Queues {
+impl WorkerQueues {
     /// Opens the queue of this kind. Relative paths are relative to `directory`.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ mod run;
 mod step;
 mod watchdog;
 
-pub use config::{Queues, RetryDelay, WorkerConfig};
+pub use config::{RetryDelay, WorkerConfig, WorkerQueues};
 pub use delay::retry_delay;
 pub use handle::handle;
 pub use metrics::{Metrics, TaskKind};

@@ -2,7 +2,7 @@
 
 use super::document::{Restriction, document};
 use super::output::{write_public, write_secret};
-use super::{AnyKey, Arguments, Encoding, Error, encode, read};
+use super::{AnyKey, Arguments, Error, KeyEncoding, encode, read};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -32,7 +32,7 @@ pub(super) struct Convert {
     /// The encoding to write: see `facilitator key --help` [default: packet-document with
     /// --instance and --bins]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "ENCODING")]
-    encoding: Option<Encoding>,
+    encoding: Option<KeyEncoding>,
     #[command(flatten)]
     restriction: Restriction,
     /// The common name of the certificate request
@@ -47,7 +47,7 @@ impl Convert {
     pub(super) fn run(&self, arguments: &Arguments) -> Result<(), Error> {
         let encoding = match self.encoding {
             Some(encoding) => encoding,
-            None if self.restriction.is_given() => Encoding::PacketDocument,
+            None if self.restriction.is_given() => KeyEncoding::PacketDocument,
             None => {
                 return Err(Error::Setting(
                     "give --encoding, or --instance and --bins".to_owned(),
@@ -68,9 +68,9 @@ impl Convert {
         Ok(())
     }
     /// Returns the key, as a packet key document if the target encoding is one.
-    fn restricted(&self, key: AnyKey, encoding: Encoding, file: &str) -> Result<AnyKey, Error> {
+    fn restricted(&self, key: AnyKey, encoding: KeyEncoding, file: &str) -> Result<AnyKey, Error> {
         match key {
-            AnyKey::Private(key) if encoding == Encoding::PacketDocument => {
+            AnyKey::Private(key) if encoding == KeyEncoding::PacketDocument => {
                 let document = document(*key, &self.restriction, UNKNOWN_CREATION_TIME)?;
                 Ok(AnyKey::Packet(Box::new(document)))
             }

@@ -2,7 +2,7 @@
 
 use super::document::{Restriction, document};
 use super::output::{write_public, write_secret};
-use super::{AnyKey, Arguments, Encoding, Error, encode};
+use super::{AnyKey, Arguments, Error, KeyEncoding, encode};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt;
@@ -44,7 +44,7 @@ pub(super) struct Generate {
     /// The encoding of the private key [default: pkcs8-base64 for signing, packet-document for
     /// packet, base64 for sealing]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "ENCODING")]
-    encoding: Option<Encoding>,
+    encoding: Option<KeyEncoding>,
     /// The file to create; `-` for standard output
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -73,17 +73,17 @@ enum Program {
 }
 
 impl Kind {
-    fn default_encoding(self) -> Encoding {
+    fn default_encoding(self) -> KeyEncoding {
         match self {
-            Self::Signing => Encoding::Pkcs8Base64,
-            Self::Packet => Encoding::PacketDocument,
-            Self::Sealing => Encoding::Base64,
+            Self::Signing => KeyEncoding::Pkcs8Base64,
+            Self::Packet => KeyEncoding::PacketDocument,
+            Self::Sealing => KeyEncoding::Base64,
         }
     }
 
     /// The encodings in which the programs read such a key.
-    fn encodings(self) -> &'static [Encoding] {
-        use Encoding::{
+    fn encodings(self) -> &'static [KeyEncoding] {
+        use KeyEncoding::{
             Base64, PacketDocument, Pkcs8Base64, Pkcs8Pem, RotatorMaterial, X963Base64,
         };
         match self {
@@ -141,7 +141,7 @@ impl Generate {
         let secret = encode(&key, encoding, None, &summary.file)?;
         if let Some(file) = &public_file {
             // The public half goes first: it does no harm if writing the private key fails.
-            write_public(file, &encode(&key, Encoding::X962Base64, None, "")?)?;
+            write_public(file, &encode(&key, KeyEncoding::X962Base64, None, "")?)?;
         }
         write_secret(&self.out, &secret)?;
         if to_stdout {
@@ -156,9 +156,9 @@ impl Generate {
         arguments.print(&summary)
     }
 
-    fn key(&self, encoding: Encoding) -> Result<AnyKey, Error> {
+    fn key(&self, encoding: KeyEncoding) -> Result<AnyKey, Error> {
         let mut rng = rand::rng();
-        if encoding != Encoding::PacketDocument && self.restriction.is_given() {
+        if encoding != KeyEncoding::PacketDocument && self.restriction.is_given() {
             return Err(Error::Setting(
                 "--instance, --bins, --id and --created apply only to packet keys with the encoding packet-document"
                     .to_owned(),
@@ -166,7 +166,7 @@ impl Generate {
         }
         Ok(match self.kind {
             Kind::Sealing => AnyKey::Sealing(SealingKey::generate(&mut rng)),
-            Kind::Packet if encoding == Encoding::PacketDocument => {
+            Kind::Packet if encoding == KeyEncoding::PacketDocument => {
                 let now = super::document::now();
                 let key = PacketPrivateKey::generate(&mut rng);
                 AnyKey::Packet(Box::new(document(key, &self.restriction, &now)?))
@@ -180,14 +180,14 @@ impl Generate {
     fn summary(
         &self,
         key: &AnyKey,
-        encoding: Encoding,
+        encoding: KeyEncoding,
         public_file: Option<&Path>,
     ) -> Result<Generated, Error> {
         let fingerprint = key.fingerprint();
         let public = if self.kind == Kind::Sealing {
             None
         } else {
-            Some(encode(key, Encoding::SpkiPem, None, "")?)
+            Some(encode(key, KeyEncoding::SpkiPem, None, "")?)
         };
         let id = match key {
             AnyKey::Packet(document) => Some(document.id.clone()),
@@ -224,7 +224,7 @@ struct Generated {
     kind: Kind,
     #[serde(rename = "for")]
     program: Program,
-    encoding: Encoding,
+    encoding: KeyEncoding,
     file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     public_file: Option<String>,
@@ -249,7 +249,7 @@ impl Summary for Generated {
         );
         writeln!(f, "new {kind} key in {destination} ({encoding})")?;
         let id = self.suggested_id.as_deref().unwrap_or_default();
-        let label = if *encoding == Encoding::PacketDocument {
+        let label = if *encoding == KeyEncoding::PacketDocument {
             "key id       "
         } else {
             "suggested id "

@@ -15,7 +15,7 @@ use std::path::Path;
 use tallybox_crypto::KeyError;
 use zeroize::Zeroizing;
 
-use crate::inspect::{AnyKey, Encoding};
+use crate::inspect::{AnyKey, KeyEncoding};
 
 /// The longest key file that is read, in bytes.
 const KEY_FILE_BYTES: u64 = 64 << 10;
@@ -112,11 +112,11 @@ fn bad_key(file: &str, source: KeyError) -> Error {
 /// Encodes a key. An error names what is missing for the requested encoding.
 fn encode(
     key: &AnyKey,
-    encoding: Encoding,
+    encoding: KeyEncoding,
     common_name: Option<&str>,
     file: &str,
 ) -> Result<Zeroizing<String>, Error> {
-    if encoding == Encoding::CsrPem && common_name.is_none() {
+    if encoding == KeyEncoding::CsrPem && common_name.is_none() {
         return Err(Error::Setting(
             "--encoding csr-pem needs --common-name NAME".to_owned(),
         ));
@@ -128,7 +128,7 @@ fn encode(
         let reason = match key {
             AnyKey::Public(_) => "the key is public, and this encoding needs the private half",
             AnyKey::Sealing(_) => "a sealing key has only the encoding base64, and no public half",
-            AnyKey::Private(_) if encoding == Encoding::PacketDocument => {
+            AnyKey::Private(_) if encoding == KeyEncoding::PacketDocument => {
                 "the key is bare; give --instance and --bins"
             }
             AnyKey::Private(_) | AnyKey::Packet(_) => "base64 is the encoding of sealing keys",

@@ -1,7 +1,7 @@
 //! `facilitator key public`
 
 use super::output::write_public;
-use super::{AnyKey, Arguments, Encoding, Error, encode, read};
+use super::{AnyKey, Arguments, Error, KeyEncoding, encode, read};
 use clap::Args;
 use serde::Serialize;
 use std::fmt;
@@ -31,8 +31,8 @@ pub(super) struct Public {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// spki-pem, spki-base64, x962-base64, or csr-pem (needs the private key and --common-name)
-    #[arg(long, value_enum, hide_possible_values = true, value_name = "ENCODING", default_value_t = Encoding::SpkiPem)]
-    encoding: Encoding,
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "ENCODING", default_value_t = KeyEncoding::SpkiPem)]
+    encoding: KeyEncoding,
     /// The common name of the certificate request: the name under which the key is published
     #[arg(long, value_name = "NAME")]
     common_name: Option<String>,
@@ -42,11 +42,11 @@ pub(super) struct Public {
 }
 
 /// The encodings of public keys.
-const PUBLIC: [Encoding; 4] = [
-    Encoding::SpkiPem,
-    Encoding::SpkiBase64,
-    Encoding::X962Base64,
-    Encoding::CsrPem,
+const PUBLIC: [KeyEncoding; 4] = [
+    KeyEncoding::SpkiPem,
+    KeyEncoding::SpkiBase64,
+    KeyEncoding::X962Base64,
+    KeyEncoding::CsrPem,
 ];
 
 impl Public {
@@ -92,7 +92,7 @@ impl Public {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Published {
-    encoding: Encoding,
+    encoding: KeyEncoding,
     fingerprint: String,
     key: String,
 }

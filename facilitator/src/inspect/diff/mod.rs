@@ -10,7 +10,7 @@ pub use fields::{FieldDifference, FieldDifferences};
 pub use packets::PacketDifferences;
 
 use super::batch::Batch;
-use super::report::Form;
+use super::report::BatchForm;
 use super::{Inspector, Target};
 use crate::error::Error;
 use crate::inspect::consistency::with_article;
@@ -179,7 +179,7 @@ impl Inspector {
         (b, right): (&Target, &Batch),
     ) -> Result<Vec<PartDifference>, Error> {
         let alone = |batch: &Batch| {
-            batch.present.all().count() == 1 && batch.facts.form != Some(Form::SingleObject)
+            batch.present.all().count() == 1 && batch.facts.form != Some(BatchForm::SingleObject)
         };
         let one_file = alone(left) || alone(right);
         let wanted = |part: &PartDifference| match (part.a, part.b) {

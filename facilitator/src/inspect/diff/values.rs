@@ -4,7 +4,7 @@ use super::{FileFacts, PartDifference, fields};
 use crate::aggregate::FixedSumPart;
 use crate::error::Error;
 use crate::inspect::batch::Batch;
-use crate::prepared::FixedObject;
+use crate::prepared::FixedFile;
 use serde_json::{Value, json};
 use tallybox_model::digest::Digest;
 use tallybox_transport::{SharedBucket, digest};
@@ -71,7 +71,7 @@ pub(super) fn fixed_value(fixed: &FixedSumPart) -> Value {
 /// Returns the values that a fixed sum part has in common with a sum part.
 pub(super) fn fixed_facts(fixed: &FixedSumPart) -> Value {
     let id = |name: &String| name.rsplit('/').next().unwrap_or(name).to_owned();
-    let file = |object: &FixedObject| json!({ "bytes": object.bytes, "sha256": object.sha256 });
+    let file = |object: &FixedFile| json!({ "bytes": object.bytes, "sha256": object.sha256 });
     json!({
         "batches": fixed.batches.iter().map(id).collect::<Vec<_>>(),
         "header": file(&fixed.header),
