@@ -36,7 +36,7 @@ pub struct MemoryPermit(
 impl Budget {
     /// Creates a budget of `mib` MiB.
     #[must_use]
-    pub fn of_mib(mib: u64) -> Self {
+    pub fn from_mib(mib: u64) -> Self {
         let all = u32::try_from(mib).unwrap_or(u32::MAX).clamp(1, 1 << 28);
         let free = Arc::new(Semaphore::new(all as usize));
         Self(Some(Arc::new(Bounded { free, all })))
@@ -79,7 +79,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_waits_for_those_before_it() {
-        let budget = Budget::of_mib(64);
+        let budget = Budget::from_mib(64);
         let progress = no_progress();
         let first = budget.acquire(0, &progress).await;
         let second = budget.acquire(64 << 20, &progress).await;

@@ -127,7 +127,7 @@ fn restricted(
 pub(crate) fn cover(registry: &Registry, keys: &[PacketKey]) -> Result<(), Error> {
     for (name, entry) in &registry.metrics {
         let bins = entry.encoding.bins;
-        let opens = |key: &PacketKey| key.bins.is_none_or(|of_key| of_key == bins);
+        let opens = |key: &PacketKey| key.bins.is_none_or(|key_bins| key_bins == bins);
         if entry.state != MetricState::Closed && !keys.iter().any(opens) {
             return Err(Error::Setting(format!(
                 "registry: metric {name} has {bins} bins, but no key of packet-decryption-keys is \

@@ -94,7 +94,7 @@ impl Subject {
     }
 
     /// Receives a message that has to be ready.
-    async fn take(&self) -> Delivery {
+    async fn receive_expected(&self) -> Delivery {
         let received = self.queue.receive(self.pace.receive_timeout).await.unwrap();
         received.expect("a message is ready")
     }
@@ -132,7 +132,7 @@ async fn messages_come_and_go(subject: &Subject) {
     }
     let mut received = BTreeSet::new();
     for _ in 0..texts.len() {
-        let delivery = subject.take().await;
+        let delivery = subject.receive_expected().await;
         assert_eq!(
             delivery.attempt.unwrap_or(1),
             1,
@@ -173,7 +173,7 @@ async fn nothing_is_waited_for(subject: &Subject) {
 async fn a_lease_that_runs_out(subject: &Subject) {
     subject.publish("a").await;
     let start = Instant::now();
-    let first = subject.take().await;
+    let first = subject.receive_expected().await;
     subject.assert_nothing("it is leased").await;
     let second = subject.comes_back(start, subject.pace.lease).await;
     assert_eq!(second.body, first.body);
@@ -199,7 +199,7 @@ async fn a_lease_that_runs_out(subject: &Subject) {
 async fn an_extended_lease(subject: &Subject) {
     subject.publish("a").await;
     let (lease, queue) = (subject.pace.lease, &subject.queue);
-    let delivery = subject.take().await;
+    let delivery = subject.receive_expected().await;
     for _ in 0..3 {
         sleep(lease / 2).await;
         queue.extend(&delivery.lease, lease).await.unwrap();
@@ -214,7 +214,7 @@ async fn an_extended_lease(subject: &Subject) {
 async fn given_back(subject: &Subject) {
     subject.publish("a").await;
     let queue = &subject.queue;
-    let mut delivery = subject.take().await;
+    let mut delivery = subject.receive_expected().await;
     let start = Instant::now();
     queue.nack(&delivery.lease, Duration::ZERO).await.unwrap();
     delivery = subject.comes_back(start, Duration::ZERO).await;
@@ -233,7 +233,7 @@ async fn given_back(subject: &Subject) {
 async fn rejected(subject: &Subject) {
     let body = "not a task: \u{1F4E8}";
     subject.publish(body).await;
-    let delivery = subject.take().await;
+    let delivery = subject.receive_expected().await;
     let reason = "batch 3f: header signature does not verify with key k2";
     subject.queue.reject(&delivery, reason).await.unwrap();
     sleep(subject.pace.lease + subject.pace.slack).await;
@@ -263,14 +263,14 @@ async fn counted(subject: &Subject) {
         subject.publish(&format!("{n}")).await;
     }
     assert_eq!(of(queue.depth().await.unwrap()), counts(4, 0));
-    let first = subject.take().await;
-    let second = subject.take().await;
+    let first = subject.receive_expected().await;
+    let second = subject.receive_expected().await;
     queue.ack(&first.lease).await.unwrap();
     assert_eq!(of(queue.depth().await.unwrap()), counts(2, 1));
     queue.ack(&second.lease).await.unwrap();
     assert_eq!(of(queue.depth().await.unwrap()), counts(2, 0));
     for _ in 0..2 {
-        let delivery = subject.take().await;
+        let delivery = subject.receive_expected().await;
         queue.ack(&delivery.lease).await.unwrap();
     }
     assert!(!queue.location().is_empty());
@@ -332,7 +332,7 @@ async fn sizes(subject: &Subject) {
         "{refused:?}"
     );
     subject.queue.publish(large(limit)).await.unwrap();
-    let delivery = subject.take().await;
+    let delivery = subject.receive_expected().await;
     assert_eq!(delivery.body.len(), limit);
     subject.queue.ack(&delivery.lease).await.unwrap();
 }

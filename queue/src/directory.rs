@@ -205,7 +205,7 @@ impl TaskQueue for DirectoryQueue {
             let found = shared.end_lease(&lease, Files::remove)?;
             // The reason of a rejected message is no longer needed.
             if shared.is_rejected {
-                shared.files.forget_reason(&found.name.id);
+                shared.files.delete_reason(&found.name.id);
             }
             Ok(())
         })
@@ -318,7 +318,7 @@ impl Shared {
                 published: Some(UNIX_EPOCH + Duration::from_micros(leased.name.published)),
                 reason,
             };
-            self.remember(lease, leased, micros(now));
+            self.cache_lease(lease, leased, micros(now));
             return Ok(Some(delivery));
         }
     }
@@ -335,7 +335,7 @@ impl Shared {
         Ok(listed.found.pop_front())
     }
 
-    fn remember(&self, lease: String, leased: Found, now: u64) {
+    fn cache_lease(&self, lease: String, leased: Found, now: u64) {
         let mut leases = self.leases();
         if leases.len() >= MOST_CACHED_LEASES {
             // Remove the leases of workers that never completed them.

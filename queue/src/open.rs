@@ -119,8 +119,8 @@ impl QueueSpec {
             Kind::Directory(path) => Ok(Arc::new(
                 DirectoryQueue::new(path, self.lease_time).rejected(),
             )),
-            Kind::Aws(routes) => aws(routes.of_rejected()?, self.lease_time, &self.settings),
-            Kind::Gcp(routes) => gcp(routes.of_rejected()?, self.lease_time, &self.settings),
+            Kind::Aws(routes) => aws(routes.rejected_routes()?, self.lease_time, &self.settings),
+            Kind::Gcp(routes) => gcp(routes.rejected_routes()?, self.lease_time, &self.settings),
         }
     }
 }
@@ -242,7 +242,7 @@ fn kind(mut routes: CloudRoutes) -> Result<Kind, QueueError> {
 impl CloudRoutes {
     /// Returns the queue of rejected messages. It has no destination for messages that it rejects
     /// itself.
-    fn of_rejected(self) -> Result<Self, QueueError> {
+    fn rejected_routes(self) -> Result<Self, QueueError> {
         let Some(url) = self.rejected_url.clone() else {
             let problem = match self.rejected {
                 None => "the queue has no place for rejected messages: write rejected",

@@ -29,7 +29,7 @@ pub struct DoneMark {
 
 impl DoneMark {
     /// Returns the mark of a window with this sum part.
-    pub(crate) fn of_sum_part(name: &SumPartName, group: &Group) -> Self {
+    pub(crate) fn from_sum_part(name: &SumPartName, group: &Group) -> Self {
         Self {
             sum_part: Some(name.objects().header),
             batches: group.results.len() as u64,

@@ -132,7 +132,7 @@ pub async fn aggregate(
         sum_part::check_fixed(processor, &name, &group).await?;
         claims::claim(processor, &window, &batches, &claimed).await?;
         summary.done_before = sum_part::publish(processor, &name, releasable).await?;
-        mark_done(processor, &window, &DoneMark::of_sum_part(&name, &group)).await?;
+        mark_done(processor, &window, &DoneMark::from_sum_part(&name, &group)).await?;
     }
     summary.elapsed(start.elapsed());
     Ok(summary)

@@ -36,7 +36,7 @@ impl CheckConfig {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
         let config = load::<Config>(arguments.config_file()?)?;
         let processor = arguments.processor()?;
-        let mut summary = ConfigSummary::of(&processor);
+        let mut summary = ConfigSummary::from_processor(&processor);
         summary.client_keys = self.client_keys(&config, &processor).await?;
         if self.buckets {
             summary.probed = probe_all(&processor).await;
@@ -187,7 +187,7 @@ struct PacketKeySummary {
 }
 
 impl ConfigSummary {
-    fn of(processor: &Processor) -> Self {
+    fn from_processor(processor: &Processor) -> Self {
         let key = |id: &String, fingerprint: String| KeySummary {
             id: id.clone(),
             fingerprint,

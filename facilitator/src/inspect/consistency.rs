@@ -81,7 +81,7 @@ impl Batch {
             }
             return named;
         };
-        match (Family::of_record(record), named) {
+        match (Family::from_record(record), named) {
             (Some((family, found)), None) if found == part => Some(family),
             (Some((family, found)), Some(named)) if found == part && family == named => {
                 Some(family)

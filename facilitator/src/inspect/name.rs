@@ -55,7 +55,7 @@ impl Family {
     /// Returns the kind of batch that has this record, and whether the record is its header or a
     /// packet. `None` for a signature's record, which is the same for all kinds.
     #[must_use]
-    pub fn of_record(record: RecordKind) -> Option<(Self, Part)> {
+    pub fn from_record(record: RecordKind) -> Option<(Self, Part)> {
         Self::ALL.into_iter().find_map(|family| match record {
             record if record == family.header() => Some((family, Part::Header)),
             record if record == family.packet() => Some((family, Part::Packets)),

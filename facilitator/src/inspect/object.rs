@@ -109,7 +109,7 @@ impl Inspector {
     ) -> Result<ObjectFinding, Error> {
         let part = match record_in(beginning, &self.limits) {
             Ok(Some(RecordKind::BatchSignature)) => Part::Signature,
-            Ok(Some(record)) => Family::of_record(record).map_or(Part::Packets, |(_, part)| part),
+            Ok(Some(record)) => Family::from_record(record).map_or(Part::Packets, |(_, part)| part),
             Ok(None) => {
                 return Ok(unrecognised(
                     key,

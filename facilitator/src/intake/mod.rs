@@ -277,5 +277,5 @@ async fn prepared_from_bytes(
     bytes: Bytes,
 ) -> Result<PreparedReader, Error> {
     let owner = owner(processor);
-    Ok(PreparedReader::of_bytes(&processor.buckets.own, owner, key, name, bytes).await?)
+    Ok(PreparedReader::from_bytes(&processor.buckets.own, owner, key, name, bytes).await?)
 }

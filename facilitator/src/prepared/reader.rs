@@ -152,7 +152,7 @@ impl PreparedReader {
     ///
     /// # Errors
     /// [`PreparedError`] if the batch is damaged or malformed.
-    pub async fn of_bytes(
+    pub async fn from_bytes(
         bucket: &SharedBucket,
         owner: Owner<'_>,
         key: &SealingKey,

@@ -71,7 +71,7 @@ pub async fn aggregate_agreed(
     };
     let header = sum_part.objects().header;
     summary.done_before = publish_sum(processor, &sum_part, releasable).await?;
-    mark_done(processor, name, &DoneMark::of_sum_part(&sum_part, &group)).await?;
+    mark_done(processor, name, &DoneMark::from_sum_part(&sum_part, &group)).await?;
     summary.sum_part = Some(header);
     summary.elapsed(begun.elapsed());
     Ok(summary)

@@ -133,7 +133,7 @@ fn failed(error: &Error, report: &mut TaskReport) -> Outcome {
             "window is held until an operator releases it"
         );
     }
-    Outcome::of_error(error)
+    Outcome::from_error(error)
 }
 
 /// Logs one line for each task.

@@ -103,7 +103,7 @@ impl Worker {
         queues: impl IntoIterator<Item = (Kind, SharedQueue)>,
         config: WorkerConfig,
     ) -> Arc<Self> {
-        let budget = Budget::of_mib(config.memory_mib);
+        let budget = Budget::from_mib(config.memory_mib);
         let metrics = Arc::new(Metrics::new());
         let processor = Arc::new(fitted(processor, &budget, &config));
         Arc::new(Self {

@@ -45,7 +45,7 @@ impl Outcome {
     /// | conflict | reject: an operator has to investigate; a redelivery finds the same bytes |
     /// | held | done: the window is marked as held until an operator releases it |
     /// | below the minimum | done: a valid result for the window; counted and logged |
-    pub(super) fn of_error(error: &Error) -> Self {
+    pub(super) fn from_error(error: &Error) -> Self {
         let reason = || format!("{}: {}", error.reason(), chain(error));
         match error.exit() {
             Exit::Done | Exit::BelowMinimum | Exit::Held => Self::Done,

@@ -97,7 +97,9 @@ impl Worker {
             Outcome::Reject { reason } => ("reject", queue.reject(delivery, reason).await),
         };
         match &response {
-            Ok(()) if !matches!(outcome, Outcome::Retry { .. }) => self.attempts.forget(delivery),
+            Ok(()) if !matches!(outcome, Outcome::Retry { .. }) => {
+                self.attempts.remove_count(delivery)
+            }
             Ok(()) => {}
             Err(error) => self.metrics.queue_error(kind, operation, error),
         }
@@ -134,7 +136,7 @@ impl Attempts {
         attempt
     }
 
-    fn forget(&self, delivery: &Delivery) {
+    fn remove_count(&self, delivery: &Delivery) {
         if delivery.attempt.is_none() {
             let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             attempts.remove(&key(delivery));
@@ -176,7 +178,7 @@ mod tests {
             [1, 2, 3]
         );
         assert_eq!((attempts.attempt(&other), attempts.next(&counted)), (1, 7));
-        attempts.forget(&one);
+        attempts.remove_count(&one);
         assert_eq!(attempts.attempt(&one), 1);
     }
 }

@@ -140,7 +140,7 @@ impl Files {
     }
 
     /// Removes the reason of a message. Best effort: a reason without a message has no effect.
-    pub(super) fn forget_reason(&self, id: &str) {
+    pub(super) fn delete_reason(&self, id: &str) {
         let _ = fs::remove_file(self.root.join("reasons").join(id));
     }
 

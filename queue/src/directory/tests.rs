@@ -36,7 +36,7 @@ fn queue() -> (tempfile::TempDir, DirectoryQueue) {
     (directory, queue)
 }
 
-async fn take(queue: &DirectoryQueue) -> Option<Delivery> {
+async fn receive_now(queue: &DirectoryQueue) -> Option<Delivery> {
     queue.receive(Duration::ZERO).await.unwrap()
 }
 
@@ -47,15 +47,15 @@ async fn what_one_process_publishes_keeps_its_order() {
         queue.publish(format!("{n}").into()).await.unwrap();
     }
     for n in 0..20 {
-        assert_eq!(take(&queue).await.unwrap().body, format!("{n}"));
+        assert_eq!(receive_now(&queue).await.unwrap().body, format!("{n}"));
     }
-    assert!(take(&queue).await.is_none());
+    assert!(receive_now(&queue).await.is_none());
 }
 
 #[tokio::test]
 async fn a_directory_that_is_not_there_is_an_empty_queue() {
     let (_directory, queue) = queue();
-    assert!(take(&queue).await.is_none());
+    assert!(receive_now(&queue).await.is_none());
     let none = Some(0);
     let (ready, held, rejected) = (none, none, none);
     assert_eq!(
@@ -86,8 +86,8 @@ async fn foreign_files_are_left_alone() {
         fs::write(folder.join("README"), "x").unwrap();
         fs::create_dir(folder.join("a-folder")).unwrap();
     }
-    let delivery = take(&queue).await.unwrap();
-    assert!(take(&queue).await.is_none());
+    let delivery = receive_now(&queue).await.unwrap();
+    assert!(receive_now(&queue).await.is_none());
     queue.ack(&delivery.lease).await.unwrap();
     assert_eq!(queue.depth().await.unwrap().ready, Some(0));
 }
@@ -96,7 +96,7 @@ async fn foreign_files_are_left_alone() {
 async fn a_lease_that_was_given_back_is_worth_nothing() {
     let (_directory, queue) = queue();
     queue.publish("a".into()).await.unwrap();
-    let delivery = take(&queue).await.unwrap();
+    let delivery = receive_now(&queue).await.unwrap();
     queue
         .nack(&delivery.lease, Duration::from_secs(9))
         .await
@@ -132,7 +132,7 @@ async fn what_a_clock_set_back_leaves_is_received_if_it_was_ready() {
     let staged = queue.shared.files.stage(b"from tomorrow").unwrap();
     let tomorrow = micros(SystemTime::now() + Duration::from_secs(86_400));
     queue.shared.files.publish(staged, tomorrow).unwrap();
-    assert_eq!(take(&queue).await.unwrap().body, "from tomorrow");
+    assert_eq!(receive_now(&queue).await.unwrap().body, "from tomorrow");
 }
 
 #[tokio::test]
@@ -141,13 +141,13 @@ async fn empty_folders_of_the_past_go() {
     let staged = queue.shared.files.stage(b"of yesterday").unwrap();
     let yesterday = micros(SystemTime::now() - Duration::from_secs(86_400));
     queue.shared.files.publish(staged, yesterday).unwrap();
-    let delivery = take(&queue).await.unwrap();
+    let delivery = receive_now(&queue).await.unwrap();
     queue.ack(&delivery.lease).await.unwrap();
-    assert!(take(&queue).await.is_none());
+    assert!(receive_now(&queue).await.is_none());
     let ready = queue.shared.files.root().join("ready");
     assert_eq!(fs::read_dir(ready).unwrap().count(), 0);
     queue.publish("b".into()).await.unwrap();
-    assert_eq!(take(&queue).await.unwrap().body, "b");
+    assert_eq!(receive_now(&queue).await.unwrap().body, "b");
 }
 
 #[tokio::test]
@@ -197,7 +197,7 @@ async fn a_hundred_thousand_messages_do_not_slow_it_down() {
     }
     let start = std::time::Instant::now();
     for n in 0..1000 {
-        let delivery = take(&queue).await.unwrap();
+        let delivery = receive_now(&queue).await.unwrap();
         assert_eq!(delivery.body == "first", n == 0, "the oldest comes first");
         queue.ack(&delivery.lease).await.unwrap();
     }

@@ -191,12 +191,12 @@ impl State {
 /// Progress reports from the bodies of a request and its response.
 impl Connection {
     /// Counts received bytes of a request body.
-    pub(super) fn came(&self, bytes: usize) {
+    pub(super) fn count_received(&self, bytes: usize) {
         self.state().pace.moved(bytes, Instant::now());
     }
 
     /// Marks a request as completely received.
-    pub(super) fn whole(&self, id: u64) {
+    pub(super) fn complete_request(&self, id: u64) {
         let mut state = self.state();
         if let Some(phase @ Phase::Coming) = state.phase(id) {
             *phase = Phase::Working;
@@ -206,7 +206,7 @@ impl Connection {
 
     /// Marks the start of the response. An incomplete request does not reset the delay of its
     /// connection.
-    pub(super) fn answering(&self, id: u64) {
+    pub(super) fn start_response(&self, id: u64) {
         let now = Instant::now();
         let answering = Phase::Answering(Pace::new(self.times.bytes_per_second, now));
         let mut state = self.state();
@@ -217,7 +217,7 @@ impl Connection {
     }
 
     /// Counts the bytes of a response that the client has read.
-    pub(super) fn took(&self, id: u64, bytes: usize) {
+    pub(super) fn count_sent(&self, id: u64, bytes: usize) {
         let now = Instant::now();
         let mut state = self.state();
         // These bytes count for the connection, too: reading a long response is not idleness.
@@ -227,7 +227,7 @@ impl Connection {
         }
     }
 
-    fn ended(&self, id: u64) {
+    fn end_request(&self, id: u64) {
         let mut state = self.state();
         let Some(index) = state.open.iter().position(|(open, _)| *open == id) else {
             return;
@@ -255,7 +255,7 @@ impl Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.connection.ended(self.id);
+        self.connection.end_request(self.id);
     }
 }
 
@@ -279,8 +279,8 @@ mod tests {
 
     async fn answered(connection: &Arc<Connection>) {
         let asked = connection.asked();
-        connection.whole(asked.id());
-        connection.answering(asked.id());
+        connection.complete_request(asked.id());
+        connection.start_response(asked.id());
         tokio::task::yield_now().await;
     }
 
@@ -301,7 +301,7 @@ mod tests {
     async fn an_answer_that_is_owed_keeps_a_connection() {
         let connection = connection();
         let asked = connection.asked();
-        connection.whole(asked.id());
+        connection.complete_request(asked.id());
         assert_eq!(connection.late(Instant::now()), None);
         let working = async {
             sleep(IDLE * 10).await;
@@ -323,9 +323,9 @@ mod tests {
         let slow = async {
             loop {
                 let asked = connection.asked();
-                connection.came(10);
+                connection.count_received(10);
                 sleep(Duration::from_secs(1)).await;
-                connection.answering(asked.id());
+                connection.start_response(asked.id());
             }
         };
         let begun = Instant::now();
@@ -344,8 +344,8 @@ mod tests {
     async fn an_answer_that_is_not_taken_ends_a_busy_connection() {
         let connection = connection();
         let held = connection.asked();
-        connection.whole(held.id());
-        connection.answering(held.id());
+        connection.complete_request(held.id());
+        connection.start_response(held.id());
         let busy = async {
             loop {
                 answered(&connection).await;
@@ -368,13 +368,13 @@ mod tests {
         let moving = async {
             for _ in 0..100 {
                 sleep(Duration::from_secs(1)).await;
-                connection.came(1000);
+                connection.count_received(1000);
             }
-            connection.whole(asked.id());
-            connection.answering(asked.id());
+            connection.complete_request(asked.id());
+            connection.start_response(asked.id());
             for _ in 0..100 {
                 sleep(Duration::from_secs(1)).await;
-                connection.took(asked.id(), 1000);
+                connection.count_sent(asked.id(), 1000);
             }
         };
         tokio::select! {

@@ -235,7 +235,7 @@ mod tests {
         tokio::time::advance(SECOND).await;
         let fresh = places.enter(Some(2)).await.unwrap();
         let asked = asking.connection().asked();
-        asking.connection().whole(asked.id());
+        asking.connection().complete_request(asked.id());
         tokio::time::advance(SECOND / 10).await;
         let next = places.enter(Some(3)).await.unwrap();
         assert!(is_evicted(&silent) && !is_evicted(&asking) && !is_evicted(&fresh));
@@ -265,7 +265,7 @@ mod tests {
             .map(|place| place.connection().asked())
             .into();
         for asked in &asked {
-            asked.connection().whole(asked.id());
+            asked.connection().complete_request(asked.id());
         }
         assert_eq!(places.enter(Some(1)).await.unwrap_err(), Crowded);
         assert!(places.enter(Some(2)).await.is_ok());
@@ -276,7 +276,7 @@ mod tests {
         let places = places(1, 0);
         let busy = places.enter(None).await.unwrap();
         let asked = busy.connection().asked();
-        busy.connection().whole(asked.id());
+        busy.connection().complete_request(asked.id());
         let ending = async {
             tokio::time::sleep(SECOND).await;
             drop((asked, busy));

@@ -29,7 +29,7 @@ impl Asked {
     pub fn coming<B: Body>(&self, inner: B) -> Coming<B> {
         let (connection, id) = (Arc::clone(self.connection()), self.id());
         if inner.is_end_stream() {
-            connection.whole(id);
+            connection.complete_request(id);
         }
         Coming {
             inner,
@@ -40,7 +40,7 @@ impl Asked {
 
     /// Wraps the body of the response.
     pub fn going<B>(self, inner: B) -> Going<B> {
-        self.connection().answering(self.id());
+        self.connection().start_response(self.id());
         Going { inner, asked: self }
     }
 }
@@ -55,10 +55,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Coming<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(context);
         match &polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                self.connection.came(frame.data_ref().map_or(0, Bytes::len))
-            }
-            Poll::Ready(None) => self.connection.whole(self.id),
+            Poll::Ready(Some(Ok(frame))) => self
+                .connection
+                .count_received(frame.data_ref().map_or(0, Bytes::len)),
+            Poll::Ready(None) => self.connection.complete_request(self.id),
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         polled
@@ -84,7 +84,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Going<B> {
         let polled = Pin::new(&mut self.inner).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             let bytes = frame.data_ref().map_or(0, Bytes::len);
-            self.asked.connection().took(self.asked.id(), bytes);
+            self.asked.connection().count_sent(self.asked.id(), bytes);
         }
         polled
     }

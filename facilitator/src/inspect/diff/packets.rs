@@ -80,12 +80,12 @@ pub(super) fn join(family: Family, (a, b): (Input, Input), limits: &Limits) -> P
         match left.remove(&item.id) {
             None => {
                 found.only_b += 1;
-                keep(&mut only_b, item.id);
+                insert_smallest(&mut only_b, item.id);
             }
             Some(fields) if fields == item.fields => found.same += 1,
             Some(fields) => {
                 found.changed += 1;
-                keep(&mut changed, item.id);
+                insert_smallest(&mut changed, item.id);
                 for (name, _) in names
                     .iter()
                     .zip(fields.iter().zip(item.fields))
@@ -101,7 +101,7 @@ pub(super) fn join(family: Family, (a, b): (Input, Input), limits: &Limits) -> P
         .incomplete
         .extend(read.err().map(|problem| format!("B: {problem}")));
     let mut only_a = BTreeSet::new();
-    left.keys().for_each(|id| keep(&mut only_a, *id));
+    left.keys().for_each(|id| insert_smallest(&mut only_a, *id));
     found.only_a = left.len() as u64;
     let [a, b] = order.map(Sha256::finalize);
     found.same_order = a == b;
@@ -112,7 +112,7 @@ pub(super) fn join(family: Family, (a, b): (Input, Input), limits: &Limits) -> P
 }
 
 /// Adds an identifier, and retains only the smallest ones.
-fn keep(ids: &mut BTreeSet<[u8; 16]>, id: [u8; 16]) {
+fn insert_smallest(ids: &mut BTreeSet<[u8; 16]>, id: [u8; 16]) {
     ids.insert(id);
     if ids.len() > MOST_NAMED_PACKETS {
         ids.pop_last();
@@ -207,7 +207,7 @@ fn share(packet: &DataSharePacket<'_>, hasher: &RandomState) -> Item {
     let hash = |value: &dyn DynHash| value.short(hasher);
     let id = packet
         .packet_id()
-        .map_or_else(|_| of_text(packet.id), |id| *id.as_bytes());
+        .map_or_else(|_| id_from_text(packet.id), |id| *id.as_bytes());
     let fields = [
         hash(&packet.encrypted_payload),
         hash(&packet.encryption_key_id),
@@ -228,7 +228,7 @@ fn message(packet: &ValidationPacket, hasher: &RandomState) -> Item {
 }
 
 /// Derives an identifier from a text that is not a UUID.
-fn of_text(text: &str) -> [u8; 16] {
+fn id_from_text(text: &str) -> [u8; 16] {
     let digest: [u8; 32] = Sha256::digest(text).into();
     let mut id = [0; 16];
     id.copy_from_slice(&digest[..16]);

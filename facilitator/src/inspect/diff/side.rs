@@ -53,7 +53,7 @@ impl Inspector {
         };
         let head = bucket.get_range(key, 0..BEGINNING_BYTES.min(bytes)).await?;
         if let Ok(Some(record)) = record_in(&head, &self.limits) {
-            let part = Family::of_record(record).map_or(Part::Signature, |(_, part)| part);
+            let part = Family::from_record(record).map_or(Part::Signature, |(_, part)| part);
             return Ok(Side::Batch(Box::new(
                 self.batch(bucket, Present::alone(found, part)).await?,
             )));
