@@ -188,7 +188,7 @@ fn show_fixed(fixed: &FixedSumPart, sheet: &mut Sheet) {
 fn show_manifest(manifest: &ManifestFacts, sheet: &mut Sheet) {
     sheet.row("format", manifest.format.to_string());
     for (name, location) in &manifest.locations {
-        sheet.row("place", format!("{name}: {location}"));
+        sheet.row("location", format!("{name}: {location}"));
     }
     for key in &manifest.keys {
         let fingerprint = key.fingerprint.as_deref().unwrap_or("malformed");
