@@ -123,8 +123,8 @@ pub fn damage(bytes: &mut Vec<u8>, input: &[u8]) -> bool {
     let before = bytes.clone();
     let (changes, rest) = input.as_chunks::<3>();
     for [high, low, change] in changes {
-        let place = usize::from(u16::from_be_bytes([*high, *low])) % bytes.len().max(1);
-        if let Some(byte) = bytes.get_mut(place) {
+        let position = usize::from(u16::from_be_bytes([*high, *low])) % bytes.len().max(1);
+        if let Some(byte) = bytes.get_mut(position) {
             *byte ^= change;
         }
     }
@@ -137,7 +137,7 @@ pub fn damage(bytes: &mut Vec<u8>, input: &[u8]) -> bool {
 }
 
 /// Removes and returns the first `N` bytes of the input, padded with zeros.
-pub fn take<const N: usize>(input: &mut &[u8]) -> [u8; N] {
+pub fn take_bytes<const N: usize>(input: &mut &[u8]) -> [u8; N] {
     let (start, rest) = input.split_at(input.len().min(N));
     *input = rest;
     let mut taken = [0; N];

@@ -57,7 +57,7 @@ impl World {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("world/{role}.yaml"));
         let config: Loaded<Config> = load(&file).expect("a configuration of ours");
         let signing =
-            |place: usize| SigningKey::parse(SIGNING[place]).expect("a key of the vectors");
+            |index: usize| SigningKey::parse(SIGNING[index]).expect("a key of the vectors");
         Self {
             runtime: tokio::runtime::Builder::new_current_thread()
                 .build()
@@ -144,7 +144,7 @@ impl World {
         packets: &[u8],
         key: (&str, &SigningKey),
     ) {
-        let header = encode_one(&header(Digest::of(packets)), MARKER).expect("a header of ours");
+        let header = encode_one(&header(Digest::sha256(packets)), MARKER).expect("a header of ours");
         let signature =
             signature_file(&names.signature, 1, &header, None, key).expect("a signature of ours");
         let files = [

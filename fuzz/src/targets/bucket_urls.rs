@@ -18,10 +18,10 @@ pub fn run(data: &[u8]) {
         },
         Err(error) => printable(&error),
     }
-    let (scheme, rest) = text.split_at(text.char_indices().nth(4).map_or(0, |(place, _)| place));
+    let (scheme, rest) = text.split_at(text.char_indices().nth(4).map_or(0, |(index, _)| index));
     let scheme: String = scheme.chars().filter(char::is_ascii_alphanumeric).collect();
     for with_secret in [format!("{scheme}://user:hunter2@{rest}"), format!("{scheme}://{rest}?signature=hunter2")] {
-        let error = BucketUrl::parse(&with_secret, base).expect_err("no place for a secret");
+        let error = BucketUrl::parse(&with_secret, base).expect_err("a URL cannot contain a secret");
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
 }

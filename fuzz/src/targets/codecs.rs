@@ -1,6 +1,6 @@
 //! Compressed blocks: decompression stays within the limits, and restores compressed content.
 
-use crate::forge::{container, generous, take};
+use crate::forge::{container, generous, take_bytes};
 use flate2::{Compression, write::DeflateEncoder};
 use std::io::Write as _;
 use tallybox_model::avro::{AvroError, ContainerReader, Limits, RecordKind};
@@ -9,7 +9,7 @@ use tallybox_model::avro::{AvroError, ContainerReader, Limits, RecordKind};
 const SMALL_BLOCK_BYTES: u64 = 64 << 10;
 
 pub fn run(mut data: &[u8]) {
-    let [mode] = take(&mut data);
+    let [mode] = take_bytes(&mut data);
     match mode % 4 {
         0 => bounded("deflate", data),
         1 => bounded("snappy", data),

@@ -8,8 +8,8 @@ use tallybox_transport::BucketUrl;
 pub fn run(data: &[u8]) {
     match yaml::<Config>(data) {
         Ok(Loaded { value, directory }) => {
-            for place in [&value.buckets.ingestion, &value.buckets.own, &value.buckets.sum_parts] {
-                drop(BucketUrl::parse(place.parts().0, &directory));
+            for location in [&value.buckets.ingestion, &value.buckets.own, &value.buckets.sum_parts] {
+                drop(BucketUrl::parse(location.parts().0, &directory));
             }
         }
         Err(error) => printable(&error),

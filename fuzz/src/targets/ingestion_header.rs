@@ -1,6 +1,6 @@
 //! Ingestion headers with a valid signature and any number of bins, processors and packets.
 
-use crate::forge::{container, take};
+use crate::forge::{container, take_bytes};
 use crate::world::World;
 use tallybox_facilitator::intake::{intake, no_progress};
 use tallybox_model::avro::Record;
@@ -14,10 +14,10 @@ thread_local! {
 }
 
 pub fn run(mut data: &[u8]) {
-    let [other] = take(&mut data);
-    let bins = i32::from_le_bytes(take(&mut data));
-    let number = i64::from_le_bytes(take(&mut data));
-    let records = u32::from_le_bytes(take(&mut data));
+    let [other] = take_bytes(&mut data);
+    let bins = i32::from_le_bytes(take_bytes(&mut data));
+    let number = i64::from_le_bytes(take_bytes(&mut data));
+    let records = u32::from_le_bytes(take_bytes(&mut data));
     // The block begins with the input and has enough bytes for the announced number of records.
     let mut block = data.to_vec();
     block.resize(block.len().max(records as usize % (1 << 17)), 0);

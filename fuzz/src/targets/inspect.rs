@@ -55,7 +55,7 @@ pub fn run(data: &[u8]) {
 fn named(data: &[u8]) -> (usize, &[u8]) {
     let names = |kind: &RecordKind| data.windows(kind.name().len()).any(|part| part == kind.name().as_bytes());
     match (RecordKind::ALL.iter().position(names), data.split_first()) {
-        (Some(place), _) if data.starts_with(b"Obj") => (place, data),
+        (Some(index), _) if data.starts_with(b"Obj") => (index, data),
         (_, Some((name, data))) => (usize::from(*name), data),
         _ => (0, data),
     }

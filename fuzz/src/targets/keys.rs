@@ -16,8 +16,8 @@ pub fn run(data: &[u8]) {
     }
     if let Ok(key) = SigningKey::parse(text) {
         for form in [key.to_pkcs8_base64(), key.to_pkcs8_pem(), key.to_rotator_material()] {
-            let again = SigningKey::parse(&form).expect("our own form");
-            assert_eq!(again.verifying_key(), key.verifying_key());
+            let reparsed = SigningKey::parse(&form).expect("our own form");
+            assert_eq!(reparsed.verifying_key(), key.verifying_key());
         }
         assert!(key.verifying_key().verify(data, &key.sign(data)).is_ok());
     }

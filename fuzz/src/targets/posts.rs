@@ -38,7 +38,7 @@ struct World {
 }
 
 pub fn run(data: &[u8]) {
-    WORLD.with(|world| world.runtime.block_on(world.all_ways(data)));
+    WORLD.with(|world| world.runtime.block_on(world.post_each_encoding(data)));
 }
 
 impl World {
@@ -57,10 +57,10 @@ impl World {
         world
     }
 
-    async fn all_ways(&self, data: &[u8]) {
+    async fn post_each_encoding(&self, data: &[u8]) {
         match data {
-            [0x1f, 0x8b, ..] => self.both_media(data, "gzip").await,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => self.both_media(data, "zstd").await,
+            [0x1f, 0x8b, ..] => self.post_each_media_type(data, "gzip").await,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => self.post_each_media_type(data, "zstd").await,
             _ => {
                 let media = if data.starts_with(b"Obj") { AVRO } else { JSON };
                 let plain = self.post("open", media, "identity", data.to_vec()).await;
@@ -72,7 +72,7 @@ impl World {
         clear(&*self.app.ingestor.spool).await;
     }
 
-    async fn both_media(&self, data: &[u8], packing: &str) {
+    async fn post_each_media_type(&self, data: &[u8], packing: &str) {
         for media in [JSON, AVRO] {
             self.post("open", media, packing, data.to_vec()).await;
         }
@@ -90,36 +90,36 @@ impl World {
         let body = to_bytes(response.into_body(), 1 << 24).await.expect("an answer in memory");
         let answer: Value = serde_json::from_slice(&body).expect("every answer is JSON");
         if status == StatusCode::OK {
-            taken(&answer);
+            assert_accepted(&answer);
         } else {
             assert!(status.is_client_error(), "{status}: {answer}");
-            refused(&answer, status);
+            assert_rejected(&answer, status);
         }
         status
     }
 }
 
 /// Checks a single accepted result, or the results and their counts.
-fn taken(answer: &Value) {
+fn assert_accepted(answer: &Value) {
     let Some(results) = answer["results"].as_array() else {
         assert!(matches!(answer["status"].as_str(), Some("accepted" | "alreadyAccepted")), "{answer}");
         return;
     };
     let rejected = results.iter().filter(|result| result["status"] == "rejected");
-    rejected.clone().for_each(|result| known(&result["problem"]));
+    rejected.clone().for_each(|result| assert_known_problem(&result["problem"]));
     assert_eq!(answer["rejected"], rejected.count());
     let counted = answer["accepted"].as_u64().zip(answer["rejected"].as_u64());
     assert_eq!(counted.map(|(accepted, rejected)| accepted + rejected), Some(results.len() as u64));
 }
 
 /// Checks a problem, or the result of a single rejected report.
-fn refused(answer: &Value, status: StatusCode) {
+fn assert_rejected(answer: &Value, status: StatusCode) {
     let problem = answer.get("problem").unwrap_or(answer);
     assert_eq!(problem["status"], status.as_u16());
-    known(problem);
+    assert_known_problem(problem);
 }
 
-fn known(problem: &Value) {
+fn assert_known_problem(problem: &Value) {
     let name = problem["type"].as_str().and_then(|name| name.strip_prefix("urn:tallybox:problem:"));
     assert!(name.and_then(ProblemKind::named).is_some(), "{problem}");
 }

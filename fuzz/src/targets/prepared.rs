@@ -1,6 +1,6 @@
 //! Prepared batches: any bytes, damaged files, and files with a damaged footer under a valid seal.
 
-use crate::forge::{damage, take};
+use crate::forge::{damage, take_bytes};
 use crate::world::{INVALID_PROOF, World};
 use bytes::Bytes;
 use tallybox_crypto::prepared::FileKey;
@@ -21,7 +21,7 @@ thread_local! {
 }
 
 pub fn run(mut data: &[u8]) {
-    let [mode] = take(&mut data);
+    let [mode] = take_bytes(&mut data);
     FILE.with(|file| match mode % 3 {
         0 => drop(file.read(data.to_vec())),
         1 => {
@@ -108,8 +108,8 @@ impl PreparedFile {
             for chunk in reader.chunks(ChunkKind::Rejects) {
                 content.rejects.extend(reader.rejects(chunk).await?);
             }
-            let places: Vec<u64> = (0..content.messages.len() as u64).collect();
-            reader.shares(&places, |share| content.shares.push(share.to_vec())).await?;
+            let positions: Vec<u64> = (0..content.messages.len() as u64).collect();
+            reader.shares(&positions, |share| content.shares.push(share.to_vec())).await?;
             Ok(content)
         })
     }

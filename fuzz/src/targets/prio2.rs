@@ -1,16 +1,16 @@
 //! Shares: any bytes as a share of any dimension, and honest shares, which always verify and sum
 //! correctly.
 
-use crate::forge::take;
+use crate::forge::take_bytes;
 use tallybox_crypto::prio2::{MODULUS, Message, Point, Prio2, Randomness, Sum};
 
 /// Numbers of bins around the powers of two at which the domain grows.
 const BINS: [usize; 12] = [1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 250, 300];
 
 pub fn run(mut data: &[u8]) {
-    let [place, role] = take(&mut data).map(usize::from);
-    let prio2 = Prio2::new(BINS[place % BINS.len()]).expect("a good dimension");
-    let r_pit = i64::from_le_bytes(take(&mut data));
+    let [index, role] = take_bytes(&mut data).map(usize::from);
+    let prio2 = Prio2::new(BINS[index % BINS.len()]).expect("a good dimension");
+    let r_pit = i64::from_le_bytes(take_bytes(&mut data));
     let point = Point::new(r_pit, &prio2).ok();
     assert!(point.is_none_or(|point| i64::from(point.value()) == r_pit));
     any_share(&prio2, role % 3, point, data);
@@ -26,8 +26,8 @@ fn any_share(prio2: &Prio2, role: usize, point: Option<Point>, plaintext: &[u8])
     assert_eq!(prio2.share_length(role), Ok(plaintext.len()));
     assert_eq!(share.len(), prio2.proof_length());
     assert!(share.iter().all(|element| *element < MODULUS));
-    let kept = if role == 0 { &plaintext[..4 * prio2.bins()] } else { plaintext };
-    prio2.decode_data(role, kept, &mut values).expect("the whole share decodes");
+    let needed = if role == 0 { &plaintext[..4 * prio2.bins()] } else { plaintext };
+    prio2.decode_data(role, needed, &mut values).expect("the whole share decodes");
     assert_eq!(values, share[..prio2.bins()]);
     if let Some(point) = point {
         let message = prio2.evaluator(point).message(role, &share);
@@ -39,7 +39,7 @@ fn honest(prio2: &Prio2, point: Option<Point>, mut data: &[u8]) {
     let Some(point) = point else { return };
     let element = |bytes| u32::from_le_bytes(bytes) % MODULUS;
     let randomness =
-        Randomness { seed: take(&mut data), f0: element(take(&mut data)), g0: element(take(&mut data)) };
+        Randomness { seed: take_bytes(&mut data), f0: element(take_bytes(&mut data)), g0: element(take_bytes(&mut data)) };
     let bit = |i: usize| data.get(i / 8).is_some_and(|byte| byte >> (i % 8) & 1 == 1);
     let bits: Vec<bool> = (0..prio2.bins()).map(bit).collect();
     let shares = prio2.split(&bits, &randomness).expect("bits and field elements");

@@ -16,10 +16,10 @@ pub fn run(data: &[u8]) {
     let records = Records::new(RecordKey::from_bytes(sealing.record_key()), [], &["fuzz"]);
     let object = Bytes::copy_from_slice(data);
     let whole = records.open(NAME, &object).is_ok();
-    let (one, two) = data.split_at(data.len() / 3);
+    let (start, rest) = data.split_at(data.len() / 3);
     let mut opening = records.opening(NAME);
-    opening.update(one);
-    opening.update(two);
+    opening.update(start);
+    opening.update(rest);
     assert_eq!(opening.finish().is_ok(), whole);
     let ours = records.seal(NAME, data);
     assert_eq!(records.open(NAME, &ours).expect("what we made"), data);

@@ -15,8 +15,8 @@ pub fn run(data: &[u8]) {
 }
 
 fn check(registry: &Registry) {
-    let again = serde_json::to_vec(registry).expect("what was read can be written");
-    assert_eq!(serde_json::from_slice::<Registry>(&again).expect("what we write can be read"), *registry);
+    let json = serde_json::to_vec(registry).expect("what was read can be written");
+    assert_eq!(serde_json::from_slice::<Registry>(&json).expect("what we write can be read"), *registry);
     let findings = lint(registry, Some(registry));
     assert!(findings.iter().all(|finding| !finding.message.is_empty()));
     for (name, entry) in &registry.metrics {

@@ -16,10 +16,10 @@ pub fn run(data: &[u8]) {
     {
         check(&upload);
         let text = serde_json::to_vec(&JsonReport::from(upload.clone())).expect("what was read can be written");
-        let again: JsonReport = serde_json::from_slice(&text).expect("what we write can be read");
-        let again = ReportUpload::try_from(again).expect("what we write is a report");
-        assert_eq!(again.epsilon.to_bits(), upload.epsilon.to_bits());
-        assert_eq!((again.id, again.payload_first), (upload.id, upload.payload_first));
+        let reparsed: JsonReport = serde_json::from_slice(&text).expect("what we write can be read");
+        let reparsed = ReportUpload::try_from(reparsed).expect("what we write is a report");
+        assert_eq!(reparsed.epsilon.to_bits(), upload.epsilon.to_bits());
+        assert_eq!((reparsed.id, reparsed.payload_first), (upload.id, upload.payload_first));
     }
     let Ok(mut reader) = ContainerReader::open(data, &generous()) else {
         return;
@@ -33,7 +33,7 @@ pub fn run(data: &[u8]) {
 /// Performs the server's operations on a parsed report.
 fn check(upload: &ReportUpload) {
     let _ = signed_bytes(upload);
-    let digest = StoredReport::of(upload, &upload.id).digest();
-    assert_eq!(digest, StoredReport::of(upload, &upload.id).digest());
+    let digest = StoredReport::from_upload(upload, &upload.id).digest();
+    assert_eq!(digest, StoredReport::from_upload(upload, &upload.id).digest());
     encode_one(upload, crate::forge::MARKER).expect("what was read can be encoded");
 }

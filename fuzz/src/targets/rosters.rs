@@ -9,13 +9,13 @@ use tallybox_model::roster::{AgreedWindow, RosterEntry, RosterHeader, RosterObje
 pub fn run(data: &[u8]) {
     if let Ok(header) = decode_one::<RosterHeader>(data, &generous().for_header()) {
         let ours = encode_one(&header, MARKER).expect("what was decoded can be encoded");
-        let again = decode_one::<RosterHeader>(&ours, &generous().for_header());
-        assert_eq!(again.expect("what we encode decodes"), header);
+        let reparsed = decode_one::<RosterHeader>(&ours, &generous().for_header());
+        assert_eq!(reparsed.expect("what we encode decodes"), header);
         let _ = (header.window(), header.chain(), header.terms());
     }
     if let Ok(agreed) = serde_json::from_slice::<AgreedWindow>(data) {
-        let again = serde_json::to_vec(&agreed).expect("what was read can be written");
-        assert_eq!(serde_json::from_slice::<AgreedWindow>(&again).expect("what we write"), agreed);
+        let json = serde_json::to_vec(&agreed).expect("what was read can be written");
+        assert_eq!(serde_json::from_slice::<AgreedWindow>(&json).expect("what we write"), agreed);
     }
     if let Some((name, object)) = std::str::from_utf8(data).ok().and_then(RosterObject::parse) {
         let key = match object {
@@ -39,8 +39,8 @@ fn entries(data: &[u8]) {
     while let Ok(Some(block)) = reader.next_block() {
         for entry in Records::<RosterEntry>::new(&block, reader.schema(), &generous()).flatten() {
             if let (Some(batch), Some(listing)) = (entry.batch(), entry.listing()) {
-                let again = RosterEntry::new(batch, &listing);
-                assert_eq!((again.batch(), again.listing()), (Some(batch), Some(listing)));
+                let rebuilt = RosterEntry::new(batch, &listing);
+                assert_eq!((rebuilt.batch(), rebuilt.listing()), (Some(batch), Some(listing)));
             }
         }
     }

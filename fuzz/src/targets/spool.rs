@@ -7,12 +7,12 @@ use tallybox_model::spool::{BatchList, Plan, SpoolNames};
 
 pub fn run(data: &[u8]) {
     if let Ok(plan) = Plan::parse(data) {
-        let again = plan.to_json().expect("what was read can be written");
-        assert_eq!(Plan::parse(&again).as_ref(), Ok(&plan));
+        let json = plan.to_json().expect("what was read can be written");
+        assert_eq!(Plan::parse(&json).as_ref(), Ok(&plan));
     }
     if let Ok(list) = BatchList::parse(data) {
-        let again = serde_json::to_vec(&list).expect("what was read can be written");
-        assert_eq!(BatchList::parse(&again).as_ref(), Ok(&list));
+        let json = serde_json::to_vec(&list).expect("what was read can be written");
+        assert_eq!(BatchList::parse(&json).as_ref(), Ok(&list));
     }
     if let (Ok(text), Ok(instance)) = (std::str::from_utf8(data), "a-b".parse()) {
         let names = SpoolNames::new(instance);

@@ -1,19 +1,19 @@
 //! Dates of batches, windows, and the expiration of keys.
 
-use crate::forge::take;
+use crate::forge::take_bytes;
 use tallybox_model::manifest::Expiration;
 use tallybox_model::time::{BatchTime, Window};
 
 pub fn run(data: &[u8]) {
     let mut rest = data;
-    let [one, two] = [take(&mut rest), take(&mut rest)].map(i64::from_le_bytes);
-    if let Some(time) = BatchTime::from_millis(one) {
+    let [millis, minutes] = [take_bytes(&mut rest), take_bytes(&mut rest)].map(i64::from_le_bytes);
+    if let Some(time) = BatchTime::from_millis(millis) {
         same(time);
-        assert!((0..60_000).contains(&(one - time.millis())), "not the minute that contains {one}");
-        if let Some(later) = time.plus_minutes(two) {
+        assert!((0..60_000).contains(&(millis - time.millis())), "not the minute that contains {millis}");
+        if let Some(later) = time.plus_minutes(minutes) {
             same(later);
-            assert_eq!(later.plus_minutes(-two), Some(time));
-            assert_eq!(Window::new(time, later).is_ok(), two > 0);
+            assert_eq!(later.plus_minutes(-minutes), Some(time));
+            assert_eq!(Window::new(time, later).is_ok(), minutes > 0);
         }
     }
     let Ok(text) = std::str::from_utf8(data) else { return };

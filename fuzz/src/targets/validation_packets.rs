@@ -9,17 +9,17 @@ use tallybox_model::avro::{ContainerWriter, Record, Records};
 use tallybox_model::packet::{InvalidPacket, ValidationPacket};
 
 pub fn run(data: &[u8]) {
-    for packet in there_and_back::<ValidationPacket>(data) {
+    for packet in round_trip::<ValidationPacket>(data) {
         let Ok(message) = Message::new(packet.f_r, packet.g_r, packet.h_r) else { continue };
         assert!([message.f, message.g, message.h].iter().all(|element| *element < MODULUS));
         assert_eq!(Message::from_bytes(&message.to_bytes()), Some(message));
         assert_eq!(message.is_valid_with(&Message::default()), Message::default().is_valid_with(&message));
     }
-    there_and_back::<InvalidPacket>(data);
+    round_trip::<InvalidPacket>(data);
 }
 
 /// Returns the packets of the file; empty if the file is malformed.
-fn there_and_back<T: Record + Serialize + DeserializeOwned + Debug + PartialEq>(data: &[u8]) -> Vec<T> {
+fn round_trip<T: Record + Serialize + DeserializeOwned + Debug + PartialEq>(data: &[u8]) -> Vec<T> {
     let Some(packets) = decode::<T>(&as_container(data, T::KIND)) else { return Vec::new() };
     let mut writer = ContainerWriter::new(Vec::new(), T::KIND, MARKER);
     for packet in &packets {
