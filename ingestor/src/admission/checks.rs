@@ -14,7 +14,7 @@ use crate::config::AcceptanceConfig;
 use crate::ingestor::{KeyPair, Locality};
 
 /// Longest part of a client's text that an answer repeats, in characters.
-const SHOWN: usize = 80;
+const QUOTED_CHARS: usize = 80;
 
 pub(super) fn schema_version(upload: &ReportUpload) -> Result<(), Rejection> {
     if SCHEMA_VERSIONS.contains(&upload.schema_version) {
@@ -31,25 +31,28 @@ pub(super) fn schema_version(upload: &ReportUpload) -> Result<(), Rejection> {
 }
 
 pub(super) fn metric<'t>(
-    known: Option<&'t RegisteredMetric>,
+    registered: Option<&'t RegisteredMetric>,
     upload: &ReportUpload,
 ) -> Result<&'t RegisteredMetric, Rejection> {
-    let name: String = upload.metric.chars().take(SHOWN).collect();
-    match known {
+    let name: String = upload.metric.chars().take(QUOTED_CHARS).collect();
+    match registered {
         None => refuse(
             ProblemKind::UnknownMetric,
             format!("the registry has no metric {name:?}; fetch the configuration again"),
         ),
-        Some(known) if known.state == MetricState::Closed => refuse(
+        Some(registered) if registered.state == MetricState::Closed => refuse(
             ProblemKind::MetricClosed,
             format!("metric {name} is closed and accepts no more reports"),
         ),
-        Some(known) => Ok(known),
+        Some(registered) => Ok(registered),
     }
 }
 
-pub(super) fn parameters(known: &RegisteredMetric, upload: &ReportUpload) -> Result<(), Rejection> {
-    let entry = &known.parameters;
+pub(super) fn parameters(
+    registered: &RegisteredMetric,
+    upload: &ReportUpload,
+) -> Result<(), Rejection> {
+    let entry = &registered.parameters;
     let weight =
         |weight: Option<i32>| weight.map_or_else(|| "none".to_owned(), |weight| weight.to_string());
     let wrong = if upload.bins != entry.bins {
@@ -118,22 +121,22 @@ pub(super) fn created(
 /// Rejects a report unless it names a pair of keys in use that has the metric's bins. The ingestor
 /// can compare only the ids: the processors find out which keys open the shares.
 pub(super) fn keys(
-    known: &RegisteredMetric,
+    registered: &RegisteredMetric,
     pairs: &[KeyPair],
     upload: &ReportUpload,
 ) -> Result<(), Rejection> {
     let (named, metric, bins) = (
         upload.key_ids(),
-        &known.parameters.name,
-        known.parameters.bins,
+        &registered.parameters.name,
+        registered.parameters.bins,
     );
-    if let Some(pair) = pairs.iter().find(|pair| ids(pair) == named) {
+    if let Some(pair) = pairs.iter().find(|pair| key_ids(pair) == named) {
         if u32::try_from(bins) == Ok(pair.bins) {
             return Ok(());
         }
         let detail = format!(
             "key ids {} belong to keys for {} bins, but metric {metric} has {bins} bins",
-            both(named),
+            format_ids(named),
             pair.bins
         );
         return refuse(ProblemKind::KeyOfOtherBins, detail);
@@ -141,13 +144,13 @@ pub(super) fn keys(
     // Swapped ids get their own problem type: a new configuration, the next step for an outdated
     // key, would not help.
     let [first, second] = named;
-    if pairs.iter().any(|pair| ids(pair) == [second, first]) {
+    if pairs.iter().any(|pair| key_ids(pair) == [second, first]) {
         return refuse(
             ProblemKind::SwappedShares,
             format!(
-                "key ids {} are swapped; the first share and the first key id have to be the first \
+                "key key_ids {} are swapped; the first share and the first key id have to be the first \
                  processor's",
-                both(named)
+                format_ids(named)
             ),
         );
     }
@@ -157,30 +160,36 @@ pub(super) fn keys(
     let expected = expected.map_or_else(String::new, |pair| {
         format!(
             "; for metric {metric} the configuration names {}",
-            both(ids(pair))
+            format_ids(key_ids(pair))
         )
     });
     refuse(
         ProblemKind::OutdatedKey,
-        format!("key ids {} are not a pair in use{expected}", both(named)),
+        format!(
+            "key ids {} are not a pair in use{expected}",
+            format_ids(named)
+        ),
     )
 }
 
 /// Returns the ids of a pair, the first processor's first.
-fn ids(pair: &KeyPair) -> [&str; 2] {
+fn key_ids(pair: &KeyPair) -> [&str; 2] {
     pair.keys.each_ref().map(|key| key.id.as_str())
 }
 
 /// Formats two key ids for an answer.
-fn both(ids: [&str; 2]) -> String {
-    let [first, second] = ids.map(|id| id.chars().take(SHOWN).collect::<String>());
+fn format_ids(key_ids: [&str; 2]) -> String {
+    let [first, second] = key_ids.map(|id| id.chars().take(QUOTED_CHARS).collect::<String>());
     format!("{first:?} and {second:?}")
 }
 
 /// Checks lengths and curve points of the shares: lengths first, since they are cheap to compare.
-pub(super) fn shares(known: &RegisteredMetric, upload: &ReportUpload) -> Result<(), Rejection> {
+pub(super) fn shares(
+    registered: &RegisteredMetric,
+    upload: &ReportUpload,
+) -> Result<(), Rejection> {
     let lengths = upload.payloads().map(|payload| payload.len() as u64);
-    let [first, second] = known.lengths;
+    let [first, second] = registered.lengths;
     // The two shares differ in length for every number of bins, so swapped shares are always
     // recognised.
     if lengths == [second, first] {
@@ -193,7 +202,7 @@ pub(super) fn shares(known: &RegisteredMetric, upload: &ReportUpload) -> Result<
     }
     for ((found, length), which) in lengths
         .into_iter()
-        .zip(known.lengths)
+        .zip(registered.lengths)
         .zip(["first", "second"])
     {
         if found != length {

@@ -8,12 +8,12 @@
 //! |---|---|
 //! | `table` | the registry's metrics, prepared for comparison, with their counters |
 //! | `checks` | checks that need only the report and the configuration |
-//! | `memory` | a bounded cache of recently accepted reports |
+//! | `report_cache` | a bounded cache of recently accepted reports |
 //! | `rates` | rate limits of networks and attested keys |
 
 mod checks;
-mod memory;
 mod rates;
+mod report_cache;
 mod table;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,8 +24,8 @@ use crate::ingestor::Ingestor;
 use crate::metrics::{Metrics, ReportCounters};
 use crate::spool::{AcceptedReport, DedupEntry};
 
-pub use memory::Memory;
 pub(crate) use rates::Rates;
+pub use report_cache::ReportCache;
 pub(crate) use table::{RegisteredMetric, Table};
 
 /// The admission of one locality's reports.
@@ -34,7 +34,7 @@ pub struct AdmissionControl {
     ingestor: Arc<Ingestor>,
     locality: String,
     metrics: Arc<Metrics>,
-    memory: Arc<Memory>,
+    report_cache: Arc<ReportCache>,
     keys: Arc<Rates>,
     table: RwLock<Arc<Table>>,
 }
@@ -73,7 +73,7 @@ impl AdmissionControl {
         ingestor: &Arc<Ingestor>,
         locality: &str,
         metrics: &Arc<Metrics>,
-        memory: &Arc<Memory>,
+        report_cache: &Arc<ReportCache>,
         keys: &Arc<Rates>,
     ) -> Self {
         let table = Table::new(ingestor.registry.current(), locality, metrics);
@@ -81,7 +81,7 @@ impl AdmissionControl {
             ingestor: Arc::clone(ingestor),
             locality: locality.to_owned(),
             metrics: Arc::clone(metrics),
-            memory: Arc::clone(memory),
+            report_cache: Arc::clone(report_cache),
             keys: Arc::clone(keys),
             table: RwLock::new(Arc::new(table)),
         }
@@ -95,9 +95,9 @@ impl AdmissionControl {
         if Arc::ptr_eq(table.registry(), &registry) {
             return table;
         }
-        let fresh = Arc::new(Table::new(registry, &self.locality, &self.metrics));
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&fresh);
-        fresh
+        let new = Arc::new(Table::new(registry, &self.locality, &self.metrics));
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
+        new
     }
 
     /// Checks a report and counts the outcome. A new report is counted later, when it is durable.
@@ -107,11 +107,11 @@ impl AdmissionControl {
         upload: ReportUpload,
         allowed: impl FnOnce() -> bool,
     ) -> Admission {
-        let known = table.metric(&upload.metric);
-        let counters = known.map_or_else(|| table.unknown(), RegisteredMetric::counters);
+        let registered = table.metric(&upload.metric);
+        let counters = registered.map_or_else(|| table.unknown(), RegisteredMetric::counters);
         counters.received.inc();
-        let verdict = self.judge(known, counters, upload, allowed);
-        match verdict.unwrap_or_else(Admission::Rejected) {
+        let outcome = self.decide(registered, counters, upload, allowed);
+        match outcome.unwrap_or_else(Admission::Rejected) {
             Admission::Duplicate => {
                 counters.already_accepted.inc();
                 Admission::Duplicate
@@ -120,13 +120,13 @@ impl AdmissionControl {
                 counters.reject(rejection.kind);
                 Admission::Rejected(rejection)
             }
-            fresh @ Admission::Accepted(_) => fresh,
+            new @ Admission::Accepted(_) => new,
         }
     }
 
-    fn judge(
+    fn decide(
         &self,
-        known: Option<&RegisteredMetric>,
+        registered: Option<&RegisteredMetric>,
         counters: &Arc<ReportCounters>,
         mut upload: ReportUpload,
         allowed: impl FnOnce() -> bool,
@@ -139,8 +139,8 @@ impl AdmissionControl {
             .get(&self.locality)
             .ok_or_else(unknown)?;
         checks::schema_version(&upload)?;
-        let known = checks::metric(known, &upload)?;
-        checks::parameters(known, &upload)?;
+        let registered = checks::metric(registered, &upload)?;
+        checks::parameters(registered, &upload)?;
         let id = checks::id(&upload)?;
         if let Some(created) = upload.created {
             self.metrics
@@ -148,8 +148,8 @@ impl AdmissionControl {
                 .observe((now - created) as f64 / 1000.0);
             checks::created(created, now, &self.ingestor.acceptance)?;
         }
-        checks::keys(known, &locality.key_pairs, &upload)?;
-        checks::shares(known, &upload)?;
+        checks::keys(registered, &locality.key_pairs, &upload)?;
+        checks::shares(registered, &upload)?;
         let attested = checks::attestation(locality, &upload, now)?;
         // The attestation is verified and must not be stored.
         (upload.signature, upload.certificate_chain) = (None, Vec::new());
@@ -170,22 +170,22 @@ impl AdmissionControl {
         }
         let digest = StoredReport::from_upload(&upload, &id).digest();
         let digest = u64::from_be_bytes(first_eight(&digest.report));
-        let receipt = DedupEntry {
-            id: self.memory.report_key(&self.locality, &id),
+        let entry = DedupEntry {
+            id: self.report_cache.report_key(&self.locality, &id),
             digest,
             attested: attested.map(|attested| {
-                self.memory
+                self.report_cache
                     .device_key(&self.locality, &upload.metric, &attested)
             }),
             counters: Arc::clone(counters),
         };
-        if self.memory.admit(&receipt, now)? {
+        if self.report_cache.admit(&entry, now)? {
             return Ok(Admission::Duplicate);
         }
         Ok(Admission::Accepted(Box::new(AcceptedReport {
             upload,
             id,
-            dedup_entry: receipt,
+            dedup_entry: entry,
         })))
     }
 }

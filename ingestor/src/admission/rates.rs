@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 /// Number of takes after which keys with a full allowance are removed.
-const TAKES_BETWEEN_CLEANINGS: u64 = 1 << 16;
+const ACQUISITIONS_BETWEEN_CLEANINGS: u64 = 1 << 16;
 
 /// A rate limit for each key. Keys are digests or address prefixes, which identify no person.
 #[derive(Debug)]
 pub(crate) struct Rates<K: Hash + Eq + Clone = [u8; 16]> {
     /// `None` if there is no limit.
     limiter: Option<DefaultKeyedRateLimiter<K>>,
-    takes: AtomicU64,
+    acquisitions: AtomicU64,
 }
 
 impl<K: Hash + Eq + Clone> Rates<K> {
@@ -24,7 +24,7 @@ impl<K: Hash + Eq + Clone> Rates<K> {
         let quota = NonZeroU32::new(count).map(Quota::per_minute);
         Self {
             limiter: quota.map(RateLimiter::keyed),
-            takes: AtomicU64::new(0),
+            acquisitions: AtomicU64::new(0),
         }
     }
 
@@ -33,15 +33,15 @@ impl<K: Hash + Eq + Clone> Rates<K> {
         let Some(limiter) = &self.limiter else {
             return true;
         };
-        let takes = self.takes.fetch_add(1, Ordering::Relaxed);
-        if takes % TAKES_BETWEEN_CLEANINGS == TAKES_BETWEEN_CLEANINGS - 1 {
-            self.forget_quiet();
+        let acquisitions = self.acquisitions.fetch_add(1, Ordering::Relaxed);
+        if acquisitions % ACQUISITIONS_BETWEEN_CLEANINGS == ACQUISITIONS_BETWEEN_CLEANINGS - 1 {
+            self.remove_idle_keys();
         }
         limiter.check_key(key).is_ok()
     }
 
     /// Removes the keys that have their full allowance again.
-    pub(crate) fn forget_quiet(&self) {
+    pub(crate) fn remove_idle_keys(&self) {
         if let Some(limiter) = &self.limiter {
             limiter.retain_recent();
             limiter.shrink_to_fit();
@@ -68,8 +68,8 @@ mod tests {
         assert!(!rates.try_acquire(&[1; 16]));
         assert!(rates.try_acquire(&[2; 16]));
         assert_eq!(rates.len(), 2);
-        let open = Rates::per_minute(0);
-        assert!((0..1000).all(|_| open.try_acquire(&[1; 16])));
-        assert_eq!(open.len(), 0);
+        let unlimited = Rates::per_minute(0);
+        assert!((0..1000).all(|_| unlimited.try_acquire(&[1; 16])));
+        assert_eq!(unlimited.len(), 0);
     }
 }

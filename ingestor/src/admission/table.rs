@@ -35,13 +35,13 @@ impl RegisteredMetric {
 impl Table {
     pub(super) fn new(registry: Arc<Registry>, locality: &str, counted: &Metrics) -> Self {
         let metrics = registry.metrics.iter().map(|(name, entry)| {
-            let known = RegisteredMetric {
+            let metric = RegisteredMetric {
                 state: entry.state,
                 parameters: entry.parameters(name),
                 lengths: entry.payload_lengths(),
                 counters: Arc::new(counted.reports(locality, name.as_str())),
             };
-            (name.to_string(), known)
+            (name.to_string(), metric)
         });
         Self {
             metrics: metrics.collect(),

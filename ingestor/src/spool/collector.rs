@@ -23,18 +23,18 @@ use crate::ingestor::{Ingestor, Locality};
 use crate::metrics::Metrics;
 
 /// Interval between scans for the newest plan.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const SCAN_INTERVAL: Duration = Duration::from_secs(60);
 /// Longest time for a scan.
-const LOOK_TIME: Duration = Duration::from_secs(20);
+const SCAN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Most write requests taken from the inbox at a time.
-const TAKEN_AT_ONCE: usize = 128;
+const MAX_REQUESTS_AT_ONCE: usize = 128;
 
 /// Collects the accepted reports of one locality and makes them durable.
 #[derive(Debug)]
 pub struct Collector {
     inbox: UnboundedSender<WriteRequest>,
     writer: Arc<SlabWriter>,
-    looked: Arc<AtomicBool>,
+    plans_listed: Arc<AtomicBool>,
     closing: CancellationToken,
     tasks: TaskTracker,
 }
@@ -53,7 +53,7 @@ pub struct CollectorState {
 /// The background task of a collector.
 struct Grouping {
     writer: Arc<SlabWriter>,
-    ledger: Arc<dyn DurabilityObserver>,
+    observer: Arc<dyn DurabilityObserver>,
     slots: Arc<Semaphore>,
     tasks: TaskTracker,
     slab_time: Duration,
@@ -68,7 +68,7 @@ impl Collector {
         ingestor: &Ingestor,
         locality: &Locality,
         metrics: &Arc<Metrics>,
-        ledger: Arc<dyn DurabilityObserver>,
+        observer: Arc<dyn DurabilityObserver>,
     ) -> Self {
         let writer = Arc::new(SlabWriter {
             spool: Arc::clone(&ingestor.spool),
@@ -81,27 +81,27 @@ impl Collector {
             next: AtomicU64::new(0),
             failing: AtomicBool::new(false),
         });
-        let (inbox, deposits) = unbounded_channel();
+        let (inbox, requests) = unbounded_channel();
         let collector = Self {
             inbox,
             writer: Arc::clone(&writer),
-            looked: Arc::default(),
+            plans_listed: Arc::default(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
         let grouping = Grouping {
             writer,
-            ledger,
+            observer,
             slots: Arc::new(Semaphore::new(ingestor.serve.slabs_at_once)),
             tasks: collector.tasks.clone(),
             slab_time: Duration::from_millis(ingestor.serve.slab_millis),
             slab_bytes: ingestor.serve.slab_bytes,
             write_timeout: Duration::from_secs(ingestor.serve.request_secs),
         };
-        look(&collector.writer, &collector.looked).await;
+        scan_plans(&collector.writer, &collector.plans_listed).await;
         collector
             .tasks
-            .spawn(grouping.run(deposits, collector.closing.clone()));
+            .spawn(grouping.run(requests, collector.closing.clone()));
         collector.watch_plans();
         collector
     }
@@ -109,7 +109,7 @@ impl Collector {
     /// Queues reports that go into one slab together. `hold` is dropped when they are written or
     /// have failed, even if the receiver is gone.
     #[must_use]
-    pub fn deposit(
+    pub fn enqueue(
         &self,
         reports: Vec<AcceptedReport>,
         hold: Arc<dyn Any + Send + Sync>,
@@ -129,7 +129,7 @@ impl Collector {
     pub fn state(&self) -> CollectorState {
         CollectorState {
             failing: self.writer.failing.load(Ordering::SeqCst),
-            blind: !self.looked.load(Ordering::SeqCst),
+            blind: !self.plans_listed.load(Ordering::SeqCst),
             clock_behind: self.writer.windows.is_behind(),
         }
     }
@@ -137,8 +137,8 @@ impl Collector {
     /// Scans now for the newest plan and for the lag of batching. The collector also does so every
     /// minute.
     pub async fn refresh_windows(&self) {
-        look(&self.writer, &self.looked).await;
-        look_behind(&self.writer).await;
+        scan_plans(&self.writer, &self.plans_listed).await;
+        measure_lag(&self.writer).await;
     }
 
     /// Accepts no more requests, writes the pending ones and ends.
@@ -149,16 +149,16 @@ impl Collector {
     }
 
     fn watch_plans(&self) {
-        let (writer, looked) = (Arc::clone(&self.writer), Arc::clone(&self.looked));
+        let (writer, plans_listed) = (Arc::clone(&self.writer), Arc::clone(&self.plans_listed));
         let watching = async move {
-            let mut ticks = interval(LOOK_EVERY);
+            let mut ticks = interval(SCAN_INTERVAL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             // The first tick completes at once, and `start` has scanned already.
             ticks.tick().await;
             loop {
                 ticks.tick().await;
-                look(&writer, &looked).await;
-                look_behind(&writer).await;
+                scan_plans(&writer, &plans_listed).await;
+                measure_lag(&writer).await;
             }
         };
         self.tasks
@@ -174,12 +174,12 @@ impl Drop for Collector {
 
 /// Scans once for the newest plan. If the spool can be listed, `failing` is cleared: a replica that
 /// receives no requests would otherwise never become ready again.
-async fn look(writer: &SlabWriter, looked: &AtomicBool) {
+async fn scan_plans(writer: &SlabWriter, plans_listed: &AtomicBool) {
     let instance = writer.names.instance();
-    let looking = writer.windows.refresh(writer.spool.as_ref(), &writer.names);
-    match timeout(LOOK_TIME, looking).await {
+    let listing = writer.windows.refresh(writer.spool.as_ref(), &writer.names);
+    match timeout(SCAN_TIMEOUT, listing).await {
         Ok(Ok(behind)) => {
-            looked.store(true, Ordering::SeqCst);
+            plans_listed.store(true, Ordering::SeqCst);
             writer.failing.store(false, Ordering::SeqCst);
             if behind {
                 writer.counters.clock_behind.inc();
@@ -195,10 +195,10 @@ async fn look(writer: &SlabWriter, looked: &AtomicBool) {
 }
 
 /// Sets the metric of the time since the end of the oldest window whose reports are not batched.
-async fn look_behind(writer: &SlabWriter) {
+async fn measure_lag(writer: &SlabWriter) {
     let (windows, instance) = (&writer.windows, writer.names.instance());
-    let looking = oldest_open(writer.spool.as_ref(), &writer.names, windows.minutes());
-    match timeout(LOOK_TIME, looking).await {
+    let listing = oldest_open(writer.spool.as_ref(), &writer.names, windows.minutes());
+    match timeout(SCAN_TIMEOUT, listing).await {
         Ok(Ok(open)) => {
             let seconds = open.map_or(0, |end| windows.seconds_since(end));
             writer.counters.batching_behind.set(seconds);
@@ -214,35 +214,35 @@ async fn look_behind(writer: &SlabWriter) {
 impl Grouping {
     async fn run(self, mut inbox: UnboundedReceiver<WriteRequest>, closing: CancellationToken) {
         let mut open: Option<OpenSlab> = None;
-        let mut came = Vec::with_capacity(TAKEN_AT_ONCE);
+        let mut received = Vec::with_capacity(MAX_REQUESTS_AT_ONCE);
         let mut pending: VecDeque<WriteRequest> = VecDeque::new();
         let mut closed = false;
         loop {
             self.fill(&mut open, &mut pending);
             if let Some(slab) = open.as_ref() {
                 let full = slab.bytes() >= self.slab_bytes;
-                let due = slab.begun + self.slab_time;
-                let ripe = full || closed || due <= Instant::now();
+                let due = slab.opened_at + self.slab_time;
+                let ready = full || closed || due <= Instant::now();
                 tokio::select! {
                     biased;
-                    Ok(slot) = Arc::clone(&self.slots).acquire_owned(), if ripe => {
+                    Ok(slot) = Arc::clone(&self.slots).acquire_owned(), if ready => {
                         if let Some(slab) = open.take() {
                             self.write(slab, slot);
                         }
                     }
-                    count = inbox.recv_many(&mut came, TAKEN_AT_ONCE), if !full && !closed => closed = count == 0,
-                    () = sleep_until(due), if !ripe => {}
+                    count = inbox.recv_many(&mut received, MAX_REQUESTS_AT_ONCE), if !full && !closed => closed = count == 0,
+                    () = sleep_until(due), if !ready => {}
                     () = closing.cancelled(), if !inbox.is_closed() => inbox.close(),
                 }
             } else if closed {
                 return;
             } else {
                 tokio::select! {
-                    count = inbox.recv_many(&mut came, TAKEN_AT_ONCE) => closed = count == 0,
+                    count = inbox.recv_many(&mut received, MAX_REQUESTS_AT_ONCE) => closed = count == 0,
                     () = closing.cancelled(), if !inbox.is_closed() => inbox.close(),
                 }
             }
-            pending.extend(came.drain(..));
+            pending.extend(received.drain(..));
         }
     }
 
@@ -253,10 +253,10 @@ impl Grouping {
                 .as_ref()
                 .is_none_or(|slab| slab.bytes() < self.slab_bytes)
         {
-            let Some(deposit) = pending.pop_front() else {
+            let Some(request) = pending.pop_front() else {
                 return;
             };
-            if let Err(error) = open.get_or_insert_with(OpenSlab::new).add(deposit) {
+            if let Err(error) = open.get_or_insert_with(OpenSlab::new).add(request) {
                 let error = chain(&error);
                 tracing::error!(
                     error,
@@ -269,8 +269,8 @@ impl Grouping {
 
     /// Writes a slab in its own task, and notifies all that wait for it.
     fn write(&self, slab: OpenSlab, slot: tokio::sync::OwnedSemaphorePermit) {
-        let (writer, ledger) = (Arc::clone(&self.writer), Arc::clone(&self.ledger));
-        let deadline = slab.begun + self.write_timeout;
+        let (writer, observer) = (Arc::clone(&self.writer), Arc::clone(&self.observer));
+        let deadline = slab.opened_at + self.write_timeout;
         self.tasks.spawn(async move {
             let (slab, waiting) = match slab.close() {
                 Ok(closed) => closed,
@@ -288,7 +288,7 @@ impl Grouping {
                 Err(_) => WriteOutcome::Unavailable,
             };
             drop(slot);
-            waiting.notify(ledger.as_ref(), outcome);
+            waiting.notify(observer.as_ref(), outcome);
         });
     }
 }

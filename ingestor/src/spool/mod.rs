@@ -6,7 +6,7 @@
 //! | `slab` | a slab in memory while it fills |
 //! | `writer` | writes a slab to the spool, in a window that is still open |
 //! | `windows` | determines the window of a slab |
-//! | `arrears` | measures how far batching lags behind |
+//! | `lag` | measures how far batching lags behind |
 
 mod collector;
 mod lag;

@@ -47,11 +47,11 @@ pub struct DedupEntry {
 /// A receiver of outcomes, which is notified before the clients are answered.
 pub trait DurabilityObserver: Send + Sync + std::fmt::Debug {
     /// Records that these reports are durable.
-    fn durable(&self, receipts: &[DedupEntry]);
+    fn record_durable(&self, entries: &[DedupEntry]);
 
     /// Records that these reports could not be made durable. Their slab may nevertheless be in the
     /// spool.
-    fn lost(&self, receipts: &[DedupEntry]);
+    fn record_lost(&self, entries: &[DedupEntry]);
 }
 
 /// The outcome of a write request, for all of its reports together.
@@ -80,7 +80,7 @@ pub(super) struct OpenSlab {
     /// Hash of the pieces. Each piece is hashed once, when it is full.
     hash: Sha256,
     bytes: u64,
-    pub(super) begun: Instant,
+    pub(super) opened_at: Instant,
     waiting: Waiting,
 }
 
@@ -96,7 +96,7 @@ pub(super) struct ClosedSlab {
 /// The requests that wait for a slab, with their dedup entries and memory.
 #[derive(Default)]
 pub(super) struct Waiting {
-    pub(super) receipts: Vec<DedupEntry>,
+    pub(super) entries: Vec<DedupEntry>,
     answers: Vec<oneshot::Sender<WriteOutcome>>,
     holds: Vec<Arc<dyn Any + Send + Sync>>,
 }
@@ -114,24 +114,24 @@ impl OpenSlab {
             ),
             hash: Sha256::new(),
             bytes: 0,
-            begun: Instant::now(),
+            opened_at: Instant::now(),
             waiting: Waiting::default(),
         }
     }
 
     /// Adds a write request. An error is a bug in this program. The slab is unusable then; dropping
     /// it notifies the requests that wait for it.
-    pub(super) fn add(&mut self, deposit: WriteRequest) -> Result<(), AvroError> {
+    pub(super) fn add(&mut self, request: WriteRequest) -> Result<(), AvroError> {
         for AcceptedReport {
             upload,
             id,
-            dedup_entry: receipt,
-        } in deposit.reports
+            dedup_entry: entry,
+        } in request.reports
         {
             let stored = StoredReport::from_upload(&upload, &id);
             self.records.append(&stored)?;
             self.bytes += stored.variable_bytes() + FIXED_BYTES;
-            self.waiting.receipts.push(receipt);
+            self.waiting.entries.push(entry);
             let encoded = self.records.get_mut();
             if encoded.len() >= PIECE_BYTES {
                 let next = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4);
@@ -139,8 +139,8 @@ impl OpenSlab {
                 self.pieces.push(std::mem::replace(encoded, next).into());
             }
         }
-        self.waiting.answers.push(deposit.answer);
-        self.waiting.holds.push(deposit.hold);
+        self.waiting.answers.push(request.answer);
+        self.waiting.holds.push(request.hold);
         Ok(())
     }
 
@@ -164,12 +164,12 @@ impl OpenSlab {
 }
 
 impl Waiting {
-    /// Notifies the ledger, then the waiting requests. A request that has been cancelled is not an
+    /// Notifies the observer, then the waiting requests. A request that has been cancelled is not an
     /// error.
-    pub(super) fn notify(self, ledger: &dyn DurabilityObserver, outcome: WriteOutcome) {
+    pub(super) fn notify(self, observer: &dyn DurabilityObserver, outcome: WriteOutcome) {
         match outcome {
-            WriteOutcome::Durable => ledger.durable(&self.receipts),
-            WriteOutcome::Unavailable => ledger.lost(&self.receipts),
+            WriteOutcome::Durable => observer.record_durable(&self.entries),
+            WriteOutcome::Unavailable => observer.record_lost(&self.entries),
         }
         for answer in self.answers {
             let _ = answer.send(outcome);

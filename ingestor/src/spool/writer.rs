@@ -48,7 +48,7 @@ impl SlabWriter {
         slab: &ClosedSlab,
         deadline: Instant,
     ) -> Result<(), NotDurable> {
-        let mut pause = FIRST_PAUSE;
+        let mut delay = FIRST_PAUSE;
         loop {
             let begun = Instant::now();
             let attempt = timeout_at(deadline, self.attempt(slab)).await;
@@ -65,12 +65,12 @@ impl SlabWriter {
                 Err(_) => None,
             };
             self.count_failure(failed.as_ref());
-            let wait = pause.mul_f64(rand::rng().random_range(0.5..1.0));
+            let wait = delay.mul_f64(rand::rng().random_range(0.5..1.0));
             if failed.is_none() || Instant::now() + wait >= deadline {
                 return Err(NotDurable);
             }
             sleep(wait).await;
-            pause = (2 * pause).min(LONGEST_PAUSE);
+            delay = (2 * delay).min(LONGEST_PAUSE);
         }
     }
 
@@ -166,17 +166,17 @@ mod tests {
     async fn a_slab_whose_name_is_taken_is_not_durable() {
         let (slab, _) = OpenSlab::new().close().unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
-        for (taken, good) in [(1, true), (u64::MAX, false)] {
+        for (phantoms, good) in [(1, true), (u64::MAX, false)] {
             let inner = memory("spool");
             let names = AtomicU64::new(0);
             let spool = Phantoms::wrap(inner.clone(), move |_| {
-                names.fetch_add(1, Ordering::SeqCst) < taken
+                names.fetch_add(1, Ordering::SeqCst) < phantoms
             });
             let writer = writer(&spool);
             assert_eq!(writer.write(&slab, deadline).await.is_ok(), good);
             let listed = inner.list("", ListRange::default()).await.unwrap();
-            let kept: Vec<_> = listed.try_collect().await.unwrap();
-            assert_eq!(kept.len(), usize::from(good));
+            let objects: Vec<_> = listed.try_collect().await.unwrap();
+            assert_eq!(objects.len(), usize::from(good));
             assert_eq!(writer.counters.slabs.get(), u64::from(good));
             assert!(writer.counters.failures.get() >= 1);
             assert_eq!(writer.failing.load(Ordering::SeqCst), !good);

@@ -80,7 +80,7 @@ async fn networks_and_devices_have_rates() {
     })
     .await;
     let from = async |address: &str, body: String| {
-        let peer = Peer::of(format!("{address}:1").parse().unwrap());
+        let peer = Peer::from_address(format!("{address}:1").parse().unwrap());
         let router = world.app.router().layer(Extension(peer));
         Answer::of(router.oneshot(post_to(LOCALITY, body, JSON)).await.unwrap()).await
     };
@@ -168,7 +168,7 @@ async fn nothing_names_the_client() {
     let good = attest(report(0), 77, NOW);
     let mut forged = attest(report(1), 78, NOW);
     forged.signature = Some(b"a forged signature".to_vec());
-    let peer = Peer::of(format!("{ADDRESS}:1").parse().unwrap());
+    let peer = Peer::from_address(format!("{ADDRESS}:1").parse().unwrap());
     let router = world.app.router().layer(Extension(peer));
     let headers = [
         ("content-type", "application/json"),

@@ -89,15 +89,15 @@ async fn no_slab_stands_in_a_planned_window() {
     // A step back of two days does not change this.
     world.clock.set(NOW - 48 * HOUR);
     assert_eq!(post_at(&world, 1).await, "2026/11/23/11/00");
-    world.app.look_at_plans().await;
+    world.app.refresh_windows().await;
     assert_eq!(post_at(&world, 2).await, "2026/11/23/11/00");
     // Later plans are found.
     world.clock.set(NOW + HOUR);
-    world.app.look_at_plans().await;
+    world.app.refresh_windows().await;
     assert_eq!(post_at(&world, 3).await, "2026/11/23/11/00");
     assert!(!String::from_utf8_lossy(&world.ready().await.body).contains("behind"));
     plan(&*world.spool, "2026/11/23/12/00").await;
-    world.app.look_at_plans().await;
+    world.app.refresh_windows().await;
     assert_eq!(post_at(&world, 4).await, "2026/11/23/13/00");
 }
 
@@ -106,7 +106,7 @@ async fn no_slab_stands_in_a_planned_window() {
 async fn reports_that_nobody_batches_are_noticed() {
     let world = World::new().await;
     let behind = async || {
-        world.app.look_at_plans().await;
+        world.app.refresh_windows().await;
         world.count("ingestor_batching_behind_seconds{locality=\"us-xx\"}")
     };
     assert_eq!(behind().await, 0);

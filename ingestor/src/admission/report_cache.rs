@@ -23,7 +23,7 @@ const DEVICE: u8 = 2;
 
 /// The cache of a process, shared by all localities.
 #[derive(Debug)]
-pub struct Memory {
+pub struct ReportCache {
     /// Hash with a key that is random in every process.
     hash: RandomState,
     generations: Mutex<Generations>,
@@ -34,20 +34,20 @@ struct Generations {
     young: Entries,
     old: Entries,
     /// Start of the young generation, in milliseconds since the epoch.
-    begun: i64,
+    started_at: i64,
     /// Most entries of a generation.
-    most: usize,
+    max_entries: usize,
     /// Time after which a generation is no longer young, in milliseconds.
-    span: i64,
+    span_millis: i64,
 }
 
-type Entries = HashMap<u64, u64, BuildHasherDefault<AsItIs>>;
+type Entries = HashMap<u64, u64, BuildHasherDefault<IdentityHasher>>;
 
 /// A hasher that returns its input: keys are hashes already.
 #[derive(Debug, Default)]
-struct AsItIs(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for AsItIs {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -63,25 +63,26 @@ impl Hasher for AsItIs {
     }
 }
 
-impl Memory {
-    /// Creates an empty cache of at most `most` entries, for reports that may be replayed for
+impl ReportCache {
+    /// Creates an empty cache of at most `max_entries` entries, for reports that may be replayed for
     /// `minutes`.
     #[must_use]
-    pub fn new(most: usize, minutes: u64) -> Self {
+    pub fn new(max_entries: usize, minutes: u64) -> Self {
         // The limit is for both generations together.
-        let most = (most / 2).max(1);
+        let max_entries = (max_entries / 2).max(1);
         // The capacity is reserved once: a table that grows leaves holes of its former sizes in the
         // heap. Unused pages cost nothing.
-        let entries = || Entries::with_capacity_and_hasher(most, BuildHasherDefault::default());
+        let entries =
+            || Entries::with_capacity_and_hasher(max_entries, BuildHasherDefault::default());
         Self {
             hash: RandomState::new(),
             generations: Mutex::new(Generations {
                 young: entries(),
                 old: entries(),
-                begun: i64::MIN,
-                most,
+                started_at: i64::MIN,
+                max_entries,
                 // Half of the time in milliseconds: an entry stays for at least one generation.
-                span: i64::try_from(minutes.saturating_mul(30_000))
+                span_millis: i64::try_from(minutes.saturating_mul(30_000))
                     .map_or(i64::MAX, |half| half.max(1)),
             }),
         }
@@ -100,11 +101,11 @@ impl Memory {
     ///
     /// An attested key is recorded at once, so that only one of two concurrent reports is admitted.
     /// An id is recorded when its report is durable.
-    pub(super) fn admit(&self, receipt: &DedupEntry, now: i64) -> Result<bool, Rejection> {
+    pub(super) fn admit(&self, entry: &DedupEntry, now: i64) -> Result<bool, Rejection> {
         let mut generations = self.generations();
-        generations.turn(now);
-        match generations.get(receipt.id) {
-            Some(digest) if digest == receipt.digest => return Ok(true),
+        generations.advance(now);
+        match generations.get(entry.id) {
+            Some(digest) if digest == entry.digest => return Ok(true),
             Some(_) => {
                 return Err(Rejection::new(
                     ProblemKind::Conflict,
@@ -113,17 +114,17 @@ impl Memory {
             }
             None => {}
         }
-        let Some(device) = receipt.attested else {
+        let Some(device) = entry.attested else {
             return Ok(false);
         };
         match generations.get(device) {
-            Some(digest) if digest != receipt.digest => Err(Rejection::new(
+            Some(digest) if digest != entry.digest => Err(Rejection::new(
                 ProblemKind::AlreadyReported,
                 "this device has already sent another report of this metric for this day",
             )),
             Some(_) => Ok(false),
             None => {
-                generations.insert(device, receipt.digest);
+                generations.insert(device, entry.digest);
                 Ok(false)
             }
         }
@@ -145,33 +146,33 @@ impl Memory {
     }
 }
 
-impl DurabilityObserver for Memory {
-    fn durable(&self, receipts: &[DedupEntry]) {
+impl DurabilityObserver for ReportCache {
+    fn record_durable(&self, entries: &[DedupEntry]) {
         let mut generations = self.generations();
-        for receipt in receipts {
-            generations.insert(receipt.id, receipt.digest);
-            if let Some(device) = receipt.attested {
-                generations.insert(device, receipt.digest);
+        for entry in entries {
+            generations.insert(entry.id, entry.digest);
+            if let Some(device) = entry.attested {
+                generations.insert(device, entry.digest);
             }
         }
         drop(generations);
-        for receipt in receipts {
-            receipt.counters.accepted.inc();
+        for entry in entries {
+            entry.counters.accepted.inc();
         }
     }
 
-    fn lost(&self, receipts: &[DedupEntry]) {
+    fn record_lost(&self, entries: &[DedupEntry]) {
         let mut generations = self.generations();
-        for receipt in receipts {
+        for entry in entries {
             // If the report is durable already, this was a copy of it, and the entry stays.
-            let durable = generations.get(receipt.id) == Some(receipt.digest);
-            if let Some(device) = receipt.attested.filter(|_| !durable) {
+            let durable = generations.get(entry.id) == Some(entry.digest);
+            if let Some(device) = entry.attested.filter(|_| !durable) {
                 generations.remove(device);
             }
         }
         drop(generations);
-        for receipt in receipts {
-            receipt.counters.reject(ProblemKind::Unavailable);
+        for entry in entries {
+            entry.counters.reject(ProblemKind::Unavailable);
         }
     }
 }
@@ -182,8 +183,8 @@ impl Generations {
     }
 
     fn insert(&mut self, key: u64, value: u64) {
-        if self.young.len() >= self.most {
-            self.next();
+        if self.young.len() >= self.max_entries {
+            self.rotate();
         }
         self.young.insert(key, value);
     }
@@ -195,18 +196,18 @@ impl Generations {
 
     /// Starts a new generation when the young one is old enough. A clock that steps back restarts
     /// the time span.
-    fn turn(&mut self, now: i64) {
-        if self.begun > now || self.begun == i64::MIN {
-            self.begun = now;
+    fn advance(&mut self, now: i64) {
+        if self.started_at > now || self.started_at == i64::MIN {
+            self.started_at = now;
         }
-        if now.saturating_sub(self.begun) >= self.span {
-            self.next();
-            self.begun = now;
+        if now.saturating_sub(self.started_at) >= self.span_millis {
+            self.rotate();
+            self.started_at = now;
         }
     }
 
     /// Drops the old generation and reuses its memory.
-    fn next(&mut self) {
+    fn rotate(&mut self) {
         std::mem::swap(&mut self.young, &mut self.old);
         self.young.clear();
     }
@@ -222,82 +223,79 @@ mod tests {
 
     const HOUR: i64 = 3_600_000;
 
-    fn memory(most: usize) -> Memory {
-        Memory::new(most, 48 * 60)
+    fn cache(max_entries: usize) -> ReportCache {
+        ReportCache::new(max_entries, 48 * 60)
     }
 
-    fn receipt(memory: &Memory, id: &str, digest: u64, device: Option<u8>) -> DedupEntry {
+    fn entry(cache: &ReportCache, id: &str, digest: u64, device: Option<u8>) -> DedupEntry {
         let attested = device.map(|key| AttestedKey {
             key: [key; 16],
             day: 20_000,
         });
         DedupEntry {
-            id: memory.report_key("us-xx", id),
+            id: cache.report_key("us-xx", id),
             digest,
-            attested: attested.map(|attested| memory.device_key("us-xx", "a-v1", &attested)),
+            attested: attested.map(|attested| cache.device_key("us-xx", "a-v1", &attested)),
             counters: Arc::new(Metrics::new().reports("us-xx", "a-v1")),
         }
     }
 
     #[test]
     fn an_id_is_known_once_it_is_durable() {
-        let memory = memory(100);
-        let (one, other) = (
-            receipt(&memory, "one", 1, None),
-            receipt(&memory, "one", 2, None),
-        );
-        assert!(!memory.admit(&one, 0).unwrap());
-        assert!(!memory.admit(&one, 0).unwrap());
-        memory.durable(std::slice::from_ref(&one));
-        assert!(memory.admit(&one, 0).unwrap());
+        let cache = cache(100);
+        let (first, second) = (entry(&cache, "one", 1, None), entry(&cache, "one", 2, None));
+        assert!(!cache.admit(&first, 0).unwrap());
+        assert!(!cache.admit(&first, 0).unwrap());
+        cache.record_durable(std::slice::from_ref(&first));
+        assert!(cache.admit(&first, 0).unwrap());
         assert_eq!(
-            memory.admit(&other, 0).unwrap_err().kind,
+            cache.admit(&second, 0).unwrap_err().kind,
             ProblemKind::Conflict
         );
-        assert_eq!(one.counters.accepted.get(), 1);
+        assert_eq!(first.counters.accepted.get(), 1);
     }
 
     #[test]
     fn a_device_has_one_report_unless_it_was_lost() {
-        let memory = memory(100);
-        let (one, other) = (
-            receipt(&memory, "one", 1, Some(7)),
-            receipt(&memory, "other", 2, Some(7)),
+        let cache = cache(100);
+        let (first, second) = (
+            entry(&cache, "one", 1, Some(7)),
+            entry(&cache, "other", 2, Some(7)),
         );
-        assert!(!memory.admit(&one, 0).unwrap());
-        assert!(!memory.admit(&one, 0).unwrap());
+        assert!(!cache.admit(&first, 0).unwrap());
+        assert!(!cache.admit(&first, 0).unwrap());
         assert_eq!(
-            memory.admit(&other, 0).unwrap_err().kind,
+            cache.admit(&second, 0).unwrap_err().kind,
             ProblemKind::AlreadyReported
         );
-        memory.lost(std::slice::from_ref(&one));
-        assert!(!memory.admit(&other, 0).unwrap());
+        cache.record_lost(std::slice::from_ref(&first));
+        assert!(!cache.admit(&second, 0).unwrap());
     }
 
     #[test]
     fn time_forgets_after_the_acceptance_window_and_not_before_half_of_it() {
-        let memory = memory(100);
-        let one = receipt(&memory, "one", 1, None);
-        assert!(!memory.admit(&one, 0).unwrap());
-        memory.durable(std::slice::from_ref(&one));
-        assert!(memory.admit(&one, 24 * HOUR).unwrap());
-        assert!(memory.admit(&one, 47 * HOUR).unwrap());
-        assert!(!memory.admit(&one, 48 * HOUR).unwrap());
+        let cache = cache(100);
+        let first = entry(&cache, "one", 1, None);
+        assert!(!cache.admit(&first, 0).unwrap());
+        cache.record_durable(std::slice::from_ref(&first));
+        assert!(cache.admit(&first, 24 * HOUR).unwrap());
+        assert!(cache.admit(&first, 47 * HOUR).unwrap());
+        assert!(!cache.admit(&first, 48 * HOUR).unwrap());
         // A clock that steps back loses no entry.
-        memory.durable(std::slice::from_ref(&one));
-        assert!(memory.admit(&one, HOUR).unwrap());
-        assert!(memory.admit(&one, 24 * HOUR).unwrap());
+        cache.record_durable(std::slice::from_ref(&first));
+        assert!(cache.admit(&first, HOUR).unwrap());
+        assert!(cache.admit(&first, 24 * HOUR).unwrap());
     }
 
     #[test]
     fn a_million_entries_stay_small() {
-        let memory = memory(1_000_000);
-        let base = receipt(&memory, "one", 1, None);
+        let cache = cache(1_000_000);
+        let base = entry(&cache, "one", 1, None);
         for id in 0..1_200_000_u64 {
             let id = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            memory.durable(&[DedupEntry { id, ..base.clone() }]);
+            cache.record_durable(&[DedupEntry { id, ..base.clone() }]);
         }
-        let (entries, capacity) = memory.size();
+        let (entries, capacity) = cache.size();
         assert!((500_000..=1_000_000).contains(&entries), "{entries}");
         // A hash table has 8 slots for 7 entries, and each slot takes two words and a byte.
         let bytes = capacity / 7 * 8 * 17;
