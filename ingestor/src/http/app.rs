@@ -25,7 +25,7 @@ use super::documents::{self, SignedConfig};
 use super::network::Networks;
 use super::refusal::Refusal;
 use super::{openapi, problems, reports};
-use crate::admission::{AdmissionControl, Memory, Rates};
+use crate::admission::{AdmissionControl, Rates, ReportCache};
 use crate::config::ServeConfig;
 use crate::error::Error;
 use crate::ingestor::Ingestor;
@@ -38,7 +38,7 @@ pub struct App {
     pub ingestor: Arc<Ingestor>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    pub(super) places: BTreeMap<String, LocalityService>,
+    pub(super) localities: BTreeMap<String, LocalityService>,
     pub(super) budget: Budget,
     pub(super) networks: Networks,
     pub(super) origins: Origins,
@@ -82,28 +82,32 @@ impl App {
         let minutes = minutes
             .map(|locality| locality.replay_minutes(&ingestor.acceptance))
             .max();
-        let memory = Arc::new(Memory::new(serve.remembered_reports, minutes.unwrap_or(0)));
+        let report_cache = Arc::new(ReportCache::new(
+            serve.remembered_reports,
+            minutes.unwrap_or(0),
+        ));
         let keys = Arc::new(Rates::per_minute(ingestor.acceptance.per_key_per_minute));
         let opening = ingestor.localities.values().map(|locality| async {
-            let door = AdmissionControl::new(&ingestor, &locality.name, &metrics, &memory, &keys);
-            let ledger = Arc::clone(&memory) as Arc<dyn crate::spool::DurabilityObserver>;
-            let collector = Collector::start(&ingestor, locality, &metrics, ledger).await;
+            let admission =
+                AdmissionControl::new(&ingestor, &locality.name, &metrics, &report_cache, &keys);
+            let observer = Arc::clone(&report_cache) as Arc<dyn crate::spool::DurabilityObserver>;
+            let collector = Collector::start(&ingestor, locality, &metrics, observer).await;
             let config = SignedConfig::default();
             (
                 locality.name.clone(),
                 LocalityService {
-                    admission: door,
+                    admission,
                     collector,
                     config,
                 },
             )
         });
-        let places = join_all(opening).await.into_iter().collect();
+        let localities = join_all(opening).await.into_iter().collect();
         metrics
             .registry_version
             .set(ingestor.registry.current().version);
         Ok(Arc::new(Self {
-            places,
+            localities,
             budget: budget(serve, &metrics),
             networks: Networks::new(
                 serve.behind_proxy.clone(),
@@ -173,16 +177,21 @@ impl App {
     /// Accepts no more reports, writes the accepted ones and answers their requests.
     pub async fn close(&self) {
         self.drain();
-        join_all(self.places.values().map(|place| place.collector.close())).await;
+        join_all(
+            self.localities
+                .values()
+                .map(|service| service.collector.close()),
+        )
+        .await;
     }
 
     /// Scans the spool for the newest plan of each locality now. The server also does so every
     /// minute.
-    pub async fn look_at_plans(&self) {
+    pub async fn refresh_windows(&self) {
         join_all(
-            self.places
+            self.localities
                 .values()
-                .map(|place| place.collector.refresh_windows()),
+                .map(|service| service.collector.refresh_windows()),
         )
         .await;
     }
@@ -198,14 +207,14 @@ impl App {
         self.reach.watch("the spool", ask).await;
     }
 
-    pub(super) fn place(&self, locality: &str) -> Result<&LocalityService, Refusal> {
+    pub(super) fn locality(&self, locality: &str) -> Result<&LocalityService, Refusal> {
         let unknown = || {
             Refusal::new(
                 ProblemKind::UnknownLocality,
                 "unknown locality; check the URL of the request",
             )
         };
-        self.places.get(locality).ok_or_else(unknown)
+        self.localities.get(locality).ok_or_else(unknown)
     }
 }
 
@@ -217,7 +226,7 @@ fn budget(serve: &ServeConfig, metrics: &Metrics) -> Budget {
     let limits = BudgetLimits {
         all,
         large: all - for_small,
-        of_a_network: serve.memory_per_network(),
+        per_network: serve.memory_per_network(),
     };
     Budget::new(
         limits,

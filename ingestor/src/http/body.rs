@@ -19,7 +19,7 @@ use super::budget::Hold;
 use super::refusal::Refusal;
 
 /// Most decompressed bytes per compressed byte. [`ALWAYS_UNPACKED`] bytes are allowed in any case.
-pub(super) const MOST_EXPANSION: u64 = 100;
+pub(super) const MAX_EXPANSION: u64 = 100;
 const ALWAYS_UNPACKED: u64 = 64 << 10;
 /// Decompressed bytes that are taken from the budget at a time.
 const UNPACKED_AT_ONCE: u64 = 64 << 10;
@@ -137,7 +137,7 @@ pub(super) async fn read(body: Body, terms: Terms, hold: &mut Hold) -> Result<By
     let read = cut.run_until_cancelled(reading).await;
     let bytes = read.ok_or_else(Refusal::overloaded)?.map_err(slow)??;
     // The bytes beyond the body are for the result.
-    match hold.keep(bytes.len() as u64 + REPORT_BYTES) {
+    match hold.retain(bytes.len() as u64 + REPORT_BYTES) {
         true => Ok(bytes),
         false => Err(Refusal::overloaded()),
     }
@@ -235,7 +235,7 @@ pub(super) fn unpack(
     limit: u64,
     hold: &mut Hold,
 ) -> Result<Bytes, Refusal> {
-    let most = most_unpacked(packed.len(), limit);
+    let most = unpacked_limit(packed.len(), limit);
     let input = &packed[..];
     let broken = |_| {
         Refusal::new(
@@ -274,14 +274,14 @@ fn unpack_from(mut decoder: impl Read, most: u64, hold: &mut Hold) -> Result<Byt
 }
 
 /// Returns the most bytes to which a compressed body may be decompressed.
-pub(super) fn most_unpacked(packed: usize, limit: u64) -> u64 {
-    let by_ratio = (packed as u64).saturating_mul(MOST_EXPANSION);
+pub(super) fn unpacked_limit(packed: usize, limit: u64) -> u64 {
+    let by_ratio = (packed as u64).saturating_mul(MAX_EXPANSION);
     ALWAYS_UNPACKED.max(by_ratio).min(limit)
 }
 
 pub(super) fn too_much_unpacked(most: u64) -> Refusal {
     let detail = format!(
-        "the body has more than {most} bytes decompressed, or more than {MOST_EXPANSION} times its size"
+        "the body has more than {most} bytes decompressed, or more than {MAX_EXPANSION} times its size"
     );
     Refusal::new(ProblemKind::TooLarge, detail)
 }

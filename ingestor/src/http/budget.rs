@@ -17,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 use super::network::Network;
 
 /// Time for which an incomplete body cannot be evicted by newer ones.
-const SAFE: Duration = Duration::from_secs(1);
+const EVICTION_GRACE: Duration = Duration::from_secs(1);
 /// Largest request that counts as small, in bytes. Part of the memory is reserved for small
 /// requests.
 const SMALL_REQUEST_BYTES: u64 = 64 << 10;
 /// Bodies that hold fewer bytes are evicted last, since that frees little memory.
-const WORTHWHILE: u64 = 4 << 10;
+const MIN_EVICTED_BYTES: u64 = 4 << 10;
 
 /// Limits of a budget, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) struct BudgetLimits {
     /// small requests.
     pub(super) large: u64,
     /// Limit of the requests of one network.
-    pub(super) of_a_network: u64,
+    pub(super) per_network: u64,
 }
 
 /// The memory budget of the server.
@@ -121,36 +121,36 @@ impl Budget {
 impl Hold {
     /// Marks the bytes as waiting for the client. `cut` is cancelled if other requests need them.
     pub(super) fn wait(&mut self, cut: CancellationToken) {
-        let mut ledger = self.budget.0.usage();
-        let id = ledger.next;
-        ledger.next += 1;
+        let mut usage = self.budget.0.usage();
+        let id = usage.next;
+        usage.next += 1;
         let waiting = Waiting {
             bytes: self.bytes,
             network: self.network,
             since: Instant::now(),
             cut,
         };
-        ledger.waiting.insert(id, waiting);
+        usage.waiting.insert(id, waiting);
         self.waiting = Some(id);
     }
 
     /// Ends the wait for the client and keeps `bytes` of the taken bytes. Returns `false` if they
     /// have been evicted.
-    pub(super) fn keep(&mut self, bytes: u64) -> bool {
+    pub(super) fn retain(&mut self, bytes: u64) -> bool {
         let surplus = self.bytes.saturating_sub(bytes);
-        let mut ledger = self.budget.0.usage();
-        let kept = self
+        let mut usage = self.budget.0.usage();
+        let retained = self
             .waiting
             .take()
-            .is_none_or(|id| ledger.waiting.remove(&id).is_some());
-        if kept {
-            ledger.give_back(surplus, self.network);
+            .is_none_or(|id| usage.waiting.remove(&id).is_some());
+        if retained {
+            usage.give_back(surplus, self.network);
             self.bytes -= surplus;
             self.budget.0.used.dec_by(surplus as i64);
         } else {
             self.bytes = 0;
         }
-        kept
+        retained
     }
 
     /// Takes more bytes, if necessary by evicting bodies that have been incomplete for longer.
@@ -158,11 +158,11 @@ impl Hold {
     pub(super) fn grow(&mut self, bytes: u64) -> bool {
         let inner = &self.budget.0;
         let limits = inner.limits;
-        let mut ledger = inner.usage();
+        let mut usage = inner.usage();
         // The bytes were evicted while the client sent its body.
         if self
             .waiting
-            .is_some_and(|id| !ledger.waiting.contains_key(&id))
+            .is_some_and(|id| !usage.waiting.contains_key(&id))
         {
             return false;
         }
@@ -170,45 +170,45 @@ impl Hold {
             true => limits.all,
             false => limits.large,
         };
-        let before = ledger.used;
+        let before = usage.used;
         let fits = loop {
-            let of_network = self
+            let network_bytes = self
                 .network
-                .and_then(|network| ledger.networks.get(&network).copied());
-            let wanted = of_network.unwrap_or(0).saturating_add(bytes);
-            let only = if self.network.is_some() && wanted > limits.of_a_network {
+                .and_then(|network| usage.networks.get(&network).copied());
+            let wanted = network_bytes.unwrap_or(0).saturating_add(bytes);
+            let only = if self.network.is_some() && wanted > limits.per_network {
                 self.network
-            } else if ledger.used.saturating_add(bytes) > most {
+            } else if usage.used.saturating_add(bytes) > most {
                 None
             } else {
                 break true;
             };
-            if !ledger.evict(only, self.waiting) {
+            if !usage.evict(only, self.waiting) {
                 break false;
             }
             inner.evicted.inc();
         };
         if fits {
-            ledger.add(bytes, self.network);
+            usage.add(bytes, self.network);
             self.bytes += bytes;
-            if let Some(waiting) = self.waiting.and_then(|id| ledger.waiting.get_mut(&id)) {
+            if let Some(waiting) = self.waiting.and_then(|id| usage.waiting.get_mut(&id)) {
                 waiting.bytes += bytes;
             }
         }
-        inner.used.inc_by(ledger.used as i64 - before as i64);
+        inner.used.inc_by(usage.used as i64 - before as i64);
         fits
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.keep(0);
+        self.retain(0);
     }
 }
 
 impl Inner {
     fn usage(&self) -> MutexGuard<'_, Usage> {
-        // No method leaves the ledger inconsistent, so a poisoned lock is safe to use.
+        // No method leaves the usage inconsistent, so a poisoned lock is safe to use.
         self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -236,7 +236,7 @@ impl Usage {
     /// were any. With `network`, only bytes of this network are evicted. With `than`, the key of a
     /// waiting request, only bytes that have waited for longer than it.
     fn evict(&mut self, network: Option<Network>, than: Option<u64>) -> bool {
-        let safe_since = Instant::now().checked_sub(SAFE);
+        let safe_since = Instant::now().checked_sub(EVICTION_GRACE);
         let older = self.waiting.range(..than.unwrap_or(u64::MAX));
         let mut candidates = older
             .take_while(|(_, waiting)| safe_since.is_some_and(|safe| waiting.since <= safe))
@@ -244,7 +244,7 @@ impl Usage {
         let mut any = None;
         let found = candidates.find(|(id, waiting)| {
             any = any.or(Some(**id));
-            waiting.bytes >= WORTHWHILE
+            waiting.bytes >= MIN_EVICTED_BYTES
         });
         let Some(id) = found.map(|(id, _)| *id).or(any) else {
             return false;
@@ -265,16 +265,16 @@ mod tests {
     const K: u64 = 1 << 10;
 
     fn network(last: u8) -> Option<Network> {
-        Some(Network::of([10, 0, last, 1].into()))
+        Some(Network::from_address([10, 0, last, 1].into()))
     }
 
-    fn budget(all: u64, of_a_network: u64) -> (Budget, Gauge) {
+    fn budget(all: u64, per_network: u64) -> (Budget, Gauge) {
         let used = Gauge::default();
         let large = all / 4 * 3;
         let limits = BudgetLimits {
             all,
             large,
-            of_a_network,
+            per_network,
         };
         (Budget::new(limits, used.clone(), Counter::default()), used)
     }
@@ -285,7 +285,7 @@ mod tests {
         let mut hold = budget.reserve(60, None).unwrap();
         assert!(budget.reserve(41, network(1)).is_none() && !hold.grow(41) && hold.grow(40));
         assert_eq!(used.get(), 100);
-        assert!(hold.keep(30) && hold.keep(200));
+        assert!(hold.retain(30) && hold.retain(200));
         assert_eq!(used.get(), 30);
         assert!(budget.reserve(70, None).is_some());
         drop(hold);
@@ -321,20 +321,24 @@ mod tests {
             hold.wait(cut.clone());
         }
         assert!(budget.reserve(700 * K, None).is_none(), "all are fresh");
-        tokio::time::advance(SAFE).await;
+        tokio::time::advance(EVICTION_GRACE).await;
         let mut fresh = budget.reserve(300 * K, None).unwrap();
         fresh.wait(CancellationToken::new());
-        let given: Vec<_> = cuts.iter().map(CancellationToken::is_cancelled).collect();
-        assert_eq!(given.iter().filter(|given| **given).count(), 3, "{given:?}");
+        let evicted: Vec<_> = cuts.iter().map(CancellationToken::is_cancelled).collect();
+        assert_eq!(
+            evicted.iter().filter(|evicted| **evicted).count(),
+            3,
+            "{evicted:?}"
+        );
         assert!(
-            given[..3].iter().all(|given| *given),
-            "the oldest first: {given:?}"
+            evicted[..3].iter().all(|evicted| *evicted),
+            "the oldest first: {evicted:?}"
         );
         assert_eq!(used.get(), 720 * K as i64);
         // A hold that was evicted takes no more bytes and releases none a second time.
-        assert!(!held[0].grow(1) && !held[0].keep(1) && held[9].keep(10 * K));
+        assert!(!held[0].grow(1) && !held[0].retain(1) && held[9].retain(10 * K));
         // A hold that waits does not evict newer ones.
-        tokio::time::advance(SAFE).await;
+        tokio::time::advance(EVICTION_GRACE).await;
         assert!(!held[3].grow(800 * K));
         drop((held, fresh));
         assert_eq!(used.get(), 0);

@@ -40,10 +40,10 @@ const DRAIN_TIMEOUTS: u32 = 3;
 /// own memory.
 const BUFFER: usize = 16 << 10;
 /// Longest time for an idle connection to close, so that HTTP/2 can announce the end.
-const FAREWELL: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Shortest delay after which a connection may be closed in favour of another one. Longer than
 /// the first bytes of a request take to arrive.
-const ON_TIME: Duration = Duration::from_millis(100);
+const MIN_CONNECTION_TIME: Duration = Duration::from_millis(100);
 /// Most concurrent requests on an HTTP/2 connection, and its initial flow-control window in bytes.
 const STREAMS: u32 = 32;
 const WINDOW: u32 = 64 << 10;
@@ -55,7 +55,7 @@ pub(super) struct Connections {
     router: Router,
     certificates: Option<Certificates>,
     builder: auto::Builder<TokioExecutor>,
-    places: Arc<Places<Network>>,
+    connections: Arc<Places<Network>>,
     times: Times,
     /// Cancelled when connections accept no new requests.
     stop: CancellationToken,
@@ -87,7 +87,7 @@ impl Connections {
         let limits = PlaceLimits {
             all: most,
             of_a_group: serve.connections_per_network,
-            on_time: ON_TIME,
+            on_time: MIN_CONNECTION_TIME,
             times,
         };
         Self {
@@ -95,7 +95,7 @@ impl Connections {
             router,
             certificates,
             builder: builder(idle),
-            places: Arc::new(Places::new(limits)),
+            connections: Arc::new(Places::new(limits)),
             times,
             stop,
             cut: CancellationToken::new(),
@@ -120,11 +120,11 @@ impl Connections {
         let accepting = async {
             loop {
                 match listener.accept().await {
-                    Ok((stream, address)) => self.enter(stream, Peer::of(address)).await,
+                    Ok((stream, address)) => self.enter(stream, Peer::from_address(address)).await,
                     Err(error) => {
                         // The process has too many open files, or the client has disconnected.
                         // Neither error stops the server.
-                        self.places.make_room();
+                        self.connections.make_room();
                         tracing::warn!(error = chain(&error), "cannot accept a connection");
                         sleep(Duration::from_millis(50)).await;
                     }
@@ -137,10 +137,10 @@ impl Connections {
     async fn enter(&self, stream: TcpStream, peer: Peer) {
         self.app.metrics.connections_accepted.inc();
         let network = self.app.networks.of_connection(peer);
-        match self.places.enter(network).await {
-            Ok(place) => {
+        match self.connections.enter(network).await {
+            Ok(slot) => {
                 self.tasks
-                    .spawn(self.clone().connection(stream, peer, place));
+                    .spawn(self.clone().connection(stream, peer, slot));
             }
             Err(_crowded) => {
                 self.app.metrics.closed(Closed::Crowded).inc();
@@ -149,11 +149,11 @@ impl Connections {
     }
 
     /// Serves one connection. Its errors are the client's, so they are counted but not logged.
-    async fn connection(self, stream: TcpStream, peer: Peer, place: Place<Network>) {
+    async fn connection(self, stream: TcpStream, peer: Peer, slot: Place<Network>) {
         let metrics = Arc::clone(&self.app.metrics);
         metrics.connections.inc();
         let _ = stream.set_nodelay(true);
-        let connection = Arc::clone(place.connection());
+        let connection = Arc::clone(slot.connection());
         let serving = async {
             match &self.certificates {
                 None => Box::pin(self.serve(stream, peer, &connection)).await,
@@ -180,7 +180,7 @@ impl Connections {
             }
         }
         metrics.connections.dec();
-        drop(place);
+        drop(slot);
     }
 
     async fn serve(
@@ -197,7 +197,7 @@ impl Connections {
             let mut request = request.map(|body| Body::new(asked.coming(body)));
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(Arc::clone(connection));
-            let refused = two_lengths.seen().then(|| {
+            let refused = two_lengths.is_set().then(|| {
                 self.app.metrics.refused(ProblemKind::Malformed).inc();
                 two_lengths_refusal()
             });
@@ -233,7 +233,7 @@ impl Connections {
         // An incomplete request head would keep an idle connection open until the head's own
         // timeout.
         if is_idle
-            && (timeout(FAREWELL, serving.as_mut()).await.is_ok() || !connection.has_request())
+            && (timeout(CLOSE_TIMEOUT, serving.as_mut()).await.is_ok() || !connection.has_request())
         {
             return;
         }

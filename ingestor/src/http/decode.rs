@@ -11,25 +11,25 @@ use tallybox_model::avro::{AvroError, ContainerReader, Limits, Records};
 use tallybox_model::report::json::JsonReport;
 use tallybox_model::report::{ProblemKind, ReportUpload};
 
-use super::body::{MOST_EXPANSION, most_unpacked, too_much_unpacked};
+use super::body::{MAX_EXPANSION, too_much_unpacked, unpacked_limit};
 use super::reason;
 use super::refusal::Refusal;
 
 /// Longest part of a decoder's message in an answer, in characters.
-const SHOWN: usize = 300;
+const QUOTED_CHARS: usize = 300;
 
 /// The reports of a body.
-pub(super) enum Parts<'b> {
+pub(super) enum BodyReports<'b> {
     /// A JSON body that is one report, not yet parsed.
-    One(&'b [u8]),
+    Single(&'b [u8]),
     /// A JSON body with a list of reports, not yet parsed.
-    Many(Vec<&'b RawValue>),
+    List(Vec<&'b RawValue>),
     /// The parsed reports of an Avro file.
-    Read(Vec<Part>),
+    Parsed(Vec<ParsedReport>),
 }
 
 /// The result of parsing one report.
-pub(super) enum Part {
+pub(super) enum ParsedReport {
     /// A report.
     Report(Box<ReportUpload>),
     /// A text that cannot be parsed.
@@ -41,48 +41,48 @@ pub(super) enum Part {
     },
 }
 
-impl Parts<'_> {
+impl BodyReports<'_> {
     /// Returns the number of reports.
     pub(super) fn count(&self) -> usize {
         match self {
-            Self::One(_) => 1,
-            Self::Many(parts) => parts.len(),
-            Self::Read(parts) => parts.len(),
+            Self::Single(_) => 1,
+            Self::List(reports) => reports.len(),
+            Self::Parsed(reports) => reports.len(),
         }
     }
 }
 
 /// Finds the reports of a JSON body, at most `most`.
-pub(super) fn json(body: &[u8], most: u64) -> Result<Parts<'_>, Refusal> {
+pub(super) fn json(body: &[u8], most: u64) -> Result<BodyReports<'_>, Refusal> {
     let shape: Shape<'_> = serde_json::from_slice(body).map_err(|error| {
         Refusal::new(
             ProblemKind::Malformed,
-            shown(&format!(
+            truncate(&format!(
                 "the body cannot be read: {}",
                 reason::plain(&error.to_string())
             )),
         )
     })?;
     match shape {
-        Shape::Report => Ok(Parts::One(body)),
-        Shape::List(parts) if parts.len() as u64 > most => Err(too_many(most)),
-        Shape::List(parts) => Ok(Parts::Many(parts)),
-        Shape::TooLong => Err(too_many(MOST_PARTS as u64)),
+        Shape::Report => Ok(BodyReports::Single(body)),
+        Shape::List(reports) if reports.len() as u64 > most => Err(too_many(most)),
+        Shape::List(reports) => Ok(BodyReports::List(reports)),
+        Shape::TooLong => Err(too_many(MAX_ELEMENTS as u64)),
     }
 }
 
 /// Parses one report.
-pub(super) fn report(text: &[u8]) -> Part {
-    let malformed = |detail: &str| Part::Malformed {
-        id: id_of(text),
-        detail: shown(detail),
+pub(super) fn report(text: &[u8]) -> ParsedReport {
+    let malformed = |detail: &str| ParsedReport::Malformed {
+        id: parse_id(text),
+        detail: truncate(detail),
     };
     match serde_json::from_slice::<JsonReport>(text) {
         Ok(report) => match ReportUpload::try_from(report) {
-            Ok(upload) => Part::Report(Box::new(upload)),
+            Ok(upload) => ParsedReport::Report(Box::new(upload)),
             Err(error) => malformed(&error.to_string()),
         },
-        Err(error) => malformed(&reason::of_report(text, &error)),
+        Err(error) => malformed(&reason::explain_report(text, &error)),
     }
 }
 
@@ -91,9 +91,9 @@ pub(super) fn report(text: &[u8]) -> Part {
 /// located.
 pub(super) fn avro(
     body: &[u8],
-    most: Most,
-    take: &mut dyn FnMut(u64) -> bool,
-) -> Result<Vec<Part>, Refusal> {
+    most: BodyLimits,
+    reserve: &mut dyn FnMut(u64) -> bool,
+) -> Result<Vec<ParsedReport>, Refusal> {
     // A file without records has no bytes.
     if body.is_empty() {
         return Ok(Vec::new());
@@ -103,17 +103,17 @@ pub(super) fn avro(
         block_bytes: most.bytes,
         record_bytes: most.bytes,
         records: most.reports,
-        expansion_ratio: MOST_EXPANSION,
+        expansion_ratio: MAX_EXPANSION,
         ..Limits::default()
     };
     let mut unpacked = Unpacked {
-        most: most_unpacked(body.len(), most.bytes),
+        most: unpacked_limit(body.len(), most.bytes),
         bytes: 0,
-        take,
+        reserve,
     };
-    let mut parts = Vec::new();
-    match avro_parts(body, &limits, &mut unpacked, &mut parts) {
-        Ok(()) => Ok(parts),
+    let mut reports = Vec::new();
+    match parse_avro(body, &limits, &mut unpacked, &mut reports) {
+        Ok(()) => Ok(reports),
         Err(AvroError::Limit {
             what: "the number of records",
             ..
@@ -127,10 +127,10 @@ pub(super) fn avro(
             limit,
         }) => Err(too_much_unpacked(limit)),
         Err(error) => {
-            let read = parts.len();
+            let read = reports.len();
             Err(Refusal::new(
                 ProblemKind::Malformed,
-                shown(&format!(
+                truncate(&format!(
                     "the file cannot be read after {read} reports: {}; none of its reports is stored: send a complete \
                      file, or send these reports again",
                     reason::plain(&error.to_string())
@@ -142,7 +142,7 @@ pub(super) fn avro(
 
 /// Limits of a body.
 #[derive(Clone, Copy)]
-pub(super) struct Most {
+pub(super) struct BodyLimits {
     pub(super) bytes: u64,
     pub(super) reports: u64,
 }
@@ -151,18 +151,18 @@ pub(super) struct Most {
 struct Unpacked<'t> {
     most: u64,
     bytes: u64,
-    take: &'t mut dyn FnMut(u64) -> bool,
+    reserve: &'t mut dyn FnMut(u64) -> bool,
 }
 
-fn avro_parts(
+fn parse_avro(
     body: &[u8],
     limits: &Limits,
     unpacked: &mut Unpacked<'_>,
-    parts: &mut Vec<Part>,
+    reports: &mut Vec<ParsedReport>,
 ) -> Result<(), AvroError> {
     let mut reader = ContainerReader::open(body, limits)?;
     loop {
-        let Some(block) = reader.next_block_within(unpacked.take)? else {
+        let Some(block) = reader.next_block_within(unpacked.reserve)? else {
             return Ok(());
         };
         unpacked.bytes += block.bytes.len() as u64;
@@ -170,7 +170,7 @@ fn avro_parts(
             return Err(AvroError::NoMemory);
         }
         for upload in Records::<ReportUpload>::new(&block, reader.schema(), limits) {
-            parts.push(Part::Report(Box::new(upload?)));
+            reports.push(ParsedReport::Report(Box::new(upload?)));
         }
     }
 }
@@ -182,12 +182,12 @@ fn too_many(most: u64) -> Refusal {
     )
 }
 
-fn shown(text: &str) -> String {
-    text.chars().take(SHOWN).collect()
+fn truncate(text: &str) -> String {
+    text.chars().take(QUOTED_CHARS).collect()
 }
 
 /// Most elements that are read from a list, whatever the configured limit: each takes 16 bytes.
-const MOST_PARTS: usize = 1 << 16;
+const MAX_ELEMENTS: usize = 1 << 16;
 
 /// The form of a JSON body.
 enum Shape<'b> {
@@ -252,7 +252,7 @@ impl<'de> Deserialize<'de> for Elements<'de> {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Elements<'de>, A::Error> {
                 let mut elements = Vec::new();
                 while let Some(element) = seq.next_element::<&RawValue>()? {
-                    if elements.len() < MOST_PARTS {
+                    if elements.len() < MAX_ELEMENTS {
                         elements.push(element);
                     } else {
                         while seq.next_element::<IgnoredAny>()?.is_some() {}
@@ -267,7 +267,7 @@ impl<'de> Deserialize<'de> for Elements<'de> {
 }
 
 /// Returns the id of a report that cannot be parsed as a whole, or an empty string.
-fn id_of(text: &[u8]) -> String {
+fn parse_id(text: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Outer {
         payload: Inner,
@@ -283,39 +283,39 @@ fn id_of(text: &[u8]) -> String {
 
 /// Entry points for fuzzing.
 pub mod fuzzing {
-    use super::{Part, Parts};
+    use super::{BodyReports, ParsedReport};
 
     /// Returns how many reports of a JSON body can be parsed and how many it contains, or `None` if
     /// the body cannot be split.
     #[must_use]
     pub fn json(body: &[u8]) -> Option<(usize, usize)> {
-        let parts = super::json(body, 10_000).ok()?;
-        let good = match &parts {
-            Parts::One(text) => usize::from(is_good(&super::report(text))),
-            Parts::Many(list) => list
+        let reports = super::json(body, 10_000).ok()?;
+        let good = match &reports {
+            BodyReports::Single(text) => usize::from(is_good(&super::report(text))),
+            BodyReports::List(list) => list
                 .iter()
-                .filter(|part| is_good(&super::report(part.get().as_bytes())))
+                .filter(|report| is_good(&super::report(report.get().as_bytes())))
                 .count(),
-            Parts::Read(list) => list.iter().filter(|part| is_good(part)).count(),
+            BodyReports::Parsed(list) => list.iter().filter(|report| is_good(report)).count(),
         };
-        Some((good, parts.count()))
+        Some((good, reports.count()))
     }
 
     /// The same for an Avro body.
     #[must_use]
     pub fn avro(body: &[u8]) -> Option<(usize, usize)> {
-        let most = super::Most {
+        let most = super::BodyLimits {
             bytes: 8 << 20,
             reports: 10_000,
         };
-        let parts = super::avro(body, most, &mut |_| true).ok()?;
+        let reports = super::avro(body, most, &mut |_| true).ok()?;
         Some((
-            parts.iter().filter(|part| is_good(part)).count(),
-            parts.len(),
+            reports.iter().filter(|report| is_good(report)).count(),
+            reports.len(),
         ))
     }
 
-    fn is_good(part: &Part) -> bool {
-        matches!(part, Part::Report(_))
+    fn is_good(report: &ParsedReport) -> bool {
+        matches!(report, ParsedReport::Report(_))
     }
 }

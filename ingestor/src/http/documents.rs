@@ -188,9 +188,9 @@ pub(super) async fn config(
         )
     };
     let Path(name) = locality.map_err(|_| unknown())?;
-    let place = app.place(&name)?;
+    let service = app.locality(&name)?;
     let locality = app.ingestor.localities.get(&name).ok_or_else(unknown)?;
-    let signed = place.config.current(&app.ingestor, locality)?;
+    let signed = service.config.current(&app.ingestor, locality)?;
     let serve = &app.ingestor.serve;
     // A cached copy must not outlive the validity of the document.
     let valid = i64::try_from(serve.config_valid_secs).unwrap_or(i64::MAX / 1000);
@@ -206,7 +206,7 @@ pub(super) async fn config(
                 .unwrap_or(HeaderValue::from_static("no-cache")),
         ),
     ];
-    if is_known(&headers, &signed.etag) {
+    if is_current(&headers, &signed.etag) {
         return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
     }
     let content = [(header::CONTENT_TYPE, JOSE_JSON)];
@@ -214,7 +214,7 @@ pub(super) async fn config(
 }
 
 /// Returns whether `If-None-Match` contains this entity tag (RFC 9110 section 13.1.2).
-fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+fn is_current(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let lines = headers.get_all(header::IF_NONE_MATCH).iter();
     let mut tags = lines
         .filter_map(|line| line.to_str().ok())

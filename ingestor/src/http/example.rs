@@ -18,11 +18,11 @@ use crate::ingestor::Ingestor;
 /// since it has none.
 pub(super) fn report(ingestor: &Ingestor) -> Option<Value> {
     let registry = ingestor.registry.current();
-    let told = registry
+    let accepted = registry
         .metrics
         .iter()
         .filter(|(_, entry)| entry.state == MetricState::Accept);
-    let (name, entry) = told.min_by_key(|(_, entry)| entry.encoding.bins)?;
+    let (name, entry) = accepted.min_by_key(|(_, entry)| entry.encoding.bins)?;
     let locality = ingestor.localities.values().next()?;
     let [first, second] = &locality.key_pair(entry.encoding.bins)?.keys;
     let parameters = entry.parameters(name);

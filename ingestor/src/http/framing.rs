@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes of a line that are kept: enough for a field's name and a length.
-const LINE: usize = 64;
+const MAX_LINE_BYTES: usize = 64;
 
 /// A flag that is set when a connection receives a request with two lengths.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TwoLengths(Arc<AtomicBool>);
 
 impl TwoLengths {
-    pub(super) fn seen(&self) -> bool {
+    pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -25,7 +25,7 @@ impl TwoLengths {
 /// A parser that follows the requests of a connection.
 #[derive(Debug)]
 pub(super) struct Framing {
-    place: Place,
+    state: ParserState,
     line: Vec<u8>,
     /// State from the head of the current request.
     length: Option<u64>,
@@ -34,7 +34,7 @@ pub(super) struct Framing {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ParserState {
     /// In the request line.
     Request,
     /// In the header fields.
@@ -52,8 +52,8 @@ enum Place {
 impl Framing {
     pub(super) fn new(found: TwoLengths) -> Self {
         Self {
-            place: Place::Request,
-            line: Vec::with_capacity(LINE),
+            state: ParserState::Request,
+            line: Vec::with_capacity(MAX_LINE_BYTES),
             length: None,
             chunked: false,
             found,
@@ -61,23 +61,23 @@ impl Framing {
     }
 
     /// Parses received bytes.
-    pub(super) fn came(&mut self, mut bytes: &[u8]) {
+    pub(super) fn parse(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            bytes = match self.place {
-                Place::Lost => return,
-                Place::Body { left, chunk } => self.pass(bytes, left, chunk),
+            bytes = match self.state {
+                ParserState::Lost => return,
+                ParserState::Body { left, chunk } => self.skip_body(bytes, left, chunk),
                 _ => self.read_line(bytes),
             };
         }
     }
 
-    fn pass<'b>(&mut self, bytes: &'b [u8], left: u64, chunk: bool) -> &'b [u8] {
+    fn skip_body<'b>(&mut self, bytes: &'b [u8], left: u64, chunk: bool) -> &'b [u8] {
         let passed = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
         let left = left - passed as u64;
-        self.place = match left {
-            0 if chunk => Place::ChunkSize,
-            0 => Place::Request,
-            left => Place::Body { left, chunk },
+        self.state = match left {
+            0 if chunk => ParserState::ChunkSize,
+            0 => ParserState::Request,
+            left => ParserState::Body { left, chunk },
         };
         &bytes[passed..]
     }
@@ -86,42 +86,44 @@ impl Framing {
     fn read_line<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let part = &bytes[..end.unwrap_or(bytes.len())];
-        let room = LINE.saturating_sub(self.line.len()).min(part.len());
-        self.line.extend_from_slice(&part[..room]);
+        let length = MAX_LINE_BYTES
+            .saturating_sub(self.line.len())
+            .min(part.len());
+        self.line.extend_from_slice(&part[..length]);
         let Some(end) = end else { return &[] };
         let mut line = std::mem::take(&mut self.line);
         let content = line.strip_suffix(b"\r").unwrap_or(&line);
-        self.place = self.after(content);
+        self.state = self.next_state(content);
         line.clear();
         self.line = line;
         &bytes[end + 1..]
     }
 
-    fn after(&mut self, line: &[u8]) -> Place {
-        match self.place {
+    fn next_state(&mut self, line: &[u8]) -> ParserState {
+        match self.state {
             // Empty lines before a request are allowed (RFC 9112 section 2.2).
-            Place::Request if line.is_empty() => Place::Request,
-            Place::Request if line.starts_with(b"PRI * HTTP/2") => Place::Lost,
-            Place::Request => {
+            ParserState::Request if line.is_empty() => ParserState::Request,
+            ParserState::Request if line.starts_with(b"PRI * HTTP/2") => ParserState::Lost,
+            ParserState::Request => {
                 (self.length, self.chunked) = (None, false);
-                Place::Fields
+                ParserState::Fields
             }
-            Place::Fields if line.is_empty() => self.body(),
-            Place::Fields => {
+            ParserState::Fields if line.is_empty() => self.body(),
+            ParserState::Fields => {
                 self.field(line);
-                Place::Fields
+                ParserState::Fields
             }
-            Place::ChunkSize => match chunk_size(line) {
-                None => Place::Lost,
-                Some(0) => Place::Trailers,
+            ParserState::ChunkSize => match chunk_size(line) {
+                None => ParserState::Lost,
+                Some(0) => ParserState::Trailers,
                 // The chunk's data is followed by a line end of two bytes.
-                Some(size) => Place::Body {
+                Some(size) => ParserState::Body {
                     left: size.saturating_add(2),
                     chunk: true,
                 },
             },
-            Place::Trailers if line.is_empty() => Place::Request,
-            place @ (Place::Trailers | Place::Body { .. } | Place::Lost) => place,
+            ParserState::Trailers if line.is_empty() => ParserState::Request,
+            state @ (ParserState::Trailers | ParserState::Body { .. } | ParserState::Lost) => state,
         }
     }
 
@@ -138,16 +140,16 @@ impl Framing {
         }
     }
 
-    fn body(&mut self) -> Place {
+    fn body(&mut self) -> ParserState {
         match (self.length, self.chunked) {
             (Some(_), true) => {
                 // The connection is closed after this request, so its further bytes are not parsed.
                 self.found.0.store(true, Ordering::Relaxed);
-                Place::Lost
+                ParserState::Lost
             }
-            (_, true) => Place::ChunkSize,
-            (Some(left @ 1..), false) => Place::Body { left, chunk: false },
-            (Some(0) | None, false) => Place::Request,
+            (_, true) => ParserState::ChunkSize,
+            (Some(left @ 1..), false) => ParserState::Body { left, chunk: false },
+            (Some(0) | None, false) => ParserState::Request,
         }
     }
 }
@@ -172,8 +174,8 @@ mod tests {
                 let mut framing = Framing::new(found.clone());
                 text.as_bytes()
                     .chunks(*size)
-                    .for_each(|piece| framing.came(piece));
-                found.seen()
+                    .for_each(|piece| framing.parse(piece));
+                found.is_set()
             })
             .collect();
         assert!(

@@ -15,7 +15,7 @@ pub struct Peer(IpAddr);
 impl Peer {
     /// Returns the peer with this address.
     #[must_use]
-    pub fn of(address: SocketAddr) -> Self {
+    pub fn from_address(address: SocketAddr) -> Self {
         Self(address.ip())
     }
 }
@@ -58,15 +58,15 @@ impl Networks {
     /// whose connections carry requests of many clients.
     pub(super) fn of_connection(&self, peer: Peer) -> Option<Network> {
         match self.proxy {
-            None => Some(Network::of(peer.0)),
+            None => Some(Network::from_address(peer.0)),
             Some(_) => None,
         }
     }
 
     /// Returns the network of a request's client for the memory limit, or `None` if the operator's
     /// proxies do not state it.
-    pub(super) fn known(&self, peer: Peer, headers: &HeaderMap) -> Option<Network> {
-        let network = |address| Some(Network::of(address));
+    pub(super) fn memory_network(&self, peer: Peer, headers: &HeaderMap) -> Option<Network> {
+        let network = |address| Some(Network::from_address(address));
         match &self.proxy {
             None => network(peer.0),
             Some(proxy) => forwarded(headers, proxy.hops).and_then(network),
@@ -75,16 +75,16 @@ impl Networks {
 
     /// Returns the network of a request's client for the rate limit: as the operator's proxies
     /// state it, or else the network of the connection.
-    pub(super) fn of(&self, peer: Peer, headers: &HeaderMap) -> Network {
+    pub(super) fn rate_network(&self, peer: Peer, headers: &HeaderMap) -> Network {
         let forwarded = self
             .proxy
             .as_ref()
             .and_then(|proxy| forwarded(headers, proxy.hops));
-        Network::of(forwarded.unwrap_or(peer.0))
+        Network::from_address(forwarded.unwrap_or(peer.0))
     }
 
     /// Counts one report of a network. Returns `false` if the network has reached its limit.
-    pub(super) fn take(&self, network: Network) -> bool {
+    pub(super) fn try_acquire(&self, network: Network) -> bool {
         self.rates.try_acquire(&network)
     }
 }
@@ -97,7 +97,7 @@ fn forwarded(headers: &HeaderMap, hops: usize) -> Option<IpAddr> {
         .iter()
         .filter_map(|line| line.to_str().ok())
         .collect();
-    let place = lines
+    let index = lines
         .iter()
         .flat_map(|line| line.split(','))
         .count()
@@ -105,14 +105,14 @@ fn forwarded(headers: &HeaderMap, hops: usize) -> Option<IpAddr> {
     let text = lines
         .iter()
         .flat_map(|line| line.split(','))
-        .nth(place)?
+        .nth(index)?
         .trim();
     let address = text.parse().ok();
     address.or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 impl Network {
-    pub(super) fn of(address: IpAddr) -> Self {
+    pub(super) fn from_address(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(u64::from(address.to_bits() >> 8)),
             // 48 bits, and a bit above them that is never set for IPv4 networks.
@@ -131,12 +131,12 @@ mod tests {
         for line in lines {
             headers.append("x-forwarded-for", line.parse().unwrap());
         }
-        let peer = Peer::of("203.0.113.9:1234".parse().unwrap());
-        Networks::new(hops.map(|hops| ProxyConfig { hops }), 1).of(peer, &headers)
+        let peer = Peer::from_address("203.0.113.9:1234".parse().unwrap());
+        Networks::new(hops.map(|hops| ProxyConfig { hops }), 1).rate_network(peer, &headers)
     }
 
     fn plain(address: &str) -> Network {
-        Network::of(address.parse().unwrap())
+        Network::from_address(address.parse().unwrap())
     }
 
     #[test]
@@ -165,7 +165,7 @@ mod tests {
         assert!(network(Some(1), &[]) == peer && network(Some(3), &["198.51.100.1"]) == peer);
         assert!(network(Some(1), &["unknown"]) == peer);
         assert_eq!(
-            format!("{:?}", Peer::of("203.0.113.9:1".parse().unwrap())),
+            format!("{:?}", Peer::from_address("203.0.113.9:1".parse().unwrap())),
             "Peer"
         );
     }

@@ -18,8 +18,8 @@ impl Operable for App {
             reasons.push("draining".to_owned());
         }
         reasons.extend(self.reach.reasons());
-        for (locality, place) in &self.places {
-            let state = place.collector.state();
+        for (locality, service) in &self.localities {
+            let state = service.collector.state();
             if state.failing {
                 reasons.push(format!("{locality}: the last slab could not be written"));
             }

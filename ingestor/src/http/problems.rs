@@ -38,7 +38,7 @@ fn html(source: &str) -> String {
 
 fn code(text: &str) -> String {
     let parts = text.split('`').enumerate();
-    let marked = parts.map(|(place, part)| match place % 2 {
+    let marked = parts.map(|(index, part)| match index % 2 {
         0 => part.to_owned(),
         _ => format!("<code>{part}</code>"),
     });

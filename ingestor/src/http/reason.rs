@@ -4,7 +4,7 @@ use serde_json::error::Category;
 use tallybox_model::report::json::JsonReport;
 
 /// Phrases of the decoder, and their replacements in answers.
-const WORDS: [(&str, &str); 15] = [
+const REPLACEMENTS: [(&str, &str); 15] = [
     ("expected i32", "expected a whole number of 32 bits"),
     ("expected i64", "expected a whole number of 64 bits"),
     (
@@ -29,7 +29,7 @@ const WORDS: [(&str, &str); 15] = [
 ];
 
 /// Returns why `text` is not a report. The message starts with the path of the faulty member.
-pub(super) fn of_report(text: &[u8], error: &serde_json::Error) -> String {
+pub(super) fn explain_report(text: &[u8], error: &serde_json::Error) -> String {
     if error.classify() != Category::Data {
         return plain(&error.to_string());
     }
@@ -40,7 +40,7 @@ pub(super) fn of_report(text: &[u8], error: &serde_json::Error) -> String {
         Ok(_) => plain(&error.to_string()),
         Err(found) => {
             let path = found.path().to_string();
-            let message = plain(&without_place(&found.into_inner().to_string()));
+            let message = plain(&without_position(&found.into_inner().to_string()));
             if path == "." {
                 message
             } else {
@@ -53,7 +53,7 @@ pub(super) fn of_report(text: &[u8], error: &serde_json::Error) -> String {
 /// Returns a decoder's message in JSON terms.
 pub(super) fn plain(message: &str) -> String {
     let mut message = message.to_owned();
-    for (theirs, ours) in WORDS {
+    for (theirs, ours) in REPLACEMENTS {
         message = message.replace(theirs, ours);
     }
     message
@@ -61,9 +61,9 @@ pub(super) fn plain(message: &str) -> String {
 
 /// Returns the message without line and column: they count from the start of the report, but the
 /// client knows positions in the body.
-fn without_place(message: &str) -> String {
-    let place = message.rfind(" at line ").unwrap_or(message.len());
-    message[..place].to_owned()
+fn without_position(message: &str) -> String {
+    let end = message.rfind(" at line ").unwrap_or(message.len());
+    message[..end].to_owned()
 }
 
 #[cfg(test)]
@@ -71,9 +71,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn why(text: &str) -> String {
+    fn explanation(text: &str) -> String {
         let error = serde_json::from_str::<JsonReport>(text).unwrap_err();
-        of_report(text.as_bytes(), &error)
+        explain_report(text.as_bytes(), &error)
     }
 
     #[test]
@@ -102,12 +102,12 @@ mod tests {
             ),
             ("{}".to_owned(), "missing member `metricName`"),
         ] {
-            assert_eq!(why(&text), expected, "{text}");
+            assert_eq!(explanation(&text), expected, "{text}");
         }
         assert!(
-            why(&payload("\"colour\":1"))
+            explanation(&payload("\"colour\":1"))
                 .starts_with("payload.colour: unknown member `colour`, expected one of `uuid`")
         );
-        assert!(why("{").contains("line 1"));
+        assert!(explanation("{").contains("line 1"));
     }
 }

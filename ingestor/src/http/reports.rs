@@ -18,7 +18,7 @@ use super::App;
 use super::app::LocalityService;
 use super::body::{self, Form, Media, Packing, REPORT_BYTES, Terms};
 use super::budget::{Budget, Hold};
-use super::decode::{self, Part, Parts};
+use super::decode::{self, BodyReports, ParsedReport};
 use super::network::{Network, Peer};
 use super::refusal::{Refusal, answer, retry_after};
 use super::{openapi, write_timeout};
@@ -26,14 +26,14 @@ use crate::admission::{Admission, Table};
 use crate::spool::{AcceptedReport, WriteOutcome};
 
 /// Bodies up to this size are processed on the thread that reads them: a few dozen reports.
-const SMALL_BODY: usize = 32 << 10;
+const SMALL_BODY_BYTES: usize = 32 << 10;
 /// The same limit for a compressed body, which may become much larger.
-const SMALL_PACKED_BODY: usize = 1 << 10;
+const SMALL_PACKED_BODY_BYTES: usize = 1 << 10;
 /// Most reports and bytes that are passed to the collector at once. They go into one slab together.
 const CHUNK_REPORTS: usize = 256;
 const CHUNK_BYTES: usize = 256 << 10;
 /// Longest report id in an answer, in characters.
-const SHOWN_ID: usize = 64;
+const QUOTED_ID_CHARS: usize = 64;
 
 /// Post reports
 ///
@@ -93,8 +93,8 @@ pub(super) async fn post(
     };
     let Path(locality) = locality.map_err(unreadable)?;
     let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
-    let expected = match expect(&app, &locality, peer, &headers, &body) {
-        Ok(expected) => expected,
+    let context = match check_headers(&app, &locality, peer, &headers, &body) {
+        Ok(context) => context,
         Err(refusal) => {
             // A client that is still sending its body would not see the answer.
             if !headers.contains_key(header::EXPECT) {
@@ -106,13 +106,13 @@ pub(super) async fn post(
     // The headers are not needed while the reports wait to be durable, and they keep a buffer of
     // the connection alive.
     drop(headers);
-    let Expected {
+    let PostContext {
         form,
         most,
         network,
-        known,
+        memory_network,
         mut hold,
-    } = expected;
+    } = context;
     let serve = &app.ingestor.serve;
     let request_timeout = Duration::from_secs(serve.request_secs);
     let terms = Terms {
@@ -121,9 +121,9 @@ pub(super) async fn post(
         bytes_per_second: serve.body_bytes_per_second,
     };
     let bytes = body::read(body, terms, &mut hold).await?;
-    let taker = Taker {
+    let limits = AnswerLimits {
         budget: app.budget.clone(),
-        network: known,
+        network: memory_network,
         // Without a connection there is nothing to close.
         cut: connection
             .map(|Extension(connection)| connection.cut().clone())
@@ -138,57 +138,57 @@ pub(super) async fn post(
         network,
         hold,
     };
-    let pending = post.admit_somewhere().await?;
-    Ok(pending.answer(&taker).await)
+    let pending = post.admit_on_suitable_thread().await?;
+    Ok(pending.answer(&limits).await)
 }
 
 /// Properties of a post that are known before its body arrives.
-struct Expected {
+struct PostContext {
     form: Form,
     most: u64,
     /// The network for rate limits.
     network: Network,
     /// The network for memory limits, if the address is known.
-    known: Option<Network>,
+    memory_network: Option<Network>,
     hold: Hold,
 }
 
 /// Budget and timeout for sending an answer.
-struct Taker {
+struct AnswerLimits {
     budget: Budget,
     network: Option<Network>,
     cut: CancellationToken,
     timeout: Duration,
 }
 
-fn expect(
+fn check_headers(
     app: &App,
     locality: &str,
     peer: Peer,
     headers: &HeaderMap,
     body: &Body,
-) -> Result<Expected, Refusal> {
-    app.place(locality)?;
+) -> Result<PostContext, Refusal> {
+    app.locality(locality)?;
     let form = Form::from_headers(headers)?;
     let most = body::announced(body, app.ingestor.serve.body_bytes)?;
-    let network = app.networks.of(peer, headers);
-    if !app.networks.take(network) {
+    let network = app.networks.rate_network(peer, headers);
+    if !app.networks.try_acquire(network) {
         return Err(Refusal::new(
             ProblemKind::RateLimited,
             "this network sends more reports per minute than the limit; send them again later",
         ));
     }
     // The body's bytes are taken from the budget as they arrive.
-    let known = app.networks.known(peer, headers);
+    let memory_network = app.networks.memory_network(peer, headers);
     let hold = app
         .budget
-        .reserve(REPORT_BYTES, known)
+        .reserve(REPORT_BYTES, memory_network)
         .ok_or_else(Refusal::overloaded)?;
-    Ok(Expected {
+    Ok(PostContext {
         form,
         most,
         network,
-        known,
+        memory_network,
         hold,
     })
 }
@@ -205,10 +205,10 @@ struct Post {
 
 impl Post {
     /// Processes small bodies on this thread, and large ones on the pool with one thread per core.
-    async fn admit_somewhere(self) -> Result<Pending, Refusal> {
+    async fn admit_on_suitable_thread(self) -> Result<Pending, Refusal> {
         let small = match self.form.packing {
-            Packing::None => SMALL_BODY,
-            Packing::Gzip | Packing::Zstd => SMALL_PACKED_BODY,
+            Packing::None => SMALL_BODY_BYTES,
+            Packing::Gzip | Packing::Zstd => SMALL_PACKED_BODY_BYTES,
         };
         if self.bytes.len() <= small {
             return self.admit();
@@ -234,42 +234,44 @@ impl Post {
         let serve = &self.app.ingestor.serve;
         let packed = std::mem::take(&mut self.bytes);
         let body = body::unpack(packed, self.form.packing, serve.body_bytes, &mut self.hold)?;
-        let parts = match self.form.media {
+        let reports = match self.form.media {
             Media::Json => decode::json(&body, serve.body_reports)?,
             Media::Avro => {
-                let most = decode::Most {
+                let most = decode::BodyLimits {
                     bytes: serve.body_bytes,
                     reports: serve.body_reports,
                 };
-                Parts::Read(decode::avro(&body, most, &mut |bytes| {
+                BodyReports::Parsed(decode::avro(&body, most, &mut |bytes| {
                     self.hold.grow(bytes)
                 })?)
             }
         };
-        if parts.count() > 1 && !self.hold.grow(REPORT_BYTES * parts.count() as u64) {
+        if reports.count() > 1 && !self.hold.grow(REPORT_BYTES * reports.count() as u64) {
             return Err(Refusal::overloaded());
         }
-        let place = self.app.place(&self.locality)?;
+        let service = self.app.locality(&self.locality)?;
         let mut admission = PostAdmission {
             app: &self.app,
-            place,
-            table: place.admission.table(),
+            service,
+            table: service.admission.table(),
             network: self.network,
             chunk: Vec::new(),
             chunk_bytes: 0,
             pending: Pending {
-                one: matches!(parts, Parts::One(_)),
-                results: Vec::with_capacity(parts.count()),
+                single: matches!(reports, BodyReports::Single(_)),
+                results: Vec::with_capacity(reports.count()),
                 waits: Vec::new(),
                 hold: Arc::new(self.hold),
             },
         };
-        match parts {
-            Parts::One(text) => admission.add_result(decode::report(text)),
-            Parts::Many(list) => list
+        match reports {
+            BodyReports::Single(text) => admission.add_result(decode::report(text)),
+            BodyReports::List(list) => list
                 .iter()
                 .for_each(|text| admission.add_result(decode::report(text.get().as_bytes()))),
-            Parts::Read(list) => list.into_iter().for_each(|part| admission.add_result(part)),
+            BodyReports::Parsed(list) => list
+                .into_iter()
+                .for_each(|report| admission.add_result(report)),
         }
         Ok(admission.finish())
     }
@@ -278,7 +280,7 @@ impl Post {
 /// The admission of a body's reports.
 struct PostAdmission<'a> {
     app: &'a App,
-    place: &'a LocalityService,
+    service: &'a LocalityService,
     table: Arc<Table>,
     network: Network,
     chunk: Vec<(usize, AcceptedReport)>,
@@ -287,26 +289,26 @@ struct PostAdmission<'a> {
 }
 
 impl PostAdmission<'_> {
-    fn add_result(&mut self, part: Part) {
+    fn add_result(&mut self, report: ParsedReport) {
         let index = self.pending.results.len();
-        let result = match part {
-            Part::Malformed { id, detail } => {
+        let result = match report {
+            ParsedReport::Malformed { id, detail } => {
                 let counters = self.table.unknown();
                 counters.received.inc();
                 counters.reject(ProblemKind::Malformed);
-                ReportResult::rejected(shown(&id), ProblemKind::Malformed, detail)
+                ReportResult::rejected(truncate_id(&id), ProblemKind::Malformed, detail)
             }
-            Part::Report(upload) => {
-                let id = shown(&upload.id);
+            ParsedReport::Report(upload) => {
+                let id = truncate_id(&upload.id);
                 // The first report was counted against the network's rate limit with the request.
-                let allowed = || index == 0 || self.app.networks.take(self.network);
-                match self.place.admission.check(&self.table, *upload, allowed) {
+                let allowed = || index == 0 || self.app.networks.try_acquire(self.network);
+                match self.service.admission.check(&self.table, *upload, allowed) {
                     Admission::Duplicate => ReportResult::accepted(id, true),
                     Admission::Rejected(rejection) => {
                         ReportResult::rejected(id, rejection.kind, rejection.detail)
                     }
-                    Admission::Accepted(kept) => {
-                        self.keep(index, *kept);
+                    Admission::Accepted(accepted) => {
+                        self.add_accepted(index, *accepted);
                         ReportResult::accepted(id, false)
                     }
                 }
@@ -315,27 +317,28 @@ impl PostAdmission<'_> {
         self.pending.results.push(result);
     }
 
-    fn keep(&mut self, index: usize, kept: AcceptedReport) {
-        self.chunk_bytes += kept.upload.payload_first.len() + kept.upload.payload_second.len();
-        self.chunk.push((index, kept));
+    fn add_accepted(&mut self, index: usize, accepted: AcceptedReport) {
+        self.chunk_bytes +=
+            accepted.upload.payload_first.len() + accepted.upload.payload_second.len();
+        self.chunk.push((index, accepted));
         if self.chunk.len() >= CHUNK_REPORTS || self.chunk_bytes >= CHUNK_BYTES {
-            self.deposit();
+            self.enqueue_chunk();
         }
     }
 
-    fn deposit(&mut self) {
+    fn enqueue_chunk(&mut self) {
         if self.chunk.is_empty() {
             return;
         }
         self.chunk_bytes = 0;
         let (indices, reports) = std::mem::take(&mut self.chunk).into_iter().unzip();
         let hold = Arc::clone(&self.pending.hold);
-        let wait = self.place.collector.deposit(reports, hold);
+        let wait = self.service.collector.enqueue(reports, hold);
         self.pending.waits.push((indices, wait));
     }
 
     fn finish(mut self) -> Pending {
-        self.deposit();
+        self.enqueue_chunk();
         self.pending
     }
 }
@@ -343,7 +346,7 @@ impl PostAdmission<'_> {
 /// Admitted reports that wait to be durable.
 struct Pending {
     /// True if the body is a single JSON report, whose result determines the status of the answer.
-    one: bool,
+    single: bool,
     results: Vec<ReportResult>,
     waits: Vec<(Vec<usize>, oneshot::Receiver<WriteOutcome>)>,
     hold: Arc<Hold>,
@@ -351,7 +354,7 @@ struct Pending {
 
 impl Pending {
     /// Returns the answer as soon as every report is durable or has failed.
-    async fn answer(mut self, taker: &Taker) -> Response {
+    async fn answer(mut self, limits: &AnswerLimits) -> Response {
         for (indices, wait) in std::mem::take(&mut self.waits) {
             if let Ok(WriteOutcome::Durable) = wait.await {
                 continue;
@@ -366,13 +369,13 @@ impl Pending {
                 );
             }
         }
-        match self.one {
-            true => self.one_answer(),
-            false => self.list_answer(taker),
+        match self.single {
+            true => self.single_answer(),
+            false => self.list_answer(limits),
         }
     }
 
-    fn one_answer(mut self) -> Response {
+    fn single_answer(mut self) -> Response {
         match self.results.pop() {
             Some(ReportResult {
                 problem: Some(problem),
@@ -385,7 +388,7 @@ impl Pending {
         }
     }
 
-    fn list_answer(self, taker: &Taker) -> Response {
+    fn list_answer(self, limits: &AnswerLimits) -> Response {
         if let Some(refusal) = self.nothing_stored() {
             return refusal.into_response();
         }
@@ -398,13 +401,13 @@ impl Pending {
         let bytes = serde_json::to_vec(&answer).unwrap_or_default();
         // The memory of the reports is released before the memory of the answer is taken.
         drop((answer, self.hold));
-        let hold = taker
+        let hold = limits
             .budget
-            .answer(bytes.len() as u64, taker.network, taker.cut.clone());
+            .answer(bytes.len() as u64, limits.network, limits.cut.clone());
         let mut response = json(write_timeout::body_with_timeout(
             bytes.into(),
             hold,
-            taker.timeout,
+            limits.timeout,
         ));
         if let Some(seconds) = later {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
@@ -435,6 +438,6 @@ fn json(body: Body) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn shown(id: &str) -> String {
-    id.chars().take(SHOWN_ID).collect()
+fn truncate_id(id: &str) -> String {
+    id.chars().take(QUOTED_ID_CHARS).collect()
 }

@@ -16,12 +16,12 @@ use super::budget::Hold;
 use super::framing::{Framing, TwoLengths};
 
 /// Bytes of an answer that are passed on at a time.
-const PIECE: usize = 16 << 10;
+const PIECE_BYTES: usize = 16 << 10;
 
 /// Returns an answer that holds its memory until the last piece is sent, and fails if that takes
 /// longer than `timeout`.
 pub(super) fn body_with_timeout(bytes: Bytes, hold: Hold, timeout: Duration) -> Body {
-    if bytes.len() <= PIECE {
+    if bytes.len() <= PIECE_BYTES {
         return Body::from(bytes);
     }
     let deadline = Instant::now() + timeout;
@@ -34,7 +34,7 @@ pub(super) fn body_with_timeout(bytes: Bytes, hold: Hold, timeout: Duration) -> 
             if Instant::now() >= deadline {
                 return Err(io::Error::from(io::ErrorKind::TimedOut));
             }
-            let piece = rest.split_to(PIECE.min(rest.len()));
+            let piece = rest.split_to(PIECE_BYTES.min(rest.len()));
             Ok(Some((piece, (rest, hold))))
         },
     ))
@@ -56,7 +56,7 @@ impl<S> WriteTimeout<S> {
             inner,
             framing: Framing::new(two_lengths),
             stalled: None,
-            timeout: timeout,
+            timeout,
         }
     }
 
@@ -82,7 +82,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
-        self.framing.came(&buffer.filled()[before..]);
+        self.framing.parse(&buffer.filled()[before..]);
         polled
     }
 }
@@ -136,12 +136,12 @@ mod tests {
 
     use super::*;
 
-    const SOON: Duration = Duration::from_secs(5);
+    const TIMEOUT: Duration = Duration::from_secs(5);
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_given_up() {
         let (ours, _theirs) = duplex(16);
-        let mut ours = WriteTimeout::new(ours, SOON, TwoLengths::default());
+        let mut ours = WriteTimeout::new(ours, TIMEOUT, TwoLengths::default());
         let error = ours.write_all(&[0; 100]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -149,12 +149,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_that_goes_on_is_served() {
         let (ours, mut theirs) = duplex(16);
-        let mut ours = WriteTimeout::new(ours, SOON, TwoLengths::default());
+        let mut ours = WriteTimeout::new(ours, TIMEOUT, TwoLengths::default());
         let reading = tokio::spawn(async move {
             let mut all = Vec::new();
             let mut piece = [0; 8];
             while all.len() < 64 {
-                sleep(SOON / 2).await;
+                sleep(TIMEOUT / 2).await;
                 let read = theirs.read(&mut piece).await.unwrap();
                 all.extend_from_slice(&piece[..read]);
             }
