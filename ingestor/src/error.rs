@@ -98,7 +98,7 @@ pub enum Error {
         "window {window}: the spool does not hold the objects of its batches; either no window starts at this \
          time, the window is not batched yet, or batches.keep-slabs-hours have passed"
     )]
-    NotKept {
+    NotInSpool {
         /// Start of the window.
         window: BatchTime,
     },
@@ -138,7 +138,7 @@ impl Error {
             | Self::Generation { .. }
             | Self::Batch(_)
             | Self::Points { .. }
-            | Self::NotKept { .. }
+            | Self::NotInSpool { .. }
             | Self::UnknownBatch { .. } => Disposition::Reject,
             Self::Config(_)
             | Self::Key { .. }
@@ -191,7 +191,7 @@ impl Error {
             Self::UnknownSecret { .. } => "unknown-secret",
             Self::Generation { .. } => "generation",
             Self::Points { .. } => "points",
-            Self::NotKept { .. } => "not-kept",
+            Self::NotInSpool { .. } => "not-kept",
             Self::UnknownBatch { .. } => "unknown-batch",
             Self::Listen { .. } => "listen",
             Self::Internal(_) => "internal",

@@ -64,8 +64,8 @@ async fn two_jobs_at_once_write_what_one_would() {
     for round in 0..20 {
         let (world, _) = filled().await;
         let ingestors = [world.ingestor(), world.ingestor(), world.ingestor()];
-        let options = [0, 1, 2].map(|turn| BatchOptions {
-            turn: turn + round,
+        let options = [0, 1, 2].map(|seed| BatchOptions {
+            partition_seed: seed + round,
             ..BatchOptions::default()
         });
         let runs = ingestors.iter().zip(&options);
@@ -82,11 +82,14 @@ async fn jobs_that_share_a_window_by_partition_write_it_together() {
     let (expected, _) = undisturbed().await;
     let (world, _) = filled().await;
     let ingestor = world.ingestor();
-    let share = |ours| BatchOptions {
-        share: Some((ours, 2)),
+    let shard_options = |ours| BatchOptions {
+        shard: Some((ours, 2)),
         ..BatchOptions::default()
     };
-    let alone = world.batch_with(&ingestor, &share(0)).await.unwrap();
+    let alone = world
+        .batch_with(&ingestor, &shard_options(0))
+        .await
+        .unwrap();
     let (_, waiting) = alone.waiting.expect("the other half is missing");
     assert!(
         waiting.iter().all(|partition| partition % 2 == 1),
@@ -95,7 +98,10 @@ async fn jobs_that_share_a_window_by_partition_write_it_together() {
     // Window by window, each job writes its partitions until all windows are complete.
     for _ in 0..4 {
         for ours in [1, 0] {
-            world.batch_with(&ingestor, &share(ours)).await.unwrap();
+            world
+                .batch_with(&ingestor, &shard_options(ours))
+                .await
+                .unwrap();
         }
     }
     assert!(world.snapshot().await == expected);

@@ -141,7 +141,7 @@ async fn what_cannot_be_redelivered_is_said_and_nothing_is_written() {
     let none = redeliver(&ingestor, locality(&ingestor), &asked)
         .await
         .unwrap_err();
-    assert!(matches!(none, Error::NotKept { .. }), "{none}");
+    assert!(matches!(none, Error::NotInSpool { .. }), "{none}");
     assert_eq!(none.exit(), Exit::Rejected);
     assert_eq!(world.snapshot().await, before);
 
@@ -153,7 +153,7 @@ async fn what_cannot_be_redelivered_is_said_and_nothing_is_written() {
     let swept = redeliver(&ingestor, locality(&ingestor), &asked)
         .await
         .unwrap_err();
-    assert!(matches!(swept, Error::NotKept { .. }), "{swept}");
+    assert!(matches!(swept, Error::NotInSpool { .. }), "{swept}");
 }
 
 /// An existing signature over the same header is verified and not compared byte by byte. A single

@@ -62,7 +62,7 @@ async fn at(stage: Stage) -> World {
         }
         Stage::Shared => {
             let options = BatchOptions {
-                share: Some((0, 2)),
+                shard: Some((0, 2)),
                 ..BatchOptions::default()
             };
             world.batch_with(&world.ingestor(), &options).await.unwrap();

@@ -75,11 +75,11 @@ struct Shares {
 struct Gathered {
     slabs: Vec<Shares>,
     /// For each batch and each of its packets: the slab, and the position among its shares.
-    places: Vec<Vec<(u32, u32)>>,
+    positions: Vec<Vec<(u32, u32)>>,
 }
 
 /// The destination of a slab's report: record in the slab, batch, and packet of the batch.
-type Wanted = (u32, u32, u32);
+type Destination = (u32, u32, u32);
 
 impl Builder {
     /// Builds some batches: reads the slabs again, keeps the reports of these batches, and encodes
@@ -93,9 +93,9 @@ impl Builder {
         let gathered = self.gather(spool, lists).await?;
         let (builder, batches) = (Arc::clone(self), batches.to_vec());
         let encode = move || {
-            let pairs = batches.par_iter().zip(&gathered.places);
+            let pairs = batches.par_iter().zip(&gathered.positions);
             pairs
-                .map(|(batch, places)| builder.encode(batch, places, &gathered.slabs))
+                .map(|(batch, positions)| builder.encode(batch, positions, &gathered.slabs))
                 .collect()
         };
         blocking(encode).await
@@ -108,12 +108,12 @@ impl Builder {
         lists: impl Iterator<Item = &'e [u32]> + Clone,
     ) -> Result<Gathered, Error> {
         // Every entry is found: the index was made from the same slabs, which never change.
-        let mut places: Vec<Vec<(u32, u32)>> =
+        let mut positions: Vec<Vec<(u32, u32)>> =
             lists.clone().map(|list| vec![(0, 0); list.len()]).collect();
         let wanted = self.wanted(lists);
-        for (of_slab, slab) in wanted.iter().zip(0..) {
-            for ((_, list, rank), place) in of_slab.iter().zip(0..) {
-                places[*list as usize][*rank as usize] = (slab, place);
+        for (slab_wanted, slab) in wanted.iter().zip(0..) {
+            for ((_, list, rank), position) in slab_wanted.iter().zip(0..) {
+                positions[*list as usize][*rank as usize] = (slab, position);
             }
         }
         let keys: Vec<String> = self
@@ -123,11 +123,11 @@ impl Builder {
             .iter()
             .map(|slab| slab.key.clone())
             .collect();
-        let slabs = each_slab(spool, &self.plan.plan.slabs, move |place, slab| {
+        let slabs = each_slab(spool, &self.plan.plan.slabs, move |slab_number, slab| {
             let mut shares = Shares::default();
-            let mut wanted = wanted[place].iter().peekable();
+            let mut wanted = wanted[slab_number].iter().peekable();
             for (report, position) in slab.reports().zip(0..) {
-                let report = report.map_err(|error| damaged(&keys[place], &error))?;
+                let report = report.map_err(|error| damaged(&keys[slab_number], &error))?;
                 if wanted.next_if(|wanted| wanted.0 == position).is_some() {
                     shares.push([report.payload_first, report.payload_second]);
                 }
@@ -135,12 +135,12 @@ impl Builder {
             Ok(shares)
         });
         let slabs = slabs.await?;
-        Ok(Gathered { slabs, places })
+        Ok(Gathered { slabs, positions })
     }
 
     /// Returns the reports that are needed from each slab of the plan, in the order of the slab's
     /// records.
-    fn wanted<'e>(&self, lists: impl Iterator<Item = &'e [u32]>) -> Vec<Vec<Wanted>> {
+    fn wanted<'e>(&self, lists: impl Iterator<Item = &'e [u32]>) -> Vec<Vec<Destination>> {
         let mut wanted = vec![Vec::new(); self.plan.plan.slabs.len()];
         for (list, number) in lists.zip(0..) {
             for (entry, rank) in list.iter().zip(0..) {
@@ -150,14 +150,14 @@ impl Builder {
         }
         wanted
             .iter_mut()
-            .for_each(|of_slab| of_slab.sort_unstable());
+            .for_each(|slab_wanted| slab_wanted.sort_unstable());
         wanted
     }
 
     fn encode(
         &self,
         batch: &CutBatch,
-        places: &[(u32, u32)],
+        positions: &[(u32, u32)],
         slabs: &[Shares],
     ) -> Result<BuiltBatch, Error> {
         let name = BatchName {
@@ -166,9 +166,9 @@ impl Builder {
             id: self.batch_id(batch),
         };
         let sides = [0, 1].into_par_iter().map(|side| {
-            let shares = places
+            let shares = positions
                 .iter()
-                .map(|(slab, place)| slabs[*slab as usize].share(*place, side));
+                .map(|(slab, position)| slabs[*slab as usize].share(*position, side));
             self.encode_side(batch, side, &name, shares)
         });
         Ok(BuiltBatch {
@@ -193,7 +193,7 @@ impl Builder {
         let space = Vec::with_capacity(file_bytes(group, side, batch.entries.len()));
         let mut file = ContainerWriter::new(space, DataSharePacket::KIND, marker);
         for (entry, share) in batch.entries.iter().zip(shares) {
-            let id = self.index.entries[*entry as usize].becomes.packet;
+            let id = self.index.entries[*entry as usize].pseudonym.packet;
             let mut text = [0; Hyphenated::LENGTH];
             let packet = DataSharePacket {
                 id: PacketId::from_bytes(id)
@@ -268,8 +268,8 @@ impl Shares {
         self.bounds.push([start, middle, self.bytes.len()]);
     }
 
-    fn share(&self, place: u32, side: usize) -> &[u8] {
-        let bounds = &self.bounds[place as usize];
+    fn share(&self, position: u32, side: usize) -> &[u8] {
+        let bounds = &self.bounds[position as usize];
         &self.bytes[bounds[side]..bounds[side + 1]]
     }
 }

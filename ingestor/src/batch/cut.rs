@@ -9,9 +9,9 @@ use super::index::{Entry, Group, Index};
 /// union branches, point.
 const PACKET_OVERHEAD: u64 = 56;
 /// Bytes of a packet file's head.
-const FILE_HEAD: u64 = 1024;
+const FILE_HEAD_BYTES: u64 = 1024;
 /// Reciprocal of the fraction of bytes between blocks: 26 for each 16,000, rounded up.
-const BLOCK_SHARE: u64 = 400;
+const BLOCK_OVERHEAD_DIVISOR: u64 = 400;
 
 /// A batch to be written: reports of one group, in the order of their packets.
 #[derive(Debug, Clone)]
@@ -38,17 +38,17 @@ pub(super) struct Cutting {
 
 /// Cuts the new entries into batches, according to the plan. A pure function of plan and slabs: all
 /// jobs of a window compute the same result.
-pub(super) fn cut(plan: &Plan, index: &Index, fresh: &[bool]) -> Cutting {
+pub(super) fn cut(plan: &Plan, index: &Index, is_new: &[bool]) -> Cutting {
     let mut members: Vec<Vec<u32>> = vec![Vec::new(); index.groups.len()];
-    for ((entry, fresh), place) in index.entries.iter().zip(fresh).zip(0..) {
-        if *fresh {
-            members[entry.group as usize].push(place);
+    for ((entry, is_new), position) in index.entries.iter().zip(is_new).zip(0..) {
+        if *is_new {
+            members[entry.group as usize].push(position);
         }
     }
     members.par_iter_mut().for_each(|members| {
-        let order = |place: &u32| {
-            let entry = &index.entries[*place as usize];
-            (entry.becomes.order, entry.digest)
+        let order = |position: &u32| {
+            let entry = &index.entries[*position as usize];
+            (entry.pseudonym.order, entry.digest)
         };
         members.par_sort_unstable_by_key(order);
     });
@@ -76,18 +76,18 @@ fn cut_group<'m>(
         return members;
     }
     let mut count = total.div_ceil(most);
-    let mut whole = total;
+    let mut batched = total;
     if total / count < fewest {
         // Even parts would be smaller than the minimum: full batches are cut instead, and the
         // remainder is carried over.
         count = total / most;
-        whole = count * most;
+        batched = count * most;
     }
-    let (mut rest, left) = members.split_at(usize::try_from(whole).unwrap_or(members.len()));
+    let (mut rest, left) = members.split_at(usize::try_from(batched).unwrap_or(members.len()));
     for ordinal in 0..count {
-        let size = whole / count + u64::from(ordinal < whole % count);
-        let (batch, more) = rest.split_at(usize::try_from(size).unwrap_or(rest.len()));
-        rest = more;
+        let size = batched / count + u64::from(ordinal < batched % count);
+        let (batch, remainder) = rest.split_at(usize::try_from(size).unwrap_or(rest.len()));
+        rest = remainder;
         out.push(CutBatch {
             group: number,
             ordinal,
@@ -101,10 +101,10 @@ fn cut_group<'m>(
 /// Returns the most packets of a batch of this group, limited by count and by the bytes of the
 /// larger packet file.
 fn most_packets(plan: &Plan, group: &Group) -> u64 {
-    let bytes = plan.cut.max_bytes.saturating_sub(FILE_HEAD);
-    let bytes = bytes - bytes / BLOCK_SHARE;
-    let by_bytes = bytes / packet_bytes(group, 0).max(packet_bytes(group, 1));
-    plan.cut.max_packets.min(by_bytes).max(1)
+    let bytes = plan.cut.max_bytes.saturating_sub(FILE_HEAD_BYTES);
+    let bytes = bytes - bytes / BLOCK_OVERHEAD_DIVISOR;
+    let fitting_packets = bytes / packet_bytes(group, 0).max(packet_bytes(group, 1));
+    plan.cut.max_packets.min(fitting_packets).max(1)
 }
 
 /// Returns the most bytes of one of this group's packets in the file for one side.
@@ -114,19 +114,19 @@ fn packet_bytes(group: &Group, side: usize) -> u64 {
 
 /// Returns an upper estimate of the size of a file of `packets` packets for one side.
 pub(super) fn file_bytes(group: &Group, side: usize, packets: usize) -> usize {
-    let bytes = packets as u64 * packet_bytes(group, side) + FILE_HEAD;
-    usize::try_from(bytes + bytes / (BLOCK_SHARE - 1)).unwrap_or(0)
+    let bytes = packets as u64 * packet_bytes(group, side) + FILE_HEAD_BYTES;
+    usize::try_from(bytes + bytes / (BLOCK_OVERHEAD_DIVISOR - 1)).unwrap_or(0)
 }
 
 fn carry(plan: &Plan, entries: &[Entry], left: &[u32], cutting: &mut Cutting) {
     let start = plan.window.start().millis() / 60_000;
     let length = (plan.window.end().millis() / 60_000 - start).max(1);
-    for place in left {
-        let since = entries[*place as usize].carried_since.min(start);
+    for entry in left {
+        let since = entries[*entry as usize].carried_since.min(start);
         if (start - since) / length >= i64::from(plan.cut.max_carry_windows) {
             cutting.dropped += 1;
         } else {
-            cutting.carried.push(*place);
+            cutting.carried.push(*entry);
         }
     }
 }
@@ -140,10 +140,10 @@ fn divide(partitions: u32, index: &Index, batches: &mut [CutBatch]) {
     let total: u128 = batches.iter().map(weight).sum();
     let mut before = 0;
     for batch in batches {
-        let place = (before * u128::from(partitions))
+        let partition = (before * u128::from(partitions))
             .checked_div(total)
             .unwrap_or(0);
-        batch.partition = u32::try_from(place).unwrap_or(0);
+        batch.partition = u32::try_from(partition).unwrap_or(0);
         before += weight(batch);
     }
 }
@@ -197,10 +197,10 @@ mod tests {
         };
         let mut entries = Vec::new();
         for (count, group) in counts.iter().zip(0..) {
-            for place in 0..*count {
+            for number in 0..*count {
                 let mut order = [0; 16];
                 order[..8].copy_from_slice(
-                    &(place as u64)
+                    &(number as u64)
                         .wrapping_mul(0x9e37_79b9_7f4a_7c15)
                         .to_be_bytes(),
                 );
@@ -208,13 +208,13 @@ mod tests {
                     id: [0; 16],
                     digest: order,
                     ciphertexts: [order; 2],
-                    becomes: Pseudonym {
+                    pseudonym: Pseudonym {
                         packet: order,
                         order,
                     },
                     group,
                     slab: 0,
-                    position: place as u32,
+                    position: number as u32,
                     carried_since,
                 });
             }

@@ -15,7 +15,7 @@ use crate::metrics::{BatchCounters, Metrics};
 /// first. A locality that fails is logged and retried in the next cycle, and does not delay the
 /// others.
 pub async fn cycle(ingestor: &Ingestor, metrics: &Metrics, shutdown: &CancellationToken) {
-    let pause = Duration::from_secs(ingestor.batches.poll_secs);
+    let interval = Duration::from_secs(ingestor.batches.poll_secs);
     let localities: Vec<_> = ingestor
         .localities
         .iter()
@@ -28,12 +28,12 @@ pub async fn cycle(ingestor: &Ingestor, metrics: &Metrics, shutdown: &Cancellati
                 continue;
             };
             // Once all due windows are complete, the next run waits for another window to be due.
-            if done.get(name) != Some(&due) && turn(ingestor, locality, counters).await {
+            if done.get(name) != Some(&due) && run_batch(ingestor, locality, counters).await {
                 done.insert(name, due);
             }
         }
         if shutdown
-            .run_until_cancelled(tokio::time::sleep(pause))
+            .run_until_cancelled(tokio::time::sleep(interval))
             .await
             .is_none()
         {
@@ -44,13 +44,13 @@ pub async fn cycle(ingestor: &Ingestor, metrics: &Metrics, shutdown: &Cancellati
 
 /// Returns the end of the newest window that is due.
 fn last_due(ingestor: &Ingestor) -> Option<BatchTime> {
-    let settle = i64::try_from(ingestor.batches.settle_secs).ok()?;
-    let settled = BatchTime::from_millis(ingestor.clock.millis().checked_sub(settle * 1000)?)?;
-    aligned_window(settled, ingestor.batches.window_minutes).map(|window| window.start())
+    let delay = i64::try_from(ingestor.batches.settle_secs).ok()?;
+    let due_before = BatchTime::from_millis(ingestor.clock.millis().checked_sub(delay * 1000)?)?;
+    aligned_window(due_before, ingestor.batches.window_minutes).map(|window| window.start())
 }
 
 /// Runs the batcher once and returns whether all windows that were due are complete.
-async fn turn(ingestor: &Ingestor, locality: &Locality, counters: &BatchCounters) -> bool {
+async fn run_batch(ingestor: &Ingestor, locality: &Locality, counters: &BatchCounters) -> bool {
     let instance = locality.instance.as_str();
     match batch(ingestor, locality, &BatchOptions::default()).await {
         Ok(summary) => {

@@ -52,8 +52,8 @@ pub(super) struct Entry {
     pub(super) digest: [u8; 16],
     /// Digest of each sealed share.
     pub(super) ciphertexts: [[u8; 16]; 2],
-    /// The id of the report's packet, and the packet's place within its group.
-    pub(super) becomes: Pseudonym,
+    /// The id of the report's packet, and its order within its group.
+    pub(super) pseudonym: Pseudonym,
     /// Number of the group.
     pub(super) group: u32,
     /// Number of the slab in the plan.
@@ -81,7 +81,7 @@ pub(super) struct Slab {
 }
 
 /// Value of `carried_since` for a report that was never carried over.
-const NEVER: i64 = i64::MAX;
+const NEVER_CARRIED: i64 = i64::MAX;
 
 impl Slab {
     /// Verifies a slab and splits it into blocks. Each pass over the slabs verifies again, since a
@@ -126,22 +126,22 @@ pub(super) fn damaged(key: &str, error: &AvroError) -> Error {
     }
 }
 
-/// Reads slabs, several at a time, and passes them to `take` on blocking threads, in chunks and in
-/// order.
+/// Reads slabs, several at a time, and passes them to `process` on blocking threads, in chunks and
+/// in order.
 // All slabs of a chunk are read before the first is processed. The simulation, whose windows have
 // fewer slabs than a chunk, relies on this: a process that waits for a bucket does nothing else in
 // the meantime, so a seed always gives the same run.
 pub(super) async fn each_slab<T: Send + 'static>(
     spool: RetryingBucket<'_>,
     slabs: &[PlannedSlab],
-    take: impl Fn(usize, Slab) -> Result<T, Error> + Send + Sync + 'static,
+    process: impl Fn(usize, Slab) -> Result<T, Error> + Send + Sync + 'static,
 ) -> Result<Vec<T>, Error> {
-    let take = Arc::new(take);
-    let of_spool = Arc::new((spool.records.clone(), spool.bucket.location()));
-    let mut taken = Vec::with_capacity(slabs.len());
-    let read = |(place, slab): (usize, PlannedSlab)| async move {
+    let process = Arc::new(process);
+    let spool_context = Arc::new((spool.records.clone(), spool.bucket.location()));
+    let mut results = Vec::with_capacity(slabs.len());
+    let read = |(slab_number, slab): (usize, PlannedSlab)| async move {
         let bytes = spool.read(&slab.key, SLAB_LIMIT).await?;
-        Ok::<_, Error>((place, slab.key, bytes))
+        Ok::<_, Error>((slab_number, slab.key, bytes))
     };
     let numbered: Vec<_> = slabs.iter().cloned().enumerate().collect();
     let mut chunks = stream::iter(numbered)
@@ -149,18 +149,18 @@ pub(super) async fn each_slab<T: Send + 'static>(
         .buffered(CONCURRENT_READS)
         .try_chunks(CONCURRENT_READS);
     while let Some(chunk) = chunks.try_next().await.map_err(|error| error.1)? {
-        let (take, of_spool) = (Arc::clone(&take), Arc::clone(&of_spool));
+        let (process, spool_context) = (Arc::clone(&process), Arc::clone(&spool_context));
         let work = move || -> Result<Vec<T>, Error> {
-            let one = |(place, key, bytes): (usize, String, Bytes)| {
-                let slab = Slab::open(&of_spool, &key, &bytes)?;
+            let process_slab = |(slab_number, key, bytes): (usize, String, Bytes)| {
+                let slab = Slab::open(&spool_context, &key, &bytes)?;
                 drop(bytes);
-                take(place, slab)
+                process(slab_number, slab)
             };
-            chunk.into_par_iter().map(one).collect()
+            chunk.into_par_iter().map(process_slab).collect()
         };
-        taken.extend(blocking(work).await?);
+        results.extend(blocking(work).await?);
     }
-    Ok(taken)
+    Ok(results)
 }
 
 /// Runs `work` on a blocking thread.
@@ -186,26 +186,39 @@ impl Index {
     ) -> Result<Self, Error> {
         let keys: Vec<String> = plan.slabs.iter().map(|slab| slab.key.clone()).collect();
         let secret = secret.clone();
-        let read =
-            move |place: usize, slab: Slab| index_slab(&keys[place], place as u32, &slab, &secret);
-        let parts = each_slab(spool, &plan.slabs, read).await?;
-        blocking(move || Ok(Self::merge(parts))).await
+        let read = move |slab_number: usize, slab: Slab| {
+            index_slab(&keys[slab_number], slab_number as u32, &slab, &secret)
+        };
+        let slab_indexes = each_slab(spool, &plan.slabs, read).await?;
+        blocking(move || Ok(Self::merge(slab_indexes))).await
     }
 
     /// Merges the indexes of all slabs and numbers their groups in one order.
-    fn merge(parts: Vec<SlabIndex>) -> Self {
+    fn merge(slab_indexes: Vec<SlabIndex>) -> Self {
         let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
-        for (key, group) in parts.iter().flat_map(|part| &part.groups) {
-            let known = groups.entry(key.clone()).or_insert_with(|| group.clone());
-            for (longest, length) in known.longest.iter_mut().zip(group.longest) {
+        for (key, group) in slab_indexes
+            .iter()
+            .flat_map(|slab_index| &slab_index.groups)
+        {
+            let existing = groups.entry(key.clone()).or_insert_with(|| group.clone());
+            for (longest, length) in existing.longest.iter_mut().zip(group.longest) {
                 *longest = length.max(*longest);
             }
         }
         let numbers: BTreeMap<&GroupKey, u32> = groups.keys().zip(0..).collect();
-        let mut entries = Vec::with_capacity(parts.iter().map(|part| part.entries.len()).sum());
-        for part in &parts {
-            let renumbered: Vec<u32> = part.groups.iter().map(|(key, _)| numbers[key]).collect();
-            entries.extend(part.entries.iter().map(|entry| Entry {
+        let mut entries = Vec::with_capacity(
+            slab_indexes
+                .iter()
+                .map(|slab_index| slab_index.entries.len())
+                .sum(),
+        );
+        for slab_index in &slab_indexes {
+            let renumbered: Vec<u32> = slab_index
+                .groups
+                .iter()
+                .map(|(key, _)| numbers[key])
+                .collect();
+            entries.extend(slab_index.entries.iter().map(|entry| Entry {
                 group: renumbered[entry.group as usize],
                 ..*entry
             }));
@@ -217,7 +230,7 @@ impl Index {
 
 fn index_slab(
     key: &str,
-    place: u32,
+    slab_number: u32,
     slab: &Slab,
     secret: &IngestorSecret,
 ) -> Result<SlabIndex, Error> {
@@ -227,18 +240,18 @@ fn index_slab(
         let report = report.map_err(|error| damaged(key, &error))?;
         // A slab has few groups, so a linear search is fast, and keys are built only once per
         // group.
-        let known = groups.iter().position(|(_, group)| group.takes(&report));
-        let group = known.unwrap_or_else(|| {
+        let existing = groups.iter().position(|(_, group)| group.accepts(&report));
+        let group = existing.unwrap_or_else(|| {
             groups.push(Group::from_report(&report));
             groups.len() - 1
         });
         let longest = &mut groups[group].1.longest;
         longest[0] = longest[0].max(report.payload_first.len());
         longest[1] = longest[1].max(report.payload_second.len());
-        entries.push(entry(
+        entries.push(index_entry(
             key,
             &report,
-            [group as u32, place, position],
+            [group as u32, slab_number, position],
             secret,
         )?);
     }
@@ -264,7 +277,7 @@ impl Group {
 
     /// Returns whether the report may be in the same batch as those of this group: all fields that
     /// a header contains are equal.
-    fn takes(&self, report: &StoredReport<'_>) -> bool {
+    fn accepts(&self, report: &StoredReport<'_>) -> bool {
         let own = &self.parameters;
         own.name == report.metric
             && own.bins == report.bins
@@ -277,10 +290,10 @@ impl Group {
     }
 }
 
-fn entry(
+fn index_entry(
     key: &str,
     report: &StoredReport<'_>,
-    place: [u32; 3],
+    numbers: [u32; 3],
     secret: &IngestorSecret,
 ) -> Result<Entry, Error> {
     let id: tallybox_model::id::PacketId = report.id.parse().map_err(|error| Error::Damaged {
@@ -288,17 +301,17 @@ fn entry(
         problem: format!("{error}"),
     })?;
     let digest = report.digest();
-    let [group, slab, position] = place;
+    let [group, slab, position] = numbers;
     Ok(Entry {
         id: *id.as_bytes(),
         digest: digest.report,
         ciphertexts: digest.ciphertexts,
-        becomes: secret.packet(&digest.report),
+        pseudonym: secret.packet(&digest.report),
         group,
         slab,
         position,
         carried_since: report
             .carried_since
-            .map_or(NEVER, |millis| millis.div_euclid(60_000)),
+            .map_or(NEVER_CARRIED, |millis| millis.div_euclid(60_000)),
     })
 }

@@ -1,16 +1,15 @@
 //! From the slabs of a window to signed batches: planned once, then a pure function of the plan.
 //!
 //! ```text
-//! chain    the plan log: which windows are due; creates each plan if absent, or else adopts it
-//! window   one window: index -> replay -> cut -> build -> publish -> carried slab -> record
-//! again    writes fixed batches to the mailboxes once more
-//! sweep    prunes objects that are no longer needed
+//! plan_log  the log of plans: which windows are due; creates each plan if absent, or else adopts it
+//! window    one window: index -> replay -> cut -> build -> publish -> carried slab -> record
+//! redeliver writes fixed batches to the mailboxes once more
+//! prune     prunes objects that are no longer needed
 //! ```
 //!
 //! Any number of jobs may run concurrently, on any number of machines, and each may be interrupted
 //! at any point.
 
-mod again;
 mod build;
 mod carry;
 mod cut;
@@ -18,18 +17,19 @@ mod cycle;
 mod index;
 mod plan_log;
 mod points;
+mod prune;
 mod publish;
 mod record;
+mod redeliver;
 mod replay;
 mod retry;
 mod summary;
-mod sweep;
 mod window;
 
-pub use again::{Redelivery, redeliver};
 pub use cycle::cycle;
 pub use points::check_bins;
 pub use record::{WindowBatch, WindowRecord};
+pub use redeliver::{Redelivery, redeliver};
 pub use replay::ReplayCounts;
 pub use summary::{BatchSummary, RedeliverySummary, WindowSummary};
 
@@ -53,10 +53,10 @@ pub struct BatchOptions {
     pub until: Option<BatchTime>,
     /// This job's part of the partitions: those with the first number as the remainder of division
     /// by the second. `None` means all.
-    pub share: Option<(u32, u32)>,
+    pub shard: Option<(u32, u32)>,
     /// Seed of the first partition to write. Concurrent jobs should use different values, so that
     /// they start with different partitions.
-    pub turn: u32,
+    pub partition_seed: u32,
     /// Progress callback.
     pub progress: Option<Progress>,
 }
@@ -65,7 +65,7 @@ impl std::fmt::Debug for BatchOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BatchOptions")
             .field("until", &self.until)
-            .field("share", &self.share)
+            .field("shard", &self.shard)
             .finish_non_exhaustive()
     }
 }
@@ -78,12 +78,12 @@ pub(crate) struct Job<'j> {
 }
 
 impl Job<'_> {
-    fn takes(&self, partition: u32) -> bool {
-        let share = self.options.share;
-        share.is_none_or(|(ours, jobs)| {
+    fn has_partition(&self, partition: u32) -> bool {
+        let shard = self.options.shard;
+        shard.is_none_or(|(ours, jobs)| {
             partition
                 .checked_rem(jobs)
-                .is_none_or(|place| place == ours)
+                .is_none_or(|remainder| remainder == ours)
         })
     }
 
@@ -115,12 +115,12 @@ pub async fn batch(
         locality,
         options,
     };
-    let mut chain = PlanLog::read(ingestor, locality).await?;
-    again::put_again(&job, &chain).await?;
+    let mut plan_log = PlanLog::read(ingestor, locality).await?;
+    redeliver::retry_unconfirmed(&job, &plan_log).await?;
     let mut summary = BatchSummary::new(&locality.instance);
     loop {
-        let Some(plan) = chain.open() else {
-            if chain.extend(options.until).await? {
+        let Some(plan) = plan_log.open() else {
+            if plan_log.extend(options.until).await? {
                 continue;
             }
             break;
@@ -129,15 +129,15 @@ pub async fn batch(
         if options.until.is_some_and(|until| until < start) {
             break;
         }
-        match run_plan(&job, &mut chain, plan).await? {
-            Done::Whole(record) => summary.windows.push(record.summary),
+        match run_plan(&job, &mut plan_log, plan).await? {
+            Done::Complete(record) => summary.windows.push(record.summary),
             Done::Waiting(partitions) => {
                 summary.wait_for(start, partitions);
                 return Ok(summary);
             }
         }
     }
-    summary.deleted = sweep::sweep(&job, &chain).await?;
+    summary.deleted = prune::prune(&job, &plan_log).await?;
     Ok(summary)
 }
 
@@ -161,10 +161,14 @@ pub async fn records(ingestor: &Ingestor, locality: &Locality) -> Result<Vec<Win
 
 /// Completes one window. Windows are completed in order, since a later window finds replays in the
 /// records of earlier ones.
-async fn run_plan(job: &Job<'_>, chain: &mut PlanLog<'_>, plan: FixedPlan) -> Result<Done, Error> {
+async fn run_plan(
+    job: &Job<'_>,
+    plan_log: &mut PlanLog<'_>,
+    plan: FixedPlan,
+) -> Result<Done, Error> {
     let start = plan.plan.window.start();
     let secret = plan.plan.secret.clone();
-    let before = chain.replayed(&plan.plan);
+    let before = plan_log.replayed(&plan.plan);
     let done = match WindowJob::read(job, plan, &before).await {
         Ok(window) => window.write().await,
         Err(error) => Err(error),
@@ -173,13 +177,13 @@ async fn run_plan(job: &Job<'_>, chain: &mut PlanLog<'_>, plan: FixedPlan) -> Re
         // Another job has completed the window in the meantime, and its slabs may have been pruned
         // since.
         Err(error) if is_gone(&error) => match window::open_record(job, start, &secret).await {
-            Ok(record) => Done::Whole(Box::new(record.record)),
+            Ok(record) => Done::Complete(Box::new(record.record)),
             Err(_) => return Err(error),
         },
         done => done?,
     };
-    if let Done::Whole(record) = &done {
-        chain.close(start, secret, record.summary.carried > 0);
+    if let Done::Complete(record) = &done {
+        plan_log.close(start, secret, record.summary.carried > 0);
     }
     Ok(done)
 }

@@ -37,7 +37,7 @@ pub(super) struct PlanLog<'i> {
     /// Complete windows, with the id of the secret that sealed their record.
     pub(super) records: BTreeMap<BatchTime, String>,
     /// Slabs that no plan names, as of the last listing.
-    free: Option<Vec<(PlannedSlab, BatchTime)>>,
+    unplanned: Option<Vec<(PlannedSlab, BatchTime)>>,
 }
 
 impl<'i> PlanLog<'i> {
@@ -46,24 +46,24 @@ impl<'i> PlanLog<'i> {
         ingestor: &'i Ingestor,
         locality: &'i Locality,
     ) -> Result<Self, Error> {
-        let mut chain = Self {
+        let mut plan_log = Self {
             ingestor,
             locality,
             plans: BTreeMap::new(),
             records: BTreeMap::new(),
-            free: None,
+            unplanned: None,
         };
         let spool = RetryingBucket::spool(ingestor);
         for key in spool.keys(&locality.names.plans()).await? {
             if let Some(start) = locality.names.parse_plan(&key) {
                 let plan = read_plan(spool, &key).await?;
-                chain.plans.insert(start, plan);
+                plan_log.plans.insert(start, plan);
             }
         }
         for key in spool.keys(&locality.names.records()).await? {
-            chain.records.extend(locality.names.parse_record(&key));
+            plan_log.records.extend(locality.names.parse_record(&key));
         }
-        Ok(chain)
+        Ok(plan_log)
     }
 
     /// Returns the plan of a window. A plan that the listing did not contain is read by its name:
@@ -101,23 +101,23 @@ impl<'i> PlanLog<'i> {
         if !self.is_due(&window) || last.is_some_and(|last| last < window.start()) {
             return Ok(false);
         }
-        let mut free = match self.free.take() {
-            Some(free) => free,
-            None => self.free_slabs().await?,
+        let mut unplanned = match self.unplanned.take() {
+            Some(unplanned) => unplanned,
+            None => self.unplanned_slabs().await?,
         };
         // Without a slab no plan is made. Otherwise a job whose clock is far ahead would plan
         // windows of the future, and the servers would have to assign slabs to windows after them.
-        if free.is_empty() {
-            self.free = Some(free);
+        if unplanned.is_empty() {
+            self.unplanned = Some(unplanned);
             return Ok(false);
         }
-        let fixed = self.fix(self.draft(window, &free)).await?;
+        let fixed = self.fix(self.draft(window, &unplanned)).await?;
         let named: BTreeSet<&PlannedSlab> = fixed.plan.slabs.iter().collect();
-        free.retain(|(slab, _)| !named.contains(slab));
-        self.free = Some(free);
+        unplanned.retain(|(slab, _)| !named.contains(slab));
+        self.unplanned = Some(unplanned);
         let start = fixed.plan.window.start();
         self.plans.insert(start, fixed);
-        self.look_for_record(start).await?;
+        self.find_record(start).await?;
         Ok(true)
     }
 
@@ -125,7 +125,7 @@ impl<'i> PlanLog<'i> {
     ///
     /// A job that was suspended for days could create a plan that has been pruned in the meantime.
     /// The window's record still exists then, so that no report is batched a second time.
-    async fn look_for_record(&mut self, start: BatchTime) -> Result<(), Error> {
+    async fn find_record(&mut self, start: BatchTime) -> Result<(), Error> {
         let names = &self.locality.names;
         let records = RetryingBucket::spool(self.ingestor)
             .keys(&names.records_near(start))
@@ -149,7 +149,7 @@ impl<'i> PlanLog<'i> {
     pub(super) fn close(&mut self, start: BatchTime, secret: String, carried: bool) {
         self.records.insert(start, secret);
         if carried {
-            self.free = None;
+            self.unplanned = None;
         }
     }
 
@@ -164,22 +164,22 @@ impl<'i> PlanLog<'i> {
         let horizon = i64::from(plan.replay_windows).saturating_mul(length(plan.window));
         let since = start.millis().saturating_sub(horizon);
         let mut end = start;
-        let mut within = Vec::new();
+        let mut replayed = Vec::new();
         for (begin, secret) in self.records.range(..start).rev() {
             // Windows are adjacent: each ends where the next one begins.
             if end.millis() <= since {
                 break;
             }
-            within.push((*begin, secret.clone()));
+            replayed.push((*begin, secret.clone()));
             end = *begin;
         }
-        within.reverse();
-        within
+        replayed.reverse();
+        replayed
     }
 
     fn is_due(&self, window: &Window) -> bool {
-        let settle = i64::try_from(self.ingestor.batches.settle_secs).unwrap_or(i64::MAX / 2000);
-        window.end().millis().saturating_add(settle * 1000) <= self.ingestor.clock.millis()
+        let delay = i64::try_from(self.ingestor.batches.settle_secs).unwrap_or(i64::MAX / 2000);
+        window.end().millis().saturating_add(delay * 1000) <= self.ingestor.clock.millis()
     }
 
     /// Returns the first window without a plan, or `None` if there has never been a slab.
@@ -195,7 +195,7 @@ impl<'i> PlanLog<'i> {
         {
             Some(bytes) => parse_origin(&key, &bytes)?,
             None => {
-                let Some((_, first)) = self.free_slabs().await?.into_iter().next() else {
+                let Some((_, first)) = self.unplanned_slabs().await?.into_iter().next() else {
                     return Ok(None);
                 };
                 self.fix_origin(first).await?
@@ -215,8 +215,8 @@ impl<'i> PlanLog<'i> {
         match spool.create(&key, start.to_string().as_bytes()).await {
             Ok(_) => Ok(start),
             Err(BucketError::Conflict { .. }) => {
-                let before = spool.record(&key, ORIGIN_LIMIT).await?;
-                parse_origin(&key, &before.ok_or_else(|| spool.missing(&key))?)
+                let existing = spool.record(&key, ORIGIN_LIMIT).await?;
+                parse_origin(&key, &existing.ok_or_else(|| spool.missing(&key))?)
             }
             Err(error) => Err(error.into()),
         }
@@ -236,11 +236,11 @@ impl<'i> PlanLog<'i> {
     }
 
     /// Lists all slabs that no plan names, with the window in their name, oldest first.
-    async fn free_slabs(&self) -> Result<Vec<(PlannedSlab, BatchTime)>, Error> {
+    async fn unplanned_slabs(&self) -> Result<Vec<(PlannedSlab, BatchTime)>, Error> {
         let planned = self.plans.values().flat_map(|fixed| &fixed.plan.slabs);
         let planned: BTreeSet<&str> = planned.map(|slab| slab.key.as_str()).collect();
         let names = &self.locality.names;
-        let mut free = Vec::new();
+        let mut unplanned = Vec::new();
         let mut entries = self
             .ingestor
             .spool
@@ -252,16 +252,16 @@ impl<'i> PlanLog<'i> {
                 .filter(|_| !planned.contains(entry.key.as_str()))
             {
                 let (key, size) = (entry.key, entry.size);
-                free.push((PlannedSlab { key, size }, slab.window()));
+                unplanned.push((PlannedSlab { key, size }, slab.window()));
             }
         }
-        Ok(free)
+        Ok(unplanned)
     }
 
     /// Drafts the plan of a window: the free slabs of this window and of earlier ones. A slab whose
     /// name is far ahead of the clock comes from a server with a wrong clock, and is included at
     /// once.
-    fn draft(&self, window: Window, free: &[(PlannedSlab, BatchTime)]) -> Plan {
+    fn draft(&self, window: Window, unplanned: &[(PlannedSlab, BatchTime)]) -> Plan {
         let Ingestor {
             batches,
             secrets,
@@ -271,11 +271,11 @@ impl<'i> PlanLog<'i> {
         } = self.ingestor;
         let ahead =
             BatchTime::of_clock(clock.millis()).plus_minutes(2 * i64::from(batches.window_minutes));
-        let taken =
+        let is_included =
             |start: BatchTime| start < window.end() || ahead.is_some_and(|ahead| start > ahead);
-        let slabs: Vec<_> = free
+        let slabs: Vec<_> = unplanned
             .iter()
-            .filter(|(_, start)| taken(*start))
+            .filter(|(_, start)| is_included(*start))
             .map(|(slab, _)| slab.clone())
             .collect();
         let bytes: u64 = slabs.iter().map(|slab| slab.size).sum();

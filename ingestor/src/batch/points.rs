@@ -20,9 +20,9 @@ use crate::error::Error;
 use crate::ingestor::{Ingestor, KeyPair, Locality};
 
 /// Most bytes of the object.
-const LIMIT: u64 = 64 << 10;
+const ORIGIN_LIMIT: u64 = 64 << 10;
 /// Longest time that a start waits for the spool to compare the bins of packet keys.
-const CHECK_TIME: Duration = Duration::from_secs(10);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The pair of keys for which a point was drawn, the secret that was used, and the number of bins
 /// of its packets.
@@ -51,14 +51,14 @@ pub(super) async fn point(
     );
     let fits = |origin: &Origin| origin.bins == bins || fault::is_on("keys-of-any-bins");
     let objects = [0, 1].map(|side| object(locality, side, &key_ids[side]));
-    let known = [
+    let origins = [
         read(spool, &objects[0]).await?,
         read(spool, &objects[1]).await?,
     ];
-    if !known.iter().flatten().all(fits) {
+    if !origins.iter().flatten().all(fits) {
         return Ok(None);
     }
-    let origin = match known.iter().flatten().next() {
+    let origin = match origins.iter().flatten().next() {
         Some(origin) => origin.clone(),
         // For a key without an object, the configured bins decide: the first batch may contain
         // reports of the wrong number of bins.
@@ -118,7 +118,7 @@ fn fits_configuration(locality: &Locality, group: &Group) -> bool {
 /// # Errors
 /// [`Error::Setting`] that names the locality, the key and both numbers of bins.
 pub async fn check_bins(ingestor: &Ingestor) -> Result<(), Error> {
-    match tokio::time::timeout(CHECK_TIME, compare_bins(ingestor)).await {
+    match tokio::time::timeout(CHECK_TIMEOUT, compare_bins(ingestor)).await {
         Ok(Err(error @ Error::Setting(_))) => Err(error),
         Ok(Err(error)) => {
             tracing::warn!(
@@ -168,7 +168,7 @@ fn object(locality: &Locality, side: usize, key: &KeyId) -> String {
 }
 
 async fn read(spool: RetryingBucket<'_>, object: &str) -> Result<Option<Origin>, Error> {
-    let Some(bytes) = spool.record(object, LIMIT).await? else {
+    let Some(bytes) = spool.record(object, ORIGIN_LIMIT).await? else {
         return Ok(None);
     };
     serde_json::from_slice(&bytes)

@@ -35,12 +35,12 @@ pub(super) async fn fix(ingestor: &Ingestor, object: &str, list: &BatchList) -> 
         Err(error @ BucketError::Conflict { .. }) => error,
         Err(error) => return Err(error.into()),
     };
-    let there = read_list(ingestor, object).await?;
-    if there.generation != list.generation {
+    let existing = read_list(ingestor, object).await?;
+    if existing.generation != list.generation {
         return Err(Error::Generation {
             object: object.to_owned(),
             ours: list.generation,
-            theirs: there.generation,
+            theirs: existing.generation,
         });
     }
     Err(conflict.into())
@@ -49,9 +49,9 @@ pub(super) async fn fix(ingestor: &Ingestor, object: &str, list: &BatchList) -> 
 /// Reads the list that fixes a partition's batches.
 pub(super) async fn read_list(ingestor: &Ingestor, object: &str) -> Result<BatchList, Error> {
     let spool = RetryingBucket::spool(ingestor);
-    let there = spool.record(object, LIST_LIMIT).await?;
-    let there = there.ok_or_else(|| spool.missing(object))?;
-    BatchList::parse(&there).map_err(|problem| Error::Damaged {
+    let existing = spool.record(object, LIST_LIMIT).await?;
+    let existing = existing.ok_or_else(|| spool.missing(object))?;
+    BatchList::parse(&existing).map_err(|problem| Error::Damaged {
         object: object.to_owned(),
         problem,
     })
@@ -60,11 +60,11 @@ pub(super) async fn read_list(ingestor: &Ingestor, object: &str) -> Result<Batch
 /// The processors to write to, by their index.
 pub(super) type Sides = [bool; 2];
 /// Both processors.
-pub(super) const BOTH: Sides = [true; 2];
+pub(super) const BOTH_SIDES: Sides = [true; 2];
 
 /// The result of writing an object to a mailbox.
 #[derive(Debug)]
-pub(super) struct Put {
+pub(super) struct WrittenObject {
     /// Index of the processor that owns the mailbox.
     pub(super) side: usize,
     pub(super) object: String,
@@ -77,51 +77,52 @@ pub(super) async fn publish(
     ingestor: &Ingestor,
     locality: &Locality,
     batches: &[BuiltBatch],
-    to: Sides,
-) -> Result<Vec<Put>, Error> {
+    to_sides: Sides,
+) -> Result<Vec<WrittenObject>, Error> {
     let sides = batches.iter().flat_map(|batch| {
         let mailboxes = locality.mailboxes.iter().zip(&batch.sides).enumerate();
         mailboxes
-            .filter(|(side, _)| to[*side])
+            .filter(|(side, _)| to_sides[*side])
             .map(|(side, (mailbox, built))| (batch.name.ingestion(), side, mailbox, built))
     });
-    let one = |(name, side, mailbox, built): (BatchObjects, usize, &SharedBucket, &BuiltSide)| {
-        let (mailbox, packets, header) = (
-            Arc::clone(mailbox),
-            built.packets.clone(),
-            built.header.clone(),
-        );
-        async move {
-            let mailbox = &*mailbox;
-            let tries = ingestor.batches.write_tries;
-            // The signature is written last: a batch without it does not exist for the processor.
-            let packets = put(tries, mailbox, &name.packets, packets).await?;
-            let first = put(tries, mailbox, &name.header, header.clone()).await?;
-            let signature = sign(ingestor, mailbox, &name.signature, &header).await?;
-            let put = [
-                (name.packets, packets),
-                (name.header, first),
-                (name.signature, signature),
-            ];
-            Ok::<_, Error>(put.map(|(object, published)| Put {
-                side,
-                object,
-                published,
-            }))
-        }
-    };
+    let write_batch =
+        |(name, side, mailbox, built): (BatchObjects, usize, &SharedBucket, &BuiltSide)| {
+            let (mailbox, packets, header) = (
+                Arc::clone(mailbox),
+                built.packets.clone(),
+                built.header.clone(),
+            );
+            async move {
+                let mailbox = &*mailbox;
+                let tries = ingestor.batches.write_tries;
+                // The signature is written last: a batch without it does not exist for the processor.
+                let packets = write(tries, mailbox, &name.packets, packets).await?;
+                let first = write(tries, mailbox, &name.header, header.clone()).await?;
+                let signature = sign(ingestor, mailbox, &name.signature, &header).await?;
+                let objects = [
+                    (name.packets, packets),
+                    (name.header, first),
+                    (name.signature, signature),
+                ];
+                Ok::<_, Error>(objects.map(|(object, published)| WrittenObject {
+                    side,
+                    object,
+                    published,
+                }))
+            }
+        };
     // The futures are collected first, so that the borrows of the closure end before they run.
-    let work: Vec<_> = sides.map(one).collect();
-    let put: Vec<[Put; 3]> = stream::iter(work)
+    let work: Vec<_> = sides.map(write_batch).collect();
+    let written: Vec<[WrittenObject; 3]> = stream::iter(work)
         .buffer_unordered(CONCURRENT_WRITES)
         .try_collect()
         .await?;
-    Ok(put.into_iter().flatten().collect())
+    Ok(written.into_iter().flatten().collect())
 }
 
 /// Writes an object to a mailbox. The bytes have been fixed before, so an object that exists in a
 /// mailbox that the ingestor may not read counts as equal.
-async fn put(
+async fn write(
     tries: u32,
     mailbox: &dyn Bucket,
     object: &str,
@@ -153,18 +154,19 @@ async fn sign(
     };
     let marker = sync_marker(ENCODER_GENERATION, object, &[Digest::sha256(header)]);
     let bytes = encode_one(&record, marker).map_err(|source| encode_fault(object, source))?;
-    let conflict = match put(ingestor.batches.write_tries, mailbox, object, bytes.into()).await {
+    let conflict = match write(ingestor.batches.write_tries, mailbox, object, bytes.into()).await {
         Err(error @ Error::Bucket(BucketError::Conflict { .. })) => error,
         done => return done,
     };
-    let there = read_all(mailbox, object, SIGNATURE_LIMIT).await?;
-    let verifies = decode_one::<BatchSignature>(&there, &Limits::default()).is_ok_and(|there| {
-        // An earlier run may have signed with the previous key.
-        let own = signer.verifying_key();
-        let others = ingestor.other_public_keys.values();
-        let mut keys = std::iter::once(&own).chain(others);
-        keys.any(|key| key.verify(header, &there.batch_header_signature).is_ok())
-    });
+    let existing = read_all(mailbox, object, SIGNATURE_LIMIT).await?;
+    let verifies =
+        decode_one::<BatchSignature>(&existing, &Limits::default()).is_ok_and(|existing| {
+            // An earlier run may have signed with the previous key.
+            let own = signer.verifying_key();
+            let others = ingestor.other_public_keys.values();
+            let mut keys = std::iter::once(&own).chain(others);
+            keys.any(|key| key.verify(header, &existing.batch_header_signature).is_ok())
+        });
     if verifies {
         Ok(Published::Same)
     } else {

@@ -28,7 +28,7 @@ use crate::error::Error;
 /// First bytes of a record.
 const MAGIC: &[u8] = b"tallybox record 1\n";
 /// Bytes that sealing adds to a chunk.
-const TAG: usize = 16;
+const TAG_BYTES: usize = 16;
 
 /// The result of a window, and the plan that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,14 +69,14 @@ pub(super) fn seal(
     index: &Index,
     cutting: &Cutting,
 ) -> Result<Vec<u8>, Error> {
-    let bug = |problem: String| {
+    let internal_error = |problem: String| {
         Error::Internal(format!("record of {}: {problem}", record.summary.window))
     };
-    let summary = serde_json::to_vec(record).map_err(|error| bug(error.to_string()))?;
+    let summary = serde_json::to_vec(record).map_err(|error| internal_error(error.to_string()))?;
     let mut plain =
         Vec::with_capacity(summary.len() + 12 + 16 * KEYS * record.summary.batched as usize);
-    let length =
-        u32::try_from(summary.len()).map_err(|_| bug("the summary is too long".to_owned()))?;
+    let length = u32::try_from(summary.len())
+        .map_err(|_| internal_error("the summary is too long".to_owned()))?;
     plain.extend(length.to_be_bytes());
     plain.extend(summary);
     plain.extend(record.summary.batched.to_be_bytes());
@@ -95,7 +95,7 @@ pub(super) fn seal(
     for (chunk, number) in chunks.zip(0..) {
         let mut chunk = chunk.to_vec();
         key.seal_chunk(number, number == last, &mut chunk)
-            .map_err(|error| bug(error.to_string()))?;
+            .map_err(|error| internal_error(error.to_string()))?;
         file.extend(chunk);
     }
     Ok(file)
@@ -127,7 +127,7 @@ impl OpenRecord {
             .strip_prefix(MAGIC)
             .ok_or_else(|| damaged("the file is not a window record"))?;
         let key = file_key(secret, instance, window);
-        let chunks = sealed.chunks(CHUNK + TAG);
+        let chunks = sealed.chunks(CHUNK + TAG_BYTES);
         let last = (chunks.len() as u32)
             .checked_sub(1)
             .ok_or_else(|| damaged("the file is truncated"))?;
@@ -165,7 +165,7 @@ impl OpenRecord {
     pub(super) fn mark(&self, replays: &mut Replays) {
         let each = self.digests.len() / KEYS;
         for which in 0..KEYS {
-            replays.earlier(
+            replays.mark_earlier(
                 which,
                 &self.digests[which * each..(which + 1) * each],
                 &mut 0,

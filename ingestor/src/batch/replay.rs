@@ -80,14 +80,14 @@ impl Replays {
     /// Marks the entries whose key number `which` occurs in a sorted part of an earlier record.
     /// `at` is the position that the previous parts reached; the caller sets it to 0 for each
     /// record and key.
-    pub(super) fn earlier(&mut self, which: usize, part: &[[u8; 16]], at: &mut usize) {
+    pub(super) fn mark_earlier(&mut self, which: usize, record_keys: &[[u8; 16]], at: &mut usize) {
         let Self { keys, found, .. } = self;
         let own = &keys[which].0;
-        for known in part {
-            while own.get(*at).is_some_and(|(key, _)| key < known) {
+        for record_key in record_keys {
+            while own.get(*at).is_some_and(|(key, _)| key < record_key) {
                 *at += 1;
             }
-            let same = own[*at..].iter().take_while(|(key, _)| key == known);
+            let same = own[*at..].iter().take_while(|(key, _)| key == record_key);
             same.for_each(|(_, entry)| mark(found, *entry, which));
         }
     }
@@ -112,7 +112,7 @@ impl SortedKeys {
         let mut keys: Vec<_> = entries
             .iter()
             .zip(0..)
-            .map(|(entry, place)| (key(entry, which), place))
+            .map(|(entry, position)| (key(entry, which), position))
             .collect();
         keys.par_sort_unstable();
         Self(keys)
@@ -125,10 +125,10 @@ fn mark(found: &mut [Option<Replay>], entry: u32, which: usize) {
     } else {
         Replay::Ciphertext
     };
-    let known = &mut found[entry as usize];
+    let replay = &mut found[entry as usize];
     // `Report` takes precedence, so a second reason never replaces it.
-    if *known != Some(Replay::Report) {
-        *known = Some(reason);
+    if *replay != Some(Replay::Report) {
+        *replay = Some(reason);
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
             id: [id; 16],
             digest: [digest; 16],
             ciphertexts: ciphertexts.map(|byte| [byte; 16]),
-            becomes: Pseudonym {
+            pseudonym: Pseudonym {
                 packet: [0; 16],
                 order: [0; 16],
             },
@@ -177,11 +177,11 @@ mod tests {
             entry(6, 6, [6, 106]),
         ];
         let mut replays = Replays::within(&entries);
-        for (which, known) in [(0, 9), (1, 9), (2, 106)] {
-            replays.earlier(which, &[[known; 16]], &mut 0);
+        for (which, byte) in [(0, 9), (1, 9), (2, 106)] {
+            replays.mark_earlier(which, &[[byte; 16]], &mut 0);
         }
-        let (fresh, counts) = replays.finish();
-        assert_eq!(fresh, [true, false, false, false, true, true, false]);
+        let (is_new, counts) = replays.finish();
+        assert_eq!(is_new, [true, false, false, false, true, true, false]);
         let expected = ReplayCounts {
             report: 1,
             ciphertext: 3,
@@ -195,11 +195,11 @@ mod tests {
         let entries: Vec<_> = (0..100).map(|n| entry(n, n, [n, n])).collect();
         let mut replays = Replays::within(&entries);
         let mut at = 0;
-        for part in [[10, 20, 30], [30, 31, 99], [200, 201, 202]] {
-            replays.earlier(1, &part.map(|byte| [byte; 16]), &mut at);
+        for keys in [[10, 20, 30], [30, 31, 99], [200, 201, 202]] {
+            replays.mark_earlier(1, &keys.map(|byte| [byte; 16]), &mut at);
         }
-        let (fresh, counts) = replays.finish();
-        let old: Vec<_> = (0..100).filter(|n| !fresh[*n]).collect();
+        let (is_new, counts) = replays.finish();
+        let old: Vec<_> = (0..100).filter(|n| !is_new[*n]).collect();
         assert_eq!((old, counts.ciphertext), (vec![10, 20, 30, 31, 99], 5));
     }
 }

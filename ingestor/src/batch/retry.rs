@@ -76,7 +76,7 @@ pub(super) async fn retry<T, F>(
 where
     F: Future<Output = Result<T, BucketError>>,
 {
-    let mut pause = Duration::from_millis(100);
+    let mut delay = Duration::from_millis(100);
     for _ in 1..tries {
         match operation().await {
             Err(error @ (BucketError::Unavailable { .. } | BucketError::NotSettled { .. })) => {
@@ -84,8 +84,8 @@ where
                     error = chain(&error),
                     "bucket cannot be reached; the operation is retried"
                 );
-                tokio::time::sleep(pause).await;
-                pause *= 3;
+                tokio::time::sleep(delay).await;
+                delay *= 3;
             }
             done => return done,
         }
@@ -116,14 +116,14 @@ mod tests {
         ] {
             let faults = Faults::new(1, kind);
             let bucket = faults.wrap(spool.clone());
-            let patient = RetryingBucket {
+            let retrying = RetryingBucket {
                 bucket: &*bucket,
                 records: &records,
                 tries,
             };
-            let read = patient.read("slab", 10).await;
+            let read = retrying.read("slab", 10).await;
             assert_eq!(read.is_ok(), good, "{kind:?} {tries}: {read:?}");
-            assert!(patient.read("none", 10).await.is_err());
+            assert!(retrying.read("none", 10).await.is_err());
         }
     }
 }

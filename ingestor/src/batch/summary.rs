@@ -9,7 +9,7 @@ use tallybox_service::output::Summary;
 use tallybox_service::progress::grouped;
 use tallybox_transport::Published;
 
-use super::publish::Put;
+use super::publish::WrittenObject;
 use super::record::WindowBatch;
 use super::replay::ReplayCounts;
 
@@ -96,9 +96,9 @@ impl RedeliverySummary {
         }
     }
 
-    pub(super) fn add(&mut self, batches: usize, put: &[Put]) {
+    pub(super) fn add(&mut self, batches: usize, written: &[WrittenObject]) {
         self.batches += batches as u64;
-        for Put { published, .. } in put {
+        for WrittenObject { published, .. } in written {
             let count = match published {
                 Published::New => &mut self.objects_written,
                 Published::Same => &mut self.objects_present,

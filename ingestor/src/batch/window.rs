@@ -13,13 +13,13 @@ use tallybox_model::time::BatchTime;
 use tallybox_service::fault;
 use tallybox_transport::{BucketError, publish_bytes};
 
-use super::again::note;
 use super::build::{Builder, BuiltBatch};
 use super::cut::{CutBatch, Cutting, cut};
 use super::index::{Index, blocking};
 use super::plan_log::FixedPlan;
-use super::publish::{BOTH, fix, publish, read_list};
+use super::publish::{BOTH_SIDES, fix, publish, read_list};
 use super::record::{OpenRecord, WindowBatch, WindowRecord, seal};
+use super::redeliver::create_note;
 use super::replay::{ReplayCounts, Replays};
 use super::retry::retry;
 use super::summary::WindowSummary;
@@ -49,7 +49,7 @@ pub(super) struct WindowJob<'j> {
 #[derive(Debug)]
 pub(super) enum Done {
     /// The window is complete: everything is written, and so is the record.
-    Whole(Box<WindowRecord>),
+    Complete(Box<WindowRecord>),
     /// Other jobs have not finished writing these partitions.
     Waiting(Vec<u32>),
 }
@@ -64,7 +64,7 @@ impl<'j> WindowJob<'j> {
         records: &[(BatchTime, String)],
     ) -> Result<Self, Error> {
         let window = plan.plan.window.start();
-        let secret = secret_of(job, window, &plan.plan.secret)?;
+        let secret = find_secret(job, window, &plan.plan.secret)?;
         let index = Arc::new(Index::read(job.spool(), &plan.plan, &secret).await?);
         let within = Arc::clone(&index);
         let mut replays = blocking(move || Ok(Replays::within(&within.entries))).await?;
@@ -73,20 +73,21 @@ impl<'j> WindowJob<'j> {
         } else {
             records
         };
-        for (window, sealed_by) in records {
-            let record = open_record(job, *window, sealed_by).await?;
+        for (window, secret_id) in records {
+            let record = open_record(job, *window, secret_id).await?;
             replays = blocking(move || {
                 record.mark(&mut replays);
                 Ok(replays)
             })
             .await?;
         }
-        let points = points_of(job, &index).await?;
-        let (planned, cut_index, known) = (plan.plan.clone(), Arc::clone(&index), points.clone());
+        let points = compute_points(job, &index).await?;
+        let (planned, cut_index, group_points) =
+            (plan.plan.clone(), Arc::clone(&index), points.clone());
         let (cutting, replays, other_bins) = blocking(move || {
-            let (mut fresh, counts) = replays.finish();
-            let other_bins = leave_out(&mut fresh, &cut_index, &known);
-            Ok((cut(&planned, &cut_index, &fresh), counts, other_bins))
+            let (mut is_new, counts) = replays.finish();
+            let other_bins = exclude(&mut is_new, &cut_index, &group_points);
+            Ok((cut(&planned, &cut_index, &is_new), counts, other_bins))
         })
         .await?;
         Ok(Self {
@@ -107,11 +108,11 @@ impl<'j> WindowJob<'j> {
         let builder = Arc::new(self.builder());
         let mut missing = self.missing().await?;
         // Concurrent jobs start at different partitions.
-        let turn = self.job.options.turn as usize % missing.len().max(1);
-        missing.rotate_left(turn);
+        let offset = self.job.options.partition_seed as usize % missing.len().max(1);
+        missing.rotate_left(offset);
         for partition in missing
             .into_iter()
-            .filter(|partition| self.job.takes(*partition))
+            .filter(|partition| self.job.has_partition(*partition))
         {
             self.write_partition(&builder, partition).await?;
         }
@@ -121,7 +122,7 @@ impl<'j> WindowJob<'j> {
         }
         self.finish(&builder)
             .await
-            .map(|record| Done::Whole(Box::new(record)))
+            .map(|record| Done::Complete(Box::new(record)))
     }
 
     fn builder(&self) -> Builder {
@@ -148,11 +149,11 @@ impl<'j> WindowJob<'j> {
             let mark = names.partition_written(start, partition);
             // Marks are read and verified, not only listed: a forged mark would lose up to a
             // million reports.
-            let says = match marks.contains(&mark) {
+            let marked_plan = match marks.contains(&mark) {
                 true => spool.record(&mark, MARK_LIMIT).await?,
                 false => None,
             };
-            match says {
+            match marked_plan {
                 None => missing.push(partition),
                 Some(plan) if plan == self.plan.digest.to_hex().as_bytes() => {}
                 Some(_) => {
@@ -169,7 +170,7 @@ impl<'j> WindowJob<'j> {
     async fn write_partition(&self, builder: &Arc<Builder>, partition: u32) -> Result<(), Error> {
         let (ingestor, names) = (self.job.ingestor, &self.job.locality.names);
         let start = self.plan.plan.window.start();
-        let batches: Vec<CutBatch> = self.of_partition(partition).cloned().collect();
+        let batches: Vec<CutBatch> = self.partition_batches(partition).cloned().collect();
         let built = builder.build(self.job.spool(), &batches).await?;
         let listed = built.iter().zip(&batches).map(|(built, batch)| {
             let group = &self.index.groups[batch.group as usize];
@@ -185,8 +186,8 @@ impl<'j> WindowJob<'j> {
         // The list is fixed before the first object is published: a later run then has to write the
         // same bytes.
         fix(ingestor, &names.list(start, partition), &list).await?;
-        let put = publish(ingestor, self.job.locality, &built, BOTH).await?;
-        note(self.job, (start, partition), &put).await?;
+        let written = publish(ingestor, self.job.locality, &built, BOTH_SIDES).await?;
+        create_note(self.job, (start, partition), &written).await?;
         for batch in &built {
             self.job.progress(batch.packets);
         }
@@ -208,7 +209,7 @@ impl<'j> WindowJob<'j> {
         let builder = Arc::new(self.builder());
         let wanted = |batch: &&CutBatch| ids.is_empty() || ids.contains(&builder.batch_id(batch));
         let batches: Vec<CutBatch> = self
-            .of_partition(partition)
+            .partition_batches(partition)
             .filter(wanted)
             .cloned()
             .collect();
@@ -244,7 +245,7 @@ impl<'j> WindowJob<'j> {
         Ok(built)
     }
 
-    fn of_partition(&self, partition: u32) -> impl Iterator<Item = &CutBatch> {
+    fn partition_batches(&self, partition: u32) -> impl Iterator<Item = &CutBatch> {
         self.cutting
             .batches
             .iter()
@@ -307,7 +308,7 @@ impl<'j> WindowJob<'j> {
 }
 
 /// Returns the evaluation point of each group, in order.
-async fn points_of(job: &Job<'_>, index: &Index) -> Result<Vec<Option<i64>>, Error> {
+async fn compute_points(job: &Job<'_>, index: &Index) -> Result<Vec<Option<i64>>, Error> {
     let mut points = Vec::new();
     for group in &index.groups {
         let point = points::point(job.ingestor, job.locality, group).await?;
@@ -328,18 +329,18 @@ async fn points_of(job: &Job<'_>, index: &Index) -> Result<Vec<Option<i64>>, Err
 
 /// Marks reports of groups without a point as not new, and returns how many of them are not
 /// replays.
-fn leave_out(fresh: &mut [bool], index: &Index, points: &[Option<i64>]) -> u64 {
+fn exclude(is_new: &mut [bool], index: &Index, points: &[Option<i64>]) -> u64 {
     let mut left_out = 0;
-    for (fresh, entry) in fresh.iter_mut().zip(&index.entries) {
-        if *fresh && points[entry.group as usize].is_none() {
-            *fresh = false;
+    for (is_new, entry) in is_new.iter_mut().zip(&index.entries) {
+        if *is_new && points[entry.group as usize].is_none() {
+            *is_new = false;
             left_out += 1;
         }
     }
     left_out
 }
 
-fn secret_of(job: &Job<'_>, window: BatchTime, id: &str) -> Result<IngestorSecret, Error> {
+fn find_secret(job: &Job<'_>, window: BatchTime, id: &str) -> Result<IngestorSecret, Error> {
     let unknown = || Error::UnknownSecret {
         window,
         secret: id.to_owned(),
@@ -351,10 +352,10 @@ fn secret_of(job: &Job<'_>, window: BatchTime, id: &str) -> Result<IngestorSecre
 pub(super) async fn open_record(
     job: &Job<'_>,
     window: BatchTime,
-    sealed_by: &str,
+    secret_id: &str,
 ) -> Result<OpenRecord, Error> {
-    let secret = secret_of(job, window, sealed_by)?;
-    let object = job.locality.names.record(window, sealed_by);
+    let secret = find_secret(job, window, secret_id)?;
+    let object = job.locality.names.record(window, secret_id);
     let bytes = job.spool().read(&object, RECORD_LIMIT).await?;
     let instance = job.locality.instance.clone();
     blocking(move || OpenRecord::open(&object, &bytes, &instance, window, &secret)).await

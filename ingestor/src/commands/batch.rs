@@ -32,7 +32,7 @@ pub(super) struct BatchCommand {
     window: Option<BatchTime>,
     /// Write only part I of N of each window's partitions, with I counted from 0, as in an indexed
     /// Kubernetes job
-    #[arg(long, value_name = "I/N", value_parser = parse_share)]
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     share: Option<(u32, u32)>,
 }
 
@@ -43,8 +43,8 @@ impl BatchCommand {
         let shown = bar.clone();
         let options = BatchOptions {
             until: self.window,
-            share: self.share,
-            turn: std::process::id(),
+            shard: self.share,
+            partition_seed: std::process::id(),
             progress: Some(Arc::new(move |packets| shown.advance(packets, 0))),
         };
         let mut done = Vec::new();
@@ -91,8 +91,8 @@ struct BatchesSummary {
 
 impl Summary for BatchesSummary {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, summary) in self.localities.iter().enumerate() {
-            if place > 0 {
+        for (index, summary) in self.localities.iter().enumerate() {
+            if index > 0 {
                 writeln!(f)?;
             }
             summary.human(f)?;
@@ -101,7 +101,7 @@ impl Summary for BatchesSummary {
     }
 }
 
-fn parse_share(text: &str) -> Result<(u32, u32), String> {
+fn parse_shard(text: &str) -> Result<(u32, u32), String> {
     let parsed = text
         .split_once('/')
         .and_then(|(ours, jobs)| Some((ours.parse().ok()?, jobs.parse().ok()?)));

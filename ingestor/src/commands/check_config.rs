@@ -167,9 +167,9 @@ impl Summary for ConfigSummary {
             "registry", self.registry_version, self.metrics
         )?;
         for locality in &self.localities {
-            let word = serde_json::to_value(locality.attestation).unwrap_or_default();
-            let word = word.as_str().unwrap_or_default().to_owned();
-            write!(f, "\n  {:<22} attestation {word}", locality.instance)?;
+            let text = serde_json::to_value(locality.attestation).unwrap_or_default();
+            let text = text.as_str().unwrap_or_default().to_owned();
+            write!(f, "\n  {:<22} attestation {text}", locality.instance)?;
             for PairSummary {
                 bins,
                 keys: [first, second],

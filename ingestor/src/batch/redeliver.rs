@@ -13,7 +13,7 @@ use tallybox_service::fault;
 use tallybox_transport::BucketError;
 
 use super::plan_log::PlanLog;
-use super::publish::{Put, Sides, publish};
+use super::publish::{Sides, WrittenObject, publish};
 use super::retry::retry;
 use super::summary::RedeliverySummary;
 use super::window::{WindowJob, is_gone};
@@ -23,7 +23,7 @@ use crate::ingestor::{Ingestor, Locality};
 
 /// Time after which a mailbox's answer "exists" is believed, in milliseconds. No request is in
 /// flight for that long.
-const SETTLED_MILLIS: i64 = 60 * 60_000;
+const CONFIRMATION_MILLIS: i64 = 60 * 60_000;
 /// Most bytes of a note.
 const NOTE_LIMIT: u64 = 64 << 20;
 
@@ -41,7 +41,7 @@ pub struct Redelivery {
 /// Writes batches of a window again, with the same bytes, where a mailbox does not hold them.
 ///
 /// # Errors
-/// [`Error::NotKept`] if the spool does not hold the slabs of the window, [`Error::UnknownBatch`]
+/// [`Error::NotInSpool`] if the spool does not hold the slabs of the window, [`Error::UnknownBatch`]
 /// for an id that the window does not contain, and errors of the buckets.
 pub async fn redeliver(
     ingestor: &Ingestor,
@@ -54,12 +54,18 @@ pub async fn redeliver(
         locality,
         options: &options,
     };
-    let chain = PlanLog::read(ingestor, locality).await?;
+    let plan_log = PlanLog::read(ingestor, locality).await?;
     let start = redelivery.window;
-    let gone = || Error::NotKept { window: start };
-    let missing = |error: Error| if is_gone(&error) { gone() } else { error };
-    let plan = chain.plan(start).await.map_err(missing)?;
-    let (partitions, before) = (plan.plan.partitions, chain.replayed(&plan.plan));
+    let not_in_spool = || Error::NotInSpool { window: start };
+    let missing = |error: Error| {
+        if is_gone(&error) {
+            not_in_spool()
+        } else {
+            error
+        }
+    };
+    let plan = plan_log.plan(start).await.map_err(missing)?;
+    let (partitions, before) = (plan.plan.partitions, plan_log.replayed(&plan.plan));
     let window = WindowJob::read(&job, plan, &before)
         .await
         .map_err(missing)?;
@@ -71,9 +77,9 @@ pub async fn redeliver(
             .await
             .map_err(missing)?;
         found.extend(built.iter().map(|batch| batch.name.id));
-        let put = publish(ingestor, locality, &built, redelivery.sides).await?;
-        note(&job, (start, partition), &put).await?;
-        summary.add(built.len(), &put);
+        let written = publish(ingestor, locality, &built, redelivery.sides).await?;
+        create_note(&job, (start, partition), &written).await?;
+        summary.add(built.len(), &written);
     }
     if let Some(unknown) = redelivery.batches.difference(&found).next() {
         return Err(Error::UnknownBatch {
@@ -95,20 +101,23 @@ struct Note {
 }
 
 /// Creates a note of the objects that a mailbox only reports to exist.
-pub(super) async fn note(
+pub(super) async fn create_note(
     job: &Job<'_>,
     (start, partition): (BatchTime, u32),
-    put: &[Put],
+    written: &[WrittenObject],
 ) -> Result<(), Error> {
-    let assumed = put.iter().filter(|put| put.published.is_assumed());
-    let objects: BTreeSet<(usize, String)> =
-        assumed.map(|put| (put.side, put.object.clone())).collect();
+    let assumed = written
+        .iter()
+        .filter(|written| written.published.is_assumed());
+    let objects: BTreeSet<(usize, String)> = assumed
+        .map(|written| (written.side, written.object.clone()))
+        .collect();
     if objects.is_empty() || fault::is_on("exists-is-delivered") {
         return Ok(());
     }
     let (spool, tries) = (&*job.ingestor.spool, job.ingestor.batches.write_tries);
-    let bug = |error: serde_json::Error| Error::Internal(error.to_string());
-    let tag = Digest::sha256(&serde_json::to_vec(&objects).map_err(bug)?).to_hex();
+    let internal_error = |error: serde_json::Error| Error::Internal(error.to_string());
+    let tag = Digest::sha256(&serde_json::to_vec(&objects).map_err(internal_error)?).to_hex();
     let object = job
         .locality
         .names
@@ -116,7 +125,7 @@ pub(super) async fn note(
     tracing::info!(%object, "mailboxes report existing objects that cannot be read; they will be written again later");
     // The bucket's clock is used, since this machine's clock may be wrong.
     let since = retry(tries, || spool.date()).await?;
-    let bytes = serde_json::to_vec(&Note { since, objects }).map_err(bug)?;
+    let bytes = serde_json::to_vec(&Note { since, objects }).map_err(internal_error)?;
     match job.spool().create(&object, &bytes).await {
         // An earlier run has created the same note.
         Ok(_) | Err(BucketError::Conflict { .. }) => Ok(()),
@@ -126,16 +135,16 @@ pub(super) async fn note(
 
 /// Writes the objects of all notes again. Objects that cannot be written now are left to a later
 /// run and do not delay any window.
-pub(super) async fn put_again(job: &Job<'_>, chain: &PlanLog<'_>) -> Result<(), Error> {
+pub(super) async fn retry_unconfirmed(job: &Job<'_>, plan_log: &PlanLog<'_>) -> Result<(), Error> {
     let names = &job.locality.names;
     for note in job.spool().keys(&names.unconfirmed()).await? {
-        let Some(place) = names
+        let Some(window_partition) = names
             .parse_unconfirmed(&note)
-            .filter(|(_, partition)| job.takes(*partition))
+            .filter(|(_, partition)| job.has_partition(*partition))
         else {
             continue;
         };
-        match put_note_again(job, chain, place, &note).await {
+        match retry_note(job, plan_log, window_partition, &note).await {
             Ok(true) => job.ingestor.spool.delete(&note).await?,
             Ok(false) => {}
             // The window has been pruned from the spool, so these objects cannot be built any more.
@@ -161,9 +170,9 @@ pub(super) async fn put_again(job: &Job<'_>, chain: &PlanLog<'_>) -> Result<(), 
 
 /// Writes the objects of a note again and returns whether the note can be deleted: either all
 /// objects have been created now, or mailboxes have reported them to exist for long enough.
-async fn put_note_again(
+async fn retry_note(
     job: &Job<'_>,
-    chain: &PlanLog<'_>,
+    plan_log: &PlanLog<'_>,
     (start, partition): (BatchTime, u32),
     object: &str,
 ) -> Result<bool, Error> {
@@ -183,17 +192,20 @@ async fn put_note_again(
             ids.insert(name.id);
         }
     }
-    let plan = chain.plan(start).await?;
-    let before = chain.replayed(&plan.plan);
+    let plan = plan_log.plan(start).await?;
+    let before = plan_log.replayed(&plan.plan);
     let window = WindowJob::read(job, plan, &before).await?;
     let built = window.rebuild(partition, &ids).await?;
-    let put = publish(job.ingestor, job.locality, &built, sides).await?;
-    let doubtful = |put: &Put| {
-        put.published.is_assumed() && note.objects.contains(&(put.side, put.object.clone()))
+    let written = publish(job.ingestor, job.locality, &built, sides).await?;
+    let doubtful = |written: &WrittenObject| {
+        written.published.is_assumed()
+            && note
+                .objects
+                .contains(&(written.side, written.object.clone()))
     };
-    if !put.iter().any(doubtful) {
+    if !written.iter().any(doubtful) {
         return Ok(true);
     }
     let now = job.ingestor.spool.date().await?;
-    Ok(now.saturating_sub(note.since) >= SETTLED_MILLIS)
+    Ok(now.saturating_sub(note.since) >= CONFIRMATION_MILLIS)
 }

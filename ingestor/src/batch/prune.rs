@@ -17,17 +17,17 @@ const CONCURRENT_DELETES: usize = 16;
 /// The plan is deleted last of a window's objects, so the next run continues an interrupted
 /// pruning. The newest plan stays, since the next plan follows from it. Absent lists mark it as
 /// pruned.
-pub(super) async fn sweep(job: &Job<'_>, chain: &PlanLog<'_>) -> Result<u64, Error> {
+pub(super) async fn prune(job: &Job<'_>, plan_log: &PlanLog<'_>) -> Result<u64, Error> {
     let spool = &*job.ingestor.spool;
     let names = &job.locality.names;
     let now = job.ingestor.clock.millis();
     let keep = i64::from(job.ingestor.batches.keep_slabs_hours) * 3_600_000;
     let mut deleted = 0;
-    let newest = chain.plans.last_key_value().map(|(start, _)| *start);
-    for (start, fixed) in &chain.plans {
+    let newest = plan_log.plans.last_key_value().map(|(start, _)| *start);
+    for (start, fixed) in &plan_log.plans {
         let window = &fixed.plan.window;
         let old = window.end().millis().saturating_add(keep) < now;
-        if !old || !chain.records.contains_key(start) {
+        if !old || !plan_log.records.contains_key(start) {
             continue;
         }
         let lists = keys(spool, &names.lists(*start)).await?;
@@ -36,26 +36,26 @@ pub(super) async fn sweep(job: &Job<'_>, chain: &PlanLog<'_>) -> Result<u64, Err
         if stays && lists.is_empty() {
             continue;
         }
-        let mut doomed: Vec<String> = fixed
+        let mut objects: Vec<String> = fixed
             .plan
             .slabs
             .iter()
             .map(|slab| slab.key.clone())
             .collect();
-        doomed.extend(keys(spool, &names.written(*start)).await?);
-        deleted += delete(spool, doomed).await?;
+        objects.extend(keys(spool, &names.written(*start)).await?);
+        deleted += delete(spool, objects).await?;
         deleted += delete(spool, lists).await?;
         if !stays {
             deleted += delete(spool, vec![names.plan(*start)]).await?;
         }
     }
-    deleted += delete(spool, forgotten(job, chain, now)).await?;
+    deleted += delete(spool, expired_records(job, plan_log, now)).await?;
     Ok(deleted)
 }
 
 /// Returns the records that are older than twice the time for which replays are looked up.
-fn forgotten(job: &Job<'_>, chain: &PlanLog<'_>, now: i64) -> Vec<String> {
-    let Some((_, last)) = chain.plans.last_key_value() else {
+fn expired_records(job: &Job<'_>, plan_log: &PlanLog<'_>, now: i64) -> Vec<String> {
+    let Some((_, last)) = plan_log.plans.last_key_value() else {
         return Vec::new();
     };
     let window = &last.plan.window;
@@ -64,10 +64,10 @@ fn forgotten(job: &Job<'_>, chain: &PlanLog<'_>, now: i64) -> Vec<String> {
     let old = |start: &BatchTime| {
         start.millis().saturating_add(horizon) < now.min(window.start().millis())
     };
-    let records = chain
+    let records = plan_log
         .records
         .iter()
-        .filter(|(start, _)| old(start) && !chain.plans.contains_key(*start));
+        .filter(|(start, _)| old(start) && !plan_log.plans.contains_key(*start));
     records
         .map(|(start, secret)| job.locality.names.record(*start, secret))
         .collect()
