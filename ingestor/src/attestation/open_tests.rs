@@ -59,8 +59,8 @@ fn open(yaml: &str) -> Result<SharedVerifier, Error> {
 #[cfg(not(feature = "test-attestation"))]
 #[test]
 fn a_release_refuses_the_test_attestation() {
-    for said in ["true", "false"] {
-        let Err(Error::Setting(problem)) = open(&format!("test:\n  anybody-may-attest: {said}\n"))
+    for value in ["true", "false"] {
+        let Err(Error::Setting(problem)) = open(&format!("test:\n  anybody-may-attest: {value}\n"))
         else {
             panic!("test attestation was taken");
         };

@@ -4,7 +4,7 @@ use super::Refusal;
 
 /// Generates the enum, the list of its variants, and the two columns from one table.
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $name:ident: $word:literal, $detail:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $code:literal, $detail:literal;)+) => {
         /// The reason why an attestation is rejected.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -19,7 +19,7 @@ macro_rules! reasons {
             /// Returns the reason code, which never changes; a label of metrics.
             #[must_use]
             pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $word,)+ }
+                match self { $(Self::$name => $code,)+ }
             }
 
             /// Returns the cause, for the client's developer. The text contains no data from the
@@ -118,8 +118,8 @@ mod tests {
 
     #[test]
     fn no_word_stands_twice() {
-        let words: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-        assert_eq!(words.len(), Reason::ALL.len());
+        let codes: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(codes.len(), Reason::ALL.len());
     }
 
     #[test]

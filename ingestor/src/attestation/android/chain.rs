@@ -15,7 +15,7 @@ use crate::attestation::Reason;
 #[derive(Debug)]
 pub(super) struct Root {
     bytes: Vec<u8>,
-    itself: Arc<Issuers>,
+    issuers: Arc<Issuers>,
 }
 
 /// Certificates from a root down, each verified to be issued by the one before.
@@ -39,7 +39,7 @@ impl Root {
     /// Parses the certificate of a root.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Reason> {
         let certificate = Certificate::parse(bytes)?;
-        let itself = Issuers {
+        let issuers = Issuers {
             subject: certificate.subject().clone(),
             key: certificate.key().clone(),
             serials: vec![certificate.serial()],
@@ -49,7 +49,7 @@ impl Root {
         };
         Ok(Self {
             bytes: bytes.to_vec(),
-            itself: Arc::new(itself),
+            issuers: Arc::new(issuers),
         })
     }
 
@@ -61,24 +61,25 @@ impl Root {
             return Ok(Some(root));
         }
         let last = Certificate::parse(last)?;
-        let is =
-            |root: &&Self| root.itself.subject == *last.subject() && root.itself.key == *last.key();
+        let is = |root: &&Self| {
+            root.issuers.subject == *last.subject() && root.issuers.key == *last.key()
+        };
         Ok(roots.iter().find(is))
     }
 
     /// Finds the root that issued this certificate, among all roots of the issuer's name. Returns
     /// the path from the root to the certificate.
     fn above(bytes: &[u8], roots: &[Self], now: u64) -> Result<Issuers, Reason> {
-        let mut verdict = Reason::UnknownRoot;
+        let mut refusal = Reason::UnknownRoot;
         for root in roots {
-            match root.itself.descend(bytes, now) {
+            match root.issuers.descend(bytes, now) {
                 // The root has another name.
                 Err(Reason::ChainOrder) => {}
-                Err(reason) => verdict = reason,
+                Err(reason) => refusal = reason,
                 Ok(issuers) => return Ok(issuers),
             }
         }
-        Err(verdict)
+        Err(refusal)
     }
 }
 
@@ -136,7 +137,7 @@ impl Issuers {
 /// Validity period and revocation can change and are not part of the cached result.
 #[derive(Debug)]
 pub(super) struct IssuerCache {
-    most: usize,
+    max_paths: usize,
     generations: Mutex<Generations>,
 }
 
@@ -147,10 +148,10 @@ struct Generations {
 }
 
 impl IssuerCache {
-    /// Creates a cache of two generations of up to `most` paths.
-    pub(super) fn new(most: usize) -> Self {
+    /// Creates a cache of two generations of up to `max_paths` paths.
+    pub(super) fn new(max_paths: usize) -> Self {
         Self {
-            most,
+            max_paths,
             generations: Mutex::default(),
         }
     }
@@ -170,47 +171,47 @@ impl IssuerCache {
             None => chain,
         };
         let names = names(below, root);
-        let known = names.iter().enumerate();
-        let known = known.filter_map(|(place, name)| Some((place, self.known(name)?)));
-        let (mut place, mut issuers) = match (known.into_iter().next(), root) {
-            (Some(known), _) => known,
-            (None, Some(root)) => (below.len(), Arc::clone(&root.itself)),
+        let cached = names.iter().enumerate();
+        let cached = cached.filter_map(|(index, name)| Some((index, self.lookup(name)?)));
+        let (mut index, mut issuers) = match (cached.into_iter().next(), root) {
+            (Some(cached), _) => cached,
+            (None, Some(root)) => (below.len(), Arc::clone(&root.issuers)),
             (None, None) => {
-                let place = below.len() - 1;
+                let index = below.len() - 1;
                 (
-                    place,
-                    self.keep(names[place], Root::above(below[place], roots, now)?),
+                    index,
+                    self.insert(names[index], Root::above(below[index], roots, now)?),
                 )
             }
         };
         issuers.valid(now)?;
-        while place > 0 {
-            place -= 1;
-            issuers = self.keep(names[place], issuers.descend(below[place], now)?);
+        while index > 0 {
+            index -= 1;
+            issuers = self.insert(names[index], issuers.descend(below[index], now)?);
         }
         Ok(issuers)
     }
 
-    fn known(&self, name: &[u8; 32]) -> Option<Arc<Issuers>> {
+    fn lookup(&self, name: &[u8; 32]) -> Option<Arc<Issuers>> {
         let mut generations = self
             .generations
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = generations.young.get(name) {
-            return Some(Arc::clone(known));
+        if let Some(cached) = generations.young.get(name) {
+            return Some(Arc::clone(cached));
         }
-        let known = generations.old.remove(name)?;
-        generations.keep(*name, &known, self.most);
-        Some(known)
+        let cached = generations.old.remove(name)?;
+        generations.insert(*name, &cached, self.max_paths);
+        Some(cached)
     }
 
-    fn keep(&self, name: [u8; 32], issuers: Issuers) -> Arc<Issuers> {
+    fn insert(&self, name: [u8; 32], issuers: Issuers) -> Arc<Issuers> {
         let issuers = Arc::new(issuers);
         let mut generations = self
             .generations
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        generations.keep(name, &issuers, self.most);
+        generations.insert(name, &issuers, self.max_paths);
         issuers
     }
 
@@ -226,8 +227,8 @@ impl IssuerCache {
 }
 
 impl Generations {
-    fn keep(&mut self, name: [u8; 32], issuers: &Arc<Issuers>, most: usize) {
-        if self.young.len() >= most {
+    fn insert(&mut self, name: [u8; 32], issuers: &Arc<Issuers>, max_paths: usize) {
+        if self.young.len() >= max_paths {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(name, Arc::clone(issuers));

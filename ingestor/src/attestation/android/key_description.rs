@@ -60,8 +60,8 @@ pub(super) enum BootState {
 
 /// The fields of a key description that are checked.
 pub(super) struct KeyDescription<'a> {
-    pub(super) attested_in: Level,
-    pub(super) kept_in: Level,
+    pub(super) attestation_level: Level,
+    pub(super) key_level: Level,
     pub(super) challenge: &'a [u8],
     pub(super) software: AuthorizationList<'a>,
     pub(super) hardware: AuthorizationList<'a>,
@@ -89,15 +89,15 @@ impl<'a> KeyDescription<'a> {
         let read = || -> der::Result<Self> {
             AnyRef::from_der(bytes)?.sequence(|reader| {
                 let _version: i32 = reader.decode()?;
-                let attested_in = reader.decode()?;
+                let attestation_level = reader.decode()?;
                 let _keystore_version: i32 = reader.decode()?;
-                let kept_in = reader.decode()?;
+                let key_level = reader.decode()?;
                 let challenge = reader.decode::<&OctetStringRef>()?.as_bytes();
                 // An optional identifier of the device, which is ignored.
                 let _unique_id: &OctetStringRef = reader.decode()?;
                 Ok(Self {
-                    attested_in,
-                    kept_in,
+                    attestation_level,
+                    key_level,
                     challenge,
                     software: AuthorizationList::read(reader)?,
                     hardware: AuthorizationList::read(reader)?,

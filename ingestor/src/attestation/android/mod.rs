@@ -40,7 +40,7 @@ const MOST_CHAIN_BYTES: usize = 16_384;
 /// Most bytes of a signature. A P-256 signature in DER has at most 72.
 const MOST_SIGNATURE_BYTES: usize = 80;
 /// Cached paths from roots in each of two generations: at most about 10 MiB.
-const REMEMBERED_CHAINS: usize = 4096;
+const CACHED_PATHS: usize = 4096;
 
 /// A verifier of Android attestations.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl AndroidVerifier {
             roots,
             revocation: revocation.transpose()?,
             policy,
-            issuers: IssuerCache::new(REMEMBERED_CHAINS),
+            issuers: IssuerCache::new(CACHED_PATHS),
         })
     }
 
@@ -88,7 +88,7 @@ impl AndroidVerifier {
         let day = self.policy.day(&description, &report.metric, now)?;
         leaf.may_sign_reports()?;
         let (point, encoded) = algorithm::attested_key(leaf.key())?;
-        self.issued(&leaf, issuers, now)?;
+        self.check_issuers(&leaf, issuers, now)?;
         algorithm::verify_report(&point, &signed, attestation.signature)?;
         Ok(AttestedKey {
             key: key_digest(&encoded),
@@ -98,7 +98,12 @@ impl AndroidVerifier {
 
     /// Checks that the leaf was issued by a chain that is valid now. The leaf's own validity period
     /// is ignored: keystores write arbitrary times, and the challenge contains the day.
-    fn issued(&self, leaf: &Certificate<'_>, issuers: &[&[u8]], now: i64) -> Result<(), Reason> {
+    fn check_issuers(
+        &self,
+        leaf: &Certificate<'_>,
+        issuers: &[&[u8]],
+        now: i64,
+    ) -> Result<(), Reason> {
         let seconds = u64::try_from(now.div_euclid(1000)).unwrap_or(0);
         let issuers = self.issuers.find(issuers, &self.roots, seconds)?;
         if *leaf.issuer() != issuers.subject {

@@ -150,7 +150,7 @@ impl Policy {
         metric: &str,
         now: i64,
     ) -> Result<i64, Reason> {
-        if key.attested_in < self.level || key.kept_in < self.level {
+        if key.attestation_level < self.level || key.key_level < self.level {
             return Err(Reason::SecurityLevel);
         }
         // Only the hardware's statements about origin and purpose count, since the operating system
@@ -190,25 +190,28 @@ impl Policy {
         if application.packages.is_empty() || application.signers.is_empty() {
             return Err(Reason::ApplicationId);
         }
-        let known = |name: &&[u8]| {
+        let accepted = |name: &&[u8]| {
             let name = std::str::from_utf8(name).ok()?;
             self.packages.get_key_value(name)
         };
-        let known: Option<Vec<_>> = application.packages.iter().map(known).collect();
-        let known = known.ok_or(Reason::Package)?;
-        let taken = |digests: &Vec<[u8; 32]>, signer: &[u8]| {
+        let accepted: Option<Vec<_>> = application.packages.iter().map(accepted).collect();
+        let accepted = accepted.ok_or(Reason::Package)?;
+        let is_accepted = |digests: &Vec<[u8; 32]>, signer: &[u8]| {
             digests.iter().any(|digest| digest.as_slice() == signer)
         };
-        let signed = known.iter().all(|(_, digests)| {
+        let signed = accepted.iter().all(|(_, digests)| {
             application
                 .signers
                 .iter()
-                .all(|signer| taken(digests, signer))
+                .all(|signer| is_accepted(digests, signer))
         });
         if !signed {
             return Err(Reason::PackageSignature);
         }
-        Ok(known.into_iter().map(|(name, _)| name.as_str()).collect())
+        Ok(accepted
+            .into_iter()
+            .map(|(name, _)| name.as_str())
+            .collect())
     }
 }
 

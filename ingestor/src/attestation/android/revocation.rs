@@ -17,9 +17,9 @@ use super::policy::unhex;
 use crate::attestation::Reason;
 
 /// Most bytes of a list; Google's list has about 100 kB.
-const MOST_BYTES: u64 = 32 << 20;
+const MAX_LIST_BYTES: u64 = 32 << 20;
 /// Interval between checks of the file, in milliseconds.
-const LOOK_MILLIS: u64 = 1000;
+const CHECK_INTERVAL_MILLIS: u64 = 1000;
 
 /// A revocation list that follows its file.
 #[derive(Debug)]
@@ -35,9 +35,9 @@ struct State {
     /// Modification time and length of the file when it was read.
     stamp: Stamp,
     /// Time of the last check of the file.
-    looked: Option<i64>,
+    checked_at: Option<i64>,
     /// Time at which the file was last readable.
-    good: Option<i64>,
+    readable_at: Option<i64>,
     /// True if the last check failed.
     failing: bool,
 }
@@ -66,8 +66,8 @@ impl RevocationList {
             state: Mutex::new(State {
                 serials: Arc::new(serials),
                 stamp,
-                looked: None,
-                good: None,
+                checked_at: None,
+                readable_at: None,
                 failing: false,
             }),
         })
@@ -92,22 +92,22 @@ impl RevocationList {
         // leaves them consistent.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state
-            .looked
-            .is_none_or(|looked| looked.abs_diff(now) >= LOOK_MILLIS)
+            .checked_at
+            .is_none_or(|checked_at| checked_at.abs_diff(now) >= CHECK_INTERVAL_MILLIS)
         {
-            state.looked = Some(now);
+            state.checked_at = Some(now);
             self.refresh(&mut state, now);
         }
         // The file was readable at the start of the program, so the first check counts as success.
-        let good = *state.good.get_or_insert(now);
-        if now.saturating_sub(good) > self.max_age {
+        let readable_at = *state.readable_at.get_or_insert(now);
+        if now.saturating_sub(readable_at) > self.max_age {
             return Err(Reason::RevocationUnknown);
         }
         Ok(Arc::clone(&state.serials))
     }
 
     fn refresh(&self, state: &mut State, now: i64) {
-        let fresh = match stamp(&self.file) {
+        let outcome = match stamp(&self.file) {
             Ok(stamp) if stamp == state.stamp => Ok(()),
             Ok(_) => read(&self.file).map(|(stamp, serials)| {
                 state.stamp = stamp;
@@ -115,9 +115,9 @@ impl RevocationList {
             }),
             Err(error) => Err(error),
         };
-        let failing = fresh.is_err();
-        match fresh {
-            Ok(()) => state.good = Some(now),
+        let failing = outcome.is_err();
+        match outcome {
+            Ok(()) => state.readable_at = Some(now),
             Err(error) if !state.failing => {
                 let file = self.file.display();
                 tracing::warn!(
@@ -133,10 +133,10 @@ impl RevocationList {
 }
 
 fn stamp(file: &Path) -> std::io::Result<Stamp> {
-    stamp_of(&std::fs::metadata(file)?)
+    stamp_from(&std::fs::metadata(file)?)
 }
 
-fn stamp_of(metadata: &std::fs::Metadata) -> std::io::Result<Stamp> {
+fn stamp_from(metadata: &std::fs::Metadata) -> std::io::Result<Stamp> {
     Ok(Stamp {
         modified: metadata.modified()?,
         length: metadata.len(),
@@ -147,10 +147,10 @@ fn stamp_of(metadata: &std::fs::Metadata) -> std::io::Result<Stamp> {
 /// to another read.
 fn read(file: &Path) -> std::io::Result<(Stamp, HashSet<Serial>)> {
     let file = File::open(file)?;
-    let stamp = stamp_of(&file.metadata()?)?;
+    let stamp = stamp_from(&file.metadata()?)?;
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST_BYTES {
+    file.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_LIST_BYTES {
         return Err(invalid("the file is larger than 32 MiB"));
     }
     let list: StatusList = serde_json::from_slice(&bytes)

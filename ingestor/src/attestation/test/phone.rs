@@ -210,8 +210,8 @@ pub(crate) fn sign(
 /// A keystore's description of a key.
 #[derive(Clone)]
 pub(crate) struct Description {
-    pub(crate) attested_in: u8,
-    pub(crate) kept_in: u8,
+    pub(crate) attestation_level: u8,
+    pub(crate) key_level: u8,
     pub(crate) challenge: Vec<u8>,
     pub(crate) packages: Vec<&'static str>,
     pub(crate) signers: Vec<Vec<u8>>,
@@ -227,8 +227,8 @@ impl Description {
     /// Creates the description that a good phone's trusted environment produces.
     pub(crate) fn good(metric: &str, day: i64) -> Self {
         Self {
-            attested_in: 1,
-            kept_in: 1,
+            attestation_level: 1,
+            key_level: 1,
             challenge: challenge(PACKAGE, metric, day).unwrap().to_vec(),
             packages: vec![PACKAGE],
             signers: vec![SIGNER.to_vec()],
@@ -275,9 +275,9 @@ impl Description {
         hardware.extend(self.hardware.iter().cloned());
         let parts = [
             integer(100),
-            tlv(0x0a, &[self.attested_in]),
+            tlv(0x0a, &[self.attestation_level]),
             integer(100),
-            tlv(0x0a, &[self.kept_in]),
+            tlv(0x0a, &[self.key_level]),
             octets(&self.challenge),
             octets(&[]),
             tlv(0x30, &software.concat()),

@@ -9,25 +9,25 @@ fn a_report_cut_or_changed_anywhere_is_refused() {
     let world = World::new();
     let verifier = world.verifier();
     let good = world.good();
-    assert_eq!(verdict(&verifier, &good, NOON), Ok(DAY));
-    for place in 0..good.certificate_chain.len() {
-        for byte in 0..good.certificate_chain[place].len() {
+    assert_eq!(verified_day(&verifier, &good, NOON), Ok(DAY));
+    for index in 0..good.certificate_chain.len() {
+        for byte in 0..good.certificate_chain[index].len() {
             let mut cut = good.clone();
-            cut.certificate_chain[place].truncate(byte);
+            cut.certificate_chain[index].truncate(byte);
             assert!(
-                verdict(&verifier, &cut, NOON).is_err(),
-                "certificate {place} cut at {byte}"
+                verified_day(&verifier, &cut, NOON).is_err(),
+                "certificate {index} cut at {byte}"
             );
         }
     }
     // Only name and key of the root's certificate are compared, so the loop skips the root.
-    for place in 0..good.certificate_chain.len() - 1 {
-        for byte in (0..good.certificate_chain[place].len()).step_by(3) {
+    for index in 0..good.certificate_chain.len() - 1 {
+        for byte in (0..good.certificate_chain[index].len()).step_by(3) {
             let mut changed = good.clone();
-            changed.certificate_chain[place][byte] ^= 0x41;
+            changed.certificate_chain[index][byte] ^= 0x41;
             assert!(
-                verdict(&verifier, &changed, NOON).is_err(),
-                "certificate {place} changed at {byte}"
+                verified_day(&verifier, &changed, NOON).is_err(),
+                "certificate {index} changed at {byte}"
             );
         }
     }
@@ -36,7 +36,7 @@ fn a_report_cut_or_changed_anywhere_is_refused() {
         let mut changed = good.clone();
         changed.signature = Some(signature[..byte].to_vec());
         assert!(
-            verdict(&verifier, &changed, NOON).is_err(),
+            verified_day(&verifier, &changed, NOON).is_err(),
             "signature cut at {byte}"
         );
     }
@@ -72,14 +72,14 @@ fn a_remembered_chain_expires_with_its_certificates() {
     ];
     let report = sign(report(METRIC), &key, leaf, chain);
     let verifier = world.verifier();
-    assert_eq!(verdict(&verifier, &report, NOON), Ok(DAY));
-    assert_eq!(verdict(&verifier, &report, (DAY + 1) * DAYS), Ok(DAY));
+    assert_eq!(verified_day(&verifier, &report, NOON), Ok(DAY));
+    assert_eq!(verified_day(&verifier, &report, (DAY + 1) * DAYS), Ok(DAY));
     assert_eq!(
-        verdict(&verifier, &report, (DAY + 1) * DAYS + 1000),
+        verified_day(&verifier, &report, (DAY + 1) * DAYS + 1000),
         Err("expired")
     );
     assert_eq!(
-        verdict(&verifier, &report, DAY * DAYS - 1000),
+        verified_day(&verifier, &report, DAY * DAYS - 1000),
         Err("not-yet-valid")
     );
     assert_eq!(verifier.issuers.len(), 2);
@@ -114,9 +114,9 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {
         let mut bytes = Description::good(METRIC, DAY).der();
-        for (place, byte) in changes {
-            let place = place.index(bytes.len());
-            bytes[place] = byte;
+        for (index, byte) in changes {
+            let index = index.index(bytes.len());
+            bytes[index] = byte;
         }
         if let Ok(key) = KeyDescription::parse(&bytes) {
             let _ = (key.hardware.purposes(), key.hardware.origin(), key.hardware.root_of_trust().is_ok());

@@ -74,13 +74,13 @@ impl World {
     }
 }
 
-fn verdict(
+fn verified_day(
     verifier: &AndroidVerifier,
     report: &ReportUpload,
     now: i64,
 ) -> Result<i64, &'static str> {
-    let verdict = verifier.verify(report, now);
-    verdict.map(|key| key.day).map_err(|refusal| refusal.reason)
+    let outcome = verifier.verify(report, now);
+    outcome.map(|key| key.day).map_err(|refusal| refusal.reason)
 }
 
 #[test]
@@ -93,15 +93,15 @@ fn good_reports_hold_under_roots_of_every_kind() {
         let world = World::with(Manufacturer::new(algorithm));
         let verifier = world.verifier();
         let report = world.good();
-        assert_eq!(verdict(&verifier, &report, NOON), Ok(DAY));
+        assert_eq!(verified_day(&verifier, &report, NOON), Ok(DAY));
         // The same chain again, from the cache; another phone of the same production batch; a chain
         // without the root, which is configured.
-        assert_eq!(verdict(&verifier, &report, NOON), Ok(DAY));
+        assert_eq!(verified_day(&verifier, &report, NOON), Ok(DAY));
         let mut other = world.good();
-        assert_eq!(verdict(&verifier, &other, NOON), Ok(DAY));
+        assert_eq!(verified_day(&verifier, &other, NOON), Ok(DAY));
         assert_eq!(verifier.issuers.len(), 2);
         other.certificate_chain.pop();
-        assert_eq!(verdict(&verifier, &other, NOON), Ok(DAY));
+        assert_eq!(verified_day(&verifier, &other, NOON), Ok(DAY));
     }
 }
 
@@ -112,7 +112,7 @@ fn a_leaf_may_be_issued_by_a_root() {
     let root = &world.manufacturer.root;
     let leaf = root.leaf(&key, &Description::good(METRIC, DAY), |_| ());
     let report = sign(report(METRIC), &key, leaf, vec![root.der.clone()]);
-    assert_eq!(verdict(&world.verifier(), &report, NOON), Ok(DAY));
+    assert_eq!(verified_day(&world.verifier(), &report, NOON), Ok(DAY));
 }
 
 /// Google has issued new certificates for its roots, with other validity periods. Only name and key
@@ -124,7 +124,7 @@ fn another_certificate_of_a_root_is_that_root_and_fills_nothing() {
     let mut report = world.good();
     for year in 2001..2020 {
         report.certificate_chain[3] = world.manufacturer.root.reissued(year).into();
-        assert_eq!(verdict(&verifier, &report, NOON), Ok(DAY));
+        assert_eq!(verified_day(&verifier, &report, NOON), Ok(DAY));
     }
     assert_eq!(verifier.issuers.len(), 2);
 }
@@ -132,17 +132,17 @@ fn another_certificate_of_a_root_is_that_root_and_fills_nothing() {
 #[test]
 fn both_kinds_of_hardware_are_taken_unless_more_is_asked_for() {
     let mut world = World::new();
-    let strong = world.described(|key| (key.attested_in, key.kept_in) = (2, 2));
-    let mixed = world.described(|key| (key.attested_in, key.kept_in) = (1, 2));
+    let strong = world.described(|key| (key.attestation_level, key.key_level) = (2, 2));
+    let mixed = world.described(|key| (key.attestation_level, key.key_level) = (1, 2));
     let verifier = world.verifier();
     for report in [&strong, &mixed, &world.good()] {
-        assert_eq!(verdict(&verifier, report, NOON), Ok(DAY));
+        assert_eq!(verified_day(&verifier, report, NOON), Ok(DAY));
     }
     world.config.minimum_security_level = SecurityLevel::StrongBox;
     let verifier = world.verifier();
-    assert_eq!(verdict(&verifier, &strong, NOON), Ok(DAY));
+    assert_eq!(verified_day(&verifier, &strong, NOON), Ok(DAY));
     for report in [&mixed, &world.good()] {
-        assert_eq!(verdict(&verifier, report, NOON), Err("security-level"));
+        assert_eq!(verified_day(&verifier, report, NOON), Err("security-level"));
     }
 }
 
@@ -153,7 +153,7 @@ fn how_the_device_was_started_can_be_left_aside() {
     let verifier = world.verifier();
     for root_of_trust in [None, Some((false, 2))] {
         let report = world.described(|key| key.root_of_trust = root_of_trust);
-        assert_eq!(verdict(&verifier, &report, NOON), Ok(DAY));
+        assert_eq!(verified_day(&verifier, &report, NOON), Ok(DAY));
     }
 }
 
@@ -172,7 +172,7 @@ fn neighbouring_days_hold_near_midnight_and_say_which_day_it_is() {
     let world = World::new();
     let verifier = world.verifier();
     let midnight = DAY * DAYS;
-    let at = |now| verdict(&verifier, &world.good(), now);
+    let at = |now| verified_day(&verifier, &world.good(), now);
     assert_eq!(at(midnight - HOUR - 1), Err("challenge"));
     assert_eq!(at(midnight - HOUR), Ok(DAY));
     assert_eq!(at(midnight), Ok(DAY));
@@ -185,14 +185,17 @@ fn neighbouring_days_hold_near_midnight_and_say_which_day_it_is() {
 fn packages_that_share_an_id_all_have_to_be_taken() {
     let mut world = World::new();
     let shared = world.described(|key| key.packages.insert(0, "org.example.other"));
-    assert_eq!(verdict(&world.verifier(), &shared, NOON), Err("package"));
+    assert_eq!(
+        verified_day(&world.verifier(), &shared, NOON),
+        Err("package")
+    );
     let mut other = world.config.packages[0].clone();
     other.name = "org.example.other".to_owned();
     world.config.packages.push(other);
-    assert_eq!(verdict(&world.verifier(), &shared, NOON), Ok(DAY));
+    assert_eq!(verified_day(&world.verifier(), &shared, NOON), Ok(DAY));
     let stranger = world.described(|key| key.signers.push(vec![1; 32]));
     assert_eq!(
-        verdict(&world.verifier(), &stranger, NOON),
+        verified_day(&world.verifier(), &stranger, NOON),
         Err("package-signature")
     );
 }
@@ -213,11 +216,11 @@ fn an_algorithm_may_have_a_null() {
     // The signed part has a header of four bytes, within the outer header of four bytes.
     let length = usize::from(u16::from_be_bytes([leaf[6], leaf[7]]));
     let inner = &leaf[8..8 + length];
-    let place = inner
+    let index = inner
         .windows(plain.len())
         .position(|window| window == plain)
         .unwrap();
-    let inner = [&inner[..place], &with_null, &inner[place + plain.len()..]].concat();
+    let inner = [&inner[..index], &with_null, &inner[index + plain.len()..]].concat();
     let signed = tlv(0x30, &inner);
     let signature = [&[0][..], &batch.key.sign(&signed).unwrap()].concat();
     let leaf = tlv(
@@ -225,5 +228,5 @@ fn an_algorithm_may_have_a_null() {
         &[&signed[..], &with_null, &tlv(0x03, &signature)].concat(),
     );
     let report = sign(report(METRIC), &key, leaf, world.manufacturer.chain());
-    assert_eq!(verdict(&world.verifier(), &report, NOON), Ok(DAY));
+    assert_eq!(verified_day(&world.verifier(), &report, NOON), Ok(DAY));
 }

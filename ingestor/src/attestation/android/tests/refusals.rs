@@ -294,9 +294,9 @@ fn leaves(world: &World) -> Vec<(Reason, ReportUpload)> {
 /// Invalid key descriptions.
 fn descriptions(world: &World) -> Vec<(Reason, ReportUpload)> {
     let described: [(Reason, Describe); 31] = [
-        (Reason::SecurityLevel, |key| key.attested_in = 0),
-        (Reason::SecurityLevel, |key| key.kept_in = 0),
-        (Reason::KeyDescription, |key| key.kept_in = 3),
+        (Reason::SecurityLevel, |key| key.attestation_level = 0),
+        (Reason::SecurityLevel, |key| key.key_level = 0),
+        (Reason::KeyDescription, |key| key.key_level = 3),
         (Reason::KeyOrigin, |key| key.origin = None),
         (Reason::KeyOrigin, |key| key.origin = Some(2)),
         (Reason::KeyOrigin, |key| {
@@ -374,17 +374,17 @@ fn every_bad_report_is_refused_for_its_reason() {
     let world = World::new();
     let verifier = world.verifier();
     let mut seen = BTreeSet::new();
-    for (place, (reason, report)) in cases(&world).into_iter().enumerate() {
+    for (index, (reason, report)) in cases(&world).into_iter().enumerate() {
         assert_eq!(
-            verdict(&verifier, &report, NOON),
+            verified_day(&verifier, &report, NOON),
             Err(reason.as_str()),
-            "case {place}"
+            "case {index}"
         );
         // A rejected chain is not added to the cache.
         assert_eq!(
-            verdict(&verifier, &report, NOON),
+            verified_day(&verifier, &report, NOON),
             Err(reason.as_str()),
-            "case {place}, again"
+            "case {index}, again"
         );
         seen.insert(reason.as_str());
     }
@@ -392,5 +392,5 @@ fn every_bad_report_is_refused_for_its_reason() {
     seen.extend([Reason::Revoked.as_str(), Reason::RevocationUnknown.as_str()]);
     let all: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(seen, all);
-    assert_eq!(verdict(&verifier, &world.good(), NOON), Ok(DAY));
+    assert_eq!(verified_day(&verifier, &world.good(), NOON), Ok(DAY));
 }

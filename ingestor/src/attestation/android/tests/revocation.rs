@@ -40,19 +40,22 @@ fn any_certificate_of_the_chain_can_be_revoked_however_it_is_spelt() {
     for spelt in ["1", "01", "123456", "0000123456", "abc", "0ABC"] {
         let world = world(&entry(spelt));
         assert_eq!(
-            verdict(&world.verifier(), &world.good(), NOON),
+            verified_day(&world.verifier(), &world.good(), NOON),
             Err("revoked"),
             "{spelt}"
         );
     }
     let world = world(NONE);
-    assert_eq!(verdict(&world.verifier(), &world.good(), NOON), Ok(DAY));
+    assert_eq!(
+        verified_day(&world.verifier(), &world.good(), NOON),
+        Ok(DAY)
+    );
     write(&world, &entry(&serial(&world)));
     let verifier = world.verifier();
     let mut report = world.good();
-    assert_eq!(verdict(&verifier, &report, NOON), Err("revoked"));
+    assert_eq!(verified_day(&verifier, &report, NOON), Err("revoked"));
     report.certificate_chain.pop();
-    assert_eq!(verdict(&verifier, &report, NOON), Err("revoked"));
+    assert_eq!(verified_day(&verifier, &report, NOON), Err("revoked"));
 }
 
 #[test]
@@ -60,15 +63,21 @@ fn a_changed_list_counts_for_remembered_chains_too() {
     let world = world(NONE);
     let verifier = world.verifier();
     let report = world.good();
-    assert_eq!(verdict(&verifier, &report, NOON), Ok(DAY));
+    assert_eq!(verified_day(&verifier, &report, NOON), Ok(DAY));
     assert_eq!(verifier.issuers.len(), 2);
     write(&world, &entry("123456"));
-    assert_eq!(verdict(&verifier, &report, NOON + 1000), Err("revoked"));
+    assert_eq!(
+        verified_day(&verifier, &report, NOON + 1000),
+        Err("revoked")
+    );
     write(&world, NONE);
-    assert_eq!(verdict(&verifier, &report, NOON + 2000), Ok(DAY));
+    assert_eq!(verified_day(&verifier, &report, NOON + 2000), Ok(DAY));
     // The file is checked again after the clock has been set back as well.
     write(&world, &entry("123456"));
-    assert_eq!(verdict(&verifier, &report, NOON - 5000), Err("revoked"));
+    assert_eq!(
+        verified_day(&verifier, &report, NOON - 5000),
+        Err("revoked")
+    );
 }
 
 #[test]
@@ -82,7 +91,7 @@ fn the_last_good_list_holds_for_a_while_and_then_nothing_does() {
         let world = world(&entry("77"));
         let verifier = world.verifier();
         let report = world.good();
-        let at = |now| verdict(&verifier, &report, now);
+        let at = |now| verified_day(&verifier, &report, now);
         assert_eq!(at(NOON), Ok(DAY));
         match broken {
             None => fs::remove_file(world.folder.path().join("status.json")).unwrap(),
