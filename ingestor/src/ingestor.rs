@@ -408,8 +408,8 @@ fn open_locality(
 }
 
 /// Opens a bucket. A failure is an error of the configuration.
-fn open_bucket(config: &Loaded<Config>, place: &BucketPlace) -> Result<SharedBucket, Error> {
-    place
+fn open_bucket(config: &Loaded<Config>, location: &BucketPlace) -> Result<SharedBucket, Error> {
+    location
         .open(&config.directory)
         .map_err(|error| Error::Setting(error.to_string()))
 }

@@ -13,15 +13,17 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tallybox_model::report::ProblemKind;
 
-pub use labels::{Closed, FateLabels, LocalityLabels, ProblemLabels, RejectedLabels, ReportLabels};
+pub use labels::{
+    BatchReportLabels, Closed, LocalityLabels, ProblemLabels, RejectedLabels, ReportLabels,
+};
 
 /// Bucket bounds in seconds for writing a slab or answering a request.
-const SECONDS: [f64; 14] = [
+const SECONDS_BUCKETS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0, 30.0,
 ];
 /// Bucket bounds in seconds for the age of a report on arrival; negative if the client's clock is
 /// ahead.
-const SKEW: [f64; 15] = [
+const SKEW_BUCKETS: [f64; 15] = [
     -900.0, -300.0, -60.0, -10.0, -1.0, 1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0,
     172_800.0, 604_800.0,
 ];
@@ -43,7 +45,7 @@ pub struct Metrics {
     windows_batched: Family<LocalityLabels, Counter>,
     batch_failures: Family<LocalityLabels, Counter>,
     batch_conflicts: Family<LocalityLabels, Counter>,
-    batch_reports: Family<FateLabels, Counter>,
+    batch_reports: Family<BatchReportLabels, Counter>,
     requests_refused: Family<ProblemLabels, Counter>,
     connections_closed: Family<ProblemLabels, Counter>,
     /// Seconds from the head of a request to its answer.
@@ -158,9 +160,9 @@ impl Metrics {
             batch_reports: Family::default(),
             requests_refused: Family::default(),
             connections_closed: Family::default(),
-            request_seconds: Histogram::new(SECONDS),
-            slab_seconds: Histogram::new(SECONDS),
-            created_skew: Histogram::new(SKEW),
+            request_seconds: Histogram::new(SECONDS_BUCKETS),
+            slab_seconds: Histogram::new(SECONDS_BUCKETS),
+            created_skew: Histogram::new(SKEW_BUCKETS),
             connections: Gauge::default(),
             connections_accepted: Counter::default(),
             memory: Gauge::default(),
@@ -326,7 +328,9 @@ impl Metrics {
             already_accepted: self.already_accepted.get_or_create_owned(&labels),
             rejected: rejected
                 .map(|kind| match kind {
-                    kind if of_a_report(kind) => self.rejected.get_or_create_owned(&reason(kind)),
+                    kind if concerns_report(kind) => {
+                        self.rejected.get_or_create_owned(&reason(kind))
+                    }
                     _ => Counter::default(),
                 })
                 .collect(),
@@ -355,10 +359,12 @@ impl Metrics {
         let labels = LocalityLabels {
             locality: locality.to_owned(),
         };
-        let reports = |fate| {
+        let reports = |status| {
             let locality = locality.to_owned();
-            self.batch_reports
-                .get_or_create_owned(&FateLabels { locality, fate })
+            self.batch_reports.get_or_create_owned(&BatchReportLabels {
+                locality,
+                fate: status,
+            })
         };
         BatchCounters {
             windows: self.windows_batched.get_or_create_owned(&labels),
@@ -401,7 +407,7 @@ impl Metrics {
 
 /// Returns whether a single report can have this problem. The other problems concern whole
 /// requests.
-fn of_a_report(kind: ProblemKind) -> bool {
+fn concerns_report(kind: ProblemKind) -> bool {
     !matches!(
         kind,
         ProblemKind::TooLarge

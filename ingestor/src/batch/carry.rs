@@ -38,20 +38,20 @@ impl Builder {
             .collect();
         let start = self.plan.plan.window.start().millis();
         let name = object.to_owned();
-        let parts = each_slab(spool, &self.plan.plan.slabs, move |place, slab| {
-            let mut kept = Vec::new();
+        let slabs = each_slab(spool, &self.plan.plan.slabs, move |slab_number, slab| {
+            let mut carried = Vec::new();
             for (report, position) in slab.reports().zip(0..) {
-                let report = report.map_err(|error| damaged(&keys[place], &error))?;
-                if let Some(since) = wanted.get(&(place as u32, position)) {
+                let report = report.map_err(|error| damaged(&keys[slab_number], &error))?;
+                if let Some(since) = wanted.get(&(slab_number as u32, position)) {
                     let since = since.saturating_mul(60_000).min(start);
-                    kept.push(Carried::from_report(&report, since));
+                    carried.push(Carried::from_report(&report, since));
                 }
             }
-            Ok(kept)
+            Ok(carried)
         });
         let marker = sync_marker(ENCODER_GENERATION, object, &[self.plan.digest]);
         let mut file = ContainerWriter::new(Vec::new(), StoredReport::KIND, marker);
-        for carried in parts.await?.iter().flatten() {
+        for carried in slabs.await?.iter().flatten() {
             file.append(&carried.report())
                 .map_err(|source| encode_fault(&name, source))?;
         }

@@ -38,15 +38,15 @@ const PING_TIME: Duration = Duration::from_secs(20);
 const DRAIN_TIMEOUTS: u32 = 3;
 /// Read buffer of a connection, in bytes. The buffer also limits request heads; bodies have their
 /// own memory.
-const BUFFER: usize = 16 << 10;
+const BUFFER_BYTES: usize = 16 << 10;
 /// Longest time for an idle connection to close, so that HTTP/2 can announce the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Shortest delay after which a connection may be closed in favour of another one. Longer than
 /// the first bytes of a request take to arrive.
 const MIN_CONNECTION_TIME: Duration = Duration::from_millis(100);
 /// Most concurrent requests on an HTTP/2 connection, and its initial flow-control window in bytes.
-const STREAMS: u32 = 32;
-const WINDOW: u32 = 64 << 10;
+const MAX_STREAMS: u32 = 32;
+const WINDOW_BYTES: u32 = 64 << 10;
 
 /// State that all connections of a listener share.
 #[derive(Clone)]
@@ -259,17 +259,17 @@ fn builder(idle: Duration) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(idle)
-        .max_buf_size(BUFFER);
+        .max_buf_size(BUFFER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
         .adaptive_window(false)
-        .max_concurrent_streams(STREAMS)
-        .max_frame_size(BUFFER as u32)
-        .max_send_buf_size(BUFFER)
-        .max_header_list_size(BUFFER as u32)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_frame_size(BUFFER_BYTES as u32)
+        .max_send_buf_size(BUFFER_BYTES)
+        .max_header_list_size(BUFFER_BYTES as u32)
         .keep_alive_interval(PING_TIME)
         .keep_alive_timeout(PING_TIME);
     builder

@@ -298,9 +298,9 @@ pub(super) fn description(ingestor: &Ingestor) -> Vec<u8> {
     }
     // A report matches both alternatives, since it is also a JSON value; `oneOf` would reject it.
     if let Some(element) = description["components"]["schemas"]["Element"].as_object_mut()
-        && let Some(ways) = element.remove("oneOf")
+        && let Some(schemas) = element.remove("oneOf")
     {
-        element.insert("anyOf".to_owned(), ways);
+        element.insert("anyOf".to_owned(), schemas);
     }
     if let Some(report) = example::report(ingestor) {
         let post = &mut description["paths"]["/v1/{locality}/reports"]["post"];

@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::ingestor::Ingestor;
 
 /// Fraction of the drain time that is reserved for writing slabs: one part in five.
-const FLUSH_PART: u32 = 5;
+const FLUSH_DIVISOR: u32 = 5;
 
 /// Open files that are reserved for the spool, operators and logs: everything except clients'
 /// connections.
@@ -121,7 +121,7 @@ impl Server {
         self.app.drain();
         tracing::info!(connections = tasks.len(), "draining");
         tasks.close();
-        if timeout_at(end - drain / FLUSH_PART, tasks.wait())
+        if timeout_at(end - drain / FLUSH_DIVISOR, tasks.wait())
             .await
             .is_err()
         {

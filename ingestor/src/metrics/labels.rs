@@ -31,7 +31,7 @@ pub struct LocalityLabels {
 
 /// The outcome for reports in a window of a locality.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct FateLabels {
+pub struct BatchReportLabels {
     /// The locality.
     pub locality: String,
     /// The name of the corresponding member of the summary.

@@ -13,7 +13,7 @@ use tallybox_service::clock::Clock;
 
 /// Time before now for which plans are scanned. Older plans cannot affect a window that is
 /// still open.
-const LOOK_BACK_MINUTES: i64 = 3 * 24 * 60;
+const PLAN_SCAN_MINUTES: i64 = 3 * 24 * 60;
 
 /// The windows of a locality, as this process knows them.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Windows {
     clock: Clock,
     minutes: u32,
     /// Time after the end of its window for which a slab may be acknowledged, in milliseconds.
-    grace: i64,
+    grace_millis: i64,
     /// Start of the first window that is not known to be planned, in milliseconds since the epoch.
     floor: AtomicI64,
     behind: AtomicBool,
@@ -35,7 +35,8 @@ impl Windows {
             clock,
             minutes: batches.window_minutes,
             // The other half of the time allows for clocks that differ.
-            grace: i64::try_from(batches.settle_secs.saturating_mul(1000) / 2).unwrap_or(i64::MAX),
+            grace_millis: i64::try_from(batches.settle_secs.saturating_mul(1000) / 2)
+                .unwrap_or(i64::MAX),
             floor: AtomicI64::new(i64::MIN),
             behind: AtomicBool::new(false),
         }
@@ -44,10 +45,10 @@ impl Windows {
     /// Returns the window of a slab that starts now, or `None` outside the years 1 to 9999.
     #[must_use]
     pub fn present(&self) -> Option<Window> {
-        let by_clock = aligned_window(BatchTime::of_clock(self.clock.millis()), self.minutes)?;
+        let current = aligned_window(BatchTime::of_clock(self.clock.millis()), self.minutes)?;
         let floor = self.floor.load(Ordering::SeqCst);
-        if by_clock.start().millis() >= floor {
-            return Some(by_clock);
+        if current.start().millis() >= floor {
+            return Some(current);
         }
         aligned_window(BatchTime::from_millis(floor)?, self.minutes)
     }
@@ -56,7 +57,7 @@ impl Windows {
     /// have been made without the slab.
     #[must_use]
     pub fn is_too_late(&self, window: Window) -> bool {
-        window.end().millis().saturating_add(self.grace) <= self.clock.millis()
+        window.end().millis().saturating_add(self.grace_millis) <= self.clock.millis()
     }
 
     /// Returns whether the last scan found a plan of a window that has not ended by this clock.
@@ -86,7 +87,7 @@ impl Windows {
         names: &SpoolNames,
     ) -> Result<bool, BucketError> {
         let now = BatchTime::of_clock(self.clock.millis());
-        let since = now.plus_minutes(-LOOK_BACK_MINUTES).unwrap_or(now);
+        let since = now.plus_minutes(-PLAN_SCAN_MINUTES).unwrap_or(now);
         let range = ListRange {
             start_at: Some(names.plan(since)),
             end_before: None,

@@ -147,12 +147,12 @@ impl<'a> Certificate<'a> {
 
     /// Checks that all critical extensions are known to this module.
     fn understood(&self) -> Result<(), Reason> {
-        let known = [BasicConstraints::OID, KeyUsage::OID, KEY_DESCRIPTION];
+        let understood = [BasicConstraints::OID, KeyUsage::OID, KEY_DESCRIPTION];
         let extensions = self.parsed.tbs_certificate().extensions();
         let strange = extensions
             .into_iter()
             .flatten()
-            .any(|extension| extension.critical && !known.contains(&extension.extn_id));
+            .any(|extension| extension.critical && !understood.contains(&extension.extn_id));
         if strange {
             return Err(Reason::CriticalExtension);
         }

@@ -162,9 +162,9 @@ fn the_key_is_told_by_its_digest() {
     let world = World::new();
     let verifier = world.verifier();
     let key = |report: &ReportUpload| verifier.verify(report, NOON).unwrap();
-    let (one, other) = (world.good(), world.good());
-    assert_eq!(key(&one), key(&one));
-    assert_ne!(key(&one).key, key(&other).key);
+    let (first, other) = (world.good(), world.good());
+    assert_eq!(key(&first), key(&first));
+    assert_ne!(key(&first).key, key(&other).key);
 }
 
 #[test]

@@ -96,9 +96,9 @@ fn reports(world: &World) -> Vec<(Reason, ReportUpload)> {
         (reason, report)
     });
     let mut cases = Vec::from(changed);
-    let (mut one, other) = (world.good(), world.good());
-    one.signature = other.signature;
-    cases.push((Reason::ReportSignature, one));
+    let (mut first, second) = (world.good(), world.good());
+    first.signature = second.signature;
+    cases.push((Reason::ReportSignature, first));
     cases
 }
 
@@ -373,7 +373,7 @@ fn description(der: &[u8]) -> CustomExtension {
 fn every_bad_report_is_refused_for_its_reason() {
     let world = World::new();
     let verifier = world.verifier();
-    let mut seen = BTreeSet::new();
+    let mut covered = BTreeSet::new();
     for (index, (reason, report)) in cases(&world).into_iter().enumerate() {
         assert_eq!(
             verified_day(&verifier, &report, NOON),
@@ -386,11 +386,11 @@ fn every_bad_report_is_refused_for_its_reason() {
             Err(reason.as_str()),
             "case {index}, again"
         );
-        seen.insert(reason.as_str());
+        covered.insert(reason.as_str());
     }
     // The tests of the revocation list cover these two reasons.
-    seen.extend([Reason::Revoked.as_str(), Reason::RevocationUnknown.as_str()]);
+    covered.extend([Reason::Revoked.as_str(), Reason::RevocationUnknown.as_str()]);
     let all: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-    assert_eq!(seen, all);
+    assert_eq!(covered, all);
     assert_eq!(verified_day(&verifier, &world.good(), NOON), Ok(DAY));
 }
