@@ -364,7 +364,7 @@ async fn a_rotated_secret_keeps_points_and_a_lost_one_is_named() {
 async fn keys_that_change_one_after_another_keep_their_point() {
     let world = World::new();
     let mut slab = reports(NOTIFIED, 0..20);
-    for (report, keys) in slab.iter_mut().zip((0..).map(|place| match place / 5 {
+    for (report, keys) in slab.iter_mut().zip((0..).map(|index| match index / 5 {
         0 => ["first-1", "second-1"],
         1 => ["first-2", "second-1"],
         2 => ["first-2", "second-2"],
@@ -424,11 +424,11 @@ async fn packets_under_one_key_never_get_into_batches_of_two_numbers_of_bins() {
         .await;
     world.at(125);
     let windows = world.batch().await.unwrap().windows;
-    let fates: Vec<_> = windows
+    let counts: Vec<_> = windows
         .iter()
         .map(|window| (window.batched, window.other_bins))
         .collect();
-    assert_eq!(fates, [(10, 0), (0, 10)]);
+    assert_eq!(counts, [(10, 0), (0, 10)]);
     world.batched().await.assert_exactly(&good);
     // A program that starts with such a configuration reports the error at once.
     let mut ingestor = world.ingestor();
@@ -612,9 +612,9 @@ async fn a_job_with_a_wrong_clock_does_not_run_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn replays_are_found_for_as_long_as_the_attested_key_is_taken() {
     #[derive(Debug)]
-    struct Patient;
+    struct LongValidity;
 
-    impl Verifier for Patient {
+    impl Verifier for LongValidity {
         fn verify(&self, _: &ReportUpload, _: i64) -> Result<AttestedKey, Refusal> {
             unreachable!("the batcher sees no attestation")
         }
@@ -628,7 +628,8 @@ async fn replays_are_found_for_as_long_as_the_attested_key_is_taken() {
     let (first, fresh) = (reports(NOTIFIED, 0..6), reports(NOTIFIED, 6..12));
     world.slab(time(START), &first).await;
     let mut ingestor = world.ingestor();
-    ingestor.localities.get_mut(LOCALITY).unwrap().verifier = Some(std::sync::Arc::new(Patient));
+    ingestor.localities.get_mut(LOCALITY).unwrap().verifier =
+        Some(std::sync::Arc::new(LongValidity));
     let run = async || {
         let options = BatchOptions::default();
         world.batch_with(&ingestor, &options).await.unwrap().windows

@@ -33,7 +33,7 @@ fn under(world: &World, faults: &Faults) -> Ingestor {
 async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
     let (expected, _) = undisturbed().await;
     for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
-        let mut struck = 0;
+        let mut interrupted = 0;
         for n in 1.. {
             let (world, _) = filled().await;
             let faults = Faults::new(n, kind);
@@ -43,7 +43,7 @@ async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
                 assert!(first.is_ok());
                 break;
             }
-            struck += 1;
+            interrupted += 1;
             // Every object that exists after the fault has the bytes of an undisturbed run.
             for (key, bytes) in world.snapshot().await {
                 assert!(expected.get(&key) == Some(&bytes), "{kind:?} {n}: {key}");
@@ -54,7 +54,10 @@ async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
                 "{kind:?} at operation {n}"
             );
         }
-        assert!(struck > 60, "{kind:?} struck only {struck} times");
+        assert!(
+            interrupted > 60,
+            "{kind:?} interrupted only {interrupted} times"
+        );
     }
 }
 

@@ -119,10 +119,10 @@ async fn a_lost_batch_is_written_again_byte_for_byte() {
         (batches.len() as u64, 6)
     );
     assert_eq!(world.published().await, before);
-    let again = redeliver(&ingestor, locality(&ingestor), &asked)
+    let second_summary = redeliver(&ingestor, locality(&ingestor), &asked)
         .await
         .unwrap();
-    assert_eq!(again.objects_written, 0);
+    assert_eq!(second_summary.objects_written, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ fn the_sample_configuration_loads_and_shows_every_key() {
     let shown = format!("{config:?}");
     for field in shown
         .split([' ', '{', '(', ','])
-        .filter_map(|word| word.strip_suffix(':'))
+        .filter_map(|token| token.strip_suffix(':'))
     {
         let key = field.replace('_', "-");
         let structural = ["value", "inner", "0"].contains(&key.as_str())

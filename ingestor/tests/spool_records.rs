@@ -19,7 +19,7 @@ use tallybox_transport::{
 
 /// The progress of batching when the spool is edited.
 #[derive(Clone, Copy, Debug)]
-enum Stage {
+enum Progress {
     /// Servers have written slabs.
     Slabs,
     /// A job has died after it fixed the first window.
@@ -34,11 +34,11 @@ enum Stage {
     Done,
 }
 
-async fn at(stage: Stage) -> World {
+async fn prepare(progress: Progress) -> World {
     let (world, _) = World::new().with_two_windows().await;
-    match stage {
-        Stage::Slabs => {}
-        Stage::Origin => {
+    match progress {
+        Progress::Slabs => {}
+        Progress::Origin => {
             world.batch().await.unwrap();
             for key in objects(&world.spool).await.into_keys() {
                 let stays = ["/slabs/", "/origin", "/points/"]
@@ -49,7 +49,7 @@ async fn at(stage: Stage) -> World {
                 }
             }
         }
-        Stage::BrokenOff => {
+        Progress::BrokenOff => {
             let [first, second] = &world.mailboxes;
             let second = Faults::new(4, Kind::Die).wrap(second.clone());
             let cut_off = world.ingestor_over(world.spool.clone(), [first.clone(), second]);
@@ -60,21 +60,21 @@ async fn at(stage: Stage) -> World {
                     .is_err()
             );
         }
-        Stage::Shared => {
+        Progress::Shared => {
             let options = BatchOptions {
                 shard: Some((0, 2)),
                 ..BatchOptions::default()
             };
             world.batch_with(&world.ingestor(), &options).await.unwrap();
         }
-        Stage::First => {
+        Progress::First => {
             let options = BatchOptions {
                 until: Some(time(START)),
                 ..BatchOptions::default()
             };
             world.batch_with(&world.ingestor(), &options).await.unwrap();
         }
-        Stage::Done => {
+        Progress::Done => {
             world.batch().await.unwrap();
             world
                 .slab(time("2026/11/23/12/05"), &reports(NOTIFIED, 30..40))
@@ -119,19 +119,19 @@ fn edits(key: &str, object: &Bytes, records: &Records) -> [Bytes; 3] {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
     let (mut all, mut refused) = (BTreeSet::new(), BTreeSet::new());
-    for stage in [
-        Stage::Slabs,
-        Stage::Origin,
-        Stage::BrokenOff,
-        Stage::Shared,
-        Stage::First,
-        Stage::Done,
+    for progress in [
+        Progress::Slabs,
+        Progress::Origin,
+        Progress::BrokenOff,
+        Progress::Shared,
+        Progress::First,
+        Progress::Done,
     ] {
-        let before = at(stage).await;
-        let spool = objects(&before.spool).await;
+        let world_before = prepare(progress).await;
+        let spool = objects(&world_before.spool).await;
         let mailboxes = [
-            objects(&before.mailboxes[0]).await,
-            objects(&before.mailboxes[1]).await,
+            objects(&world_before.mailboxes[0]).await,
+            objects(&world_before.mailboxes[1]).await,
         ];
         for (key, object) in &spool {
             let is_record = object.len() > TRAILER_BYTES
@@ -143,7 +143,7 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
             if !is_record {
                 continue;
             }
-            for edit in edits(key, object, &before.records()) {
+            for edit in edits(key, object, &world_before.records()) {
                 let copies = [memory("spool"), memory("first"), memory("second")];
                 for (bucket, from) in copies.iter().zip([&spool, &mailboxes[0], &mailboxes[1]]) {
                     for (name, bytes) in from {
@@ -157,15 +157,18 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
                 }
                 let [copy, first, second] = copies;
                 let recorded = RecordedBucket::new(copy);
-                let ingestor = before.ingestor_over(recorded.clone(), [first, second]);
-                match before.batch_with(&ingestor, &BatchOptions::default()).await {
+                let ingestor = world_before.ingestor_over(recorded.clone(), [first, second]);
+                match world_before
+                    .batch_with(&ingestor, &BatchOptions::default())
+                    .await
+                {
                     Ok(_) => {
                         let read = recorded.keys(OperationKind::Get).contains(key);
-                        assert!(!read, "{stage:?} {key}: read and believed");
+                        assert!(!read, "{progress:?} {key}: read and believed");
                     }
                     Err(error) => {
                         let named = matches!(&error, Error::Bucket(BucketError::Unverified { key: found, .. }) if found == key);
-                        assert!(named, "{stage:?} {key}: {error}");
+                        assert!(named, "{progress:?} {key}: {error}");
                         assert_eq!(error.disposition(), Disposition::Reject);
                         assert_eq!(error.reason(), "unverified");
                         refused.insert(key.clone());

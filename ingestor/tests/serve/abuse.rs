@@ -14,16 +14,19 @@ use crate::world::*;
 async fn the_same_again_is_success_and_another_under_its_id_a_conflict() {
     let world = World::new().await;
     let first = report(0);
-    assert_eq!(outcome(&world.post_one(&first).await.result()), "accepted");
+    assert_eq!(
+        outcome(&world.post_report(&first).await.result()),
+        "accepted"
+    );
     for _ in 0..3 {
         assert_eq!(
-            outcome(&world.post_one(&first).await.result()),
+            outcome(&world.post_report(&first).await.result()),
             "alreadyAccepted"
         );
     }
     let mut other = report(1);
     other.id.clone_from(&first.id);
-    let answer = world.post_one(&other).await;
+    let answer = world.post_report(&other).await;
     assert_eq!(
         (answer.problem(), answer.status.as_u16()),
         ("conflict", 409)
@@ -31,12 +34,12 @@ async fn the_same_again_is_success_and_another_under_its_id_a_conflict() {
     // The report under another metric of the same shape.
     let mut moved = first.clone();
     moved.metric = "SameShape-v1".to_owned();
-    assert_eq!(world.post_one(&moved).await.problem(), "conflict");
+    assert_eq!(world.post_report(&moved).await.problem(), "conflict");
     // Another spelling of the id or another time does not make another report.
     let mut spelled = first.clone();
     spelled.id = first.id.replace('-', "").to_uppercase();
     spelled.created = Some(NOW - HOUR);
-    let result = world.post_one(&spelled).await.result();
+    let result = world.post_report(&spelled).await.result();
     assert_eq!(
         (outcome(&result), result.uuid),
         ("alreadyAccepted".to_owned(), spelled.id)
@@ -57,11 +60,14 @@ async fn the_same_again_is_success_and_another_under_its_id_a_conflict() {
 async fn what_is_forgotten_is_taken_again() {
     let world = World::with(|ingestor| ingestor.serve.remembered_reports = 4).await;
     let first = report(0);
-    world.post_one(&first).await.result();
+    world.post_report(&first).await.result();
     for index in 1..6 {
-        world.post_one(&report(index)).await.result();
+        world.post_report(&report(index)).await.result();
     }
-    assert_eq!(outcome(&world.post_one(&first).await.result()), "accepted");
+    assert_eq!(
+        outcome(&world.post_report(&first).await.result()),
+        "accepted"
+    );
     assert_eq!(
         world.stored().await.len(),
         7,
@@ -97,7 +103,7 @@ async fn networks_and_devices_have_rates() {
             "rateLimited"
         ]
     );
-    let answer = from("203.0.113.77", one(&report(9))).await;
+    let answer = from("203.0.113.77", report_json(&report(9))).await;
     assert_eq!(
         (answer.problem(), answer.status.as_u16()),
         ("rateLimited", 429)
@@ -105,24 +111,24 @@ async fn networks_and_devices_have_rates() {
     let seconds: u32 = answer.header("retry-after").parse().unwrap();
     assert!((10..=60).contains(&seconds));
     assert_eq!(
-        outcome(&from("203.0.114.1", one(&report(9))).await.result()),
+        outcome(&from("203.0.114.1", report_json(&report(9))).await.result()),
         "accepted"
     );
     // One device that posts the same report repeatedly.
     let attested = attest(report(20), 1, NOW);
     for expected in ["accepted", "alreadyAccepted"] {
         assert_eq!(
-            outcome(&from("198.51.100.1", one(&attested)).await.result()),
+            outcome(&from("198.51.100.1", report_json(&attested)).await.result()),
             expected
         );
     }
     assert_eq!(
-        from("198.51.100.1", one(&attested)).await.problem(),
+        from("198.51.100.1", report_json(&attested)).await.problem(),
         "rateLimited"
     );
     assert_eq!(
         outcome(
-            &from("198.51.100.1", one(&attest(report(21), 2, NOW)))
+            &from("198.51.100.1", report_json(&attest(report(21), 2, NOW)))
                 .await
                 .result()
         ),
@@ -132,9 +138,9 @@ async fn networks_and_devices_have_rates() {
 
 /// A writer that keeps the log in memory.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
+struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Kept {
+impl Write for LogBuffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -150,8 +156,8 @@ async fn nothing_names_the_client() {
     const ADDRESS: &str = "203.0.113.199";
     const FORWARDED: &str = "198.51.100.123";
     const AGENT: &str = "SecretPhone/17";
-    let kept = Kept::default();
-    let writer = kept.clone();
+    let logs = LogBuffer::default();
+    let writer = logs.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
@@ -175,13 +181,13 @@ async fn nothing_names_the_client() {
         ("user-agent", AGENT),
         ("x-forwarded-for", FORWARDED),
     ];
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     for body in [
-        one(&good),
-        one(&forged),
+        report_json(&good),
+        report_json(&forged),
         "{".to_owned(),
-        one(&good),
-        one(&good),
+        report_json(&good),
+        report_json(&good),
     ] {
         let answer = Answer::of(
             router
@@ -191,13 +197,13 @@ async fn nothing_names_the_client() {
                 .unwrap(),
         )
         .await;
-        said.extend_from_slice(&answer.body);
+        output.extend_from_slice(&answer.body);
     }
     world.app.close().await;
-    said.extend_from_slice(&kept.0.lock().unwrap());
-    said.extend_from_slice(world.app.metrics.text().as_bytes());
+    output.extend_from_slice(&logs.0.lock().unwrap());
+    output.extend_from_slice(world.app.metrics.text().as_bytes());
     for (key, _) in world.slabs().await {
-        said.extend_from_slice(
+        output.extend_from_slice(
             &tallybox_transport::read_all(&*world.spool, &key, 1 << 20)
                 .await
                 .unwrap(),
@@ -205,14 +211,14 @@ async fn nothing_names_the_client() {
     }
     let created = NOW.to_string();
     for secret in [ADDRESS, FORWARDED, AGENT, "a forged signature", &created] {
-        let found = said
+        let found = output
             .windows(secret.len())
             .any(|window| window == secret.as_bytes());
         assert!(!found, "{secret}");
     }
     let statement = good.signature.unwrap();
     assert!(
-        !said
+        !output
             .windows(statement.len())
             .any(|window| window == statement)
     );

@@ -12,7 +12,7 @@ use crate::world::*;
 type Change = fn(&mut ReportUpload);
 
 /// Changes to a valid report, with the problem that each of them causes.
-const WAYS: &[(&str, u16, Change)] = &[
+const BAD_REPORTS: &[(&str, u16, Change)] = &[
     ("schemaVersion", 400, |report| report.schema_version = 3),
     ("schemaVersion", 400, |report| report.schema_version = 0),
     ("unknownMetric", 400, |report| {
@@ -121,10 +121,10 @@ async fn each_way_of_being_bad_has_its_own_problem_and_harms_no_neighbour() {
     let world = World::new().await;
     let mut body = Vec::new();
     let mut expected = Vec::new();
-    for (index, (problem, status, change)) in WAYS.iter().enumerate() {
+    for (index, (problem, status, change)) in BAD_REPORTS.iter().enumerate() {
         let mut bad = report(index as u64);
         change(&mut bad);
-        let answer = world.post_one(&bad).await;
+        let answer = world.post_report(&bad).await;
         assert_eq!(
             (answer.problem(), answer.status.as_u16()),
             (*problem, *status),
@@ -137,17 +137,17 @@ async fn each_way_of_being_bad_has_its_own_problem_and_harms_no_neighbour() {
     let answer = world.post_many(&body).await;
     assert_eq!(answer.results(), expected);
     // Rejected reports state their position in the post.
-    let told: ReportsAnswer = serde_json::from_slice(&answer.body).unwrap();
-    for (place, result) in told.results.iter().enumerate() {
-        assert_eq!(result.index, (place % 2 == 0).then_some(place as u64));
+    let answer: ReportsAnswer = serde_json::from_slice(&answer.body).unwrap();
+    for (index, result) in answer.results.iter().enumerate() {
+        assert_eq!(result.index, (index % 2 == 0).then_some(index as u64));
     }
     // The same reports as Avro: the valid ones are durable already.
-    let again: Vec<_> = expected
+    let avro_expected: Vec<_> = expected
         .iter()
         .map(|what| what.replace("accepted", "alreadyAccepted"))
         .collect();
-    assert_eq!(world.post(avro(&body), AVRO).await.results(), again);
-    let mut good: Vec<_> = (0..WAYS.len())
+    assert_eq!(world.post(avro(&body), AVRO).await.results(), avro_expected);
+    let mut good: Vec<_> = (0..BAD_REPORTS.len())
         .map(|index| report(1000 + index as u64).id)
         .collect();
     good.sort();
@@ -178,7 +178,7 @@ async fn what_is_good_is_taken() {
     for (index, change) in changes.iter().enumerate() {
         let mut good = report(index as u64);
         change(&mut good);
-        let result = world.post_one(&good).await.result();
+        let result = world.post_report(&good).await.result();
         assert_eq!(
             (outcome(&result), result.uuid),
             ("accepted".to_owned(), good.id),
@@ -238,9 +238,9 @@ async fn members_that_are_wrong_are_malformed_one_by_one() {
     for (index, bad) in bad.iter().enumerate() {
         let answer = world.post(bad.to_string(), JSON).await;
         assert_eq!(answer.problem(), "malformed", "{bad}");
-        let said = String::from_utf8_lossy(&answer.body).into_owned();
-        for word in ["struct", "i32", "i64", "f64", "sequence", "Json"] {
-            assert!(!said.contains(word), "{said}");
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        for fragment in ["struct", "i32", "i64", "f64", "sequence", "Json"] {
+            assert!(!text.contains(fragment), "{text}");
         }
         list.extend([bad.clone(), value(&report(index as u64))]);
         expected.extend(["malformed", "accepted"]);
@@ -263,7 +263,7 @@ async fn members_that_are_wrong_are_malformed_one_by_one() {
 #[tokio::test]
 async fn bodies_that_are_wrong_as_a_whole() {
     let world = World::new().await;
-    let good = one(&report(0));
+    let good = report_json(&report(0));
     for body in [
         "",
         " ",
@@ -336,7 +336,7 @@ async fn bodies_that_are_wrong_as_a_whole() {
     assert_eq!(answer.problem(), "methodNotAllowed");
     // The server still accepts valid reports.
     assert_eq!(
-        outcome(&world.post_one(&report(0)).await.result()),
+        outcome(&world.post_report(&report(0)).await.result()),
         "accepted"
     );
     let charset = [("content-type", "Application/JSON; charset=utf-8")];
@@ -420,17 +420,23 @@ async fn attestations_are_needed_where_they_are_required() {
         ),
     ];
     for (problem, report) in bad {
-        let answer = world.post_one(report).await;
+        let answer = world.post_report(report).await;
         assert_eq!((answer.problem(), answer.status.as_u16()), (*problem, 403));
     }
-    assert_eq!(outcome(&world.post_one(&good).await.result()), "accepted");
+    assert_eq!(
+        outcome(&world.post_report(&good).await.result()),
+        "accepted"
+    );
     // The same report is accepted again; another report of the same device, metric and day is not.
     assert_eq!(
-        outcome(&world.post_one(&good).await.result()),
+        outcome(&world.post_report(&good).await.result()),
         "alreadyAccepted"
     );
     let second = attest(report(3), 1, NOW);
-    assert_eq!(world.post_one(&second).await.problem(), "alreadyReported");
+    assert_eq!(
+        world.post_report(&second).await.problem(),
+        "alreadyReported"
+    );
     // A report of another device or for another metric is accepted; the second of two reports of
     // one device in the same body is not.
     let other_metric = ReportUpload {
@@ -449,7 +455,9 @@ async fn attestations_are_needed_where_they_are_required() {
     world.clock.set(NOW + 24 * HOUR);
     let mut tomorrow = report(3);
     tomorrow.created = None;
-    let answer = world.post_one(&attest(tomorrow, 1, NOW + 24 * HOUR)).await;
+    let answer = world
+        .post_report(&attest(tomorrow, 1, NOW + 24 * HOUR))
+        .await;
     assert_eq!(outcome(&answer.result()), "accepted");
 }
 
@@ -467,7 +475,7 @@ async fn optional_attestations_hold_or_are_not_there() {
     let blind = World::with(|ingestor| {
         ingestor.localities.get_mut(LOCALITY).unwrap().attestation = AttestationPolicy::Required;
     });
-    let answer = blind.await.post_one(&attest(report(0), 1, NOW)).await;
+    let answer = blind.await.post_report(&attest(report(0), 1, NOW)).await;
     assert_eq!(answer.problem(), "attestationFailed");
 }
 
@@ -478,7 +486,7 @@ async fn keys_that_are_not_accepted_are_named_with_those_that_are() {
     let detail = async |change: Change| {
         let mut bad = report(0);
         change(&mut bad);
-        let answer = world.post_one(&bad).await;
+        let answer = world.post_report(&bad).await;
         serde_json::from_slice::<Problem>(&answer.body)
             .unwrap()
             .detail

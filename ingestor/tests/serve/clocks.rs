@@ -34,7 +34,10 @@ async fn windows(world: &World) -> Vec<String> {
 async fn post_at(world: &World, index: u64) -> String {
     let mut report = report(index);
     report.created = None;
-    assert_eq!(outcome(&world.post_one(&report).await.result()), "accepted");
+    assert_eq!(
+        outcome(&world.post_report(&report).await.result()),
+        "accepted"
+    );
     let slabs = world.slabs().await;
     let (key, _) = slabs
         .iter()
@@ -233,7 +236,7 @@ const LAST: i64 = NOW + 42 * MINUTE + 30_000 - 1;
 async fn a_paused_replica_acknowledges_only_what_its_window_still_takes() {
     let world = paused(&[LAST]).await;
     assert_eq!(
-        outcome(&world.post_one(&report(0)).await.result()),
+        outcome(&world.post_report(&report(0)).await.result()),
         "accepted"
     );
     assert_eq!(windows(&world).await, ["2026/11/23/10/00"]);
@@ -259,7 +262,7 @@ async fn a_replica_paused_too_long_writes_once_more() {
     // The process is suspended repeatedly.
     let world = paused(&[NOW + 2 * HOUR, NOW + 4 * HOUR, NOW + 6 * HOUR]).await;
     assert_eq!(
-        outcome(&world.post_one(&report(0)).await.result()),
+        outcome(&world.post_report(&report(0)).await.result()),
         "accepted"
     );
     let expected = [

@@ -109,7 +109,7 @@ async fn a_changed_registry_is_taken_up_and_a_bad_one_is_not() {
     let world = World::new().await;
     let before = world.get(PATH).await;
     assert_eq!(
-        outcome(&world.post_one(&report(0)).await.result()),
+        outcome(&world.post_report(&report(0)).await.result()),
         "accepted"
     );
     let registry = world.directory.path().join("registry.yaml");
@@ -117,7 +117,7 @@ async fn a_changed_registry_is_taken_up_and_a_bad_one_is_not() {
     assert!(world.app.reload_registry().is_err());
     assert_eq!(world.get(PATH).await.body, before.body);
     assert_eq!(
-        outcome(&world.post_one(&report(1)).await.result()),
+        outcome(&world.post_report(&report(1)).await.result()),
         "accepted"
     );
 
@@ -134,10 +134,10 @@ async fn a_changed_registry_is_taken_up_and_a_bad_one_is_not() {
     assert_eq!(config.registry_version, 4);
     // Clients with the old configuration get a problem; other metrics are not affected.
     assert_eq!(
-        outcome(&world.post_one(&reports(CODES, 0..1)[0]).await.result()),
+        outcome(&world.post_report(&reports(CODES, 0..1)[0]).await.result()),
         "accepted"
     );
-    let answer = world.post_one(&report(2)).await;
+    let answer = world.post_report(&report(2)).await;
     assert_eq!(answer.problem(), "parameterMismatch");
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     assert!(text.contains("fetch the configuration again"), "{text}");
@@ -152,13 +152,16 @@ async fn after_a_change_of_keys_old_clients_are_told() {
     .await;
     let config = opened(&world.get(PATH).await);
     assert_eq!(config.metrics[0].processors[0].encryption_key_id, "first-0");
-    assert_eq!(world.post_one(&report(0)).await.problem(), "outdatedKey");
+    assert_eq!(world.post_report(&report(0)).await.problem(), "outdatedKey");
     let mut fresh = report(1);
     [&mut fresh.key_id_first, &mut fresh.key_id_second]
         .into_iter()
         .zip(&config.metrics[0].processors)
         .for_each(|(id, key)| id.clone_from(&key.encryption_key_id));
-    assert_eq!(outcome(&world.post_one(&fresh).await.result()), "accepted");
+    assert_eq!(
+        outcome(&world.post_report(&fresh).await.result()),
+        "accepted"
+    );
 }
 
 #[tokio::test]
@@ -278,8 +281,8 @@ async fn the_description_is_that_of_the_pages() {
     // The example requests are accepted unchanged, and elements of lists have a type.
     assert_eq!(description["servers"][0]["url"], "/");
     let examples = &post["requestBody"]["content"]["application/json"]["examples"];
-    let one = world.post(examples["one"]["value"].to_string(), JSON).await;
-    assert_eq!(outcome(&one.result()), "accepted");
+    let single = world.post(examples["one"]["value"].to_string(), JSON).await;
+    assert_eq!(outcome(&single.result()), "accepted");
     let many = world
         .post(examples["many"]["value"].to_string(), JSON)
         .await;

@@ -17,7 +17,7 @@ async fn a_dead_spool_acknowledges_nothing() {
     // The scan of the plans is the first operation.
     let faults = Faults::new(2, Kind::Die);
     let world = World::with(|ingestor| ingestor.spool = faults.wrap(Arc::clone(&inner))).await;
-    let answer = world.post_one(&report(0)).await;
+    let answer = world.post_report(&report(0)).await;
     assert_eq!(
         (answer.problem(), answer.status.as_u16()),
         ("unavailable", 503)
@@ -64,7 +64,7 @@ async fn a_write_that_fails_is_tried_again_under_another_name() {
             let world =
                 World::with(|ingestor| ingestor.spool = faults.wrap(Arc::clone(&inner))).await;
             assert_eq!(
-                outcome(&world.post_one(&report(0)).await.result()),
+                outcome(&world.post_report(&report(0)).await.result()),
                 "accepted"
             );
             assert_eq!(world.ready().await.status, 200);
@@ -81,7 +81,7 @@ async fn a_write_that_fails_is_tried_again_under_another_name() {
             assert_eq!(slabs.len(), copies, "{kind:?} {operation}");
             assert!(slabs.values().all(|ids| *ids == [report(0).id]));
             assert_eq!(
-                outcome(&world.post_one(&report(0)).await.result()),
+                outcome(&world.post_report(&report(0)).await.result()),
                 "alreadyAccepted"
             );
         }
@@ -93,7 +93,7 @@ async fn a_write_that_fails_is_tried_again_under_another_name() {
 #[tokio::test(start_paused = true)]
 async fn what_was_acknowledged_is_batched_once_whatever_operation_fails() {
     for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
-        let mut struck = 0;
+        let mut interrupted = 0;
         for n in 1.. {
             let inner = memory("spool");
             let faults = Faults::new(n, kind);
@@ -104,7 +104,7 @@ async fn what_was_acknowledged_is_batched_once_whatever_operation_fails() {
                 let report = report(index);
                 // Posted twice, as by clients that lost the answer.
                 for _ in 0..2 {
-                    let answer = world.post_one(&report).await;
+                    let answer = world.post_report(&report).await;
                     if answer.status == 200 {
                         acknowledged.push(report.id.clone());
                     } else {
@@ -116,15 +116,15 @@ async fn what_was_acknowledged_is_batched_once_whatever_operation_fails() {
             if faults.operations() < n {
                 break;
             }
-            struck += 1;
+            interrupted += 1;
             acknowledged.dedup();
             if kind != Kind::Die {
                 assert_eq!(acknowledged.len(), 4, "{kind:?} at {n}: it is tried again");
             }
-            let kept: BTreeSet<_> = slabs(&*inner).await.into_values().flatten().collect();
+            let stored: BTreeSet<_> = slabs(&*inner).await.into_values().flatten().collect();
             assert!(
-                acknowledged.iter().all(|id| kept.contains(id)),
-                "{kind:?} at {n}: {acknowledged:?} in {kept:?}"
+                acknowledged.iter().all(|id| stored.contains(id)),
+                "{kind:?} at {n}: {acknowledged:?} in {stored:?}"
             );
             let mut job = open(&world.directory);
             job.spool = inner;
@@ -134,9 +134,12 @@ async fn what_was_acknowledged_is_batched_once_whatever_operation_fails() {
                 .await
                 .unwrap();
             let batched: u64 = summary.windows.iter().map(|window| window.batched).sum();
-            assert_eq!(batched, kept.len() as u64, "{kind:?} at {n}");
+            assert_eq!(batched, stored.len() as u64, "{kind:?} at {n}");
         }
-        assert!(struck > 8, "{kind:?} struck only {struck} times");
+        assert!(
+            interrupted > 8,
+            "{kind:?} interrupted only {interrupted} times"
+        );
     }
 }
 
@@ -154,11 +157,11 @@ async fn who_goes_away_takes_nobody_along() {
     let world = World::with(|ingestor| ingestor.serve.slab_millis = 50).await;
     let gone = tokio::spawn({
         let router = world.app.router();
-        let request = post_to(LOCALITY, one(&report(0)), JSON);
+        let request = post_to(LOCALITY, report_json(&report(0)), JSON);
         async move { tower::ServiceExt::oneshot(router, request).await }
     });
     let second = report(1);
-    let stays = world.post_one(&second);
+    let stays = world.post_report(&second);
     let leaving = async {
         // Wait until the report is admitted.
         let line =
@@ -174,7 +177,7 @@ async fn who_goes_away_takes_nobody_along() {
     both.sort();
     assert_eq!(world.stored().await, both);
     assert_eq!(
-        outcome(&world.post_one(&report(0)).await.result()),
+        outcome(&world.post_report(&report(0)).await.result()),
         "alreadyAccepted"
     );
     assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
@@ -187,7 +190,7 @@ async fn the_end_writes_and_answers_what_is_there_and_takes_no_more() {
         .map(|index| {
             let (router, request) = (
                 world.app.router(),
-                post_to(LOCALITY, one(&report(index)), JSON),
+                post_to(LOCALITY, report_json(&report(index)), JSON),
             );
             tokio::spawn(async move {
                 Answer::of(tower::ServiceExt::oneshot(router, request).await.unwrap()).await
@@ -205,7 +208,10 @@ async fn the_end_writes_and_answers_what_is_there_and_takes_no_more() {
     }
     assert_eq!(world.stored().await.len(), 20);
     assert_eq!(world.ready().await.status, 503);
-    assert_eq!(world.post_one(&report(30)).await.problem(), "unavailable");
+    assert_eq!(
+        world.post_report(&report(30)).await.problem(),
+        "unavailable"
+    );
 }
 
 #[tokio::test]
@@ -222,7 +228,7 @@ async fn slabs_close_by_size_too() {
     // Many write requests fill one slab after the other.
     let posts = (100..160).map(|index| {
         let world = &world;
-        async move { world.post_one(&report(index)).await.result() }
+        async move { world.post_report(&report(index)).await.result() }
     });
     let closing = async {
         let line =

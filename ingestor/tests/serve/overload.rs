@@ -48,7 +48,7 @@ async fn what_does_not_fit_into_memory_is_refused_until_slow_bodies_are_given_up
     assert!((1..=5).contains(&seconds));
     // A small body still fits.
     assert_eq!(
-        outcome(&world.post_one(&report(0)).await.result()),
+        outcome(&world.post_report(&report(0)).await.result()),
         "accepted"
     );
     // After a second the oldest body is evicted, and its client gets the answer to send it again.
@@ -77,7 +77,7 @@ async fn what_does_not_fit_into_memory_is_refused_until_slow_bodies_are_given_up
 #[tokio::test(start_paused = true)]
 async fn a_body_has_to_come_at_a_rate() {
     let world = World::new().await;
-    let body = one(&report(0)).into_bytes();
+    let body = report_json(&report(0)).into_bytes();
     // At a rate of 1,024 bytes per second the body is accepted, however long it takes.
     let paced = |size: usize, pause: Duration| {
         let pieces: Vec<_> = body.chunks(size).map(<[u8]>::to_vec).collect();
@@ -136,21 +136,21 @@ async fn a_rush_is_shed_and_leaves_nothing_behind() {
         let (world, body) = (Arc::clone(&world), Arc::clone(&body));
         tokio::spawn(async move { world.post((*body).clone(), JSON).await })
     });
-    let (mut taken, mut shed) = (0, 0);
+    let (mut accepted, mut shed) = (0, 0);
     for post in posts.collect::<Vec<_>>() {
         let answer = post.await.unwrap();
         match answer.status.as_u16() {
-            200 => taken += 1,
+            200 => accepted += 1,
             _ => {
                 assert_eq!(answer.problem(), "overloaded");
                 shed += 1;
             }
         }
     }
-    assert!(taken > 0 && taken + shed == 64, "{taken} {shed}");
+    assert!(accepted > 0 && accepted + shed == 64, "{accepted} {shed}");
     assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
     assert_eq!(
-        outcome(&world.post_one(&report(999)).await.result()),
+        outcome(&world.post_report(&report(999)).await.result()),
         "accepted"
     );
 }

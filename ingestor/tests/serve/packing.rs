@@ -61,7 +61,7 @@ async fn packed_bodies_are_taken() {
 #[tokio::test]
 async fn damaged_bodies_are_malformed() {
     let world = World::new().await;
-    let json = one(&report(0));
+    let json = report_json(&report(0));
     for (encoding, good) in [
         ("gzip", gzip(json.as_bytes())),
         ("zstd", zstd(json.as_bytes())),
@@ -150,22 +150,22 @@ async fn bodies_have_a_largest_size_and_a_largest_number() {
 /// Returns the file with its blocks compressed by another codec.
 fn recoded(file: &[u8], codec: &str, compress: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let (named, null) = (b"avro.codec".as_slice(), [b"\x08null".as_slice()].concat());
-    let place = file
+    let offset = file
         .windows(named.len())
         .position(|window| window == named)
         .unwrap()
         + named.len();
-    assert_eq!(file[place..place + 5], null[..]);
+    assert_eq!(file[offset..offset + 5], null[..]);
     let marker = &file[file.len() - 16..];
     let header = file
         .windows(16)
         .position(|window| window == marker)
         .unwrap()
         + 16;
-    let mut out = file[..place].to_vec();
+    let mut out = file[..offset].to_vec();
     out.push(2 * codec.len() as u8);
     out.extend(codec.as_bytes());
-    out.extend(&file[place + 5..header]);
+    out.extend(&file[offset + 5..header]);
     let mut reader = ContainerReader::open(file, &Limits::default()).unwrap();
     while let Some(block) = reader.next_block().unwrap() {
         let compressed = compress(&block.bytes);
@@ -206,9 +206,9 @@ async fn avro_files_may_have_each_codec() {
             .results(),
         ["accepted"; 60]
     );
-    for again in [recoded(&file, "snappy", snappy), file.clone()] {
+    for posted in [recoded(&file, "snappy", snappy), file.clone()] {
         assert_eq!(
-            world.post(again, AVRO).await.results(),
+            world.post(posted, AVRO).await.results(),
             ["alreadyAccepted"; 60]
         );
     }
@@ -227,8 +227,8 @@ async fn blocks_do_not_become_more_than_a_body_may_have() {
     .await;
     let mut blank = report(0);
     blank.payload_first = vec![0; 900 << 10];
-    let one = recoded(&avro(&[blank.clone()]), "deflate", deflate);
-    let answer = world.post(one, AVRO).await;
+    let recompressed = recoded(&avro(&[blank.clone()]), "deflate", deflate);
+    let answer = world.post(recompressed, AVRO).await;
     assert_eq!(
         (answer.problem(), answer.status.as_u16()),
         ("tooLarge", 413),

@@ -62,19 +62,19 @@ async fn is_open(stream: &mut TcpStream) -> bool {
 async fn slow_connections_keep_no_client_out() {
     let running = start(|ingestor, _| ingestor.serve.connections = 50).await;
     let post = head(100);
-    let ways: [&[u8]; 5] = [
+    let requests: [&[u8]; 5] = [
         b"",
         b"POST /v1/us-xx/rep",
         post.as_bytes(),
         b"POST /v1/us-xx/reports HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ];
-    for (index, way) in ways.iter().enumerate() {
+    for (index, request) in requests.iter().enumerate() {
         let mut held = Vec::new();
         for _ in 0..100 {
             let mut stream = TcpStream::connect(running.address).await.unwrap();
             // The server may have closed the connection in favour of the next one already.
-            let _ = stream.write_all(way).await;
+            let _ = stream.write_all(request).await;
             held.push(stream);
         }
         served(&running, index as u64).await;
@@ -309,7 +309,7 @@ async fn a_client_that_only_pings_loses_its_connection() {
         }
     });
     // The client answers all frames of the server correctly until the server closes the connection.
-    let mut said = Vec::new();
+    let mut frames = Vec::new();
     let reading = async {
         loop {
             let mut head = [0; 9];
@@ -320,7 +320,7 @@ async fn a_client_that_only_pings_loses_its_connection() {
             if coming.read_exact(&mut payload).await.is_err() {
                 return;
             }
-            said.push(head[3]);
+            frames.push(head[3]);
             match (head[3], head[4] & ACK) {
                 (SETTINGS, 0) => answers.send(frame(SETTINGS, ACK, &[])).unwrap(),
                 (PING, 0) => answers.send(frame(PING, ACK, &payload)).unwrap(),
@@ -331,7 +331,10 @@ async fn a_client_that_only_pings_loses_its_connection() {
     tokio::time::timeout(Duration::from_secs(15), reading)
         .await
         .unwrap();
-    assert!(said.contains(&PING) || said.contains(&GO_AWAY), "{said:?}");
+    assert!(
+        frames.contains(&PING) || frames.contains(&GO_AWAY),
+        "{frames:?}"
+    );
     pinging.abort();
     running.stop().await;
 }

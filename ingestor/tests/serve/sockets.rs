@@ -50,7 +50,7 @@ pub async fn start(change: impl FnOnce(&mut Ingestor, &std::path::Path)) -> Runn
 pub fn fresh(index: u64) -> String {
     let mut report = report(index);
     report.created = None;
-    one(&report)
+    report_json(&report)
 }
 
 pub fn head(length: usize) -> String {

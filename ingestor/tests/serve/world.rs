@@ -205,8 +205,8 @@ impl World {
     }
 
     /// Posts one report as JSON.
-    pub async fn post_one(&self, report: &ReportUpload) -> Answer {
-        self.post(one(report), JSON).await
+    pub async fn post_report(&self, report: &ReportUpload) -> Answer {
+        self.post(report_json(report), JSON).await
     }
 
     /// Posts a list of reports as JSON.
@@ -369,7 +369,7 @@ pub fn outcome(result: &ReportResult) -> String {
     }
 }
 
-pub fn one(report: &ReportUpload) -> String {
+pub fn report_json(report: &ReportUpload) -> String {
     serde_json::to_string(&JsonReport::from(report.clone())).unwrap()
 }
 

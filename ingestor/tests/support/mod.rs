@@ -426,12 +426,12 @@ pub fn reports(metric: &str, range: std::ops::Range<u64>) -> Vec<Stored> {
     let metric = Metric::named(metric).unwrap();
     let traffic = Traffic::new(1, metric, processors(metric.bins()), None).unwrap();
     let mut made = MADE.lock().unwrap();
-    let one = |index| {
+    let report_at = |index| {
         made.entry((metric.name.to_owned(), index))
             .or_insert_with(|| Stored::of(metric, &traffic.packet(index).unwrap().report))
             .clone()
     };
-    range.map(one).collect()
+    range.map(report_at).collect()
 }
 
 pub fn processors(bins: usize) -> Vec<ProcessorKey> {
