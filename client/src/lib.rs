@@ -49,9 +49,6 @@ mod clock;
 pub mod config;
 mod encoding;
 mod error;
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
-mod judge;
 #[cfg(feature = "cli")]
 pub mod load;
 mod noise;
@@ -61,6 +58,9 @@ pub mod post;
 pub mod program;
 mod report;
 mod sample;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod test_verifier;
 pub mod traffic;
 mod upload;
 #[cfg(feature = "http")]

@@ -140,10 +140,10 @@ mod tests {
     use rand_chacha::ChaCha20Rng;
 
     use super::*;
-    use crate::judge;
+    use crate::test_verifier;
 
     fn client() -> Client {
-        Client::new(judge::processors()).unwrap()
+        Client::new(test_verifier::processors()).unwrap()
     }
 
     fn report(bits: &[bool], seed: u64) -> Report {
@@ -153,10 +153,12 @@ mod tests {
     }
 
     fn sum(bins: usize, report: &Report) -> Option<Vec<u32>> {
-        let [first, second] = judge::keys();
-        let first = judge::first_share(bins, &judge::open(&first, &report.shares[0])?)?;
-        let second = judge::second_share(&judge::open(&second, &report.shares[1])?)?;
-        judge::verify_and_add(bins, [&first, &second])
+        let [first, second] = test_verifier::keys();
+        let first =
+            test_verifier::first_share(bins, &test_verifier::open(&first, &report.shares[0])?)?;
+        let second =
+            test_verifier::second_share(&test_verifier::open(&second, &report.shares[1])?)?;
+        test_verifier::verify_and_add(bins, [&first, &second])
     }
 
     /// Sizes in bytes, as published for metrics with these numbers of bins.
@@ -200,20 +202,21 @@ mod tests {
     fn randomness_decides_and_nothing_else() {
         let bits = [true, false, true];
         assert_eq!(report(&bits, 3), report(&bits, 3));
-        let (one, two) = (report(&bits, 3), report(&bits, 4));
-        assert_ne!(one.id, two.id);
+        let (first, second) = (report(&bits, 3), report(&bits, 4));
+        assert_ne!(first.id, second.id);
         assert!(
-            one.shares
+            first
+                .shares
                 .iter()
-                .zip(&two.shares)
-                .all(|(one, two)| one.payload != two.payload)
+                .zip(&second.shares)
+                .all(|(first, second)| first.payload != second.payload)
         );
     }
 
     #[test]
     fn refuses_what_prio2_cannot_do() {
-        let one = judge::processors().into_iter().take(1).collect();
-        let error = Client::new(one).unwrap_err();
+        let single = test_verifier::processors().into_iter().take(1).collect();
+        let error = Client::new(single).unwrap_err();
         assert_eq!(error.to_string(), "1 processor keys given, prio2 needs 2");
         let empty = client().report(&[], &mut ChaCha20Rng::seed_from_u64(5));
         assert!(matches!(empty, Err(ClientError::Split(_))));

@@ -60,7 +60,7 @@ mod tests {
     use tallybox_model::registry::{EncodingKind, MetricEncoding};
 
     use super::*;
-    use crate::{Client, Encoding, judge};
+    use crate::{Client, Encoding, test_verifier};
 
     #[test]
     fn an_upload_says_what_the_metric_is_and_carries_both_shares() {
@@ -85,7 +85,7 @@ mod tests {
             }),
         };
         let bits = vec![true; Encoding::from(&metric.encoding).bins()];
-        let client = Client::new(judge::processors()).unwrap();
+        let client = Client::new(test_verifier::processors()).unwrap();
         let report = client
             .report(&bits, &mut ChaCha20Rng::seed_from_u64(1))
             .unwrap();

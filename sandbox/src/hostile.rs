@@ -128,7 +128,7 @@ impl Attack {
     /// Returns whether the packet is counted, because it is in fact valid.
     #[must_use]
     pub fn is_counted(self) -> bool {
-        matches!(self, Self::Client(hostility) if hostility.verdict() == ExpectedOutcome::Counted)
+        matches!(self, Self::Client(hostility) if hostility.expected_outcome() == ExpectedOutcome::Counted)
     }
 
     /// Returns whether the packet repeats an id of its own batch.
@@ -148,7 +148,7 @@ impl Attack {
             Self::OtherPoint | Self::PointOutOfRange | Self::RootOfUnity => {
                 (&Role::ALL, Ending::NotCounted)
             }
-            Self::Client(hostility) => match hostility.verdict() {
+            Self::Client(hostility) => match hostility.expected_outcome() {
                 ExpectedOutcome::Counted => (&[], Ending::Counted),
                 ExpectedOutcome::RejectedTogether => (&[], Ending::NotCounted),
                 ExpectedOutcome::RejectedAtIntake(roles) => (roles, Ending::NotCounted),

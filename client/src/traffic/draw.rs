@@ -2,7 +2,7 @@
 
 use rand::CryptoRng;
 
-use super::habit::Skew;
+use super::distribution::Skew;
 
 /// Draws a number below `bound`, which is above 0, from a uniform distribution.
 pub(super) fn below(bound: u64, rng: &mut (impl CryptoRng + ?Sized)) -> u64 {

@@ -37,11 +37,11 @@ pub enum Hostility {
     NotInField,
     /// The two processors' shares, swapped.
     SwappedShares,
-    /// Another answer under the id of packet `of`, an attempt to count it in addition to or instead
-    /// of that packet.
+    /// Another answer under the id of packet `original`, an attempt to count it in addition to
+    /// or instead of that packet.
     DuplicateId {
         /// Index of the packet whose id is used. It should be earlier in the same batch.
-        of: u64,
+        original: u64,
     },
     /// A key id that no processor has. The id is only a hint, so the packet is valid.
     UnknownKeyId(Role),
@@ -64,10 +64,10 @@ pub enum ExpectedOutcome {
 }
 
 impl Hostility {
-    /// Returns every kind, for both sides where a role applies. `of` is the packet whose id is
-    /// used.
+    /// Returns every kind, for both sides where a role applies. `original` is the packet whose id
+    /// is used.
     #[must_use]
-    pub fn every(of: u64) -> Vec<Self> {
+    pub fn every(original: u64) -> Vec<Self> {
         let sided = [
             Self::Undecryptable as fn(Role) -> Self,
             Self::NotAPoint,
@@ -82,14 +82,14 @@ impl Hostility {
             Self::NotInField,
             Self::SwappedShares,
         ];
-        all.push(Self::DuplicateId { of });
+        all.push(Self::DuplicateId { original });
         all.extend(sided.iter().flat_map(|kind| Role::ALL.map(kind)));
         all
     }
 
     /// Returns the required outcome.
     #[must_use]
-    pub fn verdict(self) -> ExpectedOutcome {
+    pub fn expected_outcome(self) -> ExpectedOutcome {
         match self {
             Self::InvalidProof => ExpectedOutcome::RejectedTogether,
             Self::Undecryptable(role)
@@ -155,8 +155,8 @@ impl Traffic {
             mut id,
             mut rng,
         ) = self.start(index)?;
-        if let Hostility::DuplicateId { of } = hostility {
-            id = self.start(of)?.1;
+        if let Hostility::DuplicateId { original } = hostility {
+            id = self.start(original)?.1;
         }
         let randomness = Randomness::draw(&mut rng);
         let shares = match hostility {

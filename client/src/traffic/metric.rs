@@ -1,6 +1,6 @@
 //! The metrics of ENPA's Android client (Exposure Notifications Private Analytics, 2020 to 2023).
 
-use super::habit::{Habit, Skew};
+use super::distribution::{AnswerDistribution, Skew};
 use crate::encoding::Encoding;
 
 /// A metric: its encoding, its noise and the usual distribution of its answers.
@@ -18,7 +18,7 @@ pub struct Metric {
     pub epsilon: f64,
     /// The distribution of generated answers. It is invented, with a skew like that of real
     /// answers; ENPA's sums are not public.
-    pub habit: Habit,
+    pub distribution: AnswerDistribution,
 }
 
 /// How often a client reports a metric.
@@ -64,7 +64,7 @@ impl Metric {
             meaning,
             cadence: Cadence::Test,
             epsilon: EPSILON,
-            habit: Habit::Coins,
+            distribution: AnswerDistribution::Coins,
         }
     }
 }
@@ -84,7 +84,7 @@ const fn histogram(
         meaning,
         cadence,
         epsilon: EPSILON,
-        habit: Habit::One(Skew::Weights(weights)),
+        distribution: AnswerDistribution::Single(Skew::Weights(weights)),
     }
 }
 
@@ -92,7 +92,7 @@ const fn vector(
     name: &'static str,
     cadence: Cadence,
     bins: usize,
-    habit: Habit,
+    distribution: AnswerDistribution,
     meaning: &'static str,
 ) -> Metric {
     Metric {
@@ -101,25 +101,25 @@ const fn vector(
         meaning,
         cadence,
         epsilon: EPSILON,
-        habit,
+        distribution,
     }
 }
 
 const NOTIFIED: &[u32] = &[9600, 240, 110, 35, 15];
 const INTERACTIONS: &[u32] = &[9600, 150, 90, 70, 40, 25, 10, 10, 5];
-const CODES: Habit = Habit::OneOrNone {
+const CODES: AnswerDistribution = AnswerDistribution::AtMostOne {
     silent: 900,
     skew: Skew::Weights(&[2, 60, 20, 10, 5, 3]),
 };
-const UPLOADS: Habit = Habit::OneOrNone {
+const UPLOADS: AnswerDistribution = AnswerDistribution::AtMostOne {
     silent: 940,
     skew: Skew::Weights(&[1, 55, 25, 11, 5, 3]),
 };
-const REPORT_TYPES: Habit = Habit::OneOrNone {
+const REPORT_TYPES: AnswerDistribution = AnswerDistribution::AtMostOne {
     silent: 900,
     skew: Skew::Weights(&[4, 70, 12, 10, 3, 1]),
 };
-const VACCINE: Habit = Habit::Nested {
+const VACCINE: AnswerDistribution = AnswerDistribution::Nested {
     silent: 930,
     onward: 820,
 };
@@ -143,7 +143,7 @@ pub const METRICS: &[Metric] = &[
         "histogramMetric-v2",
         Cadence::Daily,
         1344,
-        Habit::Several {
+        AnswerDistribution::Several {
             silent: 550,
             most: 6,
             skew: Skew::Harmonic,
@@ -168,7 +168,7 @@ pub const METRICS: &[Metric] = &[
         "DateExposure-v1",
         Cadence::Daily,
         16,
-        Habit::OneOrNone {
+        AnswerDistribution::AtMostOne {
             silent: 930,
             skew: Skew::Harmonic,
         },
@@ -199,7 +199,7 @@ pub const METRICS: &[Metric] = &[
         "SecondaryAttack14d-v2",
         Cadence::Biweekly,
         20,
-        Habit::OneOrNone {
+        AnswerDistribution::AtMostOne {
             silent: 950,
             skew: Skew::Harmonic,
         },
@@ -215,7 +215,7 @@ pub const METRICS: &[Metric] = &[
         "DateExposure14d-v3",
         Cadence::Biweekly,
         48,
-        Habit::Cumulative {
+        AnswerDistribution::Cumulative {
             silent: 900,
             rows: 4,
             skew: Skew::Harmonic,
@@ -239,7 +239,7 @@ pub const EXAMPLES: &[Metric] = &[Metric {
     meaning: "minutes of use in a day, 0 to 1023: the result is the sum over all clients",
     cadence: Cadence::Test,
     epsilon: EPSILON,
-    habit: Habit::SmallInteger,
+    distribution: AnswerDistribution::SmallInteger,
 }];
 
 #[cfg(test)]
@@ -277,11 +277,11 @@ mod tests {
     #[test]
     fn weights_are_given_for_every_bin() {
         for metric in METRICS {
-            if let Habit::One(Skew::Weights(weights))
-            | Habit::OneOrNone {
+            if let AnswerDistribution::Single(Skew::Weights(weights))
+            | AnswerDistribution::AtMostOne {
                 skew: Skew::Weights(weights),
                 ..
-            } = metric.habit
+            } = metric.distribution
             {
                 assert_eq!(weights.len(), metric.bins(), "{}", metric.name);
             }

@@ -5,8 +5,8 @@
 //! reveals every bit.
 
 mod answer;
+mod distribution;
 mod draw;
-mod habit;
 mod hostile;
 mod metric;
 
@@ -17,7 +17,7 @@ use tallybox_crypto::prio2::{Prio2, Randomness};
 use tallybox_model::id::PacketId;
 
 pub use answer::Tally;
-pub use habit::{Habit, Skew};
+pub use distribution::{AnswerDistribution, Skew};
 pub use hostile::{ExpectedOutcome, Hostility};
 pub use metric::{Cadence, EXAMPLES, METRICS, Metric};
 
@@ -83,7 +83,7 @@ impl Traffic {
             client: Client::new(processors)?,
             noise: epsilon.map(RandomisedResponse::new).transpose()?,
             prio2: Prio2::new(metric.bins())?,
-            picker: metric.habit.picker(metric.bins()),
+            picker: metric.distribution.picker(metric.bins()),
             key: hash.finalize().into(),
         })
     }
@@ -158,7 +158,7 @@ impl Traffic {
     fn true_bits(&self, rng: &mut ChaCha20Rng) -> Result<Vec<bool>, EncodeError> {
         let value = self
             .metric
-            .habit
+            .distribution
             .draw(self.metric.bins(), &self.picker, rng);
         self.metric.encoding.encode(&value)
     }

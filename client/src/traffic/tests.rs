@@ -5,10 +5,10 @@ use prio::vdaf::Share;
 use tallybox_model::role::Role;
 
 use super::*;
-use crate::judge;
+use crate::test_verifier;
 
 fn traffic(seed: u64, metric: &Metric, epsilon: Option<f64>) -> Traffic {
-    Traffic::new(seed, metric, judge::processors(), epsilon).unwrap()
+    Traffic::new(seed, metric, test_verifier::processors(), epsilon).unwrap()
 }
 
 fn metric(name: &str) -> &'static Metric {
@@ -18,9 +18,9 @@ fn metric(name: &str) -> &'static Metric {
 /// Returns each processor's share after intake, or `None` if it rejects the share. Our own decoder
 /// must agree with `prio`.
 fn intake(bins: usize, report: &Report) -> [Option<Share<FieldPrio2, 32>>; 2] {
-    let [first, second] = judge::keys();
-    let first = judge::open(&first, &report.shares[0]);
-    let second = judge::open(&second, &report.shares[1]);
+    let [first, second] = test_verifier::keys();
+    let first = test_verifier::open(&first, &report.shares[0]);
+    let second = test_verifier::open(&second, &report.shares[1]);
     let ours = |role: Role, payload: &Option<Vec<u8>>| {
         let decode = |payload: &Vec<u8>| {
             Prio2::new(bins)
@@ -33,8 +33,8 @@ fn intake(bins: usize, report: &Report) -> [Option<Share<FieldPrio2, 32>>; 2] {
     };
     let expected = [ours(Role::First, &first), ours(Role::Second, &second)];
     let shares = [
-        first.and_then(|payload| judge::first_share(bins, &payload)),
-        second.and_then(|payload| judge::second_share(&payload)),
+        first.and_then(|payload| test_verifier::first_share(bins, &payload)),
+        second.and_then(|payload| test_verifier::second_share(&payload)),
     ];
     assert_eq!(shares.each_ref().map(Option::is_some), expected);
     shares
@@ -43,13 +43,13 @@ fn intake(bins: usize, report: &Report) -> [Option<Share<FieldPrio2, 32>>; 2] {
 #[test]
 fn a_packet_depends_on_seed_metric_and_index_alone() {
     fn may_be_shared_by_threads(_: &(impl Send + Sync)) {}
-    let one = traffic(1, metric("DateExposure-v1"), Some(8.0));
-    may_be_shared_by_threads(&one);
-    let forwards: Vec<Generated> = (0..8).map(|index| one.packet(index).unwrap()).collect();
-    let again = traffic(1, metric("DateExposure-v1"), Some(8.0));
+    let first = traffic(1, metric("DateExposure-v1"), Some(8.0));
+    may_be_shared_by_threads(&first);
+    let forwards: Vec<Generated> = (0..8).map(|index| first.packet(index).unwrap()).collect();
+    let repeated = traffic(1, metric("DateExposure-v1"), Some(8.0));
     let backwards: Vec<Generated> = (0..8)
         .rev()
-        .map(|index| again.packet(index).unwrap())
+        .map(|index| repeated.packet(index).unwrap())
         .collect();
     assert!(forwards.iter().eq(backwards.iter().rev()));
     let ids: std::collections::BTreeSet<_> = forwards
@@ -84,10 +84,10 @@ fn answers_do_not_depend_on_epsilon() {
     let (exact, noisy) = (traffic(3, name, None), traffic(3, name, Some(0.5)));
     let mut differing = 0;
     for index in 0..200 {
-        let (one, two) = (exact.answer(index).unwrap(), noisy.answer(index).unwrap());
-        assert_eq!(one.true_bits, two.true_bits);
-        assert_eq!(one.noisy_bits, one.true_bits);
-        differing += usize::from(two.noisy_bits != two.true_bits);
+        let (first, second) = (exact.answer(index).unwrap(), noisy.answer(index).unwrap());
+        assert_eq!(first.true_bits, second.true_bits);
+        assert_eq!(first.noisy_bits, first.true_bits);
+        differing += usize::from(second.noisy_bits != second.true_bits);
     }
     assert!(differing > 100, "{differing}");
 }
@@ -105,7 +105,8 @@ fn every_metric_makes_packets_that_verify() {
         let [Some(first), Some(second)] = intake(metric.bins(), &packet.report) else {
             panic!("{}: rejected at intake", metric.name);
         };
-        let sum = judge::verify_and_add(metric.bins(), [&first, &second]).expect(metric.name);
+        let sum =
+            test_verifier::verify_and_add(metric.bins(), [&first, &second]).expect(metric.name);
         assert_eq!(
             sum,
             packet
@@ -158,28 +159,28 @@ fn hostile_packets_get_their_verdict() {
     let traffic = traffic(8, metric, None);
     for hostility in Hostility::every(2) {
         let generated = traffic.hostile(3, hostility).unwrap();
-        let taken = intake(metric.bins(), &generated.report);
+        let accepted = intake(metric.bins(), &generated.report);
         let rejecting: Vec<Role> = Role::ALL
             .into_iter()
-            .filter(|role| taken[role.index()].is_none())
+            .filter(|role| accepted[role.index()].is_none())
             .collect();
-        let expected = match hostility.verdict() {
+        let expected = match hostility.expected_outcome() {
             ExpectedOutcome::RejectedAtIntake(roles) => roles,
             _ => &[],
         };
         assert_eq!(rejecting, expected, "{hostility}");
-        if let [Some(first), Some(second)] = &taken {
-            let holds = judge::verify_and_add(metric.bins(), [first, second]).is_some();
+        if let [Some(first), Some(second)] = &accepted {
+            let holds = test_verifier::verify_and_add(metric.bins(), [first, second]).is_some();
             assert_eq!(
                 holds,
-                hostility.verdict() != ExpectedOutcome::RejectedTogether,
+                hostility.expected_outcome() != ExpectedOutcome::RejectedTogether,
                 "{hostility}"
             );
         }
         let duplicate = generated.report.id == traffic.packet(2).unwrap().report.id;
         assert_eq!(
             duplicate,
-            hostility.verdict() == ExpectedOutcome::Duplicate,
+            hostility.expected_outcome() == ExpectedOutcome::Duplicate,
             "{hostility}"
         );
     }
@@ -206,8 +207,8 @@ fn refuses_what_makes_no_traffic() {
         none,
         Err(ClientError::ProcessorCount { found: 0, .. })
     ));
-    let epsilon = Traffic::new(1, &metric, judge::processors(), Some(0.0));
+    let epsilon = Traffic::new(1, &metric, test_verifier::processors(), Some(0.0));
     assert!(matches!(epsilon, Err(ClientError::Epsilon(_))));
-    let bins = Traffic::new(1, &Metric::fake(0), judge::processors(), None);
+    let bins = Traffic::new(1, &Metric::fake(0), test_verifier::processors(), None);
     assert!(matches!(bins, Err(ClientError::Split(_))));
 }

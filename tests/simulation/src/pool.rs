@@ -108,7 +108,7 @@ impl Pool {
                 let mut index = HONEST;
                 for kind in kinds {
                     for _ in 0..HOSTILE {
-                        let counts = kind.verdict() == ExpectedOutcome::Counted;
+                        let counts = kind.expected_outcome() == ExpectedOutcome::Counted;
                         let false_proof = matches!(kind, Hostility::InvalidProof);
                         keep(
                             traffic.hostile(index, kind).expect("a packet"),

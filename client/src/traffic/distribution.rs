@@ -8,11 +8,11 @@ use crate::encoding::Value;
 /// The distribution of one client's answer. Probabilities are in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Habit {
+pub enum AnswerDistribution {
     /// One bucket, picked by weight; for [histograms](crate::Encoding::Histogram).
-    One(Skew),
+    Single(Skew),
     /// No bin with this probability, otherwise one picked by weight.
-    OneOrNone {
+    AtMostOne {
         /// Probability of an empty report.
         silent: u16,
         /// Weights of the bins.
@@ -71,12 +71,12 @@ impl Skew {
     }
 }
 
-impl Habit {
-    /// Returns the picker that [`Habit::draw`] needs for `bins` bins.
+impl AnswerDistribution {
+    /// Returns the picker that [`AnswerDistribution::draw`] needs for `bins` bins.
     pub(super) fn picker(self, bins: usize) -> Picker {
         match self {
-            Self::One(skew)
-            | Self::OneOrNone { skew, .. }
+            Self::Single(skew)
+            | Self::AtMostOne { skew, .. }
             | Self::Several { skew, .. }
             | Self::Cumulative { skew, .. } => Picker::new(skew, bins),
             Self::Nested { .. } | Self::Coins | Self::SmallInteger => {
@@ -94,14 +94,14 @@ impl Habit {
     ) -> Value {
         let mut bits = vec![false; bins];
         match self {
-            Self::One(_) => return Value::Bucket(picker.pick(rng)),
+            Self::Single(_) => return Value::Bucket(picker.pick(rng)),
             Self::SmallInteger => return Value::Integer(small_integer(bins, rng)),
-            Self::OneOrNone { silent, .. }
+            Self::AtMostOne { silent, .. }
             | Self::Several { silent, .. }
             | Self::Nested { silent, .. }
             | Self::Cumulative { silent, .. }
                 if chance(silent, rng) => {}
-            Self::OneOrNone { .. } => set(&mut bits, picker.pick(rng)),
+            Self::AtMostOne { .. } => set(&mut bits, picker.pick(rng)),
             Self::Several { most, .. } => {
                 for _ in 0..=below(u64::from(most.max(1)), rng) {
                     set(&mut bits, picker.pick(rng));
@@ -151,10 +151,10 @@ mod tests {
 
     use super::*;
 
-    fn many(habit: Habit, bins: usize) -> Vec<Vec<bool>> {
+    fn many(distribution: AnswerDistribution, bins: usize) -> Vec<Vec<bool>> {
         let mut rng = ChaCha20Rng::seed_from_u64(7);
-        let picker = habit.picker(bins);
-        let draw = |_| match habit.draw(bins, &picker, &mut rng) {
+        let picker = distribution.picker(bins);
+        let draw = |_| match distribution.draw(bins, &picker, &mut rng) {
             Value::Bits(bits) => bits,
             other => panic!("{other:?}"),
         };
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn one_or_none() {
         let reports = many(
-            Habit::OneOrNone {
+            AnswerDistribution::AtMostOne {
                 silent: 500,
                 skew: Skew::Harmonic,
             },
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn several() {
         let reports = many(
-            Habit::Several {
+            AnswerDistribution::Several {
                 silent: 0,
                 most: 4,
                 skew: Skew::Harmonic,
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn nested_flags_have_no_holes() {
         let reports = many(
-            Habit::Nested {
+            AnswerDistribution::Nested {
                 silent: 100,
                 onward: 800,
             },
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn cumulative_rows_are_filled_to_their_end() {
         for bits in many(
-            Habit::Cumulative {
+            AnswerDistribution::Cumulative {
                 silent: 300,
                 rows: 4,
                 skew: Skew::Harmonic,

@@ -72,9 +72,9 @@ pub(crate) fn verify_and_add(bins: usize, shares: [&Share<FieldPrio2, 32>; 2]) -
             .verify_init_with_query_rand(FieldPrio2::from(POINT), shares[index], index == 0)
             .unwrap()
     };
-    let [(first, one), (second, two)] = [verify(0), verify(1)];
+    let [(first, first_share), (second, second_share)] = [verify(0), verify(1)];
     prio2
-        .verifier_shares_to_message(b"", &(), [one, two])
+        .verifier_shares_to_message(b"", &(), [first_share, second_share])
         .ok()?;
     let output = |state| match prio2.verify_next(b"", state, ()).unwrap() {
         VerifyTransition::Finish(share) => share.as_ref().to_vec(),
@@ -83,6 +83,6 @@ pub(crate) fn verify_and_add(bins: usize, shares: [&Share<FieldPrio2, 32>; 2]) -
     let sums = output(first)
         .into_iter()
         .zip(output(second))
-        .map(|(one, two)| u32::from(one + two));
+        .map(|(first, second)| u32::from(first + second));
     Some(sums.collect())
 }
