@@ -33,10 +33,11 @@ fn randomness() -> Randomness {
 
 /// Returns the example with other shares, correctly sealed.
 fn with_shares(first: &[u8], second: &[u8]) -> ReportUpload {
-    let [one, two] = metric().expected.keys;
+    let [first_key, second_key] = metric().expected.keys;
     ReportUpload {
-        payload_first: ecies::seal_with_ephemeral(one.public(), first, &[0x22; 32]).unwrap(),
-        payload_second: ecies::seal_with_ephemeral(two.public(), second, &[0x44; 32]).unwrap(),
+        payload_first: ecies::seal_with_ephemeral(first_key.public(), first, &[0x22; 32]).unwrap(),
+        payload_second: ecies::seal_with_ephemeral(second_key.public(), second, &[0x44; 32])
+            .unwrap(),
         ..example()
     }
 }
@@ -53,7 +54,7 @@ fn the_vectors_are_right_to_the_byte() {
         .iter()
         .zip(&test_metrics().unwrap()[1..])
     {
-        let text = |of: &Json, member: &str| of[member].as_str().unwrap().to_owned();
+        let text = |object: &Json, member: &str| object[member].as_str().unwrap().to_owned();
         let seal = ["first", "second"].map(|which| vector["seal"][which].clone());
         let payload = |seal: &Json| vector_keys::unhex(&text(seal, "payload"));
         let upload = ReportUpload {
@@ -81,7 +82,7 @@ fn the_outside_of_a_report_is_checked_first() {
         let fault = fault(&upload);
         (fault.reason(), fault.to_string())
     };
-    for (change, reason, says) in [
+    for (change, reason, message_part) in [
         (
             (|report| report.id = "x".to_owned()) as fn(&mut ReportUpload),
             "uuid",
@@ -152,7 +153,7 @@ fn the_outside_of_a_report_is_checked_first() {
         // An exchange of the shares moves the damage, and the second share has no byte 100.
         let (found, message) = changed(change);
         assert_eq!(found, reason, "{message}");
-        assert!(message.contains(says), "{message}");
+        assert!(message.contains(message_part), "{message}");
     }
     let text = vector_keys::read("report.json").to_string();
     let cut = read(&text.as_bytes()[..100]).unwrap_err();
@@ -176,32 +177,39 @@ fn what_is_inside_a_sealed_share_is_named() {
     let right = with_shares(&shares.first, &shares.second);
     assert!(check(&right, &metric().expected, None).is_ok());
 
-    let [one, two] = metric().expected.keys;
+    let [first_key, second_key] = metric().expected.keys;
     let other_key = ReportUpload {
-        payload_second: ecies::seal_with_ephemeral(one.public(), &shares.second, &[0x44; 32])
+        payload_second: ecies::seal_with_ephemeral(first_key.public(), &shares.second, &[0x44; 32])
             .unwrap(),
         ..right.clone()
     };
     assert_eq!(fault(&other_key).reason(), "other-key");
     let same = ReportUpload {
-        payload_second: ecies::seal_with_ephemeral(two.public(), &shares.second, &[0x22; 32])
-            .unwrap(),
+        payload_second: ecies::seal_with_ephemeral(
+            second_key.public(),
+            &shares.second,
+            &[0x22; 32],
+        )
+        .unwrap(),
         ..right
     };
     assert_eq!(fault(&same).reason(), "same-ephemeral");
 
     let mut element = shares.first.clone();
     element[12..16].copy_from_slice(&MODULUS.to_le_bytes());
-    let fault_of = |first: &[u8]| fault(&with_shares(first, &shares.second));
-    let out = fault_of(&element);
+    let fault_with = |first: &[u8]| fault(&with_shares(first, &shares.second));
+    let out = fault_with(&element);
     assert!(
         out.to_string().contains("element 3 (f0) is 4293918721"),
         "{out}"
     );
 
     let twos = prio2.split_values(&[1, 2, 0], &randomness()).unwrap();
-    let two = fault(&with_shares(&twos.first, &twos.second));
-    assert!(matches!(two, Fault::NotABit { bin: 1, value: 2 }), "{two}");
+    let not_a_bit = fault(&with_shares(&twos.first, &twos.second));
+    assert!(
+        matches!(not_a_bit, Fault::NotABit { bin: 1, value: 2 }),
+        "{not_a_bit}"
+    );
 
     // Every element after g0 is part of the proof.
     for (index, name) in (5..).zip([
@@ -212,10 +220,10 @@ fn what_is_inside_a_sealed_share_is_named() {
         "h at w_8^7",
     ]) {
         let mut first = shares.first.clone();
-        let place = &mut first[4 * index..4 * index + 4];
-        let value = u32::from_le_bytes(place.try_into().unwrap());
-        place.copy_from_slice(&((value + 1) % MODULUS).to_le_bytes());
-        match fault_of(&first) {
+        let element = &mut first[4 * index..4 * index + 4];
+        let value = u32::from_le_bytes(element.try_into().unwrap());
+        element.copy_from_slice(&((value + 1) % MODULUS).to_le_bytes());
+        match fault_with(&first) {
             Fault::Proof {
                 index: at,
                 name: found_name,
@@ -245,7 +253,7 @@ fn a_right_report_that_is_not_the_vector_says_what_differs() {
     };
     let f0 = 123_456_789;
     let bits = [false, true, true];
-    for (upload, says) in [
+    for (upload, message_part) in [
         (split(&bits, [9; 32], f0), "the seed"),
         (
             split(&[false, true, false], seed, f0),
@@ -257,7 +265,7 @@ fn a_right_report_that_is_not_the_vector_says_what_differs() {
         ),
     ] {
         let fault = check(&upload, &metric().expected, Some(&metric().exact)).unwrap_err();
-        assert!(fault.to_string().contains(says), "{fault}");
+        assert!(fault.to_string().contains(message_part), "{fault}");
     }
     let same = split(&bits, seed, f0);
     assert!(check(&same, &metric().expected, Some(&metric().exact)).is_ok());

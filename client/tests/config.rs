@@ -121,7 +121,13 @@ fn every_refusal_has_its_reason() {
             |error| matches!(error, ConfigError::Locality { .. }),
         ),
         ("format", changed(|config| config.format = 2), |error| {
-            matches!(error, ConfigError::Format { found: 2, known: 1 })
+            matches!(
+                error,
+                ConfigError::Format {
+                    found: 2,
+                    supported: 1
+                }
+            )
         }),
         (
             "schema",

@@ -52,9 +52,12 @@ async fn single_posts_are_all_taken() {
     );
     assert!(summary.latency.max_ms >= summary.latency.p50_ms && summary.latency.p50_ms > 0.0);
     let world = ingestor.world();
-    assert_eq!(world.kept.len(), 100);
-    let metrics: std::collections::BTreeSet<_> =
-        world.kept.values().map(|report| &report.metric).collect();
+    assert_eq!(world.accepted.len(), 100);
+    let metrics: std::collections::BTreeSet<_> = world
+        .accepted
+        .values()
+        .map(|report| &report.metric)
+        .collect();
     assert_eq!(metrics.len(), 3);
 }
 
@@ -119,13 +122,13 @@ async fn load_is_made_over_tls_to_whom_the_certificate_names() {
         (20, 0, 20),
         "{summary:?}"
     );
-    assert_eq!(ingestor.world().kept.len(), 20);
+    assert_eq!(ingestor.world().accepted.len(), 20);
     // A name that differs from the certificate's, and a certificate that the system does not trust.
     for (host, tls) in [("127.0.0.1", Some(tls)), ("localhost", None)] {
         let summary = run(host, tls).await;
         assert_eq!(summary.failures, [("tls".to_owned(), 20)].into(), "{host}");
     }
-    assert_eq!(ingestor.world().kept.len(), 20, "nothing was sent");
+    assert_eq!(ingestor.world().accepted.len(), 20, "nothing was sent");
 }
 
 #[tokio::test]
@@ -147,11 +150,11 @@ async fn posts_of_many_are_taken_in_both_forms() {
         let world = ingestor.world();
         assert!(
             world
-                .kept
+                .accepted
                 .values()
                 .all(|report| report.metric == "bits-v1" && report.bins == 3)
         );
-        assert_eq!(world.kept.len(), 101);
+        assert_eq!(world.accepted.len(), 101);
     }
 }
 
@@ -169,11 +172,11 @@ async fn replays_and_sealing_one_by_one() {
     assert!(summary.surprises.is_empty(), "{summary:?}");
     let world = ingestor.world();
     let sealed: std::collections::BTreeSet<_> = world
-        .kept
+        .accepted
         .values()
         .map(|report| &report.payload_first)
         .collect();
-    assert_eq!(sealed.len(), world.kept.len());
+    assert_eq!(sealed.len(), world.accepted.len());
 }
 
 /// The ingestor of these tests detects four of the eight faults; the others count as unexpected.

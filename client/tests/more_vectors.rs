@@ -196,9 +196,9 @@ fn refused() -> Vec<(u8, &'static str, Json)> {
         "signed by another key",
         signed(&header(), &payload(), 0x56),
     ));
-    for (rule, what, place, value) in changes() {
+    for (rule, what, pointer, value) in changes() {
         let mut payload = payload();
-        *payload.pointer_mut(place).unwrap() = value;
+        *payload.pointer_mut(pointer).unwrap() = value;
         all.push((rule, what, signed(&header(), &payload, SIGNING)));
     }
     for (what, key, change) in contradictions() {
@@ -335,7 +335,10 @@ fn every_rule_refuses_a_configuration() {
         assert!(check(document).is_err(), "rule {rule}: {what}");
     }
     for rule in 1..=9 {
-        assert!(all.iter().any(|(of, ..)| *of == rule), "rule {rule}");
+        assert!(
+            all.iter().any(|(violated_rule, ..)| *violated_rule == rule),
+            "rule {rule}"
+        );
     }
     let all: Vec<Json> = all
         .into_iter()

@@ -108,8 +108,8 @@ async fn a_wait_beyond_the_deadline_gives_the_report_back() {
     );
     assert_eq!(ingestor.world().posts.len(), 1);
     // Later, possibly in another process: the same report under the same id.
-    let kept = Prepared::from(report.upload().clone());
-    assert!(matches!(reporter.send(kept).await, Outcome::Accepted));
+    let prepared = Prepared::from(report.upload().clone());
+    assert!(matches!(reporter.send(prepared).await, Outcome::Accepted));
     let world = ingestor.world();
     assert_eq!(world.posts[0], world.posts[1]);
 }
@@ -119,7 +119,7 @@ async fn a_lost_answer_ends_as_already_accepted() {
     let ingestor = Ingestor::start().await;
     ingestor.script([Script::LoseAnswer]);
     assert!(matches!(report(&ingestor).await, Outcome::AlreadyAccepted));
-    assert_eq!(ingestor.world().kept.len(), 1);
+    assert_eq!(ingestor.world().accepted.len(), 1);
 }
 
 #[tokio::test]
@@ -280,8 +280,8 @@ async fn a_body_that_is_too_large_is_halved() {
     let world = ingestor.world();
     let sizes: Vec<usize> = world.posts.iter().map(Vec::len).collect();
     assert_eq!(sizes, [100, 50, 25, 25, 50, 25, 25]);
-    assert_eq!(world.kept.len(), 100);
-    assert!(sent.iter().all(|id| world.kept.contains_key(id)));
+    assert_eq!(world.accepted.len(), 100);
+    assert!(sent.iter().all(|id| world.accepted.contains_key(id)));
 }
 
 #[tokio::test]

@@ -132,7 +132,7 @@ fn seal(index: usize, share: &[u8]) -> (EncryptedShare, Json) {
         .finalize();
     let mut opened = Vec::new();
     assert_eq!(private.open(&payload, &mut opened).unwrap(), share);
-    let told = json!({
+    let description = json!({
         "keyId": KEY_IDS[index],
         "recipientScalar": hex(&[SCALARS[index]; 32]),
         "recipient": hex(private.public().as_bytes()),
@@ -145,7 +145,7 @@ fn seal(index: usize, share: &[u8]) -> (EncryptedShare, Json) {
         "payload": hex(&payload),
     });
     let key_id = Some(KEY_IDS[index].to_owned());
-    (EncryptedShare { payload, key_id }, told)
+    (EncryptedShare { payload, key_id }, description)
 }
 
 /// All intermediate values of the example.
@@ -192,8 +192,8 @@ fn example() -> Example {
     };
     let proof: Vec<u32> = first.iter().zip(&generator).map(add).collect();
 
-    let (first_share, first_told) = seal(0, &shares.first);
-    let (second_share, second_told) = seal(1, &shares.second);
+    let (first_share, first_description) = seal(0, &shares.first);
+    let (second_share, second_description) = seal(1, &shares.second);
     let report = Report {
         id: ID.parse::<PacketId>().unwrap(),
         shares: vec![first_share, second_share],
@@ -215,7 +215,7 @@ fn example() -> Example {
             "proof": proof, "generator": generator, "firstElements": first,
             "first": hex(&shares.first), "second": hex(&shares.second),
         },
-        "seal": {"first": first_told, "second": second_told},
+        "seal": {"first": first_description, "second": second_description},
         "report": {
             "idBytes": hex(&ID_BYTES), "id": ID, "created": CREATED,
             "signedBytes": hex(&signed_bytes(&upload).unwrap()),

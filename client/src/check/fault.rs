@@ -50,12 +50,12 @@ pub enum Fault {
     #[error("the report cannot be read (section 4)")]
     Member(#[source] JsonReportError),
     /// Neither the vectors nor the configuration contain the metric.
-    #[error("metricName is {found:?}, an unknown metric; known metrics are {known}")]
+    #[error("metricName is {found:?}, an unknown metric; known metrics are {available}")]
     Metric {
         /// The name.
         found: String,
         /// The known names.
-        known: String,
+        available: String,
     },
     /// Prio2 does not support the number of bins.
     #[error("the metric's number of bins is not supported by prio2")]

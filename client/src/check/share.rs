@@ -7,7 +7,7 @@ use tallybox_model::report::ReportUpload;
 use super::{Fault, Which};
 
 /// Length of the ephemeral point at the start of a sealed share, in bytes.
-pub(super) const POINT: usize = 65;
+pub(super) const POINT_BYTES: usize = 65;
 
 /// The opened shares.
 pub(super) struct Opened {
@@ -49,11 +49,11 @@ pub(super) fn open(
         }
         ecies::check_ephemeral(payloads[which.index()]).map_err(|_| Fault::NotAPoint { which })?;
     }
-    if payloads[0][..POINT] == payloads[1][..POINT] {
+    if payloads[0][..POINT_BYTES] == payloads[1][..POINT_BYTES] {
         return Err(Fault::SameEphemeral);
     }
-    let first = open_one(payloads[0], keys, Which::First)?;
-    let second = open_one(payloads[1], keys, Which::Second)?;
+    let first = open_payload(payloads[0], keys, Which::First)?;
+    let second = open_payload(payloads[1], keys, Which::Second)?;
     let first: Vec<u32> = first
         .as_chunks::<4>()
         .0
@@ -82,12 +82,16 @@ pub(super) fn open(
     let proof = first
         .iter()
         .zip(&generated)
-        .map(|(one, two)| add(*one, *two))
+        .map(|(first, second)| add(*first, *second))
         .collect();
     Ok(Opened { first, seed, proof })
 }
 
-fn open_one(payload: &[u8], keys: &[PacketPrivateKey; 2], which: Which) -> Result<Vec<u8>, Fault> {
+fn open_payload(
+    payload: &[u8],
+    keys: &[PacketPrivateKey; 2],
+    which: Which,
+) -> Result<Vec<u8>, Fault> {
     let mut share = Vec::new();
     let [ours, other] = [&keys[which.index()], &keys[1 - which.index()]];
     match ours.open(payload, &mut share).map(|_| ()) {
@@ -113,13 +117,13 @@ pub(super) fn verify(prio2: &Prio2, opened: &Opened) -> Result<Vec<bool>, Fault>
         g0: rest[1],
     };
     let shares = prio2.split(&bits, &randomness).map_err(Fault::Bins)?;
-    let again = shares
+    let recomputed = shares
         .first
         .as_chunks::<4>()
         .0
         .iter()
         .map(|bytes| u32::from_le_bytes(*bytes));
-    for (index, (found, right)) in opened.first.iter().zip(again).enumerate() {
+    for (index, (found, right)) in opened.first.iter().zip(recomputed).enumerate() {
         if *found != right {
             let proof = opened.proof[index];
             return Err(Fault::Proof {
@@ -141,13 +145,13 @@ pub(super) fn name(prio2: &Prio2, index: usize) -> String {
         Some(0) => "f0".to_owned(),
         Some(1) => "g0".to_owned(),
         Some(2) => "h0 = f0 * g0".to_owned(),
-        Some(place) => {
-            let power = 2 * (place - 3) + 1;
+        Some(index) => {
+            let power = 2 * (index - 3) + 1;
             format!("h at w_{}^{power}", 2 * prio2.domain())
         }
     }
 }
 
-fn add(one: u32, two: u32) -> u32 {
-    ((u64::from(one) + u64::from(two)) % u64::from(MODULUS)) as u32
+fn add(first: u32, second: u32) -> u32 {
+    ((u64::from(first) + u64::from(second)) % u64::from(MODULUS)) as u32
 }

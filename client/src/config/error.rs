@@ -35,13 +35,13 @@ pub enum ConfigError {
     Json(#[source] serde_json::Error),
     /// This version does not support the format.
     #[error(
-        "the configuration has format {found}, and this client supports {known}: update the application"
+        "the configuration has format {found}, and this client supports {supported}: update the application"
     )]
     Format {
         /// The format of the document.
         found: u64,
         /// The supported format.
-        known: u64,
+        supported: u64,
     },
     /// This version does not support the schema version of reports.
     #[error("the configuration requires schema version {found}: update the application")]

@@ -13,11 +13,11 @@ use crate::clock::Clock;
 use crate::wire::{self, Timeouts};
 
 /// Size limit of a signed configuration, in bytes.
-const MOST_BYTES: usize = 4 << 20;
+const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 /// How long a configuration is fresh if the response does not state it.
 const MAX_AGE: Duration = Duration::from_secs(600);
 /// How long the cached configuration is used after a failed refresh.
-const PAUSE: Duration = Duration::from_secs(60);
+const RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// The source of a locality's configuration. Clones share the cache.
 #[derive(Debug, Clone)]
@@ -26,12 +26,12 @@ pub struct ConfigSource {
     page: Url,
     trust: Arc<Trust>,
     clock: Clock,
-    held: Arc<Mutex<Option<Held>>>,
+    cached: Arc<Mutex<Option<CachedConfig>>>,
 }
 
 /// The last valid configuration.
 #[derive(Debug, Clone)]
-struct Held {
+struct CachedConfig {
     config: Arc<TrustedConfig>,
     etag: Option<HeaderValue>,
     fresh_until: Instant,
@@ -54,7 +54,7 @@ impl ConfigSource {
             page: address.page(&trust.locality, "config"),
             trust: Arc::new(trust),
             clock,
-            held: Arc::default(),
+            cached: Arc::default(),
         })
     }
 
@@ -64,21 +64,21 @@ impl ConfigSource {
     /// # Errors
     /// As [`refresh`](Self::refresh), if there is no valid configuration or it has expired.
     pub async fn current(&self) -> Result<Arc<TrustedConfig>, ConfigError> {
-        let held = self.held();
-        if let Some(held) = &held
-            && held.fresh_until > Instant::now()
-            && held.config.expires() > self.clock.now()
+        let cached = self.cached();
+        if let Some(cached) = &cached
+            && cached.fresh_until > Instant::now()
+            && cached.config.expires() > self.clock.now()
         {
-            return Ok(Arc::clone(&held.config));
+            return Ok(Arc::clone(&cached.config));
         }
-        match (self.refresh().await, held) {
+        match (self.refresh().await, cached) {
             (Ok(config), _) => Ok(config),
             (Err(error), None) => Err(error),
-            (Err(_), Some(mut held)) if held.config.expires() > self.clock.now() => {
+            (Err(_), Some(mut cached)) if cached.config.expires() > self.clock.now() => {
                 // During the pause, reports do not cause further requests for the configuration.
-                held.fresh_until = Instant::now() + PAUSE.min(self.left(&held.config));
-                let config = Arc::clone(&held.config);
-                self.hold(held);
+                cached.fresh_until = Instant::now() + RETRY_DELAY.min(self.left(&cached.config));
+                let config = Arc::clone(&cached.config);
+                self.store(cached);
                 Ok(config)
             }
             (Err(error), Some(_)) => Err(error),
@@ -92,41 +92,43 @@ impl ConfigSource {
     /// [`ConfigError`] if there is no response, or the document is not valid.
     pub async fn refresh(&self) -> Result<Arc<TrustedConfig>, ConfigError> {
         // A response 304 must not confirm an expired configuration.
-        let held = self
-            .held()
-            .filter(|held| held.config.expires() > self.clock.now());
-        let known = held.as_ref().and_then(|held| held.etag.clone());
+        let cached = self
+            .cached()
+            .filter(|cached| cached.config.expires() > self.clock.now());
+        let etag = cached.as_ref().and_then(|cached| cached.etag.clone());
         let mut request = self
             .http
             .get(self.page.clone())
             .header(ACCEPT, "application/jose+json");
-        if let Some(etag) = known.clone() {
+        if let Some(etag) = etag.clone() {
             request = request.header(IF_NONE_MATCH, etag);
         }
         let unreachable = |error: reqwest::Error| ConfigError::Unreachable(error.without_url());
         let response = request.send().await.map_err(unreachable)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let (config, known) = match (status, held) {
+        let (config, etag) = match (status, cached) {
             (StatusCode::OK, _) => {
-                let body = wire::body(response, MOST_BYTES)
+                let body = wire::body(response, MAX_DOCUMENT_BYTES)
                     .await
                     .map_err(unreachable)?;
-                let document = body.ok_or(ConfigError::TooLong { limit: MOST_BYTES })?;
+                let document = body.ok_or(ConfigError::TooLong {
+                    limit: MAX_DOCUMENT_BYTES,
+                })?;
                 (
                     Arc::new(self.trust.check(&document, self.clock.now())?),
                     None,
                 )
             }
-            (StatusCode::NOT_MODIFIED, Some(held)) => (held.config, known),
+            (StatusCode::NOT_MODIFIED, Some(cached)) => (cached.config, etag),
             (status, _) => {
                 let status = status.as_u16();
                 return Err(ConfigError::Status { status });
             }
         };
         let fresh = max_age(&headers).min(self.left(&config));
-        self.hold(Held {
+        self.store(CachedConfig {
             config: Arc::clone(&config),
-            etag: headers.get(ETAG).cloned().or(known),
+            etag: headers.get(ETAG).cloned().or(etag),
             fresh_until: Instant::now() + fresh,
         });
         Ok(config)
@@ -138,16 +140,16 @@ impl ConfigSource {
         Duration::try_from(left).unwrap_or_default()
     }
 
-    fn held(&self) -> Option<Held> {
+    fn cached(&self) -> Option<CachedConfig> {
         // The value behind the lock is always replaced as a whole, so a poisoned lock is usable.
-        self.held
+        self.cached
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    fn hold(&self, held: Held) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
+    fn store(&self, cached: CachedConfig) {
+        *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = Some(cached);
     }
 }
 

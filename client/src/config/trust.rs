@@ -19,7 +19,7 @@ use crate::noise::RandomisedResponse;
 use crate::report::{Client, ProcessorKey};
 
 /// How far the ingestor's clock may be ahead of this machine's.
-const SKEW: SignedDuration = SignedDuration::from_mins(5);
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// The trust that is built into an application, and that no document can change.
 #[derive(Debug, Clone)]
@@ -102,11 +102,11 @@ impl Trust {
             format: u64,
         }
         let Head { format: found } = serde_json::from_slice(payload).map_err(ConfigError::Json)?;
-        let known = ClientConfig::FORMAT;
-        if found == known {
+        let supported = ClientConfig::FORMAT;
+        if found == supported {
             Ok(())
         } else {
-            Err(ConfigError::Format { found, known })
+            Err(ConfigError::Format { found, supported })
         }
     }
 
@@ -121,7 +121,7 @@ impl Trust {
         };
         let issued = time(&config.issued, "issued")?;
         let expires = time(&config.expires, "expires")?;
-        if issued.duration_since(now) > SKEW {
+        if issued.duration_since(now) > CLOCK_SKEW {
             return Err(ConfigError::NotYetValid { issued });
         }
         if expires <= now {
@@ -153,7 +153,7 @@ impl Trust {
             .name
             .parse::<AggregationId>()
             .map_err(|error| unusable(error.to_string()))?;
-        let fault = fault_of(metric);
+        let fault = find_fault(metric);
         if let Some(fault) = fault {
             return Err(unusable(fault.to_owned()));
         }
@@ -163,14 +163,14 @@ impl Trust {
                 .map_err(|error| unusable(error.to_string()))?,
             prio2: Prio2::new(encoding.bins()).map_err(|error| unusable(error.to_string()))?,
             encoding,
-            client: client_of(metric, keys)?,
+            client: build_client(metric, keys)?,
             metric: metric.clone(),
         })
     }
 }
 
 /// Returns the problem of a metric, if any.
-fn fault_of(metric: &ClientMetric) -> Option<&'static str> {
+fn find_fault(metric: &ClientMetric) -> Option<&'static str> {
     let encoding = &metric.encoding;
     if metric.prime != PRIME || metric.number_servers != 2 {
         return Some("the prime or the number of servers differs from that of prio2");
@@ -192,7 +192,7 @@ fn fault_of(metric: &ClientMetric) -> Option<&'static str> {
 /// A second share is valid for any number of bins, so a processor could be made to evaluate it
 /// under another number. Each key therefore has to be for the metric's number of bins, and for no
 /// other.
-fn client_of(metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<Client, ConfigError> {
+fn build_client(metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<Client, ConfigError> {
     let mut processors = Vec::new();
     for (role, key) in Role::ALL.into_iter().zip(&metric.processors) {
         let public =

@@ -10,7 +10,7 @@ use uuid::fmt::Hyphenated;
 use super::LoadError;
 
 /// The sync marker of the generator's container files.
-const MARKER: [u8; 16] = *b"tallybox-load-v1";
+const SYNC_MARKER: [u8; 16] = *b"tallybox-load-v1";
 /// The id in a rendered report, to be overwritten.
 pub(super) const PLACEHOLDER: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -59,7 +59,7 @@ impl Template {
 
 /// Returns the Avro record of a report, as in a block.
 fn record(report: &ReportUpload) -> Result<Vec<u8>, tallybox_model::avro::AvroError> {
-    let file = encode_one(report, MARKER)?;
+    let file = encode_one(report, SYNC_MARKER)?;
     let mut reader = ContainerReader::open(&file[..], &Limits::default())?;
     Ok(reader
         .next_block()?
@@ -127,7 +127,7 @@ impl Frame {
                 // `length` includes one byte per report for the separators of JSON.
                 long((length - count) as u64, &mut out);
                 reports.for_each(|(template, id)| template.write(id, &mut out));
-                out.extend_from_slice(&MARKER);
+                out.extend_from_slice(&SYNC_MARKER);
             }
         }
         out.freeze()
@@ -145,7 +145,7 @@ fn file_header() -> Vec<u8> {
         out.extend_from_slice(text.as_bytes());
     }
     long(0, &mut out);
-    out.extend_from_slice(&MARKER);
+    out.extend_from_slice(&SYNC_MARKER);
     out.to_vec()
 }
 

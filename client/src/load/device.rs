@@ -19,24 +19,24 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::{Builder, Uuid};
 
 use super::body::{Form, Frame};
-use super::line::{Connection, Line};
+use super::connector::{Connection, Connector};
 use super::maker::{Maker, Ready};
-use super::mix::share;
+use super::mix::uniform;
 use super::tally::{Expected, Tally};
 use super::{LoadError, LoadOptions};
 use crate::address::Address;
 use crate::config::TrustedConfig;
 
 /// Number of accepted reports that a device keeps for replays.
-const REMEMBERED: usize = 32;
+const MAX_REPLAYABLE_REPORTS: usize = 32;
 /// Timeout of a response.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Delay after a failed connection.
-const PAUSE: Duration = Duration::from_millis(50);
+const RECONNECT_DELAY: Duration = Duration::from_millis(50);
 
 /// The common settings of all devices.
-pub(super) struct Plan {
-    line: Line,
+pub(super) struct LoadPlan {
+    connector: Connector,
     path: String,
     authority: String,
     frame: Frame,
@@ -51,7 +51,7 @@ pub(super) struct Plan {
     left: AtomicU64,
 }
 
-impl Plan {
+impl LoadPlan {
     pub(super) fn new(
         address: &Address,
         config: &TrustedConfig,
@@ -64,7 +64,7 @@ impl Plan {
         let interval = (options.rate > 0.0)
             .then(|| Duration::from_secs_f64((per_post / options.rate).min(1e6)));
         Ok(Self {
-            line: Line::new(address, options.tls.clone())?,
+            connector: Connector::new(address, options.tls.clone())?,
             path: page.path().to_owned(),
             authority: page.authority().to_owned(),
             frame: Frame::new(form, options.bulk == 1),
@@ -79,14 +79,14 @@ impl Plan {
     }
 
     /// Reserves the reports of the next post, and returns their number.
-    fn next_report(&self) -> usize {
+    fn reserve_reports(&self) -> usize {
         let wanted = self.bulk as u64;
-        let taken = self
+        let previous = self
             .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 Some(left - left.min(wanted))
             });
-        taken.map_or(0, |left| left.min(wanted) as usize)
+        previous.map_or(0, |left| left.min(wanted) as usize)
     }
 }
 
@@ -101,7 +101,7 @@ struct Sent {
 /// A virtual device.
 pub(super) struct Device {
     number: usize,
-    plan: Arc<Plan>,
+    plan: Arc<LoadPlan>,
     maker: Arc<Maker>,
     tally: Arc<Mutex<Tally>>,
     progress: Progress,
@@ -113,7 +113,7 @@ pub(super) struct Device {
 impl Device {
     pub(super) fn new(
         number: usize,
-        plan: Arc<Plan>,
+        plan: Arc<LoadPlan>,
         maker: Arc<Maker>,
         tally: Arc<Mutex<Tally>>,
         progress: Progress,
@@ -164,7 +164,7 @@ impl Device {
         if Instant::now() >= end {
             return false;
         }
-        let count = self.plan.next_report();
+        let count = self.plan.reserve_reports();
         if count == 0 {
             return false;
         }
@@ -183,34 +183,34 @@ impl Device {
             tally.reports += count as u64;
             tally.bytes += bytes;
         }
-        match timeout(PATIENCE, self.post(body)).await {
+        match timeout(RESPONSE_TIMEOUT, self.post(body)).await {
             Ok(Ok((start, status, answer))) => {
                 self.tally()
                     .answered(status, start.elapsed(), due.elapsed());
                 self.count(status, &answer, sent);
             }
             Ok(Err(what)) => {
-                self.lost(what, count);
-                sleep(PAUSE).await;
+                self.record_failure(what, count);
+                sleep(RECONNECT_DELAY).await;
             }
-            Err(_) => self.lost("timeout", count),
+            Err(_) => self.record_failure("timeout", count),
         }
         self.progress.advance(count as u64, bytes);
         true
     }
 
-    fn lost(&mut self, what: &'static str, count: usize) {
+    fn record_failure(&mut self, what: &'static str, count: usize) {
         self.connection = None;
         self.tally().failed(what, count as u64);
     }
 
     /// Draws the reports of a post.
     fn draw(&mut self, count: usize) -> Result<Vec<Sent>, LoadError> {
-        (0..count).map(|_| self.draw_one()).collect()
+        (0..count).map(|_| self.draw_report()).collect()
     }
 
-    fn draw_one(&mut self) -> Result<Sent, LoadError> {
-        let kind = share(&mut self.rng);
+    fn draw_report(&mut self) -> Result<Sent, LoadError> {
+        let kind = uniform(&mut self.rng);
         if kind < self.plan.replayed && !self.accepted.is_empty() {
             let index = self.rng.next_u64() as usize % self.accepted.len();
             return Ok(self.accepted[index].clone());
@@ -239,7 +239,7 @@ impl Device {
             .filter(|connection| !connection.is_closed())
         {
             Some(connection) => connection,
-            None => self.plan.line.connect().await?,
+            None => self.plan.connector.connect().await?,
         };
         connection.ready().await.map_err(|_| "connection")?;
         let request = Request::post(self.plan.path.as_str())
@@ -264,18 +264,18 @@ impl Device {
 
     /// Counts the result of each report in a response.
     fn count(&mut self, status: u16, answer: &[u8], sent: Vec<Sent>) {
-        let results = read(status, answer, sent.len());
+        let results = parse_results(status, answer, sent.len());
         let tally = Arc::clone(&self.tally);
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(results) = results else {
             tally.failed("answer", sent.len() as u64);
             return;
         };
-        for (mut sent, Told { status, problem }) in sent.into_iter().zip(results) {
+        for (mut sent, ReceivedResult { status, problem }) in sent.into_iter().zip(results) {
             let kind = problem.as_ref().map_or("", |problem| &problem.kind);
             tally.report(sent.expected, status, kind);
             if self.plan.replayed > 0.0 && status == ReportStatus::Accepted {
-                if self.accepted.len() == REMEMBERED {
+                if self.accepted.len() == MAX_REPLAYABLE_REPORTS {
                     self.accepted.pop_front();
                 }
                 sent.expected = Expected::AlreadyAccepted;
@@ -291,41 +291,45 @@ impl Device {
 
 /// The result of a report. Only the counted members are parsed.
 #[derive(Deserialize)]
-struct Told<'a> {
+struct ReceivedResult<'a> {
     status: ReportStatus,
     #[serde(borrow, default)]
-    problem: Option<ToldProblem<'a>>,
+    problem: Option<ReceivedProblem<'a>>,
 }
 
 #[derive(Clone, Deserialize)]
-struct ToldProblem<'a> {
+struct ReceivedProblem<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
-struct ToldMany<'a> {
+struct ReceivedResults<'a> {
     #[serde(borrow)]
-    results: Vec<Told<'a>>,
+    results: Vec<ReceivedResult<'a>>,
 }
 
 /// Returns the result of each of `count` reports in a response.
-fn read(status: u16, answer: &[u8], count: usize) -> Option<Vec<Told<'_>>> {
+fn parse_results(status: u16, answer: &[u8], count: usize) -> Option<Vec<ReceivedResult<'_>>> {
     if status != 200 {
-        let problem: ToldProblem<'_> = serde_json::from_slice(answer).ok()?;
-        let told = || Told {
+        let problem: ReceivedProblem<'_> = serde_json::from_slice(answer).ok()?;
+        let result = || ReceivedResult {
             status: ReportStatus::Rejected,
             problem: Some(problem.clone()),
         };
-        return Some((0..count).map(|_| told()).collect());
+        return Some((0..count).map(|_| result()).collect());
     }
     let results = if count == 1 {
-        serde_json::from_slice::<Told<'_>>(answer)
-            .map(|told| vec![told])
-            .or_else(|_| serde_json::from_slice::<ToldMany<'_>>(answer).map(|many| many.results))
+        serde_json::from_slice::<ReceivedResult<'_>>(answer)
+            .map(|result| vec![result])
+            .or_else(|_| {
+                serde_json::from_slice::<ReceivedResults<'_>>(answer).map(|many| many.results)
+            })
             .ok()?
     } else {
-        serde_json::from_slice::<ToldMany<'_>>(answer).ok()?.results
+        serde_json::from_slice::<ReceivedResults<'_>>(answer)
+            .ok()?
+            .results
     };
     (results.len() == count).then_some(results)
 }

@@ -55,8 +55,8 @@ impl Mix {
 
     /// Draws a metric by weight.
     pub(super) fn draw(&self, rng: &mut impl Rng) -> &TrustedMetric {
-        let all = self.sums.last().copied().unwrap_or_default();
-        let point = share(rng) * all;
+        let total = self.sums.last().copied().unwrap_or_default();
+        let point = uniform(rng) * total;
         let index = self.sums.partition_point(|&sum| sum <= point);
         // A mix is never empty. Rounding can make the point equal to the last sum.
         &self.metrics[index.min(self.metrics.len() - 1)]
@@ -64,6 +64,6 @@ impl Mix {
 }
 
 /// Draws a number from 0 to 1 from a uniform distribution.
-pub(super) fn share(rng: &mut impl Rng) -> f64 {
+pub(super) fn uniform(rng: &mut impl Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }

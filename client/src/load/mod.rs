@@ -6,8 +6,8 @@
 //! measured and not the generator.
 
 mod body;
+mod connector;
 mod device;
-mod line;
 mod maker;
 mod mix;
 mod summary;
@@ -29,7 +29,7 @@ pub use summary::{Latency, LoadSummary};
 use crate::address::Address;
 use crate::config::TrustedConfig;
 use crate::error::ClientError;
-use device::{Device, Plan};
+use device::{Device, LoadPlan};
 use maker::Maker;
 use mix::Mix;
 use tally::Tally;
@@ -114,7 +114,7 @@ pub async fn load(
         &mut rng,
     )?);
     let tally = Arc::new(Mutex::new(Tally::default()));
-    let plan = Arc::new(Plan::new(address, config, options, form)?);
+    let plan = Arc::new(LoadPlan::new(address, config, options, form)?);
     let started = Instant::now();
     let mut devices = JoinSet::new();
     for number in 0..options.devices {

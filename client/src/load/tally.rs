@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use tallybox_model::report::{ProblemKind, ReportStatus};
 
 /// The longest latency that is recorded, in microseconds: an hour.
-const LONGEST: u64 = 3_600_000_000;
+const MAX_MICROS: u64 = 3_600_000_000;
 
 /// The counts of a run.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Tally {
     /// Counts a response.
     pub(super) fn answered(&mut self, status: u16, latency: Duration, since_due: Duration) {
         *self.statuses.entry(status).or_default() += 1;
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(LONGEST);
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(MAX_MICROS);
         self.latency.saturating_record(micros(latency));
         self.since_due.saturating_record(micros(since_due));
     }
@@ -118,5 +118,5 @@ fn is_shed(kind: ProblemKind) -> bool {
     reason = "the bounds and the precision are constants in range"
 )]
 fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LONGEST, 3).expect("1 to an hour at three digits")
+    Histogram::new_with_bounds(1, MAX_MICROS, 3).expect("1 to an hour at three digits")
 }

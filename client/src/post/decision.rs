@@ -6,13 +6,13 @@ use tallybox_model::report::{Problem, ProblemKind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
     /// Post the same report again.
-    Again,
+    Retry,
     /// Fetch the configuration, and make a new report.
     Renew,
     /// Post fewer reports at once.
     Halve,
     /// Keep the report for another day, because something on this machine has to change first.
-    Keep,
+    Postpone,
     /// Discard the report.
     Drop,
 }
@@ -22,13 +22,13 @@ pub(super) fn decide(problem: &Problem) -> Decision {
     use ProblemKind as Kind;
     match problem.known() {
         Some(Kind::RateLimited | Kind::Overloaded | Kind::Unavailable | Kind::SlowBody) => {
-            Decision::Again
+            Decision::Retry
         }
         Some(Kind::OutdatedKey | Kind::ParameterMismatch | Kind::UnknownMetric) => Decision::Renew,
         Some(Kind::TooLarge) => Decision::Halve,
-        Some(Kind::TooEarly) => Decision::Keep,
+        Some(Kind::TooEarly) => Decision::Postpone,
         Some(_) => Decision::Drop,
-        None if is_passing(problem.status) => Decision::Again,
+        None if is_passing(problem.status) => Decision::Retry,
         None => Decision::Drop,
     }
 }
@@ -48,10 +48,10 @@ mod tests {
         for kind in ProblemKind::ALL {
             let problem = kind.problem("");
             let expected = match problem.next.as_str() {
-                next if next.starts_with("send the same report again") => Decision::Again,
+                next if next.starts_with("send the same report again") => Decision::Retry,
                 next if next.starts_with("fetch the configuration again") => Decision::Renew,
                 next if next.starts_with("send fewer") => Decision::Halve,
-                next if next.starts_with("set the clock") => Decision::Keep,
+                next if next.starts_with("set the clock") => Decision::Postpone,
                 _ => Decision::Drop,
             };
             assert_eq!(decide(&problem), expected, "{}", kind.name());
@@ -60,6 +60,6 @@ mod tests {
         later.kind = "urn:tallybox:problem:ofALaterVersion".to_owned();
         assert_eq!(decide(&later), Decision::Drop);
         later.status = 503;
-        assert_eq!(decide(&later), Decision::Again);
+        assert_eq!(decide(&later), Decision::Retry);
     }
 }

@@ -64,10 +64,10 @@ impl Prepared {
             encoding: metric.encoding,
             epsilon: metric.noise.epsilon(),
         };
-        Self::of(answer, config, metric, created, rng).map_err(MakeError::Make)
+        Self::from_answer(answer, config, metric, created, rng).map_err(MakeError::Make)
     }
 
-    fn of(
+    fn from_answer(
         answer: Answer,
         config: &TrustedConfig,
         metric: &TrustedMetric,
@@ -89,7 +89,7 @@ impl Prepared {
 
     /// Makes a new report of the same answer for this configuration. `None` if the metric no longer
     /// exists, or the answer is unknown or does not match it.
-    pub(super) fn anew(
+    pub(super) fn remake(
         &self,
         config: &TrustedConfig,
         created: i64,
@@ -99,7 +99,7 @@ impl Prepared {
         let metric = config.metric(&self.upload.metric)?;
         // The noise is reused only if it was drawn for the same encoding and epsilon.
         if answer.encoding == metric.encoding && answer.epsilon == metric.noise.epsilon() {
-            Self::of(answer.clone(), config, metric, created, rng).ok()
+            Self::from_answer(answer.clone(), config, metric, created, rng).ok()
         } else {
             Self::make(config, metric, &answer.value, created, rng).ok()
         }

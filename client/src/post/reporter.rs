@@ -27,7 +27,7 @@ use crate::wire::{self, Timeouts};
 /// Size limit of a response, in bytes.
 const MOST_BYTES: usize = 16 << 20;
 /// Limits of reports and bytes per body while no configuration is available.
-const MODEST: (usize, usize) = (500, 1 << 20);
+const DEFAULT_LIMITS: (usize, usize) = (500, 1 << 20);
 
 /// The options of a reporter.
 #[derive(Clone)]
@@ -272,9 +272,9 @@ impl Reporter {
         let config = self.source.refresh().await.ok();
         for slot in &mut stale {
             slot.renew(config.as_deref(), |config, report| {
-                let mut anew = report.anew(config, self.now(), &mut rand::rng())?;
-                self.attest(config, anew.upload_mut()).ok()?;
-                Some(anew)
+                let mut remade = report.remake(config, self.now(), &mut rand::rng())?;
+                self.attest(config, remade.upload_mut()).ok()?;
+                Some(remade)
             });
         }
         config.is_some()
@@ -298,7 +298,7 @@ impl Reporter {
     /// Returns the limits of reports and bytes per body.
     async fn limits(&self) -> (usize, usize) {
         let Ok(config) = self.source.current().await else {
-            return MODEST;
+            return DEFAULT_LIMITS;
         };
         let limits = &config.document().limits;
         let number = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);

@@ -73,9 +73,9 @@ impl Slot {
 
     fn refuse(&mut self, problem: Problem) {
         self.state = match decide(&problem) {
-            Decision::Again => State::Open(Cause::Problem(problem)),
+            Decision::Retry => State::Open(Cause::Problem(problem)),
             Decision::Renew if !self.renewed => State::Stale(problem),
-            Decision::Keep => State::Done(self.later(Duration::ZERO, Cause::Problem(problem))),
+            Decision::Postpone => State::Done(self.later(Duration::ZERO, Cause::Problem(problem))),
             // Includes a report that was made again already, and a single report that is too large.
             Decision::Renew | Decision::Halve | Decision::Drop => {
                 State::Done(Outcome::Dropped(problem))

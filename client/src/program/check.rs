@@ -49,9 +49,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<Good, Failure> {
     })?;
     let upload = read(&text)?;
     let (expected, exact) = match args.packet_keys.as_slice() {
-        [] => of_vectors(&upload)?,
+        [] => vector_parameters(&upload)?,
         [first, second] => (
-            of_documents(args, &upload, [first.as_path(), second.as_path()])?,
+            document_parameters(args, &upload, [first.as_path(), second.as_path()])?,
             None,
         ),
         _ => {
@@ -70,31 +70,31 @@ pub(super) fn run(args: &CheckArgs) -> Result<Good, Failure> {
 }
 
 /// Returns the vector for the metric of a report.
-fn of_vectors(upload: &ReportUpload) -> Result<(Expected, Option<Exact>), Failure> {
+fn vector_parameters(upload: &ReportUpload) -> Result<(Expected, Option<Exact>), Failure> {
     let mut all = test_metrics()?;
     match all
         .iter()
         .position(|metric| metric.expected.metric == upload.metric)
     {
-        Some(place) => {
-            let metric = all.swap_remove(place);
+        Some(index) => {
+            let metric = all.swap_remove(index);
             Ok((metric.expected, Some(metric.exact)))
         }
         None => {
-            let known: Vec<&str> = all
+            let available: Vec<&str> = all
                 .iter()
                 .map(|metric| metric.expected.metric.as_str())
                 .collect();
             Err(Failure::from(Fault::Metric {
                 found: upload.metric.clone(),
-                known: known.join(", "),
+                available: available.join(", "),
             }))
         }
     }
 }
 
 /// Returns the parameters of a report from two key documents.
-fn of_documents(
+fn document_parameters(
     args: &CheckArgs,
     upload: &ReportUpload,
     files: [&Path; 2],

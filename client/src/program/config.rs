@@ -97,7 +97,7 @@ fn row(metric: &ClientMetric) -> [String; 8] {
         EncodingKind::BoundedInteger => "bounded-integer",
     };
     let noise = RandomisedResponse::new(metric.epsilon);
-    let lies = noise.map_or_else(
+    let flip_probability = noise.map_or_else(
         |_| String::new(),
         |noise| format!("{:.2e}", noise.flip_probability()),
     );
@@ -106,7 +106,7 @@ fn row(metric: &ClientMetric) -> [String; 8] {
         metric.encoding.bins.to_string(),
         encoding.to_owned(),
         metric.epsilon.to_string(),
-        lies,
+        flip_probability,
         format!("{} h", metric.cadence_hours),
         metric.sampling.to_string(),
         metric

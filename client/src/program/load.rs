@@ -35,7 +35,7 @@ Examples:
       ten thousand reports, some bad, some replayed, all sealed separately";
 
 /// Limit of the duration in seconds: a year.
-const LONGEST: f64 = 365.0 * 86_400.0;
+const MAX_SECONDS: f64 = 365.0 * 86_400.0;
 
 /// The options of `load`.
 #[derive(Debug, Args)]
@@ -126,7 +126,7 @@ pub(super) async fn run(args: &LoadArgs, output: Output) -> Result<LoadSummary, 
     let options = LoadOptions {
         rate: args.rate,
         devices: args.devices,
-        duration: Duration::from_secs_f64(args.duration.clamp(0.0, LONGEST)),
+        duration: Duration::from_secs_f64(args.duration.clamp(0.0, MAX_SECONDS)),
         reports: args.reports,
         bulk: args.bulk,
         form: match args.format {

@@ -66,7 +66,7 @@ pub(super) async fn run(args: &SendArgs) -> Result<Steps, Failure> {
         return Err(Failure::new(Exit::Usage, "metric", problem).object(&args.metric));
     };
     let usage = |problem: String| Failure::new(Exit::Usage, "value", problem);
-    let value = value_of(metric, &args.value).map_err(usage)?;
+    let value = parse_value(metric, &args.value).map_err(usage)?;
     let bits = metric
         .encoding
         .encode(&value)
@@ -114,7 +114,7 @@ fn outcome_text(outcome: Outcome) -> Result<String, Failure> {
 }
 
 /// Parses an answer in the metric's encoding.
-fn value_of(metric: &TrustedMetric, text: &str) -> Result<Value, String> {
+fn parse_value(metric: &TrustedMetric, text: &str) -> Result<Value, String> {
     let encoding = &metric.metric.encoding;
     match encoding.kind {
         EncodingKind::Histogram => {

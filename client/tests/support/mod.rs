@@ -65,7 +65,7 @@ pub struct World {
     pub most_reports: Option<usize>,
     pub posts: Vec<Vec<ReportUpload>>,
     pub media: Vec<String>,
-    pub kept: BTreeMap<String, ReportUpload>,
+    pub accepted: BTreeMap<String, ReportUpload>,
 }
 
 #[derive(Clone, Default)]
@@ -175,7 +175,7 @@ impl Ingestor {
         ingestor.serve_config(&config(1), "\"1\"");
         let router = Router::new()
             .route("/v1/us-ca/config", get(serve_config))
-            .route("/v1/us-ca/reports", post(take_reports))
+            .route("/v1/us-ca/reports", post(post_reports))
             .with_state(Arc::clone(&ingestor.world));
         tokio::spawn(async move { axum::serve(listener, router).await });
         ingestor
@@ -216,10 +216,10 @@ async fn serve_config(
     headers: HeaderMap,
 ) -> Response<Body> {
     let mut world = world.lock().unwrap();
-    let known = headers
+    let etag_sent = headers
         .get(header::IF_NONE_MATCH)
         .map(|value| value.to_str().unwrap().to_owned());
-    world.config_requests.push(known.clone());
+    world.config_requests.push(etag_sent.clone());
     let mut response = Response::builder().header(header::ETAG, &world.etag);
     if !world.cache_control.is_empty() {
         response = response.header(header::CACHE_CONTROL, &world.cache_control);
@@ -227,7 +227,7 @@ async fn serve_config(
     if let Some(status) = world.config_status {
         return response.status(status).body(Body::empty()).unwrap();
     }
-    if known.as_ref() == Some(&world.etag) {
+    if etag_sent.as_ref() == Some(&world.etag) {
         return response.status(304).body(Body::empty()).unwrap();
     }
     response
@@ -236,7 +236,7 @@ async fn serve_config(
         .unwrap()
 }
 
-async fn take_reports(
+async fn post_reports(
     State(world): State<Arc<Mutex<World>>>,
     headers: HeaderMap,
     body: Bytes,
@@ -260,7 +260,7 @@ async fn take_reports(
             if world.most_reports.is_some_and(|most| reports.len() > most) {
                 return problem(ProblemKind::TooLarge, None);
             }
-            let results = world.keep(reports);
+            let results = world.accept(reports);
             answer(results, single)
         }
         Some(Script::Problem(kind, after)) => problem(kind, after),
@@ -271,7 +271,7 @@ async fn take_reports(
             answer(results.collect(), single)
         }
         Some(Script::LoseAnswer) => {
-            world.lock().unwrap().keep(reports);
+            world.lock().unwrap().accept(reports);
             let parts = [
                 Ok(Bytes::from_static(b"{\"uu")),
                 Err(io::Error::other("broken")),
@@ -314,12 +314,12 @@ fn read(media: &str, packed: bool, body: &[u8]) -> (Vec<ReportUpload>, bool) {
 
 impl World {
     /// Accepts reports with the same visible behaviour as an ingestor.
-    fn keep(&mut self, reports: Vec<ReportUpload>) -> Vec<ReportResult> {
-        let take = |report: ReportUpload| {
+    fn accept(&mut self, reports: Vec<ReportUpload>) -> Vec<ReportResult> {
+        let accept_report = |report: ReportUpload| {
             if !report
                 .key_ids()
                 .iter()
-                .all(|key| self.keys.iter().any(|known| known == key))
+                .all(|key| self.keys.iter().any(|current| current == key))
             {
                 return ReportResult::rejected(report.id, ProblemKind::OutdatedKey, "not in use");
             }
@@ -340,7 +340,7 @@ impl World {
             if report.schema_version != 2 {
                 return ReportResult::rejected(report.id, ProblemKind::SchemaVersion, "99");
             }
-            match self.kept.insert(report.id.clone(), report.clone()) {
+            match self.accepted.insert(report.id.clone(), report.clone()) {
                 Some(before) => {
                     assert_eq!(
                         before.payloads(),
@@ -352,7 +352,7 @@ impl World {
                 None => ReportResult::accepted(report.id, false),
             }
         };
-        reports.into_iter().map(take).collect()
+        reports.into_iter().map(accept_report).collect()
     }
 }
 
@@ -375,8 +375,8 @@ fn answer(mut results: Vec<ReportResult>, single: bool) -> Response<Body> {
     let result = results.remove(0);
     match result.problem {
         None => Response::new(Body::from(serde_json::to_vec(&result).unwrap())),
-        Some(told) => {
-            let kind = ProblemKind::named(&told.kind).unwrap();
+        Some(rejection) => {
+            let kind = ProblemKind::named(&rejection.kind).unwrap();
             problem(kind, None)
         }
     }

@@ -50,13 +50,13 @@ pub fn read(name: &str) -> Json {
 
 /// Compares with the file. The current bytes are written to the build directory for inspection.
 pub fn compare(name: &str, now: &[u8]) {
-    let kept = std::fs::read(testdata(name)).unwrap_or_default();
+    let existing = std::fs::read(testdata(name)).unwrap_or_default();
     // The members of our own documents may be in any order.
     let same = match name {
         "vectors.json" | "more.json" | "refused.json" => {
-            serde_json::from_slice::<Json>(&kept).ok() == serde_json::from_slice(now).ok()
+            serde_json::from_slice::<Json>(&existing).ok() == serde_json::from_slice(now).ok()
         }
-        _ => kept == now,
+        _ => existing == now,
     };
     if !same {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

@@ -20,13 +20,13 @@ use crate::address::Address;
 /// An HTTP/1.1 connection.
 pub(super) type Connection = SendRequest<Full<Bytes>>;
 
-/// The target of connections, and their TLS settings.
-pub(super) struct Line {
+/// The destination of connections, and their TLS settings.
+pub(super) struct Connector {
     host: (String, u16),
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
-impl Line {
+impl Connector {
     /// Prepares connections to an address. `tls` verifies certificates; the default is the system's
     /// root certificates.
     pub(super) fn new(
@@ -39,7 +39,7 @@ impl Line {
         }
         let name = ServerName::try_from(host.0.clone())
             .map_err(|error| LoadError::Tls(error.to_string()))?;
-        let config = tls.map_or_else(system, Ok)?;
+        let config = tls.map_or_else(system_tls, Ok)?;
         let tls = Some((TlsConnector::from(config), name));
         Ok(Self { host, tls })
     }
@@ -52,19 +52,19 @@ impl Line {
             .map_err(|_| "connect")?;
         stream.set_nodelay(true).map_err(|_| "connect")?;
         match &self.tls {
-            None => speak(stream).await,
+            None => handshake(stream).await,
             Some((connector, name)) => {
                 let stream = connector
                     .connect(name.clone(), stream)
                     .await
                     .map_err(|_| "tls")?;
-                speak(stream).await
+                handshake(stream).await
             }
         }
     }
 }
 
-async fn speak(
+async fn handshake(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) -> Result<Connection, &'static str> {
     let (connection, driver) = http1::handshake(TokioIo::new(stream))
@@ -76,7 +76,7 @@ async fn speak(
 }
 
 /// Returns TLS settings with the system's root certificates, like the rest of the client.
-fn system() -> Result<Arc<ClientConfig>, LoadError> {
+fn system_tls() -> Result<Arc<ClientConfig>, LoadError> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let builder = builder
         .with_safe_default_protocol_versions()
