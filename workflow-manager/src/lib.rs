@@ -26,13 +26,13 @@ pub mod commands;
 pub mod config;
 pub mod due;
 pub mod error;
+mod findings;
 pub mod inventory;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod leader;
 pub mod manager;
 pub mod metrics;
-mod news;
 mod open;
 pub mod policy;
 pub mod rejected;

@@ -16,9 +16,9 @@ use tallybox_transport::Created;
 
 use crate::due::{Assessment, assess};
 use crate::error::Error;
+use crate::findings::log_findings;
 use crate::inventory::{Buckets, Inventory, ScanCache, fixed_batches, scan};
 use crate::metrics::Metrics;
-use crate::news::tell;
 use crate::policy::{Policy, Scope};
 use crate::start::{Running, Starter, Task};
 use crate::summary::{FailedStart, RunSummary, StartedTask};
@@ -96,25 +96,25 @@ impl Manager {
             .announcements
             .fix_switch(&self.buckets, self.policy.period_minutes, now)
             .await?;
-        let look = self.assess(scope, now, switch).await?;
-        tell(&look, &self.scan_cache);
-        self.give_up(&look).await?;
-        self.metrics.record(&look);
-        self.count_rejected(&look).await;
-        let mut summary = RunSummary::of(&look);
-        let due = look.assessment.due;
+        let observation = self.assess(scope, now, switch).await?;
+        log_findings(&observation, &self.scan_cache);
+        self.give_up(&observation).await?;
+        self.metrics.record(&observation);
+        self.count_rejected(&observation).await;
+        let mut summary = RunSummary::from_observation(&observation);
+        let due = observation.assessment.due;
         self.start(now, due, &mut summary).await;
         Ok(summary)
     }
 
     /// Records the windows that have passed the horizon without being done as given up. The run
     /// that records a window reports it.
-    async fn give_up(&self, look: &Observation) -> Result<(), Error> {
+    async fn give_up(&self, observation: &Observation) -> Result<(), Error> {
         if fault::is_on("given-up-silently") {
             return Ok(());
         }
-        for name in &look.assessment.passed {
-            let text = format!("{{\"given-up\":\"{}\"}}", look.now);
+        for name in &observation.assessment.passed {
+            let text = format!("{{\"given-up\":\"{}\"}}", observation.now);
             if self
                 .buckets
                 .put_record(&name.given_up(), text.as_bytes())
@@ -142,8 +142,8 @@ impl Manager {
         aggregation: &AggregationId,
         minute: Option<BatchTime>,
     ) -> Result<Vec<WindowName>, Error> {
-        let look = self.observe(self.policy.scope(self.now())).await?;
-        let given_up = look.assessment.given_up.into_iter();
+        let observation = self.observe(self.policy.scope(self.now())).await?;
+        let given_up = observation.assessment.given_up.into_iter();
         let wanted: Vec<WindowName> = given_up
             .filter(|name| name.aggregation == *aggregation)
             .filter(|name| minute.is_none_or(|minute| name.window.contains(minute)))
@@ -156,7 +156,7 @@ impl Manager {
             )));
         }
         for name in &wanted {
-            let text = format!("{{\"acknowledged\":\"{}\"}}", look.now);
+            let text = format!("{{\"acknowledged\":\"{}\"}}", observation.now);
             self.buckets
                 .put_record(&name.acknowledged(), text.as_bytes())
                 .await?;
@@ -218,7 +218,7 @@ impl Manager {
                 summary.left += due.len();
                 summary
                     .failed
-                    .push(FailedStart::of("running tasks", &error));
+                    .push(FailedStart::from_error("running tasks", &error));
                 return;
             }
         };
@@ -249,12 +249,12 @@ impl Manager {
     fn groups(&self, due: Vec<Due>, running: &Running) -> Vec<Vec<Due>> {
         let mut groups: Vec<Vec<Due>> = Vec::new();
         for due in due {
-            let (queue, known) = (due.work.queue(), running.keys.contains(&due.key()));
+            let (queue, is_running) = (due.work.queue(), running.keys.contains(&due.key()));
             let fits = groups.last().is_some_and(|group: &Vec<Due>| {
                 group.len() < self.starter.together(queue).max(1)
                     && group[0].work.queue() == queue
                     && group[0].work.aggregation() == due.work.aggregation()
-                    && running.keys.contains(&group[0].key()) == known
+                    && running.keys.contains(&group[0].key()) == is_running
             });
             match groups.last_mut() {
                 Some(group) if fits => group.push(due),
@@ -308,13 +308,13 @@ impl Run<'_> {
         if broken(&self.broken) {
             return GroupResult::Left(group.len());
         }
-        let known = self.running.keys.contains(&first.key());
+        let is_running = self.running.keys.contains(&first.key());
         // A running task needs no room: only its markers are missing.
-        if !known && !self.take_room() {
+        if !is_running && !self.acquire_slot() {
             return GroupResult::Left(group.len());
         }
         let (what, left) = (first.work.to_string(), group.len() - 1);
-        match self.try_group(group, known).await {
+        match self.try_group(group, is_running).await {
             Ok(started) => GroupResult::Started(started),
             Err(error) => {
                 tracing::error!(
@@ -326,14 +326,14 @@ impl Run<'_> {
                 let mut set = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
                 set.insert(aggregation);
                 GroupResult::Failed {
-                    failure: FailedStart::of(&what, &error),
+                    failure: FailedStart::from_error(&what, &error),
                     left,
                 }
             }
         }
     }
 
-    fn take_room(&self) -> bool {
+    fn acquire_slot(&self) -> bool {
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         match room.as_mut() {
             Some(0) => false,
@@ -347,13 +347,17 @@ impl Run<'_> {
 
     /// Records what has to be fixed, starts the tasks, and then writes their markers. After a crash
     /// in between, a task is started again, and no task is lost.
-    async fn try_group(&self, group: Vec<Due>, known: bool) -> Result<Vec<StartedTask>, Error> {
+    async fn try_group(
+        &self,
+        group: Vec<Due>,
+        is_running: bool,
+    ) -> Result<Vec<StartedTask>, Error> {
         let manager = self.manager;
         let mut ready = Vec::with_capacity(group.len());
         for due in group {
             ready.push(self.fixed(due).await?);
         }
-        if !known {
+        if !is_running {
             let task = |due: &Due| Task {
                 key: due.key(),
                 message: Bytes::from(due.message(&manager.instance, manager.policy.role)),

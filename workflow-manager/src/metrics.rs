@@ -70,7 +70,7 @@ pub struct Metrics {
     waiting_window_age: Gauge,
     rejected: Family<QueueLabels, Gauge>,
     late: Gauge,
-    foreign: Gauge,
+    unknown_objects: Gauge,
     last_success: Gauge,
     leading: Gauge,
 }
@@ -102,7 +102,7 @@ impl Metrics {
             waiting_window_age: Gauge::default(),
             rejected: Family::default(),
             late: Gauge::default(),
-            foreign: Gauge::default(),
+            unknown_objects: Gauge::default(),
             last_success: Gauge::default(),
             leading: Gauge::default(),
         };
@@ -201,7 +201,7 @@ impl Metrics {
             (
                 "foreign_objects",
                 "Objects with unknown names that the last run ignored",
-                &self.foreign,
+                &self.unknown_objects,
             ),
             (
                 "last_success_seconds",
@@ -219,7 +219,7 @@ impl Metrics {
     }
 
     /// Updates the gauges from a scan.
-    pub fn record(&self, look: &Observation) {
+    pub fn record(&self, observation: &Observation) {
         let Assessment {
             windows,
             batches,
@@ -228,7 +228,7 @@ impl Metrics {
             passed,
             given_up,
             ..
-        } = &look.assessment;
+        } = &observation.assessment;
         for stage in STAGES {
             let count = windows
                 .iter()
@@ -242,7 +242,7 @@ impl Metrics {
         debug_assert!(windows.iter().all(|window| {
             window.stage == WindowStage::Done || STAGES.contains(&window.stage.as_str())
         }));
-        let age = |since: BatchTime| (look.now.millis() - since.millis()) / 1000;
+        let age = |since: BatchTime| (observation.now.millis() - since.millis()) / 1000;
         let open = || {
             batches
                 .iter()
@@ -257,8 +257,8 @@ impl Metrics {
         self.skipped.set(number(skipped.len()));
         self.late.set(number(late.len()));
         self.given_up_now.set(number(passed.len() + given_up.len()));
-        self.foreign
-            .set(i64::try_from(look.inventory.unknown_objects.count).unwrap_or(i64::MAX));
+        self.unknown_objects
+            .set(i64::try_from(observation.inventory.unknown_objects.count).unwrap_or(i64::MAX));
     }
 
     /// Counts the results of a run.

@@ -3,7 +3,7 @@
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
 
-use crate::due::{batch_again, window_again};
+use crate::due::{plan_batch_restart, plan_window_restart};
 use crate::error::Error;
 use crate::manager::Manager;
 use crate::policy::Scope;
@@ -15,24 +15,24 @@ impl Manager {
     ///
     /// # Errors
     /// [`Error::Nothing`] if no task can be started, and the errors of a scan.
-    pub async fn window_again(&self, name: &WindowName) -> Result<Due, Error> {
+    pub async fn plan_window_restart(&self, name: &WindowName) -> Result<Due, Error> {
         let times = (name.window.start(), name.window.end());
-        let look = self.observe(scope(times)).await?;
-        window_again(&look.inventory, name, look.now).map_err(Error::Nothing)
+        let observation = self.observe(scope(times)).await?;
+        plan_window_restart(&observation.inventory, name, observation.now).map_err(Error::Nothing)
     }
 
     /// Returns the task that starts the intake of a batch, regardless of its markers.
     ///
     /// # Errors
     /// As [`Self::window_again`].
-    pub async fn batch_again(&self, name: &BatchName) -> Result<Due, Error> {
+    pub async fn plan_batch_restart(&self, name: &BatchName) -> Result<Due, Error> {
         let end = name.date.plus_minutes(1).unwrap_or(name.date);
-        let look = self.observe(scope((name.date, end))).await?;
-        batch_again(&look.inventory, name).map_err(Error::Nothing)
+        let observation = self.observe(scope((name.date, end))).await?;
+        plan_batch_restart(&observation.inventory, name).map_err(Error::Nothing)
     }
 
     /// Starts the task.
-    pub async fn start_again(&self, due: Due) -> RunSummary {
+    pub async fn start_due(&self, due: Due) -> RunSummary {
         let mut summary = RunSummary::default();
         self.start(self.now(), vec![due], &mut summary).await;
         summary

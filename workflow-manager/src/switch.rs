@@ -57,17 +57,17 @@ impl Announcements {
             true => Some(self.peer.observe().await),
             false => None,
         };
-        let seen = peer.unwrap_or(Sighting::Unknown);
+        let sighting = peer.unwrap_or(Sighting::Unknown);
         Ok(SwitchState {
-            rosters: RosterUse::of(self.ours, &seen, &fixed, minutes, now),
+            rosters: RosterUse::of(self.ours, &sighting, &fixed, minutes, now),
             peer,
         })
     }
 
-    /// Does the same as [`Self::look`], and records newly determined switches.
+    /// Does the same as [`Self::observe`], and records newly determined switches.
     ///
     /// # Errors
-    /// As [`Self::look`], and [`Error::Setting`] if this processor's announcement differs
+    /// As [`Self::observe`], and [`Error::Setting`] if this processor's announcement differs
     /// from the recorded one, or comes too late because windows have been summed already.
     pub async fn fix_switch(
         &self,
@@ -79,19 +79,19 @@ impl Announcements {
             announce(buckets, ours, minutes, now).await?;
         }
         let state = self.observe(buckets, minutes, now).await?;
-        let mut again = false;
+        let mut recorded_before = false;
         for (key, bound) in [
             (ROSTERS_FROM, state.rosters.from),
             (ROSTERS_UNTIL, state.rosters.until),
         ] {
-            // Only a switch that this run has seen first needs a record; an earlier one has it.
+            // Only a switch that this run has observed first needs a record; an earlier one has it.
             if let (Some(Bound::Known(switch)), Some(_)) = (bound, state.peer)
                 && switch.seen == now
             {
-                again |= fix(buckets, key, switch, minutes).await? == Created::Exists;
+                recorded_before |= fix(buckets, key, switch, minutes).await? == Created::Exists;
             }
         }
-        match again {
+        match recorded_before {
             // Another run has recorded a switch first; its record is binding.
             true => self.observe(buckets, minutes, now).await,
             false => Ok(state),

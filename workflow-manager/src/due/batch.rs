@@ -16,7 +16,7 @@ impl AggregationAssessor<'_> {
         let (stage, attempt) = if batch.prepared {
             let stage = match batch.validated {
                 true => BatchStage::Both,
-                false => BatchStage::TakenIn,
+                false => BatchStage::IntakeDone,
             };
             (stage, 0)
         } else if batch.ready() {
@@ -55,8 +55,8 @@ impl Batch {
         ];
         parts
             .iter()
-            .filter(|(there, _)| !there)
-            .map(|(_, part)| *part)
+            .filter(|(exists, _)| !exists)
+            .map(|(_, object)| *object)
             .collect()
     }
 }

@@ -4,15 +4,15 @@
 //! oldest first, up to the horizon. One task, that of the newest window, writes the rosters of all
 //! windows that need one.
 
-mod again;
 mod batch;
 mod passed;
 mod report;
+mod restart;
 mod window;
 
-pub use again::{batch_again, window_again};
-pub(crate) use report::mode_word;
+pub(crate) use report::mode_name;
 pub use report::{BatchReport, BatchStage, Counts, WindowReport, WindowStage};
+pub use restart::{plan_batch_restart, plan_window_restart};
 
 use std::collections::BTreeSet;
 use tallybox_model::extensions::Mode;
@@ -58,7 +58,7 @@ pub struct Assessment {
 pub fn assess(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Assessment {
     let mut all = Assessment::default();
     for (name, aggregation) in &inventory.aggregations {
-        let seen = AggregationAssessor {
+        let assessor = AggregationAssessor {
             inventory,
             name,
             aggregation,
@@ -66,21 +66,21 @@ pub fn assess(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Assessm
             policy,
         };
         for ((date, id), batch) in &aggregation.batches {
-            if seen.is_in_scope(*date) {
-                seen.batch(*date, *id, batch, &mut all);
+            if assessor.is_in_scope(*date) {
+                assessor.batch(*date, *id, batch, &mut all);
             }
         }
-        let windows = seen.windows();
+        let windows = assessor.windows();
         // The roster task of the last window includes the earlier ones.
         let last = windows
             .iter()
             .rev()
             .copied()
-            .find(|window| seen.needs_rosters(*window));
+            .find(|window| assessor.needs_rosters(*window));
         for window in windows {
-            seen.window(window, last, &mut all);
+            assessor.window(window, last, &mut all);
         }
-        seen.passed(&mut all);
+        assessor.passed(&mut all);
     }
     all.due.sort_by_cached_key(|due| due.work.order());
     all
@@ -100,11 +100,11 @@ impl AggregationAssessor<'_> {
     /// between them are included, because no roster is skipped.
     fn windows(&self) -> Vec<Window> {
         let (from, until) = self.inventory.scope.windows;
-        let of_batches = self.aggregation.batches.keys();
-        let of_batches = of_batches.filter_map(|(date, _)| self.policy.window_of(*date));
-        let known = self.aggregation.windows.keys().copied();
-        let mut windows: BTreeSet<Window> = of_batches
-            .chain(known)
+        let batch_windows = self.aggregation.batches.keys();
+        let batch_windows = batch_windows.filter_map(|(date, _)| self.policy.window_of(*date));
+        let state_windows = self.aggregation.windows.keys().copied();
+        let mut windows: BTreeSet<Window> = batch_windows
+            .chain(state_windows)
             // Windows of another length date from before a change of the setting and were completed
             // then.
             .filter(|window| self.policy.window_of(window.start()) == Some(*window))

@@ -29,9 +29,10 @@ impl AggregationAssessor<'_> {
         let holds_something = self.aggregation.batches.iter();
         let holds_something = holds_something
             .filter(|(_, batch)| batch.signature || batch.prepared || batch.validated);
-        let of_batches = holds_something.filter_map(|((date, _), _)| self.policy.window_of(*date));
-        let of_states = self.aggregation.windows.iter();
-        let of_states = of_states
+        let batch_windows =
+            holds_something.filter_map(|((date, _), _)| self.policy.window_of(*date));
+        let state_windows = self.aggregation.windows.iter();
+        let state_windows = state_windows
             .filter(|(window, state)| state.fixed.is_some() || self.mode(**window) == Mode::Roster);
         // Tasks of ENPA's workflow manager leave no outcome, so a started one counts as done.
         let is_done = |window: &Window| {
@@ -41,11 +42,11 @@ impl AggregationAssessor<'_> {
                     || state
                         .started
                         .values()
-                        .any(|started| by_predecessor(*started))
+                        .any(|started| started_by_predecessor(*started))
             })
         };
-        of_batches
-            .chain(of_states.map(|(window, _)| *window))
+        batch_windows
+            .chain(state_windows.map(|(window, _)| *window))
             .filter(|window| self.policy.window_of(window.start()) == Some(*window))
             .filter(|window| from <= window.start() && window.start() < until && !is_done(window))
             .collect()
@@ -53,6 +54,6 @@ impl AggregationAssessor<'_> {
 }
 
 /// Returns whether ENPA's workflow manager started the task. Such a task leaves no visible outcome.
-fn by_predecessor(started: Started) -> bool {
+fn started_by_predecessor(started: Started) -> bool {
     started.at == StartedAt::Predecessor
 }

@@ -35,7 +35,7 @@ pub enum BatchStage {
         at: Option<BatchTime>,
     },
     /// Our intake is done; the peer has not validated the batch.
-    TakenIn,
+    IntakeDone,
     /// Our intake is done, and the peer has validated the batch.
     Both,
 }
@@ -48,7 +48,7 @@ impl BatchStage {
             Self::Incomplete => "incomplete",
             Self::Due => "due",
             Self::Started { .. } => "started",
-            Self::TakenIn => "taken-in",
+            Self::IntakeDone => "taken-in",
             Self::Both => "both",
         }
     }
@@ -65,7 +65,7 @@ impl BatchReport {
             BatchStage::Started { at: None } => {
                 Some("the intake that ENPA's workflow manager started".to_owned())
             }
-            BatchStage::TakenIn => Some("the peer's validation".to_owned()),
+            BatchStage::IntakeDone => Some("the peer's validation".to_owned()),
             BatchStage::Both => None,
         }
     }
@@ -224,7 +224,7 @@ impl WindowReport {
 }
 
 /// Returns the machine-readable word of a mode.
-pub(crate) fn mode_word(mode: Mode) -> &'static str {
+pub(crate) fn mode_name(mode: Mode) -> &'static str {
     match mode {
         Mode::Enpa => "enpa",
         Mode::Roster => "roster",

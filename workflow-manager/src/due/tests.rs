@@ -67,10 +67,10 @@ struct Case {
 
 impl Case {
     fn assess(&self, now: &str) -> Assessment {
-        self.assess_by(now, &POLICY)
+        self.assess_with(now, &POLICY)
     }
 
-    fn assess_by(&self, now: &str, policy: &Policy) -> Assessment {
+    fn assess_with(&self, now: &str, policy: &Policy) -> Assessment {
         let mut aggregation = Aggregation::default();
         for (number, (date, marks)) in self.batches.iter().enumerate() {
             let id = BatchId::from_bytes([u8::try_from(number).unwrap() + 1; 16]);
@@ -115,7 +115,7 @@ impl Case {
     }
 }
 
-fn of(batches: &[(&'static str, &'static str)]) -> Case {
+fn case_with(batches: &[(&'static str, &'static str)]) -> Case {
     Case {
         batches: batches.to_vec(),
         ..Case::default()
@@ -135,7 +135,7 @@ fn intake() {
         ("rm", "09/40", vec!["intake 08/00"]),
         ("rmp", "09/40", vec![]),
     ] {
-        let due: Vec<String> = of(&[("08/00", marks)]).due(now);
+        let due: Vec<String> = case_with(&[("08/00", marks)]).due(now);
         let due: Vec<&String> = due
             .iter()
             .filter(|task| task.starts_with("intake"))
@@ -167,7 +167,11 @@ fn the_predecessors_windows() {
             vec!["sum 06/00 1", "sum 08/00 1"],
         ),
     ] {
-        assert_eq!(of(&batches).due(now), expected, "{batches:?} at {now}");
+        assert_eq!(
+            case_with(&batches).due(now),
+            expected,
+            "{batches:?} at {now}"
+        );
     }
 }
 
@@ -180,7 +184,11 @@ fn a_window_waits_for_whom_it_waits() {
         (vec![("08/00", "i")], "09/10", "empty"),
         (vec![("08/00", "rpv")], "09/10", "due"),
     ] {
-        assert_eq!(of(&batches).stage(now), stage, "{batches:?} at {now}");
+        assert_eq!(
+            case_with(&batches).stage(now),
+            stage,
+            "{batches:?} at {now}"
+        );
     }
 }
 
@@ -194,17 +202,20 @@ fn a_batch_of_one_side_is_waited_for_and_then_left_out() {
         ..POLICY
     };
     let due = |case: &Case, now: &str| {
-        let seen = case.assess_by(now, &waits);
-        let tasks = seen.due.into_iter().filter_map(|due| match due.work {
+        let assessment = case.assess_with(now, &waits);
+        let tasks = assessment.due.into_iter().filter_map(|due| match due.work {
             Work::Sum(_, batches) => Some((batches.batches.len(), batches.skipped.len())),
             _ => None,
         });
-        (seen.windows[0].stage.as_str(), tasks.collect::<Vec<_>>())
+        (
+            assessment.windows[0].stage.as_str(),
+            tasks.collect::<Vec<_>>(),
+        )
     };
     // We cannot open our batch; the peer has validated it, and lacks our validation.
     let (ours, peers) = (
-        of(&[("08/00", "rpv"), ("08/30", "rv")]),
-        of(&[("08/00", "rpv"), ("08/30", "rp")]),
+        case_with(&[("08/00", "rpv"), ("08/30", "rv")]),
+        case_with(&[("08/00", "rpv"), ("08/30", "rp")]),
     );
     for case in [&ours, &peers] {
         assert_eq!(due(case, "09/10"), ("one-sided", vec![]));
@@ -215,10 +226,10 @@ fn a_batch_of_one_side_is_waited_for_and_then_left_out() {
     // A batch that is complete on both sides waits for nothing, nor does a window with fixed
     // batches.
     assert_eq!(
-        due(&of(&[("08/00", "rpv"), ("08/30", "i")]), "09/10"),
+        due(&case_with(&[("08/00", "rpv"), ("08/30", "i")]), "09/10"),
         ("due", vec![(1, 0)])
     );
-    assert_eq!(due(&of(&[("08/30", "rv")]), "09/55").0, "empty");
+    assert_eq!(due(&case_with(&[("08/30", "rv")]), "09/55").0, "empty");
 }
 
 #[test]
@@ -227,7 +238,7 @@ fn fixed_batches_stay_and_what_comes_later_is_late() {
         id: BatchId::from_bytes([number; 16]),
         time: at("08/00"),
     };
-    let mut case = of(&[("08/00", "rpv"), ("08/00", "rpv"), ("08/00", "rpv")]);
+    let mut case = case_with(&[("08/00", "rpv"), ("08/00", "rpv"), ("08/00", "rpv")]);
     let mut state = WindowState {
         fixed: Some(WindowBatches {
             fixed: at("09/10"),
@@ -240,28 +251,40 @@ fn fixed_batches_stay_and_what_comes_later_is_late() {
     case.windows = vec![("08/00", state.clone())];
     assert_eq!(case.due("09/39"), NONE);
     assert_eq!(case.due("09/40"), ["sum 08/00 1"]);
-    let seen = case.assess("09/40");
-    assert_eq!(seen.due[0].attempt, 2);
+    let assessment = case.assess("09/40");
+    assert_eq!(assessment.due[0].attempt, 2);
     assert_eq!(
-        seen.skipped.iter().map(|name| name.id).collect::<Vec<_>>(),
+        assessment
+            .skipped
+            .iter()
+            .map(|name| name.id)
+            .collect::<Vec<_>>(),
         [named(2).id]
     );
     assert_eq!(
-        seen.late.iter().map(|name| name.id).collect::<Vec<_>>(),
+        assessment
+            .late
+            .iter()
+            .map(|name| name.id)
+            .collect::<Vec<_>>(),
         [named(3).id]
     );
     state.done = true;
     case.windows = vec![("08/00", state)];
-    let seen = case.assess("12/00");
+    let assessment = case.assess("12/00");
     assert_eq!(
-        (seen.due.len(), seen.skipped.len(), seen.late.len()),
+        (
+            assessment.due.len(),
+            assessment.skipped.len(),
+            assessment.late.len()
+        ),
         (0, 0, 1)
     );
 }
 
 #[test]
 fn what_the_predecessor_started_is_not_started_again() {
-    let mut case = of(&[("08/00", "rpv")]);
+    let mut case = case_with(&[("08/00", "rpv")]);
     let predecessors = Started {
         attempt: 1,
         at: StartedAt::Predecessor,
@@ -292,15 +315,15 @@ fn windows_with_rosters() {
         ("opa", vec!["sum-agreed 08/00"], "due"),
         ("opad", vec![], "done"),
     ] {
-        let mut case = of(&[("08/00", "rp")]);
+        let mut case = case_with(&[("08/00", "rp")]);
         case.rosters = roster_from("08/00");
         case.windows = vec![("08/00", state(marks))];
         assert_eq!(case.due("09/09"), NONE, "{marks}");
         assert_eq!(case.due("09/10"), expected, "{marks}");
         assert_eq!(case.stage("09/10"), stage, "{marks}");
-        let seen = case.assess("09/10");
+        let assessment = case.assess("09/10");
         assert!(
-            seen.late.is_empty() && seen.skipped.is_empty(),
+            assessment.late.is_empty() && assessment.skipped.is_empty(),
             "rosters say it themselves"
         );
     }
@@ -308,7 +331,7 @@ fn windows_with_rosters() {
 
 #[test]
 fn with_rosters_no_window_between_is_skipped_and_the_last_does_them_all() {
-    let mut case = of(&[("06/00", "rp"), ("09/30", "rp")]);
+    let mut case = case_with(&[("06/00", "rp"), ("09/30", "rp")]);
     let stages = |case: &Case, now: &str| -> Vec<&'static str> {
         let windows = case.assess(now).windows.into_iter();
         windows.map(|window| window.stage.as_str()).collect()
@@ -347,7 +370,7 @@ fn what_is_agreed_is_summed_by_itself_and_what_waits_for_the_peer_waits() {
         peer_roster: false,
         ..both.clone()
     };
-    let mut case = of(&[]);
+    let mut case = case_with(&[]);
     case.rosters = roster_from("00/00");
     case.windows = vec![
         ("05/00", agreed),
@@ -366,7 +389,7 @@ fn what_is_agreed_is_summed_by_itself_and_what_waits_for_the_peer_waits() {
 
 #[test]
 fn an_undecided_window_waits_and_intake_does_not() {
-    let mut case = of(&[("07/00", "rpv"), ("08/00", "r")]);
+    let mut case = case_with(&[("07/00", "rpv"), ("08/00", "r")]);
     case.rosters.from = Some(Bound::Open(at("08/00")));
     assert_eq!(case.due("09/10"), ["intake 08/00", "sum 07/00 1"]);
     assert_eq!(case.assess("09/10").windows[1].stage.as_str(), "undecided");
@@ -374,7 +397,7 @@ fn an_undecided_window_waits_and_intake_does_not() {
 
 #[test]
 fn each_kind_of_task_has_its_own_turn() {
-    let mut case = of(&[("08/00", "rp")]);
+    let mut case = case_with(&[("08/00", "rp")]);
     case.rosters = roster_from("08/00");
     let state = WindowState {
         our_roster: true,
@@ -390,7 +413,7 @@ fn each_kind_of_task_has_its_own_turn() {
 #[test]
 fn windows_that_are_too_old_are_left() {
     let day_before = "2026/02/26/08/00".parse().unwrap();
-    let mut case = of(&[]);
+    let mut case = case_with(&[]);
     case.rosters = roster_from("00/00");
     let mut aggregation = Aggregation::default();
     aggregation
@@ -408,7 +431,7 @@ fn windows_that_are_too_old_are_left() {
 
 #[test]
 fn the_same_start_has_the_same_bytes() {
-    let case = of(&[("08/00", "r")]);
+    let case = case_with(&[("08/00", "r")]);
     let instance = "us-ca-example".parse().unwrap();
     let due = case.assess("08/30").due.remove(0);
     assert_eq!(
@@ -419,21 +442,21 @@ fn the_same_start_has_the_same_bytes() {
         due.message(&instance, Role::First),
         due.message(&instance, Role::Second)
     );
-    let again = Due {
+    let restarted = Due {
         attempt: 2,
         ..due.clone()
     };
     assert_ne!(
         due.message(&instance, Role::First),
-        again.message(&instance, Role::First)
+        restarted.message(&instance, Role::First)
     );
     assert_eq!(due.reason(), "the batch is complete");
-    let again = Due {
+    let restarted = Due {
         last: Some(at("08/30")),
-        ..again
+        ..restarted
     };
     assert_eq!(
-        again.reason(),
+        restarted.reason(),
         "the batch is complete; attempt 2, because the attempt at 2026/03/01/08/30 had no outcome"
     );
 }

@@ -177,12 +177,12 @@ impl AggregationAssessor<'_> {
         let Some(fixed) = &state.fixed else {
             return Vec::new();
         };
-        let known = fixed.batches.iter().chain(&fixed.skipped);
-        let known: BTreeSet<(BatchTime, BatchId)> =
-            known.map(|batch| (batch.time, batch.id)).collect();
+        let named = fixed.batches.iter().chain(&fixed.skipped);
+        let named: BTreeSet<(BatchTime, BatchId)> =
+            named.map(|batch| (batch.time, batch.id)).collect();
         self.aggregation
             .batches_in(window)
-            .filter(|(date, id, batch)| batch.ready() && !known.contains(&(*date, *id)))
+            .filter(|(date, id, batch)| batch.ready() && !named.contains(&(*date, *id)))
             .map(|(date, id, _)| batch_name(self.name, date, id))
             .collect()
     }

@@ -3,12 +3,12 @@
 use futures::StreamExt as _;
 use tallybox_transport::{Bucket, BucketError, ListRange};
 
-/// Calls `see` with the key of each object of a directory in the half-open range of keys.
+/// Calls `visit` with the key of each object of a directory in the half-open range of keys.
 pub(super) async fn each(
     bucket: &dyn Bucket,
     directory: &str,
     (start_at, end_before): (String, String),
-    mut see: impl FnMut(&str),
+    mut visit: impl FnMut(&str),
 ) -> Result<(), BucketError> {
     let range = ListRange {
         start_at: Some(start_at),
@@ -16,7 +16,7 @@ pub(super) async fn each(
     };
     let mut entries = bucket.list(directory, range).await?;
     while let Some(entry) = entries.next().await {
-        see(&entry?.key);
+        visit(&entry?.key);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The state of the buckets, as far as scheduling needs it: complete batches, and the records of
 //! each window.
 //!
-//! [`take`] fills the inventory from bounded listings. [`mod@crate::due`] reads nothing else.
+//! [`scan()`] fills the inventory from bounded listings. [`mod@crate::due`] reads nothing else.
 
 mod listing;
 mod scan;

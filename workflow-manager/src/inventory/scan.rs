@@ -1,4 +1,4 @@
-//! Takes the inventory: bounded listings of open and recent windows.
+//! Scans the buckets: bounded listings of open and recent windows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,7 +63,7 @@ impl Buckets {
 pub struct ScanCache {
     batches: Mutex<HashMap<WindowName, Arc<WindowBatches>>>,
     markers: Mutex<HashMap<String, StartedAt>>,
-    said: Mutex<HashSet<String>>,
+    logged: Mutex<HashSet<String>>,
 }
 
 /// Limit of entries of each kind.
@@ -82,19 +82,19 @@ impl ScanCache {
 
     /// Returns whether this is the first occurrence of a message, and records it.
     pub(crate) fn log_once(&self, what: &str) -> bool {
-        let mut said = lock(&self.said);
-        if said.len() > MAX_CACHED_ENTRIES {
-            said.clear();
+        let mut logged = lock(&self.logged);
+        if logged.len() > MAX_CACHED_ENTRIES {
+            logged.clear();
         }
-        said.insert(what.to_owned())
+        logged.insert(what.to_owned())
     }
 }
 
 /// Limit of aggregations that exist only in the peer's mailbox. A peer could otherwise cause
 /// unlimited listings.
-const MOST_OF_PEER: usize = 256;
+const MAX_PEER_ONLY_AGGREGATIONS: usize = 256;
 /// Limit of windows of an aggregation that are taken from the names of the peer's rosters.
-const MOST_WINDOWS: usize = 1 << 16;
+const MAX_PEER_WINDOWS: usize = 1 << 16;
 
 /// Scans the buckets. An aggregation that cannot be scanned is left out, with its reason. The scan
 /// fails only if the list of aggregations cannot be read.
@@ -107,7 +107,7 @@ pub async fn scan(
     scope: Scope,
     rosters: RosterUse,
     now: BatchTime,
-    known: &ScanCache,
+    cache: &ScanCache,
 ) -> Result<Inventory, Error> {
     let mut inventory = Inventory {
         scope,
@@ -116,24 +116,28 @@ pub async fn scan(
         unknown_objects: UnknownObjects::default(),
         failed: Vec::new(),
     };
-    known.prune_before(scope.windows.0.min(scope.batches.0));
+    cache.prune_before(scope.windows.0.min(scope.batches.0));
     for aggregation in aggregations(buckets, &rosters, &mut inventory.unknown_objects).await? {
-        let mut look = Scanner {
+        let mut scanner = Scanner {
             buckets,
             policy,
             scope,
             rosters,
             now,
-            known,
+            cache,
             aggregation: &aggregation,
             found: Aggregation::default(),
-            foreign: UnknownObjects::default(),
+            unknown_objects: UnknownObjects::default(),
         };
-        let result = look.run().await;
-        let Scanner { found, foreign, .. } = look;
+        let result = scanner.run().await;
+        let Scanner {
+            found,
+            unknown_objects,
+            ..
+        } = scanner;
         match result {
             Ok(()) => {
-                inventory.unknown_objects.merge(foreign);
+                inventory.unknown_objects.merge(unknown_objects);
                 inventory.aggregations.insert(aggregation, found);
             }
             Err(error) => {
@@ -155,26 +159,26 @@ pub async fn scan(
 async fn aggregations(
     buckets: &Buckets,
     rosters: &RosterUse,
-    foreign: &mut UnknownObjects,
+    unknown_objects: &mut UnknownObjects,
 ) -> Result<BTreeSet<AggregationId>, BucketError> {
     let mut found = BTreeSet::new();
-    let places: &[(&SharedBucket, &str)] = &[
+    let directories: &[(&SharedBucket, &str)] = &[
         (&buckets.ingestion, ""),
         (&buckets.own, WindowName::GIVEN_UP_DIRECTORY),
         (&buckets.own, WindowName::DIRECTORY),
         (&buckets.peer_validation_in, WindowName::DIRECTORY),
     ];
-    // Without rosters, only the first two places can name an aggregation.
+    // Without rosters, only the first two directories can name an aggregation.
     let count = if rosters.from.is_some() {
-        places.len()
+        directories.len()
     } else {
         2
     };
-    for (place, (bucket, directory)) in places[..count].iter().enumerate() {
-        // The peer's mailbox is the last place. Names that occur only there are not work from our
+    for (index, (bucket, directory)) in directories[..count].iter().enumerate() {
+        // The peer's mailbox is the last directory. Names that occur only there are not work from our
         // ingestor, so their number is limited.
-        let most = match place + 1 == places.len() {
-            true => found.len() + MOST_OF_PEER,
+        let most = match index + 1 == directories.len() {
+            true => found.len() + MAX_PEER_ONLY_AGGREGATIONS,
             false => usize::MAX,
         };
         for key in bucket.list_directories(directory).await? {
@@ -183,9 +187,9 @@ async fn aggregations(
                 Ok(aggregation) if found.len() < most || found.contains(&aggregation) => {
                     found.insert(aggregation);
                 }
-                Ok(_) => foreign.add(&bucket.location(), &key),
+                Ok(_) => unknown_objects.add(&bucket.location(), &key),
                 Err(IdError::Reserved(_)) => {}
-                Err(_) => foreign.add(&bucket.location(), &key),
+                Err(_) => unknown_objects.add(&bucket.location(), &key),
             }
         }
     }
@@ -199,10 +203,10 @@ struct Scanner<'a> {
     scope: Scope,
     rosters: RosterUse,
     now: BatchTime,
-    known: &'a ScanCache,
+    cache: &'a ScanCache,
     aggregation: &'a AggregationId,
     found: Aggregation,
-    foreign: UnknownObjects,
+    unknown_objects: UnknownObjects,
 }
 
 impl Scanner<'_> {
@@ -236,7 +240,7 @@ impl Scanner<'_> {
         let mut with_batches = BTreeSet::new();
         let directory = format!("{}/{}", WindowName::DONE_DIRECTORY, self.aggregation);
         let range = self.window_keys(WindowName::DONE_DIRECTORY);
-        let (found, foreign) = (&mut self.found, &mut self.foreign);
+        let (found, unknown_objects) = (&mut self.found, &mut self.unknown_objects);
         let location = self.buckets.own.location();
         each(&*self.buckets.own, &directory, range, |key| {
             if let Some((name, RosterObject::Done)) = RosterObject::parse(key) {
@@ -248,7 +252,7 @@ impl Scanner<'_> {
             } else if let Some(name) = WindowName::from_batches(key) {
                 with_batches.insert(name.window);
             } else {
-                foreign.add(&location, key);
+                unknown_objects.add(&location, key);
             }
         })
         .await?;
@@ -318,7 +322,7 @@ impl Scanner<'_> {
             }
         })
         .await?;
-        let (found, foreign) = (&mut self.found, &mut self.foreign);
+        let (found, unknown_objects) = (&mut self.found, &mut self.unknown_objects);
         let bucket = &self.buckets.peer_validation_in;
         let location = bucket.location();
         each(
@@ -328,12 +332,12 @@ impl Scanner<'_> {
             |key| match RosterObject::parse(key) {
                 Some((name, RosterObject::Roster(writer)))
                     if writer == role.peer()
-                        && (found.windows.len() < MOST_WINDOWS
+                        && (found.windows.len() < MAX_PEER_WINDOWS
                             || found.windows.contains_key(&name.window)) =>
                 {
                     found.windows.entry(name.window).or_default().peer_roster = true;
                 }
-                _ => foreign.add(&location, key),
+                _ => unknown_objects.add(&location, key),
             },
         )
         .await
@@ -377,10 +381,10 @@ impl Scanner<'_> {
         // and the signature, which is written last.
         let may_lack_packets = !bucket.stores_empty_objects();
         let location = bucket.location();
-        let (found, foreign) = (&mut self.found, &mut self.foreign);
+        let (found, unknown_objects) = (&mut self.found, &mut self.unknown_objects);
         each(&**bucket, self.aggregation.as_str(), keys, |key| {
             let Some((name, part)) = BatchName::ingestion_part(key) else {
-                return foreign.add(&location, key);
+                return unknown_objects.add(&location, key);
             };
             let batch = found.batches.entry((name.date, name.id)).or_default();
             batch.packets |= may_lack_packets;
@@ -397,7 +401,7 @@ impl Scanner<'_> {
         let keys = self.dates(range);
         let bucket = &self.buckets.peer_validation_in;
         let (location, peer) = (bucket.location(), self.policy.role.peer());
-        let (found, foreign) = (&mut self.found, &mut self.foreign);
+        let (found, unknown_objects) = (&mut self.found, &mut self.unknown_objects);
         each(
             &**bucket,
             self.aggregation.as_str(),
@@ -411,7 +415,7 @@ impl Scanner<'_> {
                         .validated = true;
                 }
                 Some(_) => {}
-                None => foreign.add(&location, key),
+                None => unknown_objects.add(&location, key),
             },
         )
         .await
@@ -486,12 +490,12 @@ impl Scanner<'_> {
                 continue;
             }
             let name = super::window_name(self.aggregation, window);
-            let cached = lock(&self.known.batches).get(&name).cloned();
+            let cached = lock(&self.cache.batches).get(&name).cloned();
             let batches = match cached {
                 Some(batches) => batches,
                 None => {
                     let batches = Arc::new(fixed_batches(self.buckets, &name).await?);
-                    lock(&self.known.batches).insert(name, Arc::clone(&batches));
+                    lock(&self.cache.batches).insert(name, Arc::clone(&batches));
                     batches
                 }
             };
@@ -560,7 +564,7 @@ impl Scanner<'_> {
             at: None,
         };
         let name = marker.name();
-        if let Some(at) = lock(&self.known.markers).get(&name) {
+        if let Some(at) = lock(&self.cache.markers).get(&name) {
             return Ok(*at);
         }
         let text = match self.buckets.read_record(&name, MARKER_LIMIT).await {
@@ -577,7 +581,7 @@ impl Scanner<'_> {
             Err(error) => return Err(error),
         };
         let at = TaskMarker::time_of(&text).map_or(StartedAt::Predecessor, StartedAt::Time);
-        lock(&self.known.markers).insert(name, at);
+        lock(&self.cache.markers).insert(name, at);
         Ok(at)
     }
 
@@ -617,9 +621,9 @@ pub(crate) async fn fixed_batches(
     })
 }
 
-/// Returns the later of a task's known marker and another marker. A first marker was not written
+/// Returns the later of a task's previous marker and another marker. A first marker was not written
 /// before `earliest`.
-fn newer(known: Option<Started>, marker: &TaskMarker, earliest: BatchTime) -> Option<Started> {
+fn newer(previous: Option<Started>, marker: &TaskMarker, earliest: BatchTime) -> Option<Started> {
     let at = marker
         .at
         .map_or(StartedAt::Since(earliest), StartedAt::Time);
@@ -627,8 +631,8 @@ fn newer(known: Option<Started>, marker: &TaskMarker, earliest: BatchTime) -> Op
         attempt: marker.attempt,
         at,
     };
-    match known {
-        Some(known) if rank(&known) >= rank(&found) => Some(known),
+    match previous {
+        Some(previous) if rank(&previous) >= rank(&found) => Some(previous),
         _ => Some(found),
     }
 }

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 /// Limit of listed names.
-const SAMPLES: usize = 5;
+const MAX_SAMPLES: usize = 5;
 /// Limit of characters per name.
-const NAME: usize = 200;
+const MAX_NAME_CHARS: usize = 200;
 
 /// Ignored objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -20,8 +20,8 @@ impl UnknownObjects {
     /// Counts an object.
     pub fn add(&mut self, bucket: &str, key: &str) {
         self.count += 1;
-        if self.samples.len() < SAMPLES {
-            let name: String = key.chars().take(NAME).collect();
+        if self.samples.len() < MAX_SAMPLES {
+            let name: String = key.chars().take(MAX_NAME_CHARS).collect();
             self.samples.push(format!("{bucket}: {name}"));
         }
     }
@@ -29,7 +29,7 @@ impl UnknownObjects {
     /// Adds the objects of another scan.
     pub fn merge(&mut self, other: Self) {
         self.count += other.count;
-        let room = SAMPLES.saturating_sub(self.samples.len());
-        self.samples.extend(other.samples.into_iter().take(room));
+        let free = MAX_SAMPLES.saturating_sub(self.samples.len());
+        self.samples.extend(other.samples.into_iter().take(free));
     }
 }

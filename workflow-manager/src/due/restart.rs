@@ -14,11 +14,11 @@ use crate::work::{Due, Why, Work};
 ///
 /// # Errors
 /// A message that states why the intake cannot be started.
-pub fn batch_again(inventory: &Inventory, name: &BatchName) -> Result<Due, String> {
+pub fn plan_batch_restart(inventory: &Inventory, name: &BatchName) -> Result<Due, String> {
     let aggregation = inventory.aggregations.get(&name.aggregation);
     let batch = aggregation.and_then(|found| found.batches.get(&(name.date, name.id)));
     match batch {
-        Some(batch) if batch.ready() => Ok(asked(Work::Intake(name.clone()), batch.started)),
+        Some(batch) if batch.ready() => Ok(requested(Work::Intake(name.clone()), batch.started)),
         Some(_) => Err(format!(
             "{name}: the batch is incomplete; wait for the ingestor to write the rest"
         )),
@@ -30,7 +30,7 @@ pub fn batch_again(inventory: &Inventory, name: &BatchName) -> Result<Due, Strin
 ///
 /// # Errors
 /// A message that states why no task can be started.
-pub fn window_again(
+pub fn plan_window_restart(
     inventory: &Inventory,
     name: &WindowName,
     now: BatchTime,
@@ -67,10 +67,10 @@ pub fn window_again(
             (WindowKind::Aggregate, Work::Sum(name.clone(), batches))
         }
     };
-    Ok(asked(work, state.started.get(&kind).copied()))
+    Ok(requested(work, state.started.get(&kind).copied()))
 }
 
-fn asked(work: Work, started: Option<Started>) -> Due {
+fn requested(work: Work, started: Option<Started>) -> Due {
     let last = started.and_then(|started| match started.at {
         StartedAt::Time(at) => Some(at),
         StartedAt::Since(_) | StartedAt::Predecessor => None,

@@ -4,9 +4,9 @@ use crate::inventory::ScanCache;
 use crate::manager::Observation;
 
 /// Logs findings that an operator should know. The process logs each finding once.
-pub(crate) fn tell(look: &Observation, known: &ScanCache) {
-    for name in &look.assessment.skipped {
-        if known.log_once(&format!("skipped {name}")) {
+pub(crate) fn log_findings(observation: &Observation, cache: &ScanCache) {
+    for name in &observation.assessment.skipped {
+        if cache.log_once(&format!("skipped {name}")) {
             tracing::warn!(
                 aggregation_id = %name.aggregation, batch_id = %name.id, date = %name.date,
                 "the peer has skipped a batch: it is complete, its window is closed, and the peer's \
@@ -14,16 +14,16 @@ pub(crate) fn tell(look: &Observation, known: &ScanCache) {
             );
         }
     }
-    for name in &look.assessment.late {
-        if known.log_once(&format!("late {name}")) {
+    for name in &observation.assessment.late {
+        if cache.log_once(&format!("late {name}")) {
             tracing::warn!(
                 aggregation_id = %name.aggregation, batch_id = %name.id, date = %name.date,
                 "a batch arrived too late for its window"
             );
         }
     }
-    let foreign = &look.inventory.unknown_objects;
-    if foreign.count > 0 && known.log_once(&format!("foreign {}", foreign.count)) {
-        tracing::warn!(count = foreign.count, samples = ?foreign.samples, "objects with unknown names are ignored");
+    let unknown = &observation.inventory.unknown_objects;
+    if unknown.count > 0 && cache.log_once(&format!("unknown objects {}", unknown.count)) {
+        tracing::warn!(count = unknown.count, samples = ?unknown.samples, "objects with unknown names are ignored");
     }
 }
