@@ -18,7 +18,7 @@ use crate::error::Error;
 ///
 /// # Errors
 /// [`Error::Setting`], which names the configuration key and the problem of a packet key.
-pub fn of_config(config: &Loaded<Config>) -> Result<Announcement, Error> {
+pub fn from_config(config: &Loaded<Config>) -> Result<Announcement, Error> {
     let roster = config.value.announced();
     let mut announcement = Announcement {
         extensions: Extensions { roster },
@@ -49,7 +49,7 @@ pub trait PeerAnnouncement: Send + Sync + fmt::Debug {
     async fn observe(&self) -> Sighting;
 
     /// Returns the location, for people.
-    fn place(&self) -> String;
+    fn location(&self) -> String;
 }
 
 /// A source with a fixed answer: for tests, and for a processor without rosters.
@@ -75,7 +75,7 @@ impl PeerAnnouncement for FixedAnnouncement {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         "nowhere".to_owned()
     }
 }
@@ -86,27 +86,27 @@ impl PeerAnnouncement for FixedAnnouncement {
 impl PeerAnnouncement for Document {
     async fn observe(&self) -> Sighting {
         match self.fetch().await {
-            Ok(Some(document)) => read(&self.place(), &document),
+            Ok(Some(document)) => read(&self.location(), &document),
             Ok(None) => Sighting::Absent,
-            Err(error) => unknown(&self.place(), &error),
+            Err(error) => unknown(&self.location(), &error),
         }
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         self.to_string()
     }
 }
 
 /// Parses the document.
-pub(crate) fn read(place: &str, document: &[u8]) -> Sighting {
+pub(crate) fn read(location: &str, document: &[u8]) -> Sighting {
     match Extensions::parse(document) {
         Ok(extensions) => Sighting::Announced(extensions),
-        Err(error) => unknown(place, &error),
+        Err(error) => unknown(location, &error),
     }
 }
 
-pub(crate) fn unknown(place: &str, error: &dyn std::error::Error) -> Sighting {
+pub(crate) fn unknown(location: &str, error: &dyn std::error::Error) -> Sighting {
     let problem = chain(error);
-    tracing::warn!(place, problem, "cannot read the peer's announcement");
+    tracing::warn!(location, problem, "cannot read the peer's announcement");
     Sighting::Unknown
 }

@@ -22,9 +22,9 @@ use crate::manager::{Manager, Observation};
 use crate::work::QueueKind;
 
 /// Limit of messages that are read to count a queue.
-pub(crate) const COUNTED: usize = 1000;
+pub(crate) const MAX_COUNTED_MESSAGES: usize = 1000;
 /// How long to wait for the next message of a queue.
-const WAIT: Duration = Duration::from_secs(1);
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A message in a queue of rejected tasks.
 #[derive(Clone, Debug, Serialize)]
@@ -45,7 +45,7 @@ pub struct Rejected {
     /// True if the message was deleted.
     pub dropped: bool,
     #[serde(skip)]
-    wanted: Option<Wanted>,
+    work: Option<RejectedWork>,
     #[serde(skip)]
     body: Bytes,
     #[serde(skip)]
@@ -54,7 +54,7 @@ pub struct Rejected {
 
 /// The work of a task.
 #[derive(Clone, Debug)]
-enum Wanted {
+enum RejectedWork {
     Intake(BatchName),
     Roster(WindowName),
     Sum(WindowName),
@@ -64,42 +64,42 @@ enum Wanted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectedAction {
     /// Keep it in the queue of rejected tasks.
-    Kept,
+    Keep,
     /// Publish it to its original queue.
-    Again,
+    Replay,
     /// Delete it.
-    Dropped,
+    Drop,
 }
 
 impl Rejected {
     fn from_delivery(queue: QueueKind, delivery: Delivery) -> Self {
         let body = delivery.body.clone();
-        let wanted = match queue {
+        let work = match queue {
             QueueKind::Intake => IntakeTask::parse(&body).map(|task| {
                 let (aggregation, date, id) = (task.aggregation_id, task.date, task.batch_id);
-                Wanted::Intake(BatchName {
+                RejectedWork::Intake(BatchName {
                     aggregation,
                     date,
                     id,
                 })
             }),
             QueueKind::Aggregate => WindowTask::parse(&body).map(|task| match task {
-                WindowTask::Aggregation(task) => Wanted::Sum(WindowName {
+                WindowTask::Aggregation(task) => RejectedWork::Sum(WindowName {
                     aggregation: task.aggregation_id,
                     window: task.window,
                 }),
-                WindowTask::Roster(task) => Wanted::Roster(WindowName {
+                WindowTask::Roster(task) => RejectedWork::Roster(WindowName {
                     aggregation: task.aggregation_id,
                     window: task.window,
                 }),
             }),
         };
-        let wanted = wanted.ok();
+        let work = work.ok();
         let shown = || String::from_utf8_lossy(&body).chars().take(100).collect();
-        let task = match &wanted {
-            Some(Wanted::Intake(batch)) => batch.to_string(),
-            Some(Wanted::Roster(window)) => format!("roster {window}"),
-            Some(Wanted::Sum(window)) => format!("aggregate {window}"),
+        let task = match &work {
+            Some(RejectedWork::Intake(batch)) => batch.to_string(),
+            Some(RejectedWork::Roster(window)) => format!("roster {window}"),
+            Some(RejectedWork::Sum(window)) => format!("aggregate {window}"),
             None => shown(),
         };
         Self {
@@ -109,11 +109,11 @@ impl Rejected {
                 .reason
                 .clone()
                 .unwrap_or_else(|| "unknown".to_owned()),
-            readable: wanted.is_some(),
+            readable: work.is_some(),
             done: false,
             replayed: false,
             dropped: false,
-            wanted,
+            work,
             body,
             delivery: Some(delivery),
         }
@@ -128,8 +128,8 @@ impl Rejected {
     /// Returns the batch, if the task is an intake.
     #[must_use]
     pub fn batch(&self) -> Option<&BatchName> {
-        match &self.wanted {
-            Some(Wanted::Intake(batch)) => Some(batch),
+        match &self.work {
+            Some(RejectedWork::Intake(batch)) => Some(batch),
             _ => None,
         }
     }
@@ -137,8 +137,8 @@ impl Rejected {
     /// Returns the window, if the task is a roster or a sum.
     #[must_use]
     pub fn window(&self) -> Option<&WindowName> {
-        match &self.wanted {
-            Some(Wanted::Roster(window) | Wanted::Sum(window)) => Some(window),
+        match &self.work {
+            Some(RejectedWork::Roster(window) | RejectedWork::Sum(window)) => Some(window),
             _ => None,
         }
     }
@@ -147,16 +147,20 @@ impl Rejected {
     async fn is_done(
         &self,
         buckets: &Buckets,
-        look: Option<&Observation>,
+        observation: Option<&Observation>,
     ) -> Result<bool, BucketError> {
-        match &self.wanted {
+        match &self.work {
             None => Ok(false),
-            Some(Wanted::Intake(batch)) => match look.and_then(|look| look.prepared(batch)) {
-                Some(prepared) => Ok(prepared),
-                None => is_prepared(buckets, batch).await,
-            },
-            Some(Wanted::Roster(window)) if is_there(buckets, &window.agreed()).await? => Ok(true),
-            Some(Wanted::Roster(window) | Wanted::Sum(window)) => {
+            Some(RejectedWork::Intake(batch)) => {
+                match observation.and_then(|observation| observation.prepared(batch)) {
+                    Some(prepared) => Ok(prepared),
+                    None => is_prepared(buckets, batch).await,
+                }
+            }
+            Some(RejectedWork::Roster(window)) if is_there(buckets, &window.agreed()).await? => {
+                Ok(true)
+            }
+            Some(RejectedWork::Roster(window) | RejectedWork::Sum(window)) => {
                 is_there(buckets, &window.done()).await
             }
         }
@@ -197,7 +201,7 @@ async fn is_there(buckets: &Buckets, key: &str) -> Result<bool, BucketError> {
 }
 
 /// Receives up to `most` messages from a queue of rejected tasks, and checks for each whether its
-/// work has been done since. The messages stay leased; pass them to [`settle`].
+/// work has been done since. The messages stay leased; pass them to [`resolve_rejected`].
 ///
 /// # Errors
 /// [`Error::Queue`]; [`Error::Bucket`], after which the messages return when their leases expire.
@@ -205,7 +209,7 @@ pub async fn rejected(
     queue: QueueKind,
     from: &SharedQueue,
     most: usize,
-    (buckets, look): (&Buckets, Option<&Observation>),
+    (buckets, observation): (&Buckets, Option<&Observation>),
 ) -> Result<Vec<Rejected>, Error> {
     // If the queue knows its length, do not wait for a message beyond it.
     let ready = from
@@ -216,18 +220,18 @@ pub async fn rejected(
     let most = most.min(ready.unwrap_or(most));
     let mut found = Vec::new();
     while found.len() < most {
-        match from.receive(WAIT).await? {
+        match from.receive(RECEIVE_TIMEOUT).await? {
             Some(delivery) => found.push(Rejected::from_delivery(queue, delivery)),
             None => break,
         }
     }
     for message in &mut found {
-        message.done = message.is_done(buckets, look).await?;
+        message.done = message.is_done(buckets, observation).await?;
     }
     Ok(found)
 }
 
-/// Applies the operation that `fate` chooses for each message: publish it to its original queue,
+/// Applies the operation that `choose_action` chooses for each message: publish it to its original queue,
 /// delete it, or release it unchanged. A message that does not parse is never published again.
 ///
 /// # Errors
@@ -236,25 +240,25 @@ pub async fn resolve_rejected(
     messages: &mut [Rejected],
     from: &SharedQueue,
     to: &SharedQueue,
-    fate: impl Fn(&Rejected) -> RejectedAction,
+    choose_action: impl Fn(&Rejected) -> RejectedAction,
 ) -> Result<(), Error> {
     for message in messages {
         let Some(delivery) = message.delivery.take() else {
             continue;
         };
-        match fate(message) {
-            RejectedAction::Again if message.readable => {
+        match choose_action(message) {
+            RejectedAction::Replay if message.readable => {
                 // Published before it is acknowledged: a crash in between repeats the task, and
                 // never loses it.
                 to.publish(message.body.clone()).await?;
                 message.replayed = true;
                 from.ack(&delivery.lease).await?;
             }
-            RejectedAction::Dropped => {
+            RejectedAction::Drop => {
                 from.ack(&delivery.lease).await?;
                 message.dropped = true;
             }
-            RejectedAction::Again | RejectedAction::Kept => {
+            RejectedAction::Replay | RejectedAction::Keep => {
                 from.nack(&delivery.lease, Duration::ZERO).await?
             }
         }
@@ -290,13 +294,13 @@ impl SetAside {
 impl Manager {
     /// Reads the rejected tasks of both queues without changing them. A queue without a readable
     /// location of rejected tasks is left out.
-    pub async fn set_aside(&self, look: &Observation) -> Vec<SetAside> {
+    pub async fn set_aside(&self, observation: &Observation) -> Vec<SetAside> {
         let mut found = Vec::new();
         for queue in [QueueKind::Intake, QueueKind::Aggregate] {
             let Some(from) = self.starter.rejected(queue) else {
                 continue;
             };
-            let messages = self.read_rejected(queue, from, look).await;
+            let messages = self.read_rejected(queue, from, observation).await;
             let messages = messages.map_err(|error| chain(&error));
             found.push(SetAside { queue, messages });
         }
@@ -307,16 +311,22 @@ impl Manager {
         &self,
         queue: QueueKind,
         from: &SharedQueue,
-        look: &Observation,
+        observation: &Observation,
     ) -> Result<Vec<Rejected>, Error> {
-        let mut messages = rejected(queue, from, COUNTED, (&self.buckets, Some(look))).await?;
-        resolve_rejected(&mut messages, from, from, |_| RejectedAction::Kept).await?;
+        let mut messages = rejected(
+            queue,
+            from,
+            MAX_COUNTED_MESSAGES,
+            (&self.buckets, Some(observation)),
+        )
+        .await?;
+        resolve_rejected(&mut messages, from, from, |_| RejectedAction::Keep).await?;
         Ok(messages)
     }
 
     /// Updates the metrics of rejected tasks of both queues.
-    pub(crate) async fn count_rejected(&self, look: &Observation) {
-        for set_aside in self.set_aside(look).await {
+    pub(crate) async fn count_rejected(&self, observation: &Observation) {
+        for set_aside in self.set_aside(observation).await {
             match &set_aside.messages {
                 Ok(_) => self.metrics.rejected(set_aside.queue, set_aside.open()),
                 Err(problem) if self.scan_cache.log_once(&format!("rejected {problem}")) => {

@@ -33,38 +33,38 @@ pub struct Scheduler {
     /// How long a run may take before it is reported as stuck.
     pub stuck: Duration,
     /// The state that operators see.
-    pub pulse: RunHeartbeat,
+    pub heartbeat: RunHeartbeat,
 }
 
 /// The state of a scheduler that operators see.
 #[derive(Debug, Default)]
 pub struct RunHeartbeat {
     /// Start of the current round in milliseconds; 0 between rounds.
-    began: AtomicI64,
-    looked: AtomicBool,
+    run_started: AtomicI64,
+    scanned: AtomicBool,
     draining: AtomicBool,
     trouble: Mutex<Vec<String>>,
     reach: Reach,
 }
 
 /// Name of a round's dependencies, in a reason not to be ready.
-const NEEDED: &str = "a bucket or queue";
+const DEPENDENCIES: &str = "a bucket or queue";
 
 impl Scheduler {
     /// Runs until `shutdown` is cancelled. Failures are logged, counted and retried.
     pub async fn run(&self, shutdown: &CancellationToken) {
         while !shutdown.is_cancelled() {
-            self.pulse
-                .began
+            self.heartbeat
+                .run_started
                 // 0 means that no round is running.
                 .store(self.manager.clock.millis().max(1), Ordering::SeqCst);
             // A run may be cancelled at any point: the next one starts from the state of the
             // buckets.
             let _ = shutdown.run_until_cancelled(self.round()).await;
-            self.pulse.began.store(0, Ordering::SeqCst);
+            self.heartbeat.run_started.store(0, Ordering::SeqCst);
             let _ = shutdown.run_until_cancelled(sleep(self.poll)).await;
         }
-        self.pulse.draining.store(true, Ordering::SeqCst);
+        self.heartbeat.draining.store(true, Ordering::SeqCst);
         self.manager.metrics.leads(false);
         let resigned = tokio::time::timeout(Duration::from_secs(3), self.election.resign()).await;
         if let Ok(Err(error)) = resigned {
@@ -83,7 +83,7 @@ impl Scheduler {
             let asked = reachable.ask(&*self.manager.buckets.own).await;
             asked.map_err(|error| chain(&error))
         };
-        self.pulse.reach.watch("the own bucket", ask).await;
+        self.heartbeat.reach.watch("the own bucket", ask).await;
     }
 
     /// Renews or tries to acquire the lease, and runs if this process is the leader.
@@ -93,8 +93,8 @@ impl Scheduler {
             Ok(Leadership::Ours) => true,
             Ok(Leadership::Theirs { holder }) => {
                 tracing::debug!(holder, "another process is the leader");
-                self.pulse.set(Vec::new());
-                self.pulse.reach.note(NEEDED, begun, Ok(()));
+                self.heartbeat.set(Vec::new());
+                self.heartbeat.reach.note(DEPENDENCIES, begun, Ok(()));
                 false
             }
             Err(error) => {
@@ -105,7 +105,7 @@ impl Scheduler {
         self.manager.metrics.leads(leads);
         // A process that waits for the leadership is ready, too.
         if !leads {
-            self.pulse.looked.store(true, Ordering::SeqCst);
+            self.heartbeat.scanned.store(true, Ordering::SeqCst);
             return;
         }
         let result = tokio::select! {
@@ -114,13 +114,14 @@ impl Scheduler {
         };
         match result {
             Ok(summary) => {
-                self.pulse.looked.store(true, Ordering::SeqCst);
+                self.heartbeat.scanned.store(true, Ordering::SeqCst);
                 let failed = || summary.failed.iter();
-                let said = |failed: &FailedStart| format!("{}: {}", failed.what, failed.problem);
+                let describe =
+                    |failed: &FailedStart| format!("{}: {}", failed.what, failed.problem);
                 let unreachable = failed().find(|failed| failed.unreachable);
-                let reached = unreachable.map_or(Ok(()), |failed| Err(said(failed)));
-                self.pulse.reach.note(NEEDED, begun, reached);
-                self.pulse.set(failed().map(said).collect());
+                let reached = unreachable.map_or(Ok(()), |failed| Err(describe(failed)));
+                self.heartbeat.reach.note(DEPENDENCIES, begun, reached);
+                self.heartbeat.set(failed().map(describe).collect());
                 tracing::info!(
                     aggregations = summary.aggregations,
                     started = summary.started.len(),
@@ -160,8 +161,8 @@ impl Scheduler {
             true => Err(format!("{what}: {problem}")),
             false => Ok(()),
         };
-        self.pulse.reach.note(NEEDED, begun, reached);
-        self.pulse.set(vec![format!("{what}: {problem}")]);
+        self.heartbeat.reach.note(DEPENDENCIES, begun, reached);
+        self.heartbeat.set(vec![format!("{what}: {problem}")]);
     }
 }
 
@@ -177,9 +178,11 @@ impl Operable for Scheduler {
     }
 
     fn stuck(&self) -> Vec<String> {
-        let began = self.pulse.began.load(Ordering::SeqCst);
-        let lasted = self.manager.clock.millis().saturating_sub(began);
-        if began > 0 && u128::try_from(lasted).is_ok_and(|lasted| lasted > self.stuck.as_millis()) {
+        let run_started = self.heartbeat.run_started.load(Ordering::SeqCst);
+        let lasted = self.manager.clock.millis().saturating_sub(run_started);
+        if run_started > 0
+            && u128::try_from(lasted).is_ok_and(|lasted| lasted > self.stuck.as_millis())
+        {
             return vec![format!(
                 "a run has not ended after {} seconds",
                 lasted / 1000
@@ -190,17 +193,17 @@ impl Operable for Scheduler {
 
     fn readiness(&self) -> Readiness {
         let mut readiness = Readiness::default();
-        if self.pulse.draining.load(Ordering::SeqCst) {
+        if self.heartbeat.draining.load(Ordering::SeqCst) {
             readiness.reasons.push("draining".to_owned());
         }
-        if !self.pulse.looked.load(Ordering::SeqCst) {
+        if !self.heartbeat.scanned.load(Ordering::SeqCst) {
             readiness
                 .reasons
                 .push("no scan has completed yet".to_owned());
         }
-        readiness.reasons.extend(self.pulse.reach.reasons());
+        readiness.reasons.extend(self.heartbeat.reach.reasons());
         readiness.warnings = self
-            .pulse
+            .heartbeat
             .trouble
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -30,7 +30,8 @@ pub struct RunSummary {
     /// Complete batches that arrived too late for their window.
     pub late: Vec<String>,
     /// Objects with unknown names, which were ignored.
-    pub foreign: UnknownObjects,
+    #[serde(rename = "foreign")]
+    pub unknown_objects: UnknownObjects,
 }
 
 /// A started task.
@@ -74,7 +75,7 @@ impl StartedTask {
 }
 
 impl FailedStart {
-    pub(crate) fn of(what: &str, error: &Error) -> Self {
+    pub(crate) fn from_error(what: &str, error: &Error) -> Self {
         Self {
             what: what.to_owned(),
             problem: chain(error),
@@ -83,11 +84,11 @@ impl FailedStart {
     }
 
     /// Describes an aggregation that could not be scanned.
-    pub(crate) fn unseen(unseen: &FailedScan) -> Self {
+    pub(crate) fn from_failed_scan(failed_scan: &FailedScan) -> Self {
         Self {
-            what: unseen.aggregation.to_string(),
-            problem: unseen.problem.clone(),
-            unreachable: unseen.unreachable,
+            what: failed_scan.aggregation.to_string(),
+            problem: failed_scan.problem.clone(),
+            unreachable: failed_scan.unreachable,
         }
     }
 }
@@ -95,17 +96,21 @@ impl FailedStart {
 impl RunSummary {
     /// Returns the summary of a scan before any task is started.
     #[must_use]
-    pub fn of(look: &Observation) -> Self {
+    pub fn from_observation(observation: &Observation) -> Self {
         let names = |names: &[tallybox_model::path::BatchName]| {
             names.iter().map(ToString::to_string).collect()
         };
-        let unseen = look.inventory.failed.iter().map(FailedStart::unseen);
+        let failed_scans = observation
+            .inventory
+            .failed
+            .iter()
+            .map(FailedStart::from_failed_scan);
         Self {
-            aggregations: look.inventory.aggregations.len(),
-            failed: unseen.collect(),
-            skipped_by_peer: names(&look.assessment.skipped),
-            late: names(&look.assessment.late),
-            foreign: look.inventory.unknown_objects.clone(),
+            aggregations: observation.inventory.aggregations.len(),
+            failed: failed_scans.collect(),
+            skipped_by_peer: names(&observation.assessment.skipped),
+            late: names(&observation.assessment.late),
+            unknown_objects: observation.inventory.unknown_objects.clone(),
             ..Self::default()
         }
     }
@@ -121,7 +126,7 @@ impl RunSummary {
 }
 
 /// Limit of lines of each kind in the output for people; JSON contains all.
-const LINES: usize = 20;
+const MAX_LINES: usize = 20;
 
 impl Summary for RunSummary {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,13 +155,13 @@ impl Summary for RunSummary {
         )?;
         lines(f, "skipped by the peer", self.skipped_by_peer.clone())?;
         lines(f, "late", self.late.clone())?;
-        if self.foreign.count > 0 {
+        if self.unknown_objects.count > 0 {
             write!(
                 f,
                 "\n{} objects with unknown names were ignored",
-                self.foreign.count
+                self.unknown_objects.count
             )?;
-            lines(f, "such as", self.foreign.samples.clone())?;
+            lines(f, "such as", self.unknown_objects.samples.clone())?;
         }
         Ok(())
     }
@@ -169,10 +174,10 @@ pub(crate) fn lines(f: &mut fmt::Formatter<'_>, heading: &str, lines: Vec<String
         return Ok(());
     }
     write!(f, "\n{heading}")?;
-    for line in lines.iter().take(LINES) {
+    for line in lines.iter().take(MAX_LINES) {
         write!(f, "\n  {}", printable(line))?;
     }
-    match lines.len().saturating_sub(LINES) {
+    match lines.len().saturating_sub(MAX_LINES) {
         0 => Ok(()),
         more => write!(f, "\n  and {more} more"),
     }

@@ -157,13 +157,13 @@ fn a_plan_writes_nothing_and_a_run_does_it_whatever_the_time_zone() {
     assert_eq!(status["queues"][0]["ready"], 2);
     assert_eq!(status["queues"][1]["ready"], 1);
     let text = String::from_utf8(world.run(&["status"]).stdout).unwrap();
-    for word in [
+    for phrase in [
         "kittens-seen",
         "aggregate started",
         "the intake started",
         "queue intake: 2 waiting",
     ] {
-        assert!(text.contains(word), "{word} in {text}");
+        assert!(text.contains(phrase), "{phrase} in {text}");
     }
 }
 
@@ -174,8 +174,8 @@ fn replay_starts_again_what_a_marker_holds_back() {
     world.ingest(&name);
     world.both(&hours_ago(3, 2));
     world.json(&["run-once"]);
-    let again = world.json(&["replay", "batch", &name.to_string()]);
-    assert_eq!(again["started"][0]["attempt"], 2);
+    let second_summary = world.json(&["replay", "batch", &name.to_string()]);
+    assert_eq!(second_summary["started"][0]["attempt"], 2);
     let window = [
         "replay",
         "window",
@@ -184,15 +184,15 @@ fn replay_starts_again_what_a_marker_holds_back() {
         "--start",
     ];
     let start = name.date.to_string();
-    let again = world.json(
+    let second_summary = world.json(
         &window
             .iter()
             .copied()
             .chain([start.as_str()])
             .collect::<Vec<_>>(),
     );
-    assert_eq!(again["started"][0]["kind"], "aggregate");
-    assert_eq!(again["started"][0]["attempt"], 2);
+    assert_eq!(second_summary["started"][0]["kind"], "aggregate");
+    assert_eq!(second_summary["started"][0]["attempt"], 2);
     let nothing = world.run(&["replay", "batch", &hours_ago(3, 9).to_string()]);
     assert_eq!(nothing.status.code(), Some(3));
 }
@@ -247,15 +247,15 @@ async fn rejected_tasks_are_shown_with_their_reasons_and_put_back_when_told() {
         ),
         (2, &Value::from(0))
     );
-    let again = world.json(&["replay", "rejected", "--match", "unknown-key", "--yes"]);
+    let second_summary = world.json(&["replay", "rejected", "--match", "unknown-key", "--yes"]);
     assert_eq!(
         (
-            again["messages"].as_array().unwrap().len(),
-            &again["replayed"]
+            second_summary["messages"].as_array().unwrap().len(),
+            &second_summary["replayed"]
         ),
         (1, &Value::from(1))
     );
-    assert_eq!(again["messages"][0]["reason"], "unknown-key k2");
+    assert_eq!(second_summary["messages"][0]["reason"], "unknown-key k2");
     let depth = queue.depth().await.unwrap();
     assert_eq!((depth.ready, depth.rejected), (Some(1), Some(1)));
 }
@@ -265,11 +265,11 @@ async fn the_status_shows_what_is_rejected_until_it_is_done_or_dropped() {
     use std::time::Duration;
     use tallybox_queue::QueuePlace;
     let world = World::new();
-    let [one, other, third] = [1, 2, 3].map(|number| hours_ago(3, number));
-    for name in [&one, &other, &third] {
+    let [first, second, third] = [1, 2, 3].map(|number| hours_ago(3, number));
+    for name in [&first, &second, &third] {
         world.ingest(name);
     }
-    world.put("mailbox", &other.validation(Role::Second).signature);
+    world.put("mailbox", &second.validation(Role::Second).signature);
     world.json(&["run-once"]);
     let queue = QueuePlace::new("queues/intake")
         .open(world.folder.path())
@@ -285,15 +285,15 @@ async fn the_status_shows_what_is_rejected_until_it_is_done_or_dropped() {
         }
     }
     let status = world.json(&["status"]);
-    let words = |status: &Value| -> Vec<(String, String, String)> {
+    let field_texts = |status: &Value| -> Vec<(String, String, String)> {
         let batches = status["batches"].as_array().unwrap().iter();
-        let word = |batch: &Value, field: &str| batch[field].as_str().unwrap().to_owned();
+        let field_text = |batch: &Value, field: &str| batch[field].as_str().unwrap().to_owned();
         batches
             .map(|batch| {
                 (
-                    word(batch, "stage"),
-                    word(batch, "ours"),
-                    word(batch, "peer"),
+                    field_text(batch, "stage"),
+                    field_text(batch, "ours"),
+                    field_text(batch, "peer"),
                 )
             })
             .collect()
@@ -301,7 +301,7 @@ async fn the_status_shows_what_is_rejected_until_it_is_done_or_dropped() {
     let row =
         |stage: &str, ours: &str, peer: &str| (stage.to_owned(), ours.to_owned(), peer.to_owned());
     assert_eq!(
-        words(&status),
+        field_texts(&status),
         [
             row("rejected", "rejected", "silent"),
             row("rejected", "rejected", "validated"),
@@ -332,7 +332,7 @@ async fn the_status_shows_what_is_rejected_until_it_is_done_or_dropped() {
     );
 
     // The key was added, and a later attempt completed the intake.
-    world.put("own", &one.prepared("0123abcd"));
+    world.put("own", &first.prepared("0123abcd"));
     let status = world.json(&["status"]);
     assert_eq!(
         (
@@ -341,11 +341,11 @@ async fn the_status_shows_what_is_rejected_until_it_is_done_or_dropped() {
         ),
         (1, &Value::from(1))
     );
-    assert_eq!(status["rejected"][0]["task"], other.to_string());
+    assert_eq!(status["rejected"][0]["task"], second.to_string());
     let dropped = world.json(&["replay", "rejected", "--done", "--drop"]);
     assert_eq!(
         (&dropped["dropped"], &dropped["messages"][0]["task"]),
-        (&Value::from(1), &Value::from(one.to_string()))
+        (&Value::from(1), &Value::from(first.to_string()))
     );
     assert_eq!(queue.depth().await.unwrap().rejected, Some(1));
     world.json(&["replay", "rejected", "--drop"]);
@@ -466,12 +466,12 @@ fn serve_looks_leads_and_ends_when_it_is_told() {
         .unwrap()
         .to_owned();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let seen = lines
+    let log_line = lines
         .by_ref()
         .map(Result::unwrap)
         .find(|line| line.contains("run done"))
         .unwrap();
-    assert!(seen.contains("\"started\":1"), "{seen}");
+    assert!(log_line.contains("\"started\":1"), "{log_line}");
     let get = |path: &str| {
         let mut stream = std::net::TcpStream::connect(&address).unwrap();
         write!(
@@ -527,7 +527,7 @@ queues: { intake: queues/intake, aggregate: queues/aggregate }
         world.run(&["check-config", "--facilitator", file.to_str().unwrap()])
     };
     assert!(compare(same).status.success());
-    for (from, to, said) in [
+    for (from, to, message) in [
         (
             "role: first",
             "role: second",
@@ -549,7 +549,7 @@ queues: { intake: queues/intake, aggregate: queues/aggregate }
         let text = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(2), "{to}: {output:?}");
         assert!(
-            text.contains("DIFFERS") && text.contains(said),
+            text.contains("DIFFERS") && text.contains(message),
             "{to}: {text}"
         );
     }

@@ -33,12 +33,12 @@ struct FaultyQueue {
 impl TaskQueue for FaultyQueue {
     async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
         let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        let struck =
+        let fails =
             self.at != 0 && (number == self.at || (number > self.at && self.kind == Kind::Die));
-        if !struck || self.kind == Kind::FailAfterEffect {
+        if !fails || self.kind == Kind::FailAfterEffect {
             self.inner.publish(body).await?;
         }
-        match struck {
+        match fails {
             true => Err(QueueError::Unavailable {
                 queue: self.location(),
                 operation: "publish",

@@ -89,12 +89,12 @@ async fn rosters(url: &str, trusted: &str) -> String {
     )
     .unwrap();
     std::fs::write(&certificates, trusted).unwrap();
-    tokio::task::spawn_blocking(move || said(&file, &certificates))
+    tokio::task::spawn_blocking(move || printed(&file, &certificates))
         .await
         .unwrap()
 }
 
-fn said(config: &Path, certificates: &Path) -> String {
+fn printed(config: &Path, certificates: &Path) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_workflow-manager"))
         .arg("--config")
         .arg(config)
@@ -143,8 +143,8 @@ async fn only_a_404_is_no_announcement() {
             "https://localhost:{}/us-ca-example-extensions.json",
             address.port()
         );
-        let said = rosters(&url, &ours.0).await;
-        assert!(said.contains(expected), "{shown}: {said}");
+        let printed = rosters(&url, &ours.0).await;
+        assert!(printed.contains(expected), "{shown}: {printed}");
     }
 }
 
@@ -157,6 +157,6 @@ async fn a_server_that_nobody_vouches_for_says_nothing() {
         "https://localhost:{}/us-ca-example-extensions.json",
         address.port()
     );
-    let said = rosters(&url, &ours.0).await;
-    assert!(said.contains("cannot be read"), "{said}");
+    let printed = rosters(&url, &ours.0).await;
+    assert!(printed.contains("cannot be read"), "{printed}");
 }

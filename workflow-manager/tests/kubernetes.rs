@@ -66,13 +66,13 @@ async fn ingest(world: &World, count: u8) {
 
 /// Returns the tasks of all Jobs, by Job.
 fn tasks(cluster: &Cluster) -> Vec<Vec<String>> {
-    let of = |job: &Value| {
+    let started_task = |job: &Value| {
         let text = job["metadata"]["annotations"]["tallybox.org/tasks"]
             .as_str()
             .unwrap();
         text.lines().map(str::to_owned).collect()
     };
-    cluster.objects("/jobs/").iter().map(of).collect()
+    cluster.objects("/jobs/").iter().map(started_task).collect()
 }
 
 /// Asserts that every task is in exactly one Job.
@@ -294,28 +294,28 @@ async fn lead(client: Client, name: &str) {
         KubernetesLease::in_cluster(client.clone(), &config, 60, holder.to_owned())
             .on(clock.clone())
     };
-    let (one, two) = (lease("one"), lease("two"));
+    let (first, second) = (lease("one"), lease("two"));
     let theirs = |name: &str| Leadership::Theirs {
         holder: name.to_owned(),
     };
-    assert_eq!(one.campaign().await.unwrap(), Leadership::Ours);
-    assert_eq!(two.campaign().await.unwrap(), theirs("one"));
+    assert_eq!(first.campaign().await.unwrap(), Leadership::Ours);
+    assert_eq!(second.campaign().await.unwrap(), theirs("one"));
     clock.set(clock.millis() + 59_000);
-    assert_eq!(one.campaign().await.unwrap(), Leadership::Ours);
+    assert_eq!(first.campaign().await.unwrap(), Leadership::Ours);
     clock.set(clock.millis() + 59_000);
-    assert_eq!(two.campaign().await.unwrap(), theirs("one"));
+    assert_eq!(second.campaign().await.unwrap(), theirs("one"));
     clock.set(clock.millis() + 1_000);
-    assert_eq!(two.campaign().await.unwrap(), Leadership::Ours);
-    assert_eq!(one.campaign().await.unwrap(), theirs("two"));
-    one.resign().await.unwrap();
+    assert_eq!(second.campaign().await.unwrap(), Leadership::Ours);
+    assert_eq!(first.campaign().await.unwrap(), theirs("two"));
+    first.resign().await.unwrap();
     assert_eq!(
-        one.campaign().await.unwrap(),
+        first.campaign().await.unwrap(),
         theirs("two"),
         "a lease that is not held cannot be ended"
     );
-    two.resign().await.unwrap();
-    assert_eq!(one.campaign().await.unwrap(), Leadership::Ours);
-    one.resign().await.unwrap();
+    second.resign().await.unwrap();
+    assert_eq!(first.campaign().await.unwrap(), Leadership::Ours);
+    first.resign().await.unwrap();
 }
 
 /// The same on a real API server. It has no controllers, so Jobs stay as they are created.

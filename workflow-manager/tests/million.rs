@@ -38,7 +38,7 @@ struct Generated {
 }
 
 impl Generated {
-    fn minute_of(index: usize) -> BatchTime {
+    fn minute_at(index: usize) -> BatchTime {
         let newest: BatchTime = NEWEST.parse().unwrap();
         let minutes = OBJECTS / (3 * BATCHES);
         newest
@@ -50,7 +50,7 @@ impl Generated {
         let batch = index % (3 * BATCHES) / 3;
         let name = BatchName {
             aggregation: AGG.parse().unwrap(),
-            date: Self::minute_of(index),
+            date: Self::minute_at(index),
             id: BatchId::from_bytes([u8::try_from(batch).unwrap(); 16]),
         };
         let objects = name.ingestion();
@@ -170,7 +170,7 @@ async fn a_run_over_a_million_objects_of_old_windows_touches_only_the_open_ones(
         }
         start = window.window.end();
     }
-    assert_eq!(Generated::minute_of(OBJECTS - 1), NEWEST.parse().unwrap());
+    assert_eq!(Generated::minute_at(OBJECTS - 1), NEWEST.parse().unwrap());
     let plan = world
         .manager
         .observe(policy.scope(world.manager.now()))

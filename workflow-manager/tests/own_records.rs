@@ -49,14 +49,14 @@ async fn the_batches_of_a_window_and_its_markers() {
         let good = read_all(&*world.own, &key, 1 << 20).await.unwrap();
         edit(&world.own, &key).await;
         // Simulates a restarted program, with empty caches.
-        let mut again = World::with(
+        let mut second_world = World::with(
             at("10/10"),
             world.ingestion.clone(),
             world.own.clone(),
             world.mailbox.clone(),
         );
-        again.manager.buckets = world.manager.buckets.clone();
-        let summary = again.manager.run_once().await.unwrap();
+        second_world.manager.buckets = world.manager.buckets.clone();
+        let summary = second_world.manager.run_once().await.unwrap();
         assert!(summary.started.is_empty(), "{summary:?}");
         let [failed] = summary.failed.as_slice() else {
             panic!("{summary:?}")
@@ -74,13 +74,13 @@ async fn the_batches_of_a_window_and_its_markers() {
         "aggregate-of-another-program".into(),
     )
     .await;
-    let again = World::with(
+    let second_world = World::with(
         at("10/10"),
         world.ingestion.clone(),
         world.own.clone(),
         world.mailbox.clone(),
     );
-    assert!(again.run().await.started.is_empty());
+    assert!(second_world.run().await.started.is_empty());
 }
 
 #[tokio::test]

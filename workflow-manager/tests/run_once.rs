@@ -145,8 +145,11 @@ async fn a_window_is_summed_when_its_grace_has_passed_and_names_what_is_on_both_
     let summary = world.run().await;
     assert_eq!(summary.late, [theirs.to_string()]);
     assert_eq!(summary.skipped_by_peer, [ours.to_string()]);
-    let again = world.sums().await;
-    assert_eq!((again.len(), &again[0].batches), (1, &sums[0].batches));
+    let repeated = world.sums().await;
+    assert_eq!(
+        (repeated.len(), &repeated[0].batches),
+        (1, &sums[0].batches)
+    );
     world.done(&hour(AGG, at("08/00"))).await;
     world.set(at("09/59"));
     let summary = world.run().await;
@@ -248,16 +251,16 @@ async fn a_window_that_was_never_summed_is_reported_until_it_is_summed_or_acknow
     let names = starts.map(|start| hour(AGG, start));
     world.done(&names[2]).await;
     let given_up = async || {
-        let look = world
+        let observation = world
             .manager
             .observe(world.manager.policy.scope(world.manager.now()))
             .await
             .unwrap();
-        let all = look
+        let all = observation
             .assessment
             .given_up
             .into_iter()
-            .chain(look.assessment.passed);
+            .chain(observation.assessment.passed);
         all.map(|name| name.window.start()).collect::<Vec<_>>()
     };
     let counted = |count: u32| {
@@ -311,11 +314,11 @@ async fn a_window_that_was_never_summed_is_reported_until_it_is_summed_or_acknow
         .acknowledge(&AGG.parse().unwrap(), Some(day(1, "01/30")))
         .await;
     assert_eq!(acknowledged.unwrap(), names[..1]);
-    let again = world
+    let repeated = world
         .manager
         .acknowledge(&AGG.parse().unwrap(), Some(day(1, "01/30")))
         .await;
-    assert!(again.is_err());
+    assert!(repeated.is_err());
     assert_eq!(given_up().await, starts[1..2]);
     // Long after, when no other record exists and its batches have been deleted.
     world.set(day(30, "00/00"));

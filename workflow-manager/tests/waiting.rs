@@ -97,7 +97,7 @@ async fn a_scheduler_that_reaches_no_bucket_for_a_minute_is_not_ready() {
         poll: Duration::from_secs(1),
         lease: Duration::from_secs(60),
         stuck: Duration::from_secs(1800),
-        pulse: RunHeartbeat::default(),
+        heartbeat: RunHeartbeat::default(),
     });
     let (stop, running) = (CancellationToken::new(), Arc::clone(&scheduler));
     let ending = stop.clone();
@@ -132,11 +132,12 @@ async fn a_scheduler_whose_own_bucket_is_silent_is_not_ready_while_its_run_waits
         poll: Duration::from_secs(1),
         lease: Duration::from_secs(60),
         stuck: Duration::from_secs(1800),
-        pulse: RunHeartbeat::default(),
+        heartbeat: RunHeartbeat::default(),
     };
     let watching = tokio::time::timeout(Duration::from_secs(65), scheduler.watch_own_bucket());
     assert!(watching.await.is_err());
     let reasons = scheduler.readiness().reasons;
-    let said = |reason: &String| reason.starts_with("the own bucket has been out of reach for 6");
-    assert!(reasons.iter().any(said), "{reasons:?}");
+    let is_reported =
+        |reason: &String| reason.starts_with("the own bucket has been out of reach for 6");
+    assert!(reasons.iter().any(is_reported), "{reasons:?}");
 }

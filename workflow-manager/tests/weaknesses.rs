@@ -111,7 +111,11 @@ async fn w18_misnamed_objects_are_passed_over_and_counted() {
     )
     .await;
     let summary = world.run().await;
-    assert_eq!(summary.foreign.count, 8, "{:?}", summary.foreign);
+    assert_eq!(
+        summary.unknown_objects.count, 8,
+        "{:?}",
+        summary.unknown_objects
+    );
     assert_eq!(summary.exit(), Exit::Done);
     assert_eq!(world.intakes().await, [name]);
 }

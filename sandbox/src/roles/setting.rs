@@ -185,7 +185,7 @@ impl Setting {
             poll: POLL,
             lease: LEASE,
             stuck: STUCK,
-            pulse: RunHeartbeat::default(),
+            heartbeat: RunHeartbeat::default(),
         })
     }
 }

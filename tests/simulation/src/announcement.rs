@@ -42,7 +42,7 @@ impl PeerAnnouncement for SimAnnouncement {
         }
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         "announcement".to_owned()
     }
 }

@@ -26,7 +26,7 @@ impl AnnouncementCommand {
     #[allow(clippy::unused_self, reason = "commands have one form")]
     pub(super) fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
         let loaded = arguments.loaded()?;
-        let announcement = announcement::of_config(&loaded)?;
+        let announcement = announcement::from_config(&loaded)?;
         let config = loaded.value;
         if announcement == Announcement::default() {
             return Err(Error::Nothing(

@@ -32,9 +32,9 @@ pub(super) struct CheckConfig {
 
 impl CheckConfig {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let announcement = announcement::of_config(&arguments.loaded()?)?;
+        let announcement = announcement::from_config(&arguments.loaded()?)?;
         let manager = arguments.manager().await?;
-        let mut summary = ConfigSummary::of(&manager, &announcement);
+        let mut summary = ConfigSummary::from_manager(&manager, &announcement);
         if self.buckets {
             summary.probed = probe_all(&manager).await;
         }
@@ -103,7 +103,7 @@ struct KeySummary {
 }
 
 impl ConfigSummary {
-    fn of(manager: &Manager, announcement: &Announcement) -> Self {
+    fn from_manager(manager: &Manager, announcement: &Announcement) -> Self {
         let (policy, announcements) = (&manager.policy, &manager.announcements);
         Self {
             instance: manager.instance.to_string(),
@@ -117,15 +117,15 @@ impl ConfigSummary {
                 .key_ids()
                 .map(str::to_owned)
                 .collect(),
-            intakes: manager.starter.place(QueueKind::Intake),
-            aggregates: manager.starter.place(QueueKind::Aggregate),
+            intakes: manager.starter.location(QueueKind::Intake),
+            aggregates: manager.starter.location(QueueKind::Aggregate),
             period_minutes: policy.period_minutes,
             grace_minutes: policy.grace_minutes,
             look_back_minutes: policy.look_back_minutes,
             horizon_minutes: policy.horizon_minutes,
             reenqueue_after_minutes: policy.reenqueue_after_minutes,
             rosters_since: announcements.ours.map(|ours| ours.since.to_string()),
-            peer_announcement: announcements.ours.map(|_| announcements.peer.place()),
+            peer_announcement: announcements.ours.map(|_| announcements.peer.location()),
             probed: Vec::new(),
             differences: Vec::new(),
             packet_keys: announcement
@@ -173,9 +173,9 @@ impl Summary for ConfigSummary {
             write!(f, "\n  {:<20} {}, {} bins", "packet key", key.id, key.bins)?;
         }
         match (&self.rosters_since, &self.peer_announcement) {
-            (Some(since), Some(place)) => write!(
+            (Some(since), Some(location)) => write!(
                 f,
-                "\n  {:<20} since {since}, if {place} announces them, too",
+                "\n  {:<20} since {since}, if {location} announces them, too",
                 "rosters"
             )?,
             _ => write!(f, "\n  {:<20} not used, as in ENPA", "rosters")?,

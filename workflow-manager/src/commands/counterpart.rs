@@ -103,7 +103,7 @@ pub(super) fn compare(manager: &Manager, file: &Path) -> Result<Vec<String>, Err
             if let Some(theirs) = theirs {
                 pairs.push((
                     name,
-                    manager.starter.place(kind),
+                    manager.starter.location(kind),
                     theirs.open(directory)?.location(),
                 ));
             }

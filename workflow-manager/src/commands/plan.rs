@@ -30,7 +30,7 @@ impl PlanCommand {
 
 /// Returns what a run over this scope would start.
 pub(super) async fn plan(manager: &Manager, scope: Scope) -> Result<Plan, Error> {
-    Ok(Plan::of(&manager.observe(scope).await?))
+    Ok(Plan::from_observation(&manager.observe(scope).await?))
 }
 
 /// The tasks that a run would start.
@@ -55,15 +55,15 @@ struct Waiting {
 }
 
 impl Plan {
-    fn of(look: &Observation) -> Self {
+    fn from_observation(observation: &Observation) -> Self {
         let names = |names: &[tallybox_model::path::BatchName]| {
             names.iter().map(ToString::to_string).collect()
         };
-        let waiting = look
+        let waiting = observation
             .assessment
             .windows
             .iter()
-            .filter(|window| window.closes <= look.now);
+            .filter(|window| window.closes <= observation.now);
         let waiting = waiting
             .filter(|window| !window.stage.is_due())
             .filter_map(|window| {
@@ -72,20 +72,24 @@ impl Plan {
                     waits_for: window.waits_for()?,
                 })
             });
-        let unseen = look.inventory.failed.iter().map(FailedStart::unseen);
+        let failed_scans = observation
+            .inventory
+            .failed
+            .iter()
+            .map(FailedStart::from_failed_scan);
         Self {
-            now: look.now.to_string(),
-            rosters: rosters(look),
-            tasks: look
+            now: observation.now.to_string(),
+            rosters: rosters(observation),
+            tasks: observation
                 .assessment
                 .due
                 .iter()
                 .map(StartedTask::from_due)
                 .collect(),
-            skipped_by_peer: names(&look.assessment.skipped),
-            late: names(&look.assessment.late),
+            skipped_by_peer: names(&observation.assessment.skipped),
+            late: names(&observation.assessment.late),
             waiting: waiting.collect(),
-            failed: unseen.collect(),
+            failed: failed_scans.collect(),
         }
     }
 
@@ -119,7 +123,7 @@ impl Summary for Plan {
             f,
             "waits",
             waiting
-                .map(|one| format!("{} for {}", one.window, one.waits_for))
+                .map(|window| format!("{} for {}", window.window, window.waits_for))
                 .collect(),
         )?;
         lines(f, "skipped by the peer", self.skipped_by_peer.clone())?;

@@ -103,16 +103,16 @@ impl ReplayCommand {
                     window.ok_or_else(|| Error::Setting("--start is out of range".to_owned()))?;
                 let aggregation = command.aggregation.clone();
                 manager
-                    .window_again(&WindowName {
+                    .plan_window_restart(&WindowName {
                         aggregation,
                         window,
                     })
                     .await?
             }
-            What::Batch(command) => manager.batch_again(&command.batch).await?,
+            What::Batch(command) => manager.plan_batch_restart(&command.batch).await?,
             What::Rejected(command) => return command.run(arguments).await,
         };
-        let summary = manager.start_again(due).await;
+        let summary = manager.start_due(due).await;
         arguments.print(&summary)?;
         Ok(summary.exit())
     }
@@ -129,14 +129,14 @@ impl RejectedCommand {
         };
         let manager = Manager::open(&config).await?;
         let mut messages = Vec::new();
-        for (kind, which, place) in [
+        for (kind, which, location) in [
             (QueueKind::Intake, Which::Intake, &queues.intake),
             (QueueKind::Aggregate, Which::Aggregate, &queues.aggregate),
         ] {
             if self.queue.is_none_or(|wanted| wanted == which) {
                 let (from, to) = (
-                    place.open_rejected(&config.directory)?,
-                    place.open(&config.directory)?,
+                    location.open_rejected(&config.directory)?,
+                    location.open(&config.directory)?,
                 );
                 messages.extend(self.queue(kind, &manager, (from, to)).await?);
             }
@@ -156,7 +156,10 @@ impl RejectedCommand {
         (from, to): (SharedQueue, SharedQueue),
     ) -> Result<Vec<Rejected>, Error> {
         let mut messages = rejected(kind, &from, self.most, (&manager.buckets, None)).await?;
-        resolve_rejected(&mut messages, &from, &to, |message| self.fate(message)).await?;
+        resolve_rejected(&mut messages, &from, &to, |message| {
+            self.choose_action(message)
+        })
+        .await?;
         messages.retain(|message| self.wants(message));
         Ok(messages)
     }
@@ -169,11 +172,11 @@ impl RejectedCommand {
         matches && (message.done || !self.done)
     }
 
-    fn fate(&self, message: &Rejected) -> RejectedAction {
+    fn choose_action(&self, message: &Rejected) -> RejectedAction {
         match self.wants(message) {
-            true if self.drop => RejectedAction::Dropped,
-            true if self.yes => RejectedAction::Again,
-            _ => RejectedAction::Kept,
+            true if self.drop => RejectedAction::Drop,
+            true if self.yes => RejectedAction::Replay,
+            _ => RejectedAction::Keep,
         }
     }
 }

@@ -58,7 +58,7 @@ impl ServeCommand {
             instance: manager.instance.to_string(),
             version: env!("CARGO_PKG_VERSION"),
             operations: format!("http://{operations}"),
-            leader: election.place(),
+            leader: election.location(),
             poll_secs: settings.poll_secs,
         };
         arguments.print(&started)?;
@@ -68,7 +68,7 @@ impl ServeCommand {
             poll: Duration::from_secs(settings.poll_secs),
             lease: Duration::from_secs(u64::from(settings.lease_secs)),
             stuck: Duration::from_secs(settings.stuck_secs),
-            pulse: RunHeartbeat::default(),
+            heartbeat: RunHeartbeat::default(),
         });
         tracing::info!(
             version = started.version,

@@ -84,25 +84,30 @@ impl StatusCommand {
     }
 
     async fn observe(&self, config: &Loaded<Config>, manager: &Manager) -> Result<Status, Error> {
-        let look = manager.observe(manager.policy.scope(manager.now())).await?;
+        let observation = manager.observe(manager.policy.scope(manager.now())).await?;
         let mut queues = Vec::new();
         for kind in [QueueKind::Intake, QueueKind::Aggregate] {
-            let place = manager.starter.place(kind);
+            let location = manager.starter.location(kind);
             let depth = match &config.value.queues {
-                Some(places) => {
-                    let place = match kind {
-                        QueueKind::Intake => &places.intake,
-                        QueueKind::Aggregate => &places.aggregate,
+                Some(queue_locations) => {
+                    let location = match kind {
+                        QueueKind::Intake => &queue_locations.intake,
+                        QueueKind::Aggregate => &queue_locations.aggregate,
                     };
                     // Permission to publish does not include reading the depth; the depth is then
                     // unknown.
-                    place.open(&config.directory)?.depth().await.ok()
+                    location.open(&config.directory)?.depth().await.ok()
                 }
                 None => None,
             };
-            queues.push(QueueStatus::of(kind, place, depth));
+            queues.push(QueueStatus::from_depth(kind, location, depth));
         }
-        let set_aside = manager.set_aside(&look).await;
-        Ok(Status::of(&look, queues, &set_aside, self.all))
+        let set_aside = manager.set_aside(&observation).await;
+        Ok(Status::from_observation(
+            &observation,
+            queues,
+            &set_aside,
+            self.all,
+        ))
     }
 }

@@ -165,7 +165,7 @@ impl Starter for Jobs {
         }
     }
 
-    fn place(&self, queue: QueueKind) -> String {
+    fn location(&self, queue: QueueKind) -> String {
         format!("Jobs ({}) at {}", queue.as_str(), self.api.resource_url())
     }
 }

@@ -156,7 +156,7 @@ impl Election for KubernetesLease {
         self.write(&lease, false).await.map(drop)
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         format!("Lease {} at {}", self.name, self.api.resource_url())
     }
 }

@@ -81,7 +81,7 @@ impl Election for BucketLock {
         Ok(())
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         format!("{}: {LEADER_DIRECTORY}/", self.own.location())
     }
 }

@@ -33,7 +33,7 @@ pub trait Election: Send + Sync + fmt::Debug {
     async fn resign(&self) -> Result<(), Error>;
 
     /// Returns where the election takes place, for people.
-    fn place(&self) -> String;
+    fn location(&self) -> String;
 }
 
 /// No election: this process is always the leader.
@@ -50,7 +50,7 @@ impl Election for Alone {
         Ok(())
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         "alone".to_owned()
     }
 }

@@ -47,7 +47,7 @@ pub trait Starter: Send + Sync + fmt::Debug {
     async fn start(&self, queue: QueueKind, tasks: &[Task]) -> Result<(), Error>;
 
     /// Returns where work of this kind is sent, for people.
-    fn place(&self, queue: QueueKind) -> String;
+    fn location(&self, queue: QueueKind) -> String;
 
     /// Returns the queue of rejected tasks of this kind, if it can be read.
     fn rejected(&self, _: QueueKind) -> Option<&SharedQueue> {

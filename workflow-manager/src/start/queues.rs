@@ -44,7 +44,7 @@ impl Starter for Queues {
         Ok(())
     }
 
-    fn place(&self, queue: QueueKind) -> String {
+    fn location(&self, queue: QueueKind) -> String {
         self.queue(queue).location()
     }
 }
@@ -74,8 +74,8 @@ impl Starter for WithRejected {
         self.queues.start(queue, tasks).await
     }
 
-    fn place(&self, queue: QueueKind) -> String {
-        self.queues.place(queue)
+    fn location(&self, queue: QueueKind) -> String {
+        self.queues.location(queue)
     }
 
     fn rejected(&self, queue: QueueKind) -> Option<&SharedQueue> {

@@ -12,7 +12,7 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::time::BatchTime;
 use tallybox_queue::Depth;
 
-use crate::due::{BatchReport, BatchStage, Counts, WindowReport, WindowStage, mode_word};
+use crate::due::{BatchReport, BatchStage, Counts, WindowReport, WindowStage, mode_name};
 use crate::inventory::UnknownObjects;
 use crate::manager::Observation;
 use crate::rejected::{Rejected, SetAside};
@@ -40,7 +40,8 @@ pub struct Status {
     /// Aggregations that could not be scanned.
     pub failed: Vec<FailedStart>,
     /// Objects with unknown names, which were ignored.
-    pub foreign: UnknownObjects,
+    #[serde(rename = "foreign")]
+    pub unknown_objects: UnknownObjects,
     /// Number of windows that are left out because they are done or empty.
     #[serde(skip)]
     hidden: usize,
@@ -93,7 +94,7 @@ pub struct GivenUp {
 }
 
 impl GivenUp {
-    fn of(name: &WindowName) -> Self {
+    fn from_name(name: &WindowName) -> Self {
         Self {
             aggregation: name.aggregation.to_string(),
             start: name.window.start().to_string(),
@@ -133,7 +134,8 @@ pub struct QueueStatus {
     /// The kind of queue.
     pub queue: QueueKind,
     /// The location.
-    pub place: String,
+    #[serde(rename = "place")]
+    pub location: String,
     /// Messages that wait, if the queue reports it.
     pub ready: Option<u64>,
     /// Messages that a worker is processing.
@@ -147,11 +149,11 @@ pub struct QueueStatus {
 impl QueueStatus {
     /// Creates the status of a queue from its depth, if that could be read.
     #[must_use]
-    pub fn of(queue: QueueKind, place: String, depth: Option<Depth>) -> Self {
+    pub fn from_depth(queue: QueueKind, location: String, depth: Option<Depth>) -> Self {
         let depth = depth.unwrap_or_default();
         Self {
             queue,
-            place,
+            location,
             ready: depth.ready,
             held: depth.held,
             rejected: depth.rejected,
@@ -198,8 +200,8 @@ impl Status {
     /// Returns the status from a scan and the rejected tasks. With `all`, the status includes
     /// batches that wait for nothing and windows that are done.
     #[must_use]
-    pub fn of(
-        look: &Observation,
+    pub fn from_observation(
+        observation: &Observation,
         mut queues: Vec<QueueStatus>,
         set_aside: &[SetAside],
         all: bool,
@@ -213,60 +215,74 @@ impl Status {
                 .for_each(|set_aside| queue.set_aside(set_aside));
         }
         let rejected = open_rejected(set_aside);
-        let of_batch: HashMap<&BatchName, &str> = rejected
+        let batch_reasons: HashMap<&BatchName, &str> = rejected
             .values()
             .filter_map(|message| Some((message.batch()?, message.reason.as_str())))
             .collect();
-        let of_window: HashMap<&WindowName, &str> = rejected
+        let window_reasons: HashMap<&WindowName, &str> = rejected
             .values()
             .filter_map(|message| Some((message.window()?, message.reason.as_str())))
             .collect();
-        let windows = look.assessment.windows.iter();
-        let batches = look.assessment.batches.iter();
+        let windows = observation.assessment.windows.iter();
+        let batches = observation.assessment.batches.iter();
         let unfinished = |batch: &&BatchReport| all || batch.stage != BatchStage::Both;
         let shown = |window: &&WindowReport| {
             let quiet = matches!(window.stage, WindowStage::Done | WindowStage::Empty)
                 && window.late.is_empty();
             all || !quiet
         };
-        let unseen = look.inventory.failed.iter().map(FailedStart::unseen);
-        let given_up = look
+        let failed_scans = observation
+            .inventory
+            .failed
+            .iter()
+            .map(FailedStart::from_failed_scan);
+        let given_up = observation
             .assessment
             .given_up
             .iter()
-            .chain(&look.assessment.passed);
+            .chain(&observation.assessment.passed);
         let shown: Vec<&WindowReport> = windows.filter(shown).collect();
         let mut batches: Vec<BatchStatus> = batches
             .filter(unfinished)
-            .map(|batch| BatchStatus::of(batch, look.now, of_batch.get(&batch.name).copied()))
+            .map(|batch| {
+                BatchStatus::from_report(
+                    batch,
+                    observation.now,
+                    batch_reasons.get(&batch.name).copied(),
+                )
+            })
             .collect();
         // Rejected batches come first, because the output for people is truncated.
         batches.sort_by_key(|batch| batch.rejected.is_none());
         Self {
-            now: look.now.to_string(),
-            rosters: rosters(look),
-            hidden: look.assessment.windows.len() - shown.len(),
+            now: observation.now.to_string(),
+            rosters: rosters(observation),
+            hidden: observation.assessment.windows.len() - shown.len(),
             windows: shown
                 .into_iter()
                 .map(|window| {
-                    WindowStatus::of(window, look.now, of_window.get(&window.name).copied())
+                    WindowStatus::from_report(
+                        window,
+                        observation.now,
+                        window_reasons.get(&window.name).copied(),
+                    )
                 })
                 .collect(),
             batches,
             rejected: rejected
                 .values()
-                .map(|message| RejectedStatus::of(message))
+                .map(|message| RejectedStatus::from_message(message))
                 .collect(),
-            given_up: given_up.map(GivenUp::of).collect(),
+            given_up: given_up.map(GivenUp::from_name).collect(),
             queues,
-            failed: unseen.collect(),
-            foreign: look.inventory.unknown_objects.clone(),
+            failed: failed_scans.collect(),
+            unknown_objects: observation.inventory.unknown_objects.clone(),
         }
     }
 }
 
 impl RejectedStatus {
-    fn of(message: &Rejected) -> Self {
+    fn from_message(message: &Rejected) -> Self {
         Self {
             queue: message.queue,
             task: message.task.clone(),
@@ -281,13 +297,13 @@ fn operator(reason: &str) -> String {
 }
 
 impl WindowStatus {
-    fn of(window: &WindowReport, now: BatchTime, rejected: Option<&str>) -> Self {
+    fn from_report(window: &WindowReport, now: BatchTime, rejected: Option<&str>) -> Self {
         let names = |names: &[BatchName]| names.iter().map(ToString::to_string).collect();
         Self {
             aggregation: window.name.aggregation.to_string(),
             start: window.name.window.start().to_string(),
             end: window.name.window.end().to_string(),
-            mode: mode_word(window.mode),
+            mode: mode_name(window.mode),
             stage: window.stage.as_str(),
             task: match window.stage {
                 WindowStage::Due { task }
@@ -308,9 +324,9 @@ impl WindowStatus {
 }
 
 impl BatchStatus {
-    fn of(batch: &BatchReport, now: BatchTime, rejected: Option<&str>) -> Self {
+    fn from_report(batch: &BatchReport, now: BatchTime, rejected: Option<&str>) -> Self {
         let ours = match batch.stage {
-            BatchStage::Both => BatchStage::TakenIn.as_str(),
+            BatchStage::Both => BatchStage::IntakeDone.as_str(),
             stage if rejected.is_none() => stage.as_str(),
             _ => "rejected",
         };
@@ -341,8 +357,8 @@ fn minutes(from: BatchTime, until: BatchTime) -> i64 {
 }
 
 /// Describes the windows that use rosters.
-pub(crate) fn rosters(look: &Observation) -> String {
-    let (rosters, peer) = (look.switch.rosters, look.switch.peer);
+pub(crate) fn rosters(observation: &Observation) -> String {
+    let (rosters, peer) = (observation.switch.rosters, observation.switch.peer);
     let until = match rosters.until {
         None => String::new(),
         Some(Bound::Known(switch)) => format!(", and not from {} on", switch.window),

@@ -24,10 +24,10 @@ fn age(minutes: i64) -> String {
 /// Width of a line in a file or a pipe: enough for whole names.
 const FILE_WIDTH: usize = 160;
 /// Below this width, names of batches are shortened.
-const WIDE: usize = 120;
+const WIDE_COLUMNS: usize = 120;
 
 /// Limit of batches in the output for people; JSON contains all.
-const BATCHES: usize = 30;
+const MAX_BATCHES: usize = 30;
 
 impl Summary for Status {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,7 +53,7 @@ impl Status {
                 count(queue.ready),
                 count(queue.held),
                 count(queue.rejected),
-                printable(&queue.place)
+                printable(&queue.location)
             )?;
             if let Some(problem) = &queue.rejected_problem {
                 writeln!(f, "  cannot read rejected tasks: {}", printable(problem))?;
@@ -106,11 +106,11 @@ impl Status {
                 .map(|failed| format!("{}: {}", failed.what, failed.problem))
                 .collect(),
         )?;
-        if self.foreign.count > 0 {
+        if self.unknown_objects.count > 0 {
             lines(
                 f,
-                &format!("{} objects with unknown names", self.foreign.count),
-                self.foreign.samples.clone(),
+                &format!("{} objects with unknown names", self.unknown_objects.count),
+                self.unknown_objects.samples.clone(),
             )?;
         }
         Ok(())
@@ -174,14 +174,14 @@ impl Status {
                 ("waits for", Align::Left),
             ],
         );
-        let name = |name: &str| match (screen.width < WIDE)
+        let name = |name: &str| match (screen.width < WIDE_COLUMNS)
             .then(|| name.rsplit_once('/'))
             .flatten()
         {
             Some((stem, id)) => format!("{stem}/{}…", id.chars().take(8).collect::<String>()),
             None => name.to_owned(),
         };
-        for batch in self.batches.iter().take(BATCHES) {
+        for batch in self.batches.iter().take(MAX_BATCHES) {
             table.row([
                 printable(&name(&batch.batch)),
                 age(batch.age_minutes),
@@ -193,8 +193,8 @@ impl Status {
                 printable(batch.waits_for.as_deref().unwrap_or_default()),
             ]);
         }
-        if self.batches.len() > BATCHES {
-            table.row([format!("and {} more", self.batches.len() - BATCHES)]);
+        if self.batches.len() > MAX_BATCHES {
+            table.row([format!("and {} more", self.batches.len() - MAX_BATCHES)]);
         }
         table
     }
