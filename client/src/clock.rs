@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 /// A clock.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+pub struct ClientClock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
-impl Clock {
+impl ClientClock {
     /// Returns the system clock.
     #[must_use]
     pub fn system() -> Self {
@@ -28,13 +28,13 @@ impl Clock {
     }
 }
 
-impl Default for Clock {
+impl Default for ClientClock {
     fn default() -> Self {
         Self::system()
     }
 }
 
-impl fmt::Debug for Clock {
+impl fmt::Debug for ClientClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")
     }

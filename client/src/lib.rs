@@ -69,7 +69,7 @@ mod wire;
 #[cfg(feature = "http")]
 pub use address::{Address, AddressError};
 #[cfg(feature = "http")]
-pub use clock::Clock;
+pub use clock::ClientClock;
 pub use encoding::{Encoding, Value};
 pub use error::{ClientError, EncodeError, EpsilonError};
 pub use noise::{Estimate, RandomisedResponse};

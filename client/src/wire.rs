@@ -7,7 +7,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 
 use crate::address::Address;
-use crate::clock::Clock;
+use crate::clock::ClientClock;
 
 /// Timeouts of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(crate) async fn body(
 }
 
 /// Reads the header `Retry-After`: seconds, or a date (RFC 9110 section 10.2.3).
-pub(crate) fn retry_after(headers: &HeaderMap, clock: &Clock) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, clock: &ClientClock) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {
-        let clock = Clock::new(|| "2026-11-23T10:15:00Z".parse().unwrap());
+        let clock = ClientClock::new(|| "2026-11-23T10:15:00Z".parse().unwrap());
         let read = |text: &str| {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
             retry_after(&headers, &clock)

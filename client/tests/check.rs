@@ -5,7 +5,7 @@
 mod vector_keys;
 
 use serde_json::Value as Json;
-use tallybox_client::check::{Fault, TestMetric, check, read, test_metrics};
+use tallybox_client::check::{ReportFault, TestMetric, check, read, test_metrics};
 use tallybox_crypto::ecies;
 use tallybox_crypto::prio2::{MODULUS, Prio2, Randomness};
 use tallybox_model::report::ReportUpload;
@@ -19,7 +19,7 @@ fn metric() -> TestMetric {
     test_metrics().unwrap().swap_remove(0)
 }
 
-fn fault(upload: &ReportUpload) -> Fault {
+fn fault(upload: &ReportUpload) -> ReportFault {
     check(upload, &metric().expected, None).unwrap_err()
 }
 
@@ -207,7 +207,7 @@ fn what_is_inside_a_sealed_share_is_named() {
     let twos = prio2.split_values(&[1, 2, 0], &randomness()).unwrap();
     let not_a_bit = fault(&with_shares(&twos.first, &twos.second));
     assert!(
-        matches!(not_a_bit, Fault::NotABit { bin: 1, value: 2 }),
+        matches!(not_a_bit, ReportFault::NotABit { bin: 1, value: 2 }),
         "{not_a_bit}"
     );
 
@@ -224,7 +224,7 @@ fn what_is_inside_a_sealed_share_is_named() {
         let value = u32::from_le_bytes(element.try_into().unwrap());
         element.copy_from_slice(&((value + 1) % MODULUS).to_le_bytes());
         match fault_with(&first) {
-            Fault::Proof {
+            ReportFault::Proof {
                 index: at,
                 name: found_name,
                 found,

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
-use support::{Ingestor, KEY_ID, NOW, config, options, signed, signing_key, trust};
-use tallybox_client::config::{ConfigError, ConfigSource, Trust};
-use tallybox_client::{Clock, Timeouts};
+use support::{FakeIngestor, KEY_ID, NOW, config, options, signed, signing_key, trust};
+use tallybox_client::config::{ClientConfigError, ConfigSource, Trust};
+use tallybox_client::{ClientClock, Timeouts};
 use tallybox_crypto::jws;
 use tallybox_model::client_config::{CLIENT_CONFIG_TYPE, ClientConfig, ClientKey};
 use tallybox_model::registry::EncodingKind;
@@ -19,7 +19,7 @@ fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-fn refusal(document: &[u8]) -> ConfigError {
+fn refusal(document: &[u8]) -> ClientConfigError {
     trust().check(document, now()).unwrap_err()
 }
 
@@ -80,7 +80,7 @@ fn what_is_not_signed_by_a_pinned_key_is_refused() {
         ("nothing", Vec::new()),
     ] {
         assert!(
-            matches!(refusal(&document), ConfigError::Signature(_)),
+            matches!(refusal(&document), ClientConfigError::Signature(_)),
             "{what}"
         );
     }
@@ -98,32 +98,32 @@ fn one_of_several_pinned_keys_is_enough() {
 
 #[test]
 fn every_refusal_has_its_reason() {
-    type Case = (&'static str, Vec<u8>, fn(&ConfigError) -> bool);
+    type Case = (&'static str, Vec<u8>, fn(&ClientConfigError) -> bool);
     let cases: Vec<Case> = vec![
         (
             "expired",
             changed(|config| config.expires = NOW.to_owned()),
-            |error| matches!(error, ConfigError::Expired { .. }),
+            |error| matches!(error, ClientConfigError::Expired { .. }),
         ),
         (
             "from the future",
             changed(|config| config.issued = "2026-11-23T10:20:01Z".to_owned()),
-            |error| matches!(error, ConfigError::NotYetValid { .. }),
+            |error| matches!(error, ClientConfigError::NotYetValid { .. }),
         ),
         (
             "no time",
             changed(|config| config.expires = "never".to_owned()),
-            |error| matches!(error, ConfigError::Time { member: "expires" }),
+            |error| matches!(error, ClientConfigError::Time { member: "expires" }),
         ),
         (
             "locality",
             changed(|config| config.locality = "us-ny".to_owned()),
-            |error| matches!(error, ConfigError::Locality { .. }),
+            |error| matches!(error, ClientConfigError::Locality { .. }),
         ),
         ("format", changed(|config| config.format = 2), |error| {
             matches!(
                 error,
-                ConfigError::Format {
+                ClientConfigError::Format {
                     found: 2,
                     supported: 1
                 }
@@ -132,47 +132,47 @@ fn every_refusal_has_its_reason() {
         (
             "schema",
             changed(|config| config.schema_version = 3),
-            |error| matches!(error, ConfigError::Schema { found: 3 }),
+            |error| matches!(error, ClientConfigError::Schema { found: 3 }),
         ),
         (
             "epsilon",
             changed(|config| config.metrics[1].epsilon = 8.01),
-            |error| matches!(error, ConfigError::Epsilon { cap: 8.0, .. }),
+            |error| matches!(error, ClientConfigError::Epsilon { cap: 8.0, .. }),
         ),
         (
             "no epsilon",
             changed(|config| config.metrics[1].epsilon = 0.0),
-            |error| matches!(error, ConfigError::Metric { .. }),
+            |error| matches!(error, ClientConfigError::Metric { .. }),
         ),
         (
             "no bins",
             changed(|config| config.metrics[0].encoding.bins = 0),
-            |error| matches!(error, ConfigError::Metric { .. }),
+            |error| matches!(error, ClientConfigError::Metric { .. }),
         ),
         (
             "a long number",
             changed(|config| config.metrics[2].encoding.bins = 65),
-            |error| matches!(error, ConfigError::Metric { .. }),
+            |error| matches!(error, ClientConfigError::Metric { .. }),
         ),
         (
             "labels",
             changed(|config| config.metrics[0].encoding.labels = vec!["one".to_owned()]),
-            |error| matches!(error, ConfigError::Metric { .. }),
+            |error| matches!(error, ClientConfigError::Metric { .. }),
         ),
         (
             "prime",
             changed(|config| config.metrics[0].prime = 17),
-            |error| matches!(error, ConfigError::Metric { .. }),
+            |error| matches!(error, ClientConfigError::Metric { .. }),
         ),
         (
             "sampling",
             changed(|config| config.metrics[0].sampling = 1.5),
-            |error| matches!(error, ConfigError::Metric { .. }),
+            |error| matches!(error, ClientConfigError::Metric { .. }),
         ),
         (
             "key",
             changed(|config| config.metrics[0].processors[1].public_key = "BAAA".to_owned()),
-            |error| matches!(error, ConfigError::Key { processor: 1, .. }),
+            |error| matches!(error, ClientConfigError::Key { processor: 1, .. }),
         ),
         (
             "a key of other bins",
@@ -180,7 +180,7 @@ fn every_refusal_has_its_reason() {
             |error| {
                 matches!(
                     error,
-                    ConfigError::KeyBins {
+                    ClientConfigError::KeyBins {
                         bins: 6,
                         expected: 5,
                         ..
@@ -198,7 +198,7 @@ fn every_refusal_has_its_reason() {
                     ..config.metrics[0].processors[1].clone()
                 };
             }),
-            |error| matches!(error, ConfigError::KeyConflict { .. }),
+            |error| matches!(error, ClientConfigError::KeyConflict { .. }),
         ),
         (
             "a key under two ids",
@@ -206,7 +206,7 @@ fn every_refusal_has_its_reason() {
                 config.metrics[1].processors[1].public_key =
                     config.metrics[0].processors[1].public_key.clone();
             }),
-            |error| matches!(error, ConfigError::KeyConflict { .. }),
+            |error| matches!(error, ClientConfigError::KeyConflict { .. }),
         ),
         (
             "a key of both processors",
@@ -214,7 +214,7 @@ fn every_refusal_has_its_reason() {
                 config.metrics[0].processors[1].public_key =
                     config.metrics[0].processors[0].public_key.clone();
             }),
-            |error| matches!(error, ConfigError::KeyConflict { .. }),
+            |error| matches!(error, ClientConfigError::KeyConflict { .. }),
         ),
         (
             "an id of two keys",
@@ -222,15 +222,15 @@ fn every_refusal_has_its_reason() {
                 config.metrics[1].processors[0].encryption_key_id =
                     config.metrics[0].processors[0].encryption_key_id.clone();
             }),
-            |error| matches!(error, ConfigError::KeyConflict { .. }),
+            |error| matches!(error, ClientConfigError::KeyConflict { .. }),
         ),
         ("a metric without keys", without_keys(), |error| {
-            matches!(error, ConfigError::Json(_))
+            matches!(error, ClientConfigError::Json(_))
         }),
         (
             "limits",
             changed(|config| config.limits.max_reports = 0),
-            |error| matches!(error, ConfigError::Limits),
+            |error| matches!(error, ClientConfigError::Limits),
         ),
         (
             "no configuration",
@@ -241,7 +241,7 @@ fn every_refusal_has_its_reason() {
                 &signing_key(1),
             )
             .unwrap(),
-            |error| matches!(error, ConfigError::Json(_)),
+            |error| matches!(error, ClientConfigError::Json(_)),
         ),
     ];
     for (what, document, expected) in cases {
@@ -258,7 +258,7 @@ fn the_cap_is_the_applications() {
     };
     assert!(matches!(
         strict.check(&signed(&config(1)), now()),
-        Err(ConfigError::Epsilon { .. })
+        Err(ClientConfigError::Epsilon { .. })
     ));
     let members_nobody_knows = {
         let mut payload = serde_json::to_value(config(1)).unwrap();
@@ -274,11 +274,13 @@ fn the_cap_is_the_applications() {
 }
 
 /// Returns a source whose clock is NOW plus the seconds in the counter.
-fn source(ingestor: &Ingestor) -> (ConfigSource, Arc<AtomicI64>) {
+fn source(ingestor: &FakeIngestor) -> (ConfigSource, Arc<AtomicI64>) {
     let ahead = Arc::new(AtomicI64::new(0));
     let clock = {
         let ahead = Arc::clone(&ahead);
-        Clock::new(move || now() + jiff::SignedDuration::from_secs(ahead.load(Ordering::Relaxed)))
+        ClientClock::new(move || {
+            now() + jiff::SignedDuration::from_secs(ahead.load(Ordering::Relaxed))
+        })
     };
     let source = ConfigSource::new(&ingestor.address(), trust(), clock, Timeouts::default());
     (source.unwrap(), ahead)
@@ -286,7 +288,7 @@ fn source(ingestor: &Ingestor) -> (ConfigSource, Arc<AtomicI64>) {
 
 #[tokio::test]
 async fn a_fresh_configuration_is_not_fetched_again() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     ingestor.world().cache_control = "public, max-age=600".to_owned();
     let (source, _) = source(&ingestor);
     for _ in 0..3 {
@@ -307,7 +309,7 @@ async fn a_fresh_configuration_is_not_fetched_again() {
 
 #[tokio::test]
 async fn the_last_good_one_is_kept_until_it_expires() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     ingestor.world().cache_control = "max-age=0".to_owned();
     let (source, ahead) = source(&ingestor);
     source.current().await.unwrap();
@@ -322,7 +324,7 @@ async fn the_last_good_one_is_kept_until_it_expires() {
     );
     assert!(matches!(
         source.refresh().await,
-        Err(ConfigError::Locality { .. })
+        Err(ClientConfigError::Locality { .. })
     ));
     assert_eq!(
         source.current().await.unwrap().document().registry_version,
@@ -331,7 +333,7 @@ async fn the_last_good_one_is_kept_until_it_expires() {
     ingestor.world().config_status = Some(503);
     assert!(matches!(
         source.refresh().await,
-        Err(ConfigError::Status { status: 503 })
+        Err(ClientConfigError::Status { status: 503 })
     ));
     assert_eq!(
         source.current().await.unwrap().document().registry_version,
@@ -341,19 +343,19 @@ async fn the_last_good_one_is_kept_until_it_expires() {
     ahead.store(7 * 86_400, Ordering::Relaxed);
     assert!(matches!(
         source.current().await,
-        Err(ConfigError::Status { status: 503 })
+        Err(ClientConfigError::Status { status: 503 })
     ));
 }
 
 #[tokio::test]
 async fn an_expired_configuration_is_not_renewed_by_not_modified() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     let (source, ahead) = source(&ingestor);
     source.current().await.unwrap();
     ahead.store(7 * 86_400, Ordering::Relaxed);
     assert!(matches!(
         source.current().await,
-        Err(ConfigError::Expired { .. })
+        Err(ClientConfigError::Expired { .. })
     ));
     assert_eq!(ingestor.world().config_requests, [None, None]);
 }
@@ -363,7 +365,10 @@ async fn nobody_there_is_worth_another_try() {
     let address = "http://127.0.0.1:1".parse().unwrap();
     let source = ConfigSource::new(&address, trust(), options().clock, options().timeouts).unwrap();
     let error = source.current().await.unwrap_err();
-    assert!(matches!(error, ConfigError::Unreachable(_)), "{error:?}");
+    assert!(
+        matches!(error, ClientConfigError::Unreachable(_)),
+        "{error:?}"
+    );
     assert!(
         !format!("{error} {error:?}").contains("127.0.0.1:1/"),
         "{error:?}"

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{Ingestor, NOW, Script, trust};
-use tallybox_client::load::{Form, LoadError, LoadOptions, LoadSummary, load};
+use support::{FakeIngestor, NOW, Script, trust};
+use tallybox_client::load::{LoadError, LoadFormat, LoadOptions, LoadSummary, load};
 use tallybox_model::report::ProblemKind;
 use tallybox_service::progress::Progress;
 use tokio::net::{TcpListener, TcpStream};
@@ -21,7 +21,7 @@ fn options(reports: u64) -> LoadOptions {
         duration: Duration::from_secs(60),
         reports: Some(reports),
         bulk: 1,
-        form: Form::Json,
+        form: LoadFormat::Json,
         metrics: BTreeMap::new(),
         bad: 0.0,
         replayed: 0.0,
@@ -31,7 +31,7 @@ fn options(reports: u64) -> LoadOptions {
     }
 }
 
-async fn run(ingestor: &Ingestor, options: &LoadOptions) -> Result<LoadSummary, LoadError> {
+async fn run(ingestor: &FakeIngestor, options: &LoadOptions) -> Result<LoadSummary, LoadError> {
     let document = ingestor.world().document.clone();
     let config = trust().check(&document, NOW.parse().unwrap()).unwrap();
     load(&ingestor.address(), &config, options, &Progress::hidden()).await
@@ -39,7 +39,7 @@ async fn run(ingestor: &Ingestor, options: &LoadOptions) -> Result<LoadSummary, 
 
 #[tokio::test]
 async fn single_posts_are_all_taken() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     let summary = run(&ingestor, &options(100)).await.unwrap();
     assert_eq!(
         (summary.posts, summary.reports, summary.accepted),
@@ -62,7 +62,7 @@ async fn single_posts_are_all_taken() {
 }
 
 /// Starts a TLS proxy in front of a plain server. Returns its port and certificate.
-async fn ended_tls(plain: &Ingestor) -> (u16, Vec<u8>) {
+async fn ended_tls(plain: &FakeIngestor) -> (u16, Vec<u8>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let certificate = made.cert.der().clone();
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -95,7 +95,7 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 
 #[tokio::test]
 async fn load_is_made_over_tls_to_whom_the_certificate_names() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     let (port, certificate) = ended_tls(&ingestor).await;
     let mut roots = rustls::RootCertStore::empty();
     roots.add(certificate.into()).unwrap();
@@ -133,8 +133,8 @@ async fn load_is_made_over_tls_to_whom_the_certificate_names() {
 
 #[tokio::test]
 async fn posts_of_many_are_taken_in_both_forms() {
-    for form in [Form::Json, Form::Avro] {
-        let ingestor = Ingestor::start().await;
+    for form in [LoadFormat::Json, LoadFormat::Avro] {
+        let ingestor = FakeIngestor::start().await;
         let options = LoadOptions {
             bulk: 40,
             form,
@@ -160,7 +160,7 @@ async fn posts_of_many_are_taken_in_both_forms() {
 
 #[tokio::test]
 async fn replays_and_sealing_one_by_one() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     let options = LoadOptions {
         replayed: 0.5,
         pool: 0,
@@ -182,7 +182,7 @@ async fn replays_and_sealing_one_by_one() {
 /// The ingestor of these tests detects four of the eight faults; the others count as unexpected.
 #[tokio::test]
 async fn bad_reports_are_told_apart() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     let options = LoadOptions {
         bad: 1.0,
         ..options(400)
@@ -212,7 +212,7 @@ async fn bad_reports_are_told_apart() {
 
 #[tokio::test]
 async fn what_is_shed_or_lost_is_counted() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     ingestor.script([
         Script::Problem(ProblemKind::Overloaded, Some("1")),
         Script::Problem(ProblemKind::RateLimited, None),
@@ -238,7 +238,7 @@ async fn what_is_shed_or_lost_is_counted() {
 
 #[tokio::test]
 async fn a_rate_is_kept_and_time_ends_it() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     let options = LoadOptions {
         rate: 100.0,
         duration: Duration::from_millis(300),
@@ -252,7 +252,7 @@ async fn a_rate_is_kept_and_time_ends_it() {
 
 #[tokio::test]
 async fn options_that_cannot_be_are_refused() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     let refused =
         async |options: LoadOptions| run(&ingestor, &options).await.unwrap_err().to_string();
     let metrics = |name: &str, weight| [(name.to_owned(), weight)].into();

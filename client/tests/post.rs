@@ -7,23 +7,23 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{Ingestor, Script, config, options, trust};
+use support::{FakeIngestor, Script, config, options, trust};
 use tallybox_client::post::{
-    Attested, Attester, Cause, Form, Options, Outcome, Prepared, ReportError, Reporter,
+    Attested, Attester, BodyFormat, Cause, Options, Outcome, Prepared, ReportError, Reporter,
 };
-use tallybox_client::{Value, config::ConfigError};
+use tallybox_client::{Value, config::ClientConfigError};
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_model::report::{ProblemKind, ReportUpload, signed_bytes};
 
 const ANSWER: Value = Value::Bucket(2);
 
-fn with(ingestor: &Ingestor, change: impl FnOnce(&mut Options)) -> Reporter {
+fn with(ingestor: &FakeIngestor, change: impl FnOnce(&mut Options)) -> Reporter {
     let mut options = options();
     change(&mut options);
     Reporter::new(&ingestor.address(), trust(), options).unwrap()
 }
 
-async fn report(ingestor: &Ingestor) -> Outcome {
+async fn report(ingestor: &FakeIngestor) -> Outcome {
     ingestor
         .reporter()
         .report("bucket-v1", &ANSWER)
@@ -56,7 +56,7 @@ fn ids(posts: &[Vec<ReportUpload>]) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_report_is_accepted_at_once() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     assert!(matches!(report(&ingestor).await, Outcome::Accepted));
     let world = ingestor.world();
     let sent = &world.posts[0][0];
@@ -70,7 +70,7 @@ async fn a_report_is_accepted_at_once() {
 
 #[tokio::test]
 async fn a_busy_ingestor_is_asked_again_with_the_same_report() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     ingestor.script([
         Script::Problem(ProblemKind::RateLimited, Some("0")),
         Script::Problem(ProblemKind::Overloaded, None),
@@ -90,7 +90,7 @@ async fn a_busy_ingestor_is_asked_again_with_the_same_report() {
 
 #[tokio::test]
 async fn a_wait_beyond_the_deadline_gives_the_report_back() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     ingestor.script([Script::Problem(ProblemKind::RateLimited, Some("3600"))]);
     let reporter = ingestor.reporter();
     let outcome = reporter.report("bucket-v1", &ANSWER).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_wait_beyond_the_deadline_gives_the_report_back() {
 
 #[tokio::test]
 async fn a_lost_answer_ends_as_already_accepted() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     ingestor.script([Script::LoseAnswer]);
     assert!(matches!(report(&ingestor).await, Outcome::AlreadyAccepted));
     assert_eq!(ingestor.world().accepted.len(), 1);
@@ -124,7 +124,7 @@ async fn a_lost_answer_ends_as_already_accepted() {
 
 #[tokio::test]
 async fn an_ingestor_that_does_not_answer_times_out() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     let reporter = with(&ingestor, |options| {
         options.timeouts.request = Duration::from_millis(100);
         options.deadline = Duration::ZERO;
@@ -151,7 +151,7 @@ async fn a_changed_key_or_registry_is_recovered_from() {
         ProblemKind::ParameterMismatch,
         ProblemKind::UnknownMetric,
     ] {
-        let ingestor = Ingestor::start().await;
+        let ingestor = FakeIngestor::start().await;
         let reporter = ingestor.reporter();
         reporter.source().current().await.unwrap();
         ingestor.serve_config(&config(2), "\"2\"");
@@ -168,7 +168,7 @@ async fn a_changed_key_or_registry_is_recovered_from() {
 
 #[tokio::test]
 async fn a_report_is_made_anew_once_only() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     ingestor.world().keys = vec!["a-key-that-is-never-served".to_owned()];
     let outcome = report(&ingestor).await;
     assert!(
@@ -180,7 +180,7 @@ async fn a_report_is_made_anew_once_only() {
 
 #[tokio::test]
 async fn a_metric_that_is_gone_is_dropped() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     let reporter = ingestor.reporter();
     let report = many(&reporter, 1).await.remove(0);
     let mut gone = config(2);
@@ -197,7 +197,7 @@ async fn a_metric_that_is_gone_is_dropped() {
 
 #[tokio::test]
 async fn without_a_new_configuration_the_old_report_is_kept() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     let reporter = with(&ingestor, |options| options.deadline = Duration::ZERO);
     let report = many(&reporter, 1).await.remove(0);
     ingestor.world().config_status = Some(500);
@@ -216,7 +216,7 @@ async fn what_never_will_be_accepted_is_dropped_with_its_problem() {
         {
             continue;
         }
-        let ingestor = Ingestor::start().await;
+        let ingestor = FakeIngestor::start().await;
         ingestor.script([Script::Problem(kind, None)]);
         let outcome = report(&ingestor).await;
         assert!(
@@ -229,7 +229,7 @@ async fn what_never_will_be_accepted_is_dropped_with_its_problem() {
 
 #[tokio::test]
 async fn a_wrong_clock_keeps_the_report() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     ingestor.script([Script::Problem(ProblemKind::TooEarly, None)]);
     let outcome = report(&ingestor).await;
     assert!(matches!(outcome, Outcome::TryLater { .. }), "{outcome:?}");
@@ -238,12 +238,12 @@ async fn a_wrong_clock_keeps_the_report() {
 #[tokio::test]
 async fn many_are_posted_as_the_limits_allow() {
     for (form, gzip, media) in [
-        (Form::Avro, false, "avro/binary"),
-        (Form::Json, false, "application/json"),
-        (Form::Json, true, "application/json gzip"),
-        (Form::Avro, true, "avro/binary gzip"),
+        (BodyFormat::Avro, false, "avro/binary"),
+        (BodyFormat::Json, false, "application/json"),
+        (BodyFormat::Json, true, "application/json gzip"),
+        (BodyFormat::Avro, true, "avro/binary gzip"),
     ] {
-        let ingestor = Ingestor::start().await;
+        let ingestor = FakeIngestor::start().await;
         let reporter = with(&ingestor, |options| {
             options.bulk = form;
             options.gzip = gzip;
@@ -267,7 +267,7 @@ async fn many_are_posted_as_the_limits_allow() {
 
 #[tokio::test]
 async fn a_body_that_is_too_large_is_halved() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     ingestor.world().most_reports = Some(30);
     let reporter = ingestor.reporter();
     let reports = many(&reporter, 100).await;
@@ -286,7 +286,7 @@ async fn a_body_that_is_too_large_is_halved() {
 
 #[tokio::test]
 async fn of_many_only_those_are_sent_again_that_have_to() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     let reporter = ingestor.reporter();
     let mut reports = many(&reporter, 4).await;
     ingestor.serve_config(&config(2), "\"2\"");
@@ -312,7 +312,7 @@ async fn of_many_only_those_are_sent_again_that_have_to() {
 
 #[tokio::test]
 async fn a_report_of_many_that_is_put_off_is_sent_again() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     ingestor.script([Script::EachProblem(ProblemKind::Unavailable)]);
     let reporter = ingestor.reporter();
     let outcomes = reporter.send_all(many(&reporter, 5).await).await;
@@ -327,7 +327,7 @@ async fn a_report_of_many_that_is_put_off_is_sent_again() {
 
 #[tokio::test]
 async fn sampling_and_wrong_answers() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     let mut nobody = config(1);
     nobody.metrics[0].sampling = 0.0;
     ingestor.serve_config(&nobody, "\"2\"");
@@ -342,7 +342,7 @@ async fn sampling_and_wrong_answers() {
 
 #[tokio::test]
 async fn no_configuration_no_report() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     let mut loud = config(1);
     loud.metrics[2].epsilon = 9.0;
     ingestor.serve_config(&loud, "\"2\"");
@@ -352,7 +352,10 @@ async fn no_configuration_no_report() {
         .await
         .unwrap_err();
     assert!(
-        matches!(error, ReportError::Config(ConfigError::Epsilon { .. })),
+        matches!(
+            error,
+            ReportError::Config(ClientConfigError::Epsilon { .. })
+        ),
         "{error}"
     );
 }
@@ -388,7 +391,7 @@ async fn attestation_follows_the_localitys_policy() {
         (Required, Some(false), None),
         (Required, None, None),
     ] {
-        let ingestor = Ingestor::start().await;
+        let ingestor = FakeIngestor::start().await;
         let mut config = config(1);
         config.attestation = policy;
         ingestor.serve_config(&config, "\"2\"");
@@ -419,7 +422,7 @@ async fn attestation_follows_the_localitys_policy() {
 
 #[tokio::test]
 async fn nothing_of_an_answer_is_shown() {
-    let ingestor = Ingestor::start().await;
+    let ingestor = FakeIngestor::start().await;
     let reporter = ingestor.reporter();
     let report = reporter
         .prepare("bucket-v1", &ANSWER)

@@ -8,7 +8,7 @@ use axum::Router;
 use serde::{Serialize, Serializer};
 use tallybox_client::post::{Options, Outcome as Posted, Prepared, Reporter};
 use tallybox_client::traffic::{Generated, Hostility, Traffic};
-use tallybox_client::{Address, ClientError, Clock as ClientClock, Report};
+use tallybox_client::{Address, ClientClock, ClientError, Report};
 use tallybox_ingestor::http::Server;
 use tallybox_ingestor::ingestor::Ingestor;
 use tallybox_model::client_config::ClientMetric;

@@ -42,7 +42,7 @@ impl Display for Which {
 /// document is named.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum ReportFault {
     /// The text is not a report as described in section 4.
     #[error("the report cannot be read (section 4)")]
     NotAReport(#[source] serde_json::Error),
@@ -189,7 +189,7 @@ pub enum Fault {
     },
 }
 
-impl Fault {
+impl ReportFault {
     pub(super) fn parameter(
         member: &'static str,
         found: impl Display,

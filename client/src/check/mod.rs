@@ -6,7 +6,7 @@ mod fault;
 mod share;
 mod vector;
 
-pub use fault::{Fault, Which};
+pub use fault::{ReportFault, Which};
 pub use vector::{Exact, TestMetric, VectorError, test_metrics};
 
 use serde::Serialize;
@@ -49,23 +49,23 @@ pub struct Good {
 /// Parses a JSON report.
 ///
 /// # Errors
-/// [`Fault::NotAReport`] with the position in the text.
-pub fn read(text: &[u8]) -> Result<ReportUpload, Fault> {
-    let report: JsonReport = serde_json::from_slice(text).map_err(Fault::NotAReport)?;
-    ReportUpload::try_from(report).map_err(Fault::Member)
+/// [`ReportFault::NotAReport`] with the position in the text.
+pub fn read(text: &[u8]) -> Result<ReportUpload, ReportFault> {
+    let report: JsonReport = serde_json::from_slice(text).map_err(ReportFault::NotAReport)?;
+    ReportUpload::try_from(report).map_err(ReportFault::Member)
 }
 
 /// Checks a report as the ingestor and both processors do, from the outer elements to the inner
 /// ones. With `exact`, also compares it with a vector.
 ///
 /// # Errors
-/// The first [`Fault`].
+/// The first [`ReportFault`].
 pub fn check(
     upload: &ReportUpload,
     expected: &Expected,
     exact: Option<&Exact>,
-) -> Result<Good, Fault> {
-    let prio2 = Prio2::new(expected.bins).map_err(Fault::Bins)?;
+) -> Result<Good, ReportFault> {
+    let prio2 = Prio2::new(expected.bins).map_err(ReportFault::Bins)?;
     id(upload)?;
     parameters(upload, expected)?;
     key_ids(upload, expected)?;
@@ -82,31 +82,35 @@ pub fn check(
     })
 }
 
-fn id(upload: &ReportUpload) -> Result<(), Fault> {
+fn id(upload: &ReportUpload) -> Result<(), ReportFault> {
     let id = upload.id.parse::<PacketId>().ok();
     let id =
         id.filter(|id| id.0.get_version_num() == 4 && id.0.get_variant() == uuid::Variant::RFC4122);
     match id {
         Some(id) if id.to_string() == upload.id => Ok(()),
-        _ => Err(Fault::Id {
+        _ => Err(ReportFault::Id {
             found: upload.id.clone(),
         }),
     }
 }
 
-fn parameters(upload: &ReportUpload, expected: &Expected) -> Result<(), Fault> {
+fn parameters(upload: &ReportUpload, expected: &Expected) -> Result<(), ReportFault> {
     if !SCHEMA_VERSIONS.contains(&upload.schema_version) {
-        return Err(Fault::parameter(
+        return Err(ReportFault::parameter(
             "schemaVersion",
             upload.schema_version,
             "1 or 2",
         ));
     }
     if upload.prime != PRIME {
-        return Err(Fault::parameter("prioParams.prime", upload.prime, PRIME));
+        return Err(ReportFault::parameter(
+            "prioParams.prime",
+            upload.prime,
+            PRIME,
+        ));
     }
     if usize::try_from(upload.bins) != Ok(expected.bins) {
-        return Err(Fault::parameter(
+        return Err(ReportFault::parameter(
             "prioParams.bins",
             upload.bins,
             expected.bins,
@@ -114,37 +118,41 @@ fn parameters(upload: &ReportUpload, expected: &Expected) -> Result<(), Fault> {
     }
     // Compared bit by bit: clients copy the value and do not compute it.
     if upload.epsilon.to_bits() != expected.epsilon.to_bits() {
-        return Err(Fault::parameter(
+        return Err(ReportFault::parameter(
             "prioParams.epsilon",
             upload.epsilon,
             expected.epsilon,
         ));
     }
     if upload.number_of_servers != 2 {
-        return Err(Fault::parameter(
+        return Err(ReportFault::parameter(
             "prioParams.numberServers",
             upload.number_of_servers,
             2,
         ));
     }
     match upload.hamming_weight {
-        Some(weight) => Err(Fault::parameter("prioParams.hammingWeight", weight, "none")),
+        Some(weight) => Err(ReportFault::parameter(
+            "prioParams.hammingWeight",
+            weight,
+            "none",
+        )),
         None => Ok(()),
     }
 }
 
-fn key_ids(upload: &ReportUpload, expected: &Expected) -> Result<(), Fault> {
+fn key_ids(upload: &ReportUpload, expected: &Expected) -> Result<(), ReportFault> {
     let (found, [first, second]) = (upload.key_ids(), &expected.key_ids);
     // Checked first, because swapped ids also differ from the expected ones.
     if found == [second, first] {
-        return Err(Fault::KeyIdsExchanged);
+        return Err(ReportFault::KeyIdsExchanged);
     }
     for (which, (found, expected)) in Which::BOTH
         .into_iter()
         .zip(found.into_iter().zip(&expected.key_ids))
     {
         if found != expected {
-            return Err(Fault::KeyId {
+            return Err(ReportFault::KeyId {
                 which,
                 found: found.to_owned(),
                 expected: expected.clone(),

@@ -4,7 +4,7 @@ use tallybox_crypto::prio2::{MODULUS, Prio2, Randomness};
 use tallybox_crypto::{EciesError, PacketPrivateKey, ecies};
 use tallybox_model::report::ReportUpload;
 
-use super::{Fault, Which};
+use super::{ReportFault, Which};
 
 /// Length of the ephemeral point at the start of a sealed share, in bytes.
 pub(super) const POINT_BYTES: usize = 65;
@@ -24,14 +24,14 @@ pub(super) fn open(
     upload: &ReportUpload,
     prio2: &Prio2,
     keys: &[PacketPrivateKey; 2],
-) -> Result<Opened, Fault> {
+) -> Result<Opened, ReportFault> {
     let payloads = upload.payloads();
     let plaintexts = [4 * prio2.proof_length(), 32];
     let lengths = payloads.map(<[u8]>::len);
     let expected = plaintexts.map(|bytes| bytes + ecies::OVERHEAD);
     // Checked first, because swapped shares also have wrong lengths.
     if lengths == [expected[1], expected[0]] {
-        return Err(Fault::SharesExchanged);
+        return Err(ReportFault::SharesExchanged);
     }
     for which in Which::BOTH {
         let (found, expected, plaintext) = (
@@ -40,17 +40,18 @@ pub(super) fn open(
             plaintexts[which.index()],
         );
         if found != expected {
-            return Err(Fault::SealedLength {
+            return Err(ReportFault::SealedLength {
                 which,
                 found,
                 expected,
                 plaintext,
             });
         }
-        ecies::check_ephemeral(payloads[which.index()]).map_err(|_| Fault::NotAPoint { which })?;
+        ecies::check_ephemeral(payloads[which.index()])
+            .map_err(|_| ReportFault::NotAPoint { which })?;
     }
     if payloads[0][..POINT_BYTES] == payloads[1][..POINT_BYTES] {
-        return Err(Fault::SameEphemeral);
+        return Err(ReportFault::SameEphemeral);
     }
     let first = open_payload(payloads[0], keys, Which::First)?;
     let second = open_payload(payloads[1], keys, Which::Second)?;
@@ -61,13 +62,13 @@ pub(super) fn open(
         .map(|bytes| u32::from_le_bytes(*bytes))
         .collect();
     if let Some(index) = first.iter().position(|element| *element >= MODULUS) {
-        return Err(Fault::Element {
+        return Err(ReportFault::Element {
             index,
             name: name(prio2, index),
             value: first[index],
         });
     }
-    let length = |_| Fault::SealedLength {
+    let length = |_| ReportFault::SealedLength {
         which: Which::Second,
         found: lengths[1],
         expected: expected[1],
@@ -91,24 +92,24 @@ fn open_payload(
     payload: &[u8],
     keys: &[PacketPrivateKey; 2],
     which: Which,
-) -> Result<Vec<u8>, Fault> {
+) -> Result<Vec<u8>, ReportFault> {
     let mut share = Vec::new();
     let [ours, other] = [&keys[which.index()], &keys[1 - which.index()]];
     match ours.open(payload, &mut share).map(|_| ()) {
         Ok(()) => Ok(share),
-        Err(EciesError::NotAPoint) => Err(Fault::NotAPoint { which }),
-        Err(_) if other.open(payload, &mut share).is_ok() => Err(Fault::OtherKey { which }),
-        Err(_) => Err(Fault::Tag { which }),
+        Err(EciesError::NotAPoint) => Err(ReportFault::NotAPoint { which }),
+        Err(_) if other.open(payload, &mut share).is_ok() => Err(ReportFault::OtherKey { which }),
+        Err(_) => Err(ReportFault::Tag { which }),
     }
 }
 
 /// Verifies that every bin is 0 or 1, and recomputes the proof from the bins, f0 and g0. Returns
 /// the bins.
-pub(super) fn verify(prio2: &Prio2, opened: &Opened) -> Result<Vec<bool>, Fault> {
+pub(super) fn verify(prio2: &Prio2, opened: &Opened) -> Result<Vec<bool>, ReportFault> {
     let (bins, rest) = opened.proof.split_at(prio2.bins());
     if let Some(bin) = bins.iter().position(|value| *value > 1) {
         let value = bins[bin];
-        return Err(Fault::NotABit { bin, value });
+        return Err(ReportFault::NotABit { bin, value });
     }
     let bits: Vec<bool> = bins.iter().map(|value| *value == 1).collect();
     let randomness = Randomness {
@@ -116,7 +117,7 @@ pub(super) fn verify(prio2: &Prio2, opened: &Opened) -> Result<Vec<bool>, Fault>
         f0: rest[0],
         g0: rest[1],
     };
-    let shares = prio2.split(&bits, &randomness).map_err(Fault::Bins)?;
+    let shares = prio2.split(&bits, &randomness).map_err(ReportFault::Bins)?;
     let recomputed = shares
         .first
         .as_chunks::<4>()
@@ -126,7 +127,7 @@ pub(super) fn verify(prio2: &Prio2, opened: &Opened) -> Result<Vec<bool>, Fault>
     for (index, (found, right)) in opened.first.iter().zip(recomputed).enumerate() {
         if *found != right {
             let proof = opened.proof[index];
-            return Err(Fault::Proof {
+            return Err(ReportFault::Proof {
                 index,
                 name: name(prio2, index),
                 found: proof,

@@ -7,7 +7,7 @@ use tallybox_model::report::ReportUpload;
 use thiserror::Error;
 
 use super::share::Opened;
-use super::{Expected, Fault, Which};
+use super::{Expected, ReportFault, Which};
 
 const EXAMPLE: &str = include_str!("../../testdata/vectors.json");
 const MORE: &str = include_str!("../../testdata/more.json");
@@ -173,7 +173,11 @@ fn private(scalar: &Hex) -> Result<PacketPrivateKey, KeyError> {
 
 impl Exact {
     /// Compares a report with the vector, in the order in which a client computes the elements.
-    pub(super) fn compare(&self, upload: &ReportUpload, opened: &Opened) -> Result<(), Fault> {
+    pub(super) fn compare(
+        &self,
+        upload: &ReportUpload,
+        opened: &Opened,
+    ) -> Result<(), ReportFault> {
         let bins = self.bins.len();
         let element = |name: &str, index: usize| {
             let (found, expected) = (opened.proof[index], self.split.proof[index]);
@@ -207,11 +211,15 @@ impl Exact {
     }
 }
 
-fn differ<T: PartialEq + ToString>(element: &str, found: &T, expected: &T) -> Result<(), Fault> {
+fn differ<T: PartialEq + ToString>(
+    element: &str,
+    found: &T,
+    expected: &T,
+) -> Result<(), ReportFault> {
     if found == expected {
         return Ok(());
     }
-    Err(Fault::Vector {
+    Err(ReportFault::Vector {
         element: element.to_owned(),
         found: found.to_string(),
         expected: expected.to_string(),

@@ -9,7 +9,7 @@ use thiserror::Error;
 /// Reasons why a configuration could not be fetched or is rejected.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum ConfigError {
+pub enum ClientConfigError {
     /// The ingestor did not respond.
     #[error("cannot fetch the configuration: try again later")]
     Unreachable(#[source] reqwest::Error),

@@ -9,6 +9,6 @@ mod error;
 mod source;
 mod trust;
 
-pub use error::ConfigError;
+pub use error::ClientConfigError;
 pub use source::ConfigSource;
 pub use trust::{Trust, TrustedConfig, TrustedMetric};

@@ -7,9 +7,9 @@ use reqwest::header::{ACCEPT, CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NO
 use reqwest::{Client, StatusCode, Url};
 use tokio::time::Instant;
 
-use super::{ConfigError, Trust, TrustedConfig};
+use super::{ClientConfigError, Trust, TrustedConfig};
 use crate::address::Address;
-use crate::clock::Clock;
+use crate::clock::ClientClock;
 use crate::wire::{self, Timeouts};
 
 /// Size limit of a signed configuration, in bytes.
@@ -25,7 +25,7 @@ pub struct ConfigSource {
     http: Client,
     page: Url,
     trust: Arc<Trust>,
-    clock: Clock,
+    clock: ClientClock,
     cached: Arc<Mutex<Option<CachedConfig>>>,
 }
 
@@ -42,15 +42,15 @@ impl ConfigSource {
     /// `trust`.
     ///
     /// # Errors
-    /// [`ConfigError::Unreachable`] if HTTPS is not available on this system.
+    /// [`ClientConfigError::Unreachable`] if HTTPS is not available on this system.
     pub fn new(
         address: &Address,
         trust: Trust,
-        clock: Clock,
+        clock: ClientClock,
         timeouts: Timeouts,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Self, ClientConfigError> {
         Ok(Self {
-            http: wire::http_client(address, timeouts).map_err(ConfigError::Unreachable)?,
+            http: wire::http_client(address, timeouts).map_err(ClientConfigError::Unreachable)?,
             page: address.page(&trust.locality, "config"),
             trust: Arc::new(trust),
             clock,
@@ -63,7 +63,7 @@ impl ConfigSource {
     ///
     /// # Errors
     /// As [`refresh`](Self::refresh), if there is no valid configuration or it has expired.
-    pub async fn current(&self) -> Result<Arc<TrustedConfig>, ConfigError> {
+    pub async fn current(&self) -> Result<Arc<TrustedConfig>, ClientConfigError> {
         let cached = self.cached();
         if let Some(cached) = &cached
             && cached.fresh_until > Instant::now()
@@ -89,8 +89,8 @@ impl ConfigSource {
     /// configuration stays if the new one is rejected.
     ///
     /// # Errors
-    /// [`ConfigError`] if there is no response, or the document is not valid.
-    pub async fn refresh(&self) -> Result<Arc<TrustedConfig>, ConfigError> {
+    /// [`ClientConfigError`] if there is no response, or the document is not valid.
+    pub async fn refresh(&self) -> Result<Arc<TrustedConfig>, ClientConfigError> {
         // A response 304 must not confirm an expired configuration.
         let cached = self
             .cached()
@@ -103,7 +103,8 @@ impl ConfigSource {
         if let Some(etag) = etag.clone() {
             request = request.header(IF_NONE_MATCH, etag);
         }
-        let unreachable = |error: reqwest::Error| ConfigError::Unreachable(error.without_url());
+        let unreachable =
+            |error: reqwest::Error| ClientConfigError::Unreachable(error.without_url());
         let response = request.send().await.map_err(unreachable)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let (config, etag) = match (status, cached) {
@@ -111,7 +112,7 @@ impl ConfigSource {
                 let body = wire::body(response, MAX_DOCUMENT_BYTES)
                     .await
                     .map_err(unreachable)?;
-                let document = body.ok_or(ConfigError::TooLong {
+                let document = body.ok_or(ClientConfigError::TooLong {
                     limit: MAX_DOCUMENT_BYTES,
                 })?;
                 (
@@ -122,7 +123,7 @@ impl ConfigSource {
             (StatusCode::NOT_MODIFIED, Some(cached)) => (cached.config, etag),
             (status, _) => {
                 let status = status.as_u16();
-                return Err(ConfigError::Status { status });
+                return Err(ClientConfigError::Status { status });
             }
         };
         let fresh = max_age(&headers).min(self.left(&config));

@@ -13,7 +13,7 @@ use tallybox_model::registry::EncodingKind;
 use tallybox_model::report::SCHEMA_VERSIONS;
 use tallybox_model::role::Role;
 
-use super::ConfigError;
+use super::ClientConfigError;
 use crate::encoding::Encoding;
 use crate::noise::RandomisedResponse;
 use crate::report::{Client, ProcessorKey};
@@ -61,26 +61,31 @@ impl Trust {
     /// document, because the signature covers the whole document.
     ///
     /// # Errors
-    /// [`ConfigError`], which names the problem and the next step.
-    pub fn check(&self, document: &[u8], now: Timestamp) -> Result<TrustedConfig, ConfigError> {
+    /// [`ClientConfigError`], which names the problem and the next step.
+    pub fn check(
+        &self,
+        document: &[u8],
+        now: Timestamp,
+    ) -> Result<TrustedConfig, ClientConfigError> {
         // The payload is parsed only after its signature has been verified.
         let payload = jws::verify(document, CLIENT_CONFIG_TYPE, |key_id| self.keys.get(key_id))
-            .map_err(ConfigError::Signature)?;
+            .map_err(ClientConfigError::Signature)?;
         self.check_format(&payload)?;
-        let config: ClientConfig = serde_json::from_slice(&payload).map_err(ConfigError::Json)?;
+        let config: ClientConfig =
+            serde_json::from_slice(&payload).map_err(ClientConfigError::Json)?;
         let (issued, expires) = self.check_times(&config, now)?;
         if config.locality != self.locality {
-            return Err(ConfigError::Locality {
+            return Err(ClientConfigError::Locality {
                 found: config.locality,
                 expected: self.locality.clone(),
             });
         }
         if !SCHEMA_VERSIONS.contains(&config.schema_version) {
             let found = config.schema_version;
-            return Err(ConfigError::Schema { found });
+            return Err(ClientConfigError::Schema { found });
         }
         if config.limits.max_reports == 0 || config.limits.max_body_bytes == 0 {
-            return Err(ConfigError::Limits);
+            return Err(ClientConfigError::Limits);
         }
         let mut metrics = BTreeMap::new();
         let mut keys = PacketKeyList::default();
@@ -96,17 +101,18 @@ impl Trust {
     }
 
     /// Checks the format first, because another format may have other members.
-    fn check_format(&self, payload: &[u8]) -> Result<(), ConfigError> {
+    fn check_format(&self, payload: &[u8]) -> Result<(), ClientConfigError> {
         #[derive(serde::Deserialize)]
         struct Head {
             format: u64,
         }
-        let Head { format: found } = serde_json::from_slice(payload).map_err(ConfigError::Json)?;
+        let Head { format: found } =
+            serde_json::from_slice(payload).map_err(ClientConfigError::Json)?;
         let supported = ClientConfig::FORMAT;
         if found == supported {
             Ok(())
         } else {
-            Err(ConfigError::Format { found, supported })
+            Err(ClientConfigError::Format { found, supported })
         }
     }
 
@@ -114,18 +120,18 @@ impl Trust {
         &self,
         config: &ClientConfig,
         now: Timestamp,
-    ) -> Result<(Timestamp, Timestamp), ConfigError> {
+    ) -> Result<(Timestamp, Timestamp), ClientConfigError> {
         let time = |text: &str, member| {
             text.parse::<Timestamp>()
-                .map_err(|_| ConfigError::Time { member })
+                .map_err(|_| ClientConfigError::Time { member })
         };
         let issued = time(&config.issued, "issued")?;
         let expires = time(&config.expires, "expires")?;
         if issued.duration_since(now) > CLOCK_SKEW {
-            return Err(ConfigError::NotYetValid { issued });
+            return Err(ClientConfigError::NotYetValid { issued });
         }
         if expires <= now {
-            return Err(ConfigError::Expired { expires });
+            return Err(ClientConfigError::Expired { expires });
         }
         Ok((issued, expires))
     }
@@ -135,17 +141,17 @@ impl Trust {
         &self,
         metric: &ClientMetric,
         keys: &mut PacketKeyList,
-    ) -> Result<TrustedMetric, ConfigError> {
+    ) -> Result<TrustedMetric, ClientConfigError> {
         // Comparisons with NaN are false, so NaN is rejected explicitly.
         if metric.epsilon > self.max_epsilon || metric.epsilon.is_nan() || self.max_epsilon.is_nan()
         {
-            return Err(ConfigError::Epsilon {
+            return Err(ClientConfigError::Epsilon {
                 metric: metric.name.clone(),
                 epsilon: metric.epsilon,
                 cap: self.max_epsilon,
             });
         }
-        let unusable = |problem: String| ConfigError::Metric {
+        let unusable = |problem: String| ClientConfigError::Metric {
             metric: metric.name.clone(),
             problem,
         };
@@ -192,17 +198,20 @@ fn find_fault(metric: &ClientMetric) -> Option<&'static str> {
 /// A second share is valid for any number of bins, so a processor could be made to evaluate it
 /// under another number. Each key therefore has to be for the metric's number of bins, and for no
 /// other.
-fn build_client(metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<Client, ConfigError> {
+fn build_client(
+    metric: &ClientMetric,
+    keys: &mut PacketKeyList,
+) -> Result<Client, ClientConfigError> {
     let mut processors = Vec::new();
     for (role, key) in Role::ALL.into_iter().zip(&metric.processors) {
         let public =
-            PacketPublicKey::parse(&key.public_key).map_err(|source| ConfigError::Key {
+            PacketPublicKey::parse(&key.public_key).map_err(|source| ClientConfigError::Key {
                 metric: metric.name.clone(),
                 processor: role.index(),
                 source,
             })?;
         if key.bins != metric.encoding.bins {
-            return Err(ConfigError::KeyBins {
+            return Err(ClientConfigError::KeyBins {
                 metric: metric.name.clone(),
                 id: key.encryption_key_id.clone(),
                 bins: key.bins,
@@ -216,7 +225,7 @@ fn build_client(metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<Clien
             bins: key.bins,
         };
         keys.add(listed)
-            .map_err(|source| ConfigError::KeyConflict {
+            .map_err(|source| ClientConfigError::KeyConflict {
                 metric: metric.name.clone(),
                 source,
             })?;
@@ -226,7 +235,7 @@ fn build_client(metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<Clien
         });
     }
     // There are always two processors. If that changes, this message replaces a panic.
-    Client::new(processors).map_err(|error| ConfigError::Metric {
+    Client::new(processors).map_err(|error| ClientConfigError::Metric {
         metric: metric.name.clone(),
         problem: error.to_string(),
     })

@@ -16,7 +16,7 @@ pub(super) const PLACEHOLDER: &str = "00000000-0000-4000-8000-000000000000";
 
 /// The encoding of posts with several reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum LoadFormat {
     /// JSON.
     Json,
     /// An Avro container file.
@@ -32,13 +32,13 @@ pub(super) struct Template {
 
 impl Template {
     /// Renders a report whose id is the placeholder.
-    pub(super) fn new(report: ReportUpload, form: Form) -> Result<Self, LoadError> {
+    pub(super) fn new(report: ReportUpload, form: LoadFormat) -> Result<Self, LoadError> {
         let failed = |error: &dyn std::fmt::Display| LoadError::Render(error.to_string());
         let bytes = match form {
-            Form::Json => {
+            LoadFormat::Json => {
                 serde_json::to_vec(&JsonReport::from(report)).map_err(|error| failed(&error))?
             }
-            Form::Avro => record(&report).map_err(|error| failed(&error))?,
+            LoadFormat::Avro => record(&report).map_err(|error| failed(&error))?,
         };
         let id = PLACEHOLDER.as_bytes();
         let id_at = bytes.windows(id.len()).position(|window| window == id);
@@ -70,17 +70,17 @@ fn record(report: &ReportUpload) -> Result<Vec<u8>, tallybox_model::avro::AvroEr
 /// The parts of a body around its reports.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
-    form: Form,
+    form: LoadFormat,
     single: bool,
     header: Bytes,
 }
 
 impl Frame {
     /// Creates the frame of posts with one report, or with any number.
-    pub(super) fn new(form: Form, single: bool) -> Self {
+    pub(super) fn new(form: LoadFormat, single: bool) -> Self {
         let header = match form {
-            Form::Json => Bytes::from_static(br#"{"reports":["#),
-            Form::Avro => Bytes::from(file_header()),
+            LoadFormat::Json => Bytes::from_static(br#"{"reports":["#),
+            LoadFormat::Avro => Bytes::from(file_header()),
         };
         Self {
             form,
@@ -91,8 +91,8 @@ impl Frame {
 
     pub(super) fn media_type(&self) -> &'static str {
         match self.form {
-            Form::Json => "application/json",
-            Form::Avro => "avro/binary",
+            LoadFormat::Json => "application/json",
+            LoadFormat::Avro => "avro/binary",
         }
     }
 
@@ -112,7 +112,7 @@ impl Frame {
         }
         out.extend_from_slice(&self.header);
         match self.form {
-            Form::Json => {
+            LoadFormat::Json => {
                 for (index, (template, id)) in reports.enumerate() {
                     if index > 0 {
                         out.put_u8(b',');
@@ -121,7 +121,7 @@ impl Frame {
                 }
                 out.extend_from_slice(b"]}");
             }
-            Form::Avro => {
+            LoadFormat::Avro => {
                 let count = reports.len();
                 long(count as u64, &mut out);
                 // `length` includes one byte per report for the separators of JSON.
@@ -188,7 +188,7 @@ mod tests {
         }
     }
 
-    fn body(form: Form, count: usize) -> (Bytes, Vec<ReportUpload>) {
+    fn body(form: LoadFormat, count: usize) -> (Bytes, Vec<ReportUpload>) {
         let templates: Vec<_> = (0..count)
             .map(|bins| Template::new(upload(bins as i32), form).unwrap())
             .collect();
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn many_reports_are_what_the_models_readers_read() {
-        let (json, expected) = body(Form::Json, 3);
+        let (json, expected) = body(LoadFormat::Json, 3);
         let read: JsonReports = serde_json::from_slice(&json).unwrap();
         let read: Vec<_> = read
             .reports
@@ -217,7 +217,7 @@ mod tests {
             .collect();
         assert_eq!(read, expected);
 
-        let (avro, expected) = body(Form::Avro, 300);
+        let (avro, expected) = body(LoadFormat::Avro, 300);
         let limits = Limits::default();
         let mut reader = ContainerReader::open(&avro[..], &limits).unwrap();
         let block = reader.next_block().unwrap().unwrap();
@@ -230,9 +230,9 @@ mod tests {
 
     #[test]
     fn one_report_stands_by_itself() {
-        let template = Template::new(upload(3), Form::Json).unwrap();
+        let template = Template::new(upload(3), LoadFormat::Json).unwrap();
         let id = Uuid::from_u128(9);
-        let body = Frame::new(Form::Json, true).body([(&template, id)].into_iter());
+        let body = Frame::new(LoadFormat::Json, true).body([(&template, id)].into_iter());
         let read: JsonReport = serde_json::from_slice(&body).unwrap();
         assert_eq!(read.payload.uuid, id.to_string());
     }

@@ -18,7 +18,7 @@ use tallybox_service::progress::Progress;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::{Builder, Uuid};
 
-use super::body::{Form, Frame};
+use super::body::{Frame, LoadFormat};
 use super::connector::{Connection, Connector};
 use super::maker::{Maker, Ready};
 use super::mix::uniform;
@@ -56,7 +56,7 @@ impl LoadPlan {
         address: &Address,
         config: &TrustedConfig,
         options: &LoadOptions,
-        form: Form,
+        form: LoadFormat,
     ) -> Result<Self, LoadError> {
         let page = address.page(&config.document().locality, "reports");
         let per_post = options.bulk as f64 * options.devices as f64;

@@ -23,7 +23,7 @@ use tallybox_service::progress::Progress;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-pub use body::Form;
+pub use body::LoadFormat;
 pub use summary::{Latency, LoadSummary};
 
 use crate::address::Address;
@@ -48,7 +48,7 @@ pub struct LoadOptions {
     /// Reports per post; 1 means single posts.
     pub bulk: usize,
     /// The encoding of posts with several reports.
-    pub form: Form,
+    pub form: LoadFormat,
     /// Weights of metrics by name; empty means all metrics with equal weights.
     pub metrics: BTreeMap<String, f64>,
     /// Fraction of reports with a fault.
@@ -102,7 +102,7 @@ pub async fn load(
     let mix = Mix::new(config, &options.metrics)?;
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let form = if options.bulk == 1 {
-        Form::Json
+        LoadFormat::Json
     } else {
         options.form
     };

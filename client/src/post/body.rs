@@ -12,7 +12,7 @@ use tallybox_model::report::json::{JsonReport, JsonReports};
 /// The encoding of several reports. A single report is always JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Form {
+pub enum BodyFormat {
     /// `{"reports": […]}`, `application/json`.
     Json,
     /// An Avro container file of `TallyboxReport`, `avro/binary`: about two thirds of the size.
@@ -31,19 +31,19 @@ impl Body {
     /// Encodes reports as a body.
     pub(super) fn encode(
         reports: &[&ReportUpload],
-        form: Form,
+        form: BodyFormat,
         gzip: bool,
     ) -> Result<Self, String> {
         let (media_type, bytes) = match (reports, form) {
             ([one], _) => ("application/json", json(&JsonReport::from((*one).clone()))?),
-            (many, Form::Json) => {
+            (many, BodyFormat::Json) => {
                 let reports = many
                     .iter()
                     .map(|report| JsonReport::from((*report).clone()))
                     .collect();
                 ("application/json", json(&JsonReports { reports })?)
             }
-            (many, Form::Avro) => ("avro/binary", avro(many)?),
+            (many, BodyFormat::Avro) => ("avro/binary", avro(many)?),
         };
         let bytes = if gzip { packed(&bytes)? } else { bytes };
         Ok(Self {

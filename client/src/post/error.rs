@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 
 use thiserror::Error;
 
-use crate::config::ConfigError;
+use crate::config::ClientConfigError;
 use crate::error::{ClientError, EncodeError};
 
 /// Reasons why no report could be made from an answer.
@@ -14,7 +14,7 @@ use crate::error::{ClientError, EncodeError};
 pub enum ReportError {
     /// There is no valid configuration.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] ClientConfigError),
     /// The locality does not collect this metric.
     #[error("metric {metric} is not in the configuration: do not report it")]
     NotCounted {

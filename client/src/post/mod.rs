@@ -17,7 +17,7 @@ mod slot;
 
 pub use attest::{Attested, Attester};
 pub use backoff::Backoff;
-pub use body::Form;
+pub use body::BodyFormat;
 pub use error::ReportError;
 pub use outcome::{Cause, Outcome};
 pub use prepared::Prepared;

@@ -12,15 +12,15 @@ use tallybox_model::report::ReportUpload;
 use tokio::time::{Instant, sleep};
 
 use super::attest::{Attester, attest};
-use super::body::{Body, Form};
+use super::body::{Body, BodyFormat};
 use super::decision::{Decision, decide};
 use super::prepared::MakeError;
 use super::reply::Reply;
 use super::slot::{Slot, State, apply};
 use super::{Backoff, Cause, Outcome, Prepared, ReportError};
 use crate::address::Address;
-use crate::clock::Clock;
-use crate::config::{ConfigError, ConfigSource, Trust, TrustedConfig};
+use crate::clock::ClientClock;
+use crate::config::{ClientConfigError, ConfigSource, Trust, TrustedConfig};
 use crate::encoding::Value;
 use crate::wire::{self, Timeouts};
 
@@ -40,13 +40,13 @@ pub struct Options {
     /// The timeouts of requests.
     pub timeouts: Timeouts,
     /// The encoding of several reports in one body.
-    pub bulk: Form,
+    pub bulk: BodyFormat,
     /// True to compress bodies. Sealed shares do not compress, but base64 and field names do.
     pub gzip: bool,
     /// The attester, for localities that use attestation.
     pub attester: Option<Arc<dyn Attester>>,
     /// The clock.
-    pub clock: Clock,
+    pub clock: ClientClock,
 }
 
 impl Default for Options {
@@ -55,10 +55,10 @@ impl Default for Options {
             deadline: Duration::from_secs(120),
             backoff: Backoff::default(),
             timeouts: Timeouts::default(),
-            bulk: Form::default(),
+            bulk: BodyFormat::default(),
             gzip: false,
             attester: None,
-            clock: Clock::system(),
+            clock: ClientClock::system(),
         }
     }
 }
@@ -86,11 +86,15 @@ impl Reporter {
     /// Creates a reporter for the ingestor at `address`.
     ///
     /// # Errors
-    /// [`ConfigError::Unreachable`] if HTTPS is not available on this system.
-    pub fn new(address: &Address, trust: Trust, options: Options) -> Result<Self, ConfigError> {
+    /// [`ClientConfigError::Unreachable`] if HTTPS is not available on this system.
+    pub fn new(
+        address: &Address,
+        trust: Trust,
+        options: Options,
+    ) -> Result<Self, ClientConfigError> {
         let page = address.page(&trust.locality, "reports");
         let http =
-            wire::http_client(address, options.timeouts).map_err(ConfigError::Unreachable)?;
+            wire::http_client(address, options.timeouts).map_err(ClientConfigError::Unreachable)?;
         Ok(Self {
             source: ConfigSource::new(address, trust, options.clock.clone(), options.timeouts)?,
             http,

@@ -10,7 +10,7 @@ use tallybox_model::report::ReportUpload;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::{Failure, Summary};
 
-use crate::check::{Exact, Expected, Fault, Good, VectorError, check, read, test_metrics};
+use crate::check::{Exact, Expected, Good, ReportFault, VectorError, check, read, test_metrics};
 
 pub(super) const NOTES: &str = "\
 Without --packet-key, the report must be for a metric of the vectors that
@@ -85,7 +85,7 @@ fn vector_parameters(upload: &ReportUpload) -> Result<(Expected, Option<Exact>),
                 .iter()
                 .map(|metric| metric.expected.metric.as_str())
                 .collect();
-            Err(Failure::from(Fault::Metric {
+            Err(Failure::from(ReportFault::Metric {
                 found: upload.metric.clone(),
                 available: available.join(", "),
             }))
@@ -123,8 +123,8 @@ fn document_parameters(
     })
 }
 
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
+impl From<ReportFault> for Failure {
+    fn from(fault: ReportFault) -> Self {
         Self::from_error(Exit::Rejected, fault.reason(), &fault)
     }
 }

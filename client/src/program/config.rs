@@ -10,7 +10,7 @@ use tallybox_service::chart::{Align, Screen, Table};
 use tallybox_service::output::{Failure, Summary};
 
 use super::server::ServerArgs;
-use crate::clock::Clock;
+use crate::clock::ClientClock;
 use crate::config::ConfigSource;
 use crate::noise::RandomisedResponse;
 use crate::wire::Timeouts;
@@ -32,7 +32,7 @@ pub(super) async fn run(args: &ConfigArgs) -> Result<Shown, Failure> {
     let source = ConfigSource::new(
         &args.server.address,
         trust,
-        Clock::system(),
+        ClientClock::system(),
         Timeouts::default(),
     )?;
     Ok(Shown(source.refresh().await?.document().clone()))

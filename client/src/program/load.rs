@@ -8,9 +8,9 @@ use clap::{Args, ValueEnum};
 use tallybox_service::output::{Failure, Output};
 
 use super::server::ServerArgs;
-use crate::clock::Clock;
+use crate::clock::ClientClock;
 use crate::config::ConfigSource;
-use crate::load::{Form, LoadOptions, LoadSummary, load};
+use crate::load::{LoadFormat, LoadOptions, LoadSummary, load};
 use crate::wire::Timeouts;
 
 pub(super) const NOTES: &str = "\
@@ -115,7 +115,7 @@ pub(super) async fn run(args: &LoadArgs, output: Output) -> Result<LoadSummary, 
     let source = ConfigSource::new(
         address,
         args.server.trust()?,
-        Clock::system(),
+        ClientClock::system(),
         Timeouts::default(),
     )?;
     let config = source.refresh().await?;
@@ -130,8 +130,8 @@ pub(super) async fn run(args: &LoadArgs, output: Output) -> Result<LoadSummary, 
         reports: args.reports,
         bulk: args.bulk,
         form: match args.format {
-            Format::Json => Form::Json,
-            Format::Avro => Form::Avro,
+            Format::Json => LoadFormat::Json,
+            Format::Avro => LoadFormat::Avro,
         },
         metrics,
         bad: args.bad,

@@ -13,7 +13,7 @@ use tallybox_service::exit::{Exit, parse};
 use tallybox_service::log;
 use tallybox_service::output::{Failure, Output};
 
-use crate::config::ConfigError;
+use crate::config::ClientConfigError;
 use crate::load::LoadError;
 use crate::post::ReportError;
 
@@ -89,11 +89,11 @@ fn print(output: Output, summary: &impl tallybox_service::output::Summary) -> Re
     printed.map_err(|error| Failure::new(Exit::Retry, "stdout", error))
 }
 
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
+impl From<ClientConfigError> for Failure {
+    fn from(error: ClientConfigError) -> Self {
         let exit = match &error {
-            ConfigError::Unreachable(_) => Exit::Retry,
-            ConfigError::Status { status } if *status >= 500 || *status == 429 => Exit::Retry,
+            ClientConfigError::Unreachable(_) => Exit::Retry,
+            ClientConfigError::Status { status } if *status >= 500 || *status == 429 => Exit::Retry,
             _ => Exit::Rejected,
         };
         Self::from_error(exit, "config", &error)

@@ -1,6 +1,6 @@
 //! Known answers: the expected sums of a list of generated packets.
 
-use super::{Answer, Generated};
+use super::{Generated, GeneratedAnswer};
 
 /// Counts of set bins over many packets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,7 +31,7 @@ impl Tally {
     }
 
     /// Counts the bins of one packet.
-    pub fn add_answer(&mut self, answer: &Answer) {
+    pub fn add_answer(&mut self, answer: &GeneratedAnswer) {
         self.count(&answer.true_bits, &answer.noisy_bits);
     }
 
@@ -76,7 +76,7 @@ mod tests {
         let answer = |bits: [u8; 3]| {
             let true_bits: Vec<bool> = bits.iter().map(|bit| *bit == 1).collect();
             let noisy_bits = true_bits.iter().map(|bit| !bit).collect();
-            Answer {
+            GeneratedAnswer {
                 true_bits,
                 noisy_bits,
             }

@@ -6,7 +6,7 @@ use std::fmt;
 use tallybox_crypto::prio2::{Prio2, Randomness};
 use tallybox_model::role::Role;
 
-use super::{Answer, Generated, Traffic};
+use super::{Generated, GeneratedAnswer, Traffic};
 use crate::error::ClientError;
 use crate::report::Report;
 
@@ -148,7 +148,7 @@ impl Traffic {
     /// more bin.
     pub fn hostile(&self, index: u64, hostility: Hostility) -> Result<Generated, ClientError> {
         let (
-            Answer {
+            GeneratedAnswer {
                 true_bits,
                 noisy_bits,
             },

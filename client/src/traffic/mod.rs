@@ -53,7 +53,7 @@ pub struct Generated {
 
 /// The bins of a generated report, without the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct GeneratedAnswer {
     /// The bins of the client's answer.
     pub true_bits: Vec<bool>,
     /// The bins that are shared, after randomised response.
@@ -104,7 +104,7 @@ impl Traffic {
     ///
     /// # Errors
     /// [`ClientError::Encode`] if the metric's distribution does not match its encoding.
-    pub fn answer(&self, index: u64) -> Result<Answer, ClientError> {
+    pub fn answer(&self, index: u64) -> Result<GeneratedAnswer, ClientError> {
         self.start(index).map(|(answer, _, _)| answer)
     }
 
@@ -114,7 +114,7 @@ impl Traffic {
     /// [`ClientError::Encode`] if the metric's distribution does not match its encoding.
     pub fn packet(&self, index: u64) -> Result<Generated, ClientError> {
         let (
-            Answer {
+            GeneratedAnswer {
                 true_bits,
                 noisy_bits,
             },
@@ -133,7 +133,7 @@ impl Traffic {
 
     /// Computes the answer, the id, and the state of the random generator before splitting. Each
     /// packet has its own random stream.
-    fn start(&self, index: u64) -> Result<(Answer, PacketId, ChaCha20Rng), ClientError> {
+    fn start(&self, index: u64) -> Result<(GeneratedAnswer, PacketId, ChaCha20Rng), ClientError> {
         let mut rng = ChaCha20Rng::from_seed(self.key);
         rng.set_stream(index);
         let id = draw_id(&mut rng);
@@ -146,7 +146,7 @@ impl Traffic {
             Some(noise) => noise.randomise(&true_bits, &mut rng),
         };
         Ok((
-            Answer {
+            GeneratedAnswer {
                 true_bits,
                 noisy_bits,
             },

@@ -22,7 +22,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha20Rng;
 use tallybox_client::config::Trust;
 use tallybox_client::post::{Backoff, Options, Reporter};
-use tallybox_client::{Address, Clock, Timeouts};
+use tallybox_client::{Address, ClientClock, Timeouts};
 use tallybox_crypto::{PacketPrivateKey, SigningKey, jws};
 use tallybox_model::avro::{ContainerReader, Limits, Records};
 use tallybox_model::client_config::{
@@ -69,7 +69,7 @@ pub struct World {
 }
 
 #[derive(Clone, Default)]
-pub struct Ingestor {
+pub struct FakeIngestor {
     world: Arc<Mutex<World>>,
     address: String,
 }
@@ -161,11 +161,11 @@ pub fn options() -> Options {
         connect: Duration::from_secs(5),
         request: Duration::from_secs(10),
     };
-    options.clock = Clock::new(|| NOW.parse().unwrap());
+    options.clock = ClientClock::new(|| NOW.parse().unwrap());
     options
 }
 
-impl Ingestor {
+impl FakeIngestor {
     pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ingestor = Self {
