@@ -27,7 +27,7 @@ pub struct Config {
     /// The keys that authenticate the records in the processor's own bucket: the files that
     /// `facilitator key record` derives from the facilitator's sealing keys, in the same order. The
     /// first key authenticates new records; all keys verify.
-    pub record_keys: Vec<KeyFile>,
+    pub record_keys: Vec<RecordKeyFile>,
     /// The queues to which work is published for workers.
     #[serde(default)]
     pub queues: Option<QueuesConfig>,
@@ -45,7 +45,7 @@ pub struct Config {
     pub packet_keys: Vec<PacketKeyConfig>,
     /// Settings of `serve`.
     #[serde(default)]
-    pub serve: ServeConfig,
+    pub serve: ManagerServeConfig,
 }
 
 /// The buckets, with the same locations as in the facilitator's configuration.
@@ -63,7 +63,7 @@ pub struct BucketsConfig {
 /// The file of a secret key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct KeyFile {
+pub struct RecordKeyFile {
     /// The path of the file.
     pub file: PathBuf,
 }
@@ -177,7 +177,7 @@ pub struct RosterConfig {
 /// Settings of `serve`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct ServeConfig {
+pub struct ManagerServeConfig {
     /// The listen address for health and metrics, for operators only.
     pub operations: SocketAddr,
     /// Time between scans, in seconds.
@@ -214,7 +214,7 @@ pub struct LeaseConfig {
     pub namespace: Option<String>,
 }
 
-impl Default for ServeConfig {
+impl Default for ManagerServeConfig {
     fn default() -> Self {
         Self {
             operations: SocketAddr::from(([127, 0, 0, 1], 8083)),

@@ -15,7 +15,7 @@
 //! | `kubernetes` | Jobs, and leader election by a Lease (feature `kubernetes`) |
 //! | [`manager`], [`summary`] | one run: scan, report, start due work |
 //! | [`replay`], [`rejected`] | starts that an operator repeats; tasks that workers rejected |
-//! | [`status`] | the status of every window and batch, for people |
+//! | `status` | the status of every window and batch, for people |
 //! | [`serve`], [`leader`], [`metrics`] | the long-running process, leader election, metrics |
 //! | [`config`], [`open`](Manager::open) | the configuration file; the manager that it describes |
 //! | [`announcement`], [`switch`] | announcements of both processors; windows with rosters |
@@ -39,7 +39,7 @@ pub mod rejected;
 pub mod replay;
 pub mod serve;
 pub mod start;
-pub mod status;
+mod status;
 pub mod summary;
 pub mod switch;
 pub mod work;

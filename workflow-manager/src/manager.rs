@@ -17,10 +17,10 @@ use tallybox_transport::Created;
 use crate::due::{Assessment, assess};
 use crate::error::Error;
 use crate::findings::log_findings;
-use crate::inventory::{Buckets, Inventory, ScanCache, fixed_batches, scan};
+use crate::inventory::{Inventory, ManagerBuckets, ScanCache, fixed_batches, scan};
 use crate::metrics::Metrics;
 use crate::policy::{Policy, Scope};
-use crate::start::{Running, Starter, Task};
+use crate::start::{RunningTasks, Starter, Task};
 use crate::summary::{FailedStart, RunSummary, StartedTask};
 use crate::switch::{Announcements, SwitchState};
 use crate::work::{Due, QueueKind, Work};
@@ -31,7 +31,7 @@ pub struct Manager {
     /// The instance, a pair of locality and ingestor.
     pub instance: Instance,
     /// The buckets of batches, rosters and markers.
-    pub buckets: Buckets,
+    pub buckets: ManagerBuckets,
     /// The method of starting work.
     pub starter: Arc<dyn Starter>,
     /// The durations of the schedule.
@@ -246,7 +246,7 @@ impl Manager {
 
     /// Groups consecutive work of the same aggregation and queue that may be started together. Work
     /// that is already running forms its own groups, because only its markers are missing.
-    fn groups(&self, due: Vec<Due>, running: &Running) -> Vec<Vec<Due>> {
+    fn groups(&self, due: Vec<Due>, running: &RunningTasks) -> Vec<Vec<Due>> {
         let mut groups: Vec<Vec<Due>> = Vec::new();
         for due in due {
             let (queue, is_running) = (due.work.queue(), running.keys.contains(&due.key()));
@@ -281,7 +281,7 @@ impl Due {
 struct Run<'a> {
     manager: &'a Manager,
     now: BatchTime,
-    running: &'a Running,
+    running: &'a RunningTasks,
     room: Mutex<Option<usize>>,
     /// Aggregations with a failed start.
     broken: Mutex<BTreeSet<AggregationId>>,

@@ -11,10 +11,10 @@ use tallybox_service::secret_file;
 use crate::announcement::{FixedAnnouncement, PeerAnnouncement};
 use crate::config::{Config, JobsConfig};
 use crate::error::Error;
-use crate::inventory::{Buckets, ScanCache};
+use crate::inventory::{ManagerBuckets, ScanCache};
 use crate::manager::Manager;
 use crate::metrics::Metrics;
-use crate::start::{Queues, Starter, WithRejected};
+use crate::start::{QueueStarter, Starter, WithRejected};
 use crate::switch::Announcements;
 use tallybox_model::extensions::{EXTENSIONS_SIZE_LIMIT, Sighting};
 use tallybox_transport::{RecordKey, Records};
@@ -30,7 +30,7 @@ impl Manager {
         settings.check().map_err(Error::Setting)?;
         let starter: Arc<dyn Starter> = match (&settings.queues, &settings.jobs) {
             (Some(queues), _) => Arc::new(WithRejected {
-                queues: Queues {
+                queues: QueueStarter {
                     intake: queues.intake.open(directory)?,
                     aggregate: queues.aggregate.open(directory)?,
                 },
@@ -46,7 +46,7 @@ impl Manager {
                 ));
             }
         };
-        let buckets = Buckets {
+        let buckets = ManagerBuckets {
             ingestion: settings.buckets.ingestion.open(directory)?,
             own: settings.buckets.own.open(directory)?,
             peer_validation_in: settings.buckets.peer_validation_in.open(directory)?,

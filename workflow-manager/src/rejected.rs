@@ -17,7 +17,7 @@ use tallybox_service::cause::chain;
 use tallybox_transport::{BucketError, ListRange};
 
 use crate::error::Error;
-use crate::inventory::Buckets;
+use crate::inventory::ManagerBuckets;
 use crate::manager::{Manager, Observation};
 use crate::work::QueueKind;
 
@@ -146,7 +146,7 @@ impl Rejected {
     /// Returns whether the processor's own bucket contains the result of the task.
     async fn is_done(
         &self,
-        buckets: &Buckets,
+        buckets: &ManagerBuckets,
         observation: Option<&Observation>,
     ) -> Result<bool, BucketError> {
         match &self.work {
@@ -177,7 +177,7 @@ impl Observation {
 }
 
 /// Returns whether a prepared batch exists, whichever key seals it.
-async fn is_prepared(buckets: &Buckets, name: &BatchName) -> Result<bool, BucketError> {
+async fn is_prepared(buckets: &ManagerBuckets, name: &BatchName) -> Result<bool, BucketError> {
     let directory = format!("{}/{}", name.aggregation, name.date);
     let range = ListRange {
         start_at: Some(format!("{name}.")),
@@ -192,7 +192,7 @@ async fn is_prepared(buckets: &Buckets, name: &BatchName) -> Result<bool, Bucket
     Ok(false)
 }
 
-async fn is_there(buckets: &Buckets, key: &str) -> Result<bool, BucketError> {
+async fn is_there(buckets: &ManagerBuckets, key: &str) -> Result<bool, BucketError> {
     match buckets.own.size(key).await {
         Ok(_) => Ok(true),
         Err(BucketError::NotFound { .. }) => Ok(false),
@@ -209,7 +209,7 @@ pub async fn rejected(
     queue: QueueKind,
     from: &SharedQueue,
     most: usize,
-    (buckets, observation): (&Buckets, Option<&Observation>),
+    (buckets, observation): (&ManagerBuckets, Option<&Observation>),
 ) -> Result<Vec<Rejected>, Error> {
     // If the queue knows its length, do not wait for a message beyond it.
     let ready = from

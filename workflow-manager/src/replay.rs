@@ -24,7 +24,7 @@ impl Manager {
     /// Returns the task that starts the intake of a batch, regardless of its markers.
     ///
     /// # Errors
-    /// As [`Self::window_again`].
+    /// As [`Self::plan_window_restart`].
     pub async fn plan_batch_restart(&self, name: &BatchName) -> Result<Due, Error> {
         let end = name.date.plus_minutes(1).unwrap_or(name.date);
         let observation = self.observe(scope((name.date, end))).await?;

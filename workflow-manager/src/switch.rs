@@ -15,7 +15,7 @@ use tallybox_transport::{BucketError, Created, ListRange};
 
 use crate::announcement::PeerAnnouncement;
 use crate::error::Error;
-use crate::inventory::Buckets;
+use crate::inventory::ManagerBuckets;
 
 /// The announcements of both processors.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ impl Announcements {
     /// [`Error::Bucket`], [`Error::Damaged`].
     pub async fn observe(
         &self,
-        buckets: &Buckets,
+        buckets: &ManagerBuckets,
         minutes: u32,
         now: BatchTime,
     ) -> Result<SwitchState, Error> {
@@ -71,7 +71,7 @@ impl Announcements {
     /// from the recorded one, or comes too late because windows have been summed already.
     pub async fn fix_switch(
         &self,
-        buckets: &Buckets,
+        buckets: &ManagerBuckets,
         minutes: u32,
         now: BatchTime,
     ) -> Result<SwitchState, Error> {
@@ -101,7 +101,7 @@ impl Announcements {
 
 /// Records a switch, unless one is already recorded.
 async fn fix(
-    buckets: &Buckets,
+    buckets: &ManagerBuckets,
     key: &str,
     switch: RosterSwitch,
     minutes: u32,
@@ -124,7 +124,7 @@ async fn fix(
 
 /// Records this processor's announcement at the first run, because the peer relies on it.
 async fn announce(
-    buckets: &Buckets,
+    buckets: &ManagerBuckets,
     ours: RosterExtension,
     minutes: u32,
     now: BatchTime,
@@ -161,7 +161,7 @@ async fn announce(
 }
 
 /// Returns whether a sum was ever started.
-async fn has_summed(buckets: &Buckets) -> Result<bool, BucketError> {
+async fn has_summed(buckets: &ManagerBuckets) -> Result<bool, BucketError> {
     let key = |suffix| format!("{}/aggregate{suffix}", TaskMarker::DIRECTORY);
     let range = ListRange {
         start_at: Some(key("-")),
@@ -171,7 +171,7 @@ async fn has_summed(buckets: &Buckets) -> Result<bool, BucketError> {
     Ok(markers.next().await.transpose()?.is_some())
 }
 
-async fn fixed(buckets: &Buckets, key: &str) -> Result<Option<RosterSwitch>, Error> {
+async fn fixed(buckets: &ManagerBuckets, key: &str) -> Result<Option<RosterSwitch>, Error> {
     let document = optional(buckets, key).await?;
     let read = |document: Bytes| RosterSwitch::parse(&document);
     document
@@ -180,11 +180,11 @@ async fn fixed(buckets: &Buckets, key: &str) -> Result<Option<RosterSwitch>, Err
         .map_err(|error: ExtensionsError| damaged(buckets, key, error))
 }
 
-async fn optional(buckets: &Buckets, key: &str) -> Result<Option<Bytes>, BucketError> {
+async fn optional(buckets: &ManagerBuckets, key: &str) -> Result<Option<Bytes>, BucketError> {
     buckets.read_record(key, EXTENSIONS_SIZE_LIMIT as u64).await
 }
 
-fn damaged(buckets: &Buckets, key: &str, problem: impl std::fmt::Display) -> Error {
+fn damaged(buckets: &ManagerBuckets, key: &str, problem: impl std::fmt::Display) -> Error {
     Error::Damaged {
         object: format!("{}: {key}", buckets.own.location()),
         problem: problem.to_string(),

@@ -17,8 +17,8 @@ use tallybox_model::task::WindowTask;
 use tallybox_queue::{Delivery, Depth, Lease, MemoryQueue, QueueError, TaskQueue};
 use tallybox_transport::faults::{Faults, Kind};
 use tallybox_transport::memory;
-use tallybox_workflow_manager::inventory::Buckets;
-use tallybox_workflow_manager::start::Queues;
+use tallybox_workflow_manager::inventory::ManagerBuckets;
+use tallybox_workflow_manager::start::QueueStarter;
 
 /// A queue that fails at its `at`-th publication.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ async fn world(now: &str) -> World {
 
 /// Injects the planned failures into the buckets and queues.
 fn break_at(world: &mut World, buckets: &Faults, publication: u64, kind: Kind) -> Arc<AtomicU64> {
-    world.manager.buckets = Buckets {
+    world.manager.buckets = ManagerBuckets {
         ingestion: buckets.wrap(world.ingestion.clone()),
         own: buckets.wrap(world.own.clone()),
         peer_validation_in: buckets.wrap(world.mailbox.clone()),
@@ -122,7 +122,7 @@ fn break_at(world: &mut World, buckets: &Faults, publication: u64, kind: Kind) -
             kind,
         })
     };
-    world.manager.starter = Arc::new(Queues {
+    world.manager.starter = Arc::new(QueueStarter {
         intake: queue(&world.intake),
         aggregate: queue(&world.aggregate),
     });

@@ -22,7 +22,7 @@ fn read(text: &str) -> Result<Loaded<Config>, String> {
 #[test]
 fn the_sample_configuration_loads_and_says_the_defaults() {
     let config = read(&sample()).unwrap().value;
-    let defaults = tallybox_workflow_manager::config::ServeConfig::default();
+    let defaults = tallybox_workflow_manager::config::ManagerServeConfig::default();
     assert_eq!(config.serve.operations, defaults.operations);
     assert_eq!(
         (config.serve.poll_secs, config.serve.lease_secs),

@@ -13,7 +13,7 @@ use tallybox_service::operations::Operable as _;
 use tallybox_transport::faults::{Faults, Kind};
 use tallybox_workflow_manager::leader::Alone;
 use tallybox_workflow_manager::serve::{RunHeartbeat, Scheduler};
-use tallybox_workflow_manager::start::{Queues, WithRejected};
+use tallybox_workflow_manager::start::{QueueStarter, WithRejected};
 use tokio_util::sync::CancellationToken;
 
 const AGG: &str = "kittens-seen";
@@ -58,7 +58,7 @@ async fn open_batches_and_waiting_windows_have_their_age() {
 #[tokio::test]
 async fn rejected_tasks_are_counted_once_each_until_they_are_done() {
     let mut world = World::new(at("08/30"));
-    let queues = Queues {
+    let queues = QueueStarter {
         intake: Arc::new(world.intake.clone()),
         aggregate: Arc::new(world.aggregate.clone()),
     };

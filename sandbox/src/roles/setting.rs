@@ -17,7 +17,7 @@ use tallybox_workflow_manager::Manager;
 use tallybox_workflow_manager::config::Config as ManagerConfig;
 use tallybox_workflow_manager::leader::BucketLock;
 use tallybox_workflow_manager::serve::{RunHeartbeat, Scheduler};
-use tallybox_workflow_manager::start::Queues;
+use tallybox_workflow_manager::start::QueueStarter;
 
 use crate::error::Error;
 use crate::fault_injection::{ChaosBucket, ChaosQueue, FaultInjector};
@@ -153,7 +153,7 @@ impl Setting {
         }
         let missing = || Error::Internal(format!("{} has no queues", file.display()));
         let places = config.value.queues.as_ref().ok_or_else(missing)?;
-        manager.starter = Arc::new(Queues {
+        manager.starter = Arc::new(QueueStarter {
             intake: self.queue(&places.intake, &config.directory)?,
             aggregate: self.queue(&places.aggregate, &config.directory)?,
         });

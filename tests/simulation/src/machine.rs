@@ -15,7 +15,8 @@ use tallybox_facilitator::wear::WearLimits;
 use tallybox_facilitator::worker::{Kind, Worker, WorkerConfig};
 use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, ManifestConfig, ServeConfig};
 use tallybox_ingestor::ingestor::{
-    BatchSigner, Ingestor, KeyPair, LiveRegistry, Locality, PacketKey as IngestorKey, SignError,
+    BatchSigner, Ingestor, KeyPair, LiveRegistry, Locality, NamedPacketKey as IngestorKey,
+    SignError,
 };
 use tallybox_model::avro::Limits;
 use tallybox_model::client_config::AttestationPolicy;
@@ -28,10 +29,10 @@ use tallybox_queue::SharedQueue;
 use tallybox_service::clock::Clock;
 use tallybox_transport::{RecordKey, Records, SharedBucket};
 use tallybox_workflow_manager::Manager;
-use tallybox_workflow_manager::inventory::{Buckets, ScanCache};
+use tallybox_workflow_manager::inventory::{ManagerBuckets, ScanCache};
 use tallybox_workflow_manager::metrics::Metrics;
 use tallybox_workflow_manager::policy::Policy;
-use tallybox_workflow_manager::start::Queues;
+use tallybox_workflow_manager::start::QueueStarter;
 use tallybox_workflow_manager::switch::Announcements;
 use tempfile::TempDir;
 
@@ -181,13 +182,13 @@ impl Machines<'_> {
         let horizon_minutes = self.scenario.horizon_minutes();
         Manager {
             instance: INSTANCE.parse().expect("an instance"),
-            buckets: Buckets {
+            buckets: ManagerBuckets {
                 ingestion: self.bucket(&places.ingestion[side], life, true),
                 own: self.bucket(&places.own[side], life, true),
                 peer_validation_in: self.bucket(&places.validation[side], life, true),
                 records: self.records(role),
             },
-            starter: Arc::new(Queues {
+            starter: Arc::new(QueueStarter {
                 intake: self.queue(role, Kind::Intake, life),
                 aggregate: self.queue(role, Kind::Aggregate, life),
             }),

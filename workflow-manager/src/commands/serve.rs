@@ -12,7 +12,7 @@ use tallybox_service::output::Summary;
 use tallybox_service::shutdown::on_signal;
 
 use super::Arguments;
-use crate::config::{LeaderConfig, LeaseConfig, ServeConfig};
+use crate::config::{LeaderConfig, LeaseConfig, ManagerServeConfig};
 use crate::error::Error;
 use crate::leader::{Alone, BucketLock, Election};
 use crate::manager::Manager;
@@ -85,7 +85,10 @@ impl ServeCommand {
     }
 }
 
-async fn election(settings: &ServeConfig, manager: &Manager) -> Result<Arc<dyn Election>, Error> {
+async fn election(
+    settings: &ManagerServeConfig,
+    manager: &Manager,
+) -> Result<Arc<dyn Election>, Error> {
     match &settings.leader {
         LeaderConfig::Alone => Ok(Arc::new(Alone)),
         LeaderConfig::Bucket => Ok(Arc::new(BucketLock {
@@ -108,7 +111,7 @@ fn holder(manager: &Manager) -> String {
 #[cfg(feature = "kubernetes")]
 async fn by_lease(
     lease: &LeaseConfig,
-    settings: &ServeConfig,
+    settings: &ManagerServeConfig,
     manager: &Manager,
 ) -> Result<Arc<dyn Election>, Error> {
     let election =
@@ -121,7 +124,7 @@ async fn by_lease(
 #[allow(clippy::unused_async, reason = "one form with the feature and without")]
 async fn by_lease(
     _: &LeaseConfig,
-    _: &ServeConfig,
+    _: &ManagerServeConfig,
     _: &Manager,
 ) -> Result<Arc<dyn Election>, Error> {
     Err(Error::Setting(

@@ -6,12 +6,18 @@ use tallybox_model::time::BatchTime;
 
 use super::report::{BatchReport, BatchStage};
 use super::{AggregationAssessor, Assessment, Turn};
-use crate::inventory::{Batch, batch_name};
+use crate::inventory::{BatchState, batch_name};
 use crate::work::{Due, Why, Work};
 
 impl AggregationAssessor<'_> {
     /// Assesses a batch. Its intake is due if the batch is complete and no prepared batch exists.
-    pub(super) fn batch(&self, date: BatchTime, id: BatchId, batch: &Batch, all: &mut Assessment) {
+    pub(super) fn batch(
+        &self,
+        date: BatchTime,
+        id: BatchId,
+        batch: &BatchState,
+        all: &mut Assessment,
+    ) {
         let name = batch_name(self.name, date, id);
         let (stage, attempt) = if batch.prepared {
             let stage = match batch.validated {
@@ -45,7 +51,7 @@ impl AggregationAssessor<'_> {
     }
 }
 
-impl Batch {
+impl BatchState {
     /// Returns the objects that an incomplete batch lacks.
     fn missing(&self) -> Vec<&'static str> {
         let parts = [

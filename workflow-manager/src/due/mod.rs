@@ -11,7 +11,7 @@ mod restart;
 mod window;
 
 pub(crate) use report::mode_name;
-pub use report::{BatchReport, BatchStage, Counts, WindowReport, WindowStage};
+pub use report::{BatchCounts, BatchReport, BatchStage, WindowReport, WindowStage};
 pub use restart::{plan_batch_restart, plan_window_restart};
 
 use std::collections::BTreeSet;

@@ -85,7 +85,7 @@ pub struct WindowReport {
     /// The time at which the window is closed.
     pub closes: BatchTime,
     /// Counts of its batches.
-    pub counts: Counts,
+    pub counts: BatchCounts,
     /// Without rosters: the number of batches that its task names, once that is fixed.
     pub named: Option<usize>,
     /// Without rosters: batches that the peer has skipped.
@@ -97,7 +97,7 @@ pub struct WindowReport {
 /// Counts of a window's batches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Counts {
+pub struct BatchCounts {
     /// Batches with all ingestion objects.
     pub complete: u64,
     /// Batches with some of the ingestion objects.

@@ -9,7 +9,7 @@ use tallybox_model::role::Role;
 use tallybox_model::task::{TaskBatch, WindowBatches, WindowKind};
 
 use super::*;
-use crate::inventory::{Batch, UnknownObjects, WindowState};
+use crate::inventory::{BatchState, UnknownObjects, WindowState};
 use crate::work::Work;
 
 const POLICY: Policy = Policy {
@@ -39,9 +39,9 @@ fn roster_from(start: &str) -> RosterUse {
 }
 
 /// `r` complete, `i` incomplete, `p` intake done, `v` validated, `m` a marker at 09:10.
-fn batch(marks: &str) -> Batch {
+fn batch(marks: &str) -> BatchState {
     let has = |mark: char| marks.contains(mark);
-    Batch {
+    BatchState {
         header: has('r') || has('i'),
         packets: has('r') || has('i'),
         signature: has('r'),

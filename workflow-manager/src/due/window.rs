@@ -8,7 +8,7 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::task::{TaskBatch, WindowBatches, WindowKind};
 use tallybox_model::time::{BatchTime, Window};
 
-use super::report::{Counts, WindowReport, WindowStage};
+use super::report::{BatchCounts, WindowReport, WindowStage};
 use super::{AggregationAssessor, Assessment, Turn};
 use crate::inventory::{Aggregation, WindowState, batch_name, window_name};
 use crate::work::{Due, Why, Work};
@@ -187,8 +187,8 @@ impl AggregationAssessor<'_> {
             .collect()
     }
 
-    fn counts(&self, window: Window) -> Counts {
-        let mut counts = Counts::default();
+    fn counts(&self, window: Window) -> BatchCounts {
+        let mut counts = BatchCounts::default();
         for (_, _, batch) in self.aggregation.batches_in(window) {
             counts.complete += u64::from(batch.ready());
             counts.incomplete += u64::from(!batch.ready());

@@ -8,7 +8,7 @@ mod scan;
 mod unknown_objects;
 
 pub(crate) use scan::fixed_batches;
-pub use scan::{Buckets, ScanCache, scan};
+pub use scan::{ManagerBuckets, ScanCache, scan};
 pub use unknown_objects::UnknownObjects;
 
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub struct FailedScan {
 #[derive(Clone, Debug, Default)]
 pub struct Aggregation {
     /// The batches, ordered by date.
-    pub batches: BTreeMap<(BatchTime, BatchId), Batch>,
+    pub batches: BTreeMap<(BatchTime, BatchId), BatchState>,
     /// The windows with any record, oldest first.
     pub windows: BTreeMap<Window, WindowState>,
     /// Windows that were given up because they passed the horizon without being done; true if an
@@ -61,7 +61,7 @@ pub struct Aggregation {
 
 /// The objects of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Batch {
+pub struct BatchState {
     /// The ingestion batch's header exists.
     pub header: bool,
     /// The ingestion batch's packets exist. Also true in buckets that cannot store the empty file
@@ -77,7 +77,7 @@ pub struct Batch {
     pub started: Option<Started>,
 }
 
-impl Batch {
+impl BatchState {
     /// Returns whether the ingestion batch is complete.
     #[must_use]
     pub fn ready(&self) -> bool {
@@ -129,7 +129,10 @@ pub enum StartedAt {
 
 impl Aggregation {
     /// Returns the batches of a window, ordered by date.
-    pub fn batches_in(&self, window: Window) -> impl Iterator<Item = (BatchTime, BatchId, &Batch)> {
+    pub fn batches_in(
+        &self,
+        window: Window,
+    ) -> impl Iterator<Item = (BatchTime, BatchId, &BatchState)> {
         let lowest = BatchId::from_bytes([0; 16]);
         self.batches
             .range((window.start(), lowest)..(window.end(), lowest))

@@ -26,7 +26,7 @@ const MARKER_LIMIT: u64 = 4096;
 
 /// The buckets that are scanned.
 #[derive(Clone, Debug)]
-pub struct Buckets {
+pub struct ManagerBuckets {
     /// The ingestion bucket, to which the ingestor writes.
     pub ingestion: SharedBucket,
     /// The processor's own bucket.
@@ -37,7 +37,7 @@ pub struct Buckets {
     pub records: Records,
 }
 
-impl Buckets {
+impl ManagerBuckets {
     /// Writes a record to the own bucket, unless an object of this name exists.
     pub(crate) async fn put_record(
         &self,
@@ -102,7 +102,7 @@ const MAX_PEER_WINDOWS: usize = 1 << 16;
 /// # Errors
 /// [`Error::Bucket`].
 pub async fn scan(
-    buckets: &Buckets,
+    buckets: &ManagerBuckets,
     policy: &Policy,
     scope: Scope,
     rosters: RosterUse,
@@ -157,7 +157,7 @@ pub async fn scan(
 /// Returns the aggregations with a directory in the ingestion bucket, with windows that were
 /// given up, or with rosters on either side.
 async fn aggregations(
-    buckets: &Buckets,
+    buckets: &ManagerBuckets,
     rosters: &RosterUse,
     unknown_objects: &mut UnknownObjects,
 ) -> Result<BTreeSet<AggregationId>, BucketError> {
@@ -198,7 +198,7 @@ async fn aggregations(
 
 /// The scan of one aggregation.
 struct Scanner<'a> {
-    buckets: &'a Buckets,
+    buckets: &'a ManagerBuckets,
     policy: &'a Policy,
     scope: Scope,
     rosters: RosterUse,
@@ -606,7 +606,7 @@ impl Scanner<'_> {
 
 /// Reads the batches that were fixed for a window.
 pub(crate) async fn fixed_batches(
-    buckets: &Buckets,
+    buckets: &ManagerBuckets,
     name: &WindowName,
 ) -> Result<WindowBatches, BucketError> {
     let (own, key) = (&*buckets.own, name.batches());

@@ -15,7 +15,7 @@ use super::manifest::{JobForm, PROCESSOR, TASKS};
 use super::{client, failed};
 use crate::config::{Config, JobsConfig, OwnerConfig};
 use crate::error::Error;
-use crate::start::{Running, Starter, Task};
+use crate::start::{RunningTasks, Starter, Task};
 use crate::work::QueueKind;
 
 /// Limit of Jobs per list request.
@@ -115,8 +115,8 @@ async fn owner(
 
 #[async_trait]
 impl Starter for Jobs {
-    async fn running(&self) -> Result<Running, Error> {
-        let mut running = Running::default();
+    async fn running(&self) -> Result<RunningTasks, Error> {
+        let mut running = RunningTasks::default();
         let (mut unfinished, mut next) = (0, None);
         loop {
             let mut wanted = ListParams::default()

@@ -2,7 +2,7 @@
 
 mod queues;
 
-pub use queues::{Queues, WithRejected};
+pub use queues::{QueueStarter, WithRejected};
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -25,7 +25,7 @@ pub struct Task {
 
 /// The state of earlier starts, read before a run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Running {
+pub struct RunningTasks {
     /// The keys of tasks that have been started, whatever their outcome. They are not started
     /// again.
     pub keys: BTreeSet<String>,
@@ -37,7 +37,7 @@ pub struct Running {
 #[async_trait]
 pub trait Starter: Send + Sync + fmt::Debug {
     /// Reads which tasks are running, before a run starts more.
-    async fn running(&self) -> Result<Running, Error>;
+    async fn running(&self) -> Result<RunningTasks, Error>;
 
     /// Returns the largest number of tasks of this kind in one group.
     fn together(&self, queue: QueueKind) -> usize;

@@ -3,20 +3,20 @@
 use async_trait::async_trait;
 use tallybox_queue::SharedQueue;
 
-use super::{Running, Starter, Task};
+use super::{RunningTasks, Starter, Task};
 use crate::error::Error;
 use crate::work::QueueKind;
 
 /// The queues of intake tasks and of window tasks.
 #[derive(Clone, Debug)]
-pub struct Queues {
+pub struct QueueStarter {
     /// Intake tasks.
     pub intake: SharedQueue,
     /// Roster and sum tasks.
     pub aggregate: SharedQueue,
 }
 
-impl Queues {
+impl QueueStarter {
     /// Returns the queue of a kind of task.
     #[must_use]
     pub fn queue(&self, queue: QueueKind) -> &SharedQueue {
@@ -28,9 +28,9 @@ impl Queues {
 }
 
 #[async_trait]
-impl Starter for Queues {
-    async fn running(&self) -> Result<Running, Error> {
-        Ok(Running::default())
+impl Starter for QueueStarter {
+    async fn running(&self) -> Result<RunningTasks, Error> {
+        Ok(RunningTasks::default())
     }
 
     fn together(&self, _: QueueKind) -> usize {
@@ -53,7 +53,7 @@ impl Starter for Queues {
 #[derive(Clone, Debug)]
 pub struct WithRejected {
     /// The queues.
-    pub queues: Queues,
+    pub queues: QueueStarter,
     /// Rejected intake tasks.
     pub intake: Option<SharedQueue>,
     /// Rejected roster and sum tasks.
@@ -62,7 +62,7 @@ pub struct WithRejected {
 
 #[async_trait]
 impl Starter for WithRejected {
-    async fn running(&self) -> Result<Running, Error> {
+    async fn running(&self) -> Result<RunningTasks, Error> {
         self.queues.running().await
     }
 

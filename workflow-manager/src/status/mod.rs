@@ -12,7 +12,7 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::time::BatchTime;
 use tallybox_queue::Depth;
 
-use crate::due::{BatchReport, BatchStage, Counts, WindowReport, WindowStage, mode_name};
+use crate::due::{BatchCounts, BatchReport, BatchStage, WindowReport, WindowStage, mode_name};
 use crate::inventory::UnknownObjects;
 use crate::manager::Observation;
 use crate::rejected::{Rejected, SetAside};
@@ -22,26 +22,26 @@ use crate::work::QueueKind;
 /// The status of everything in the buckets.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Status {
+pub(crate) struct Status {
     /// The time of the scan.
-    pub now: String,
+    pub(crate) now: String,
     /// A description of the windows that use rosters.
-    pub rosters: String,
+    pub(crate) rosters: String,
     /// Windows, by aggregation, oldest first.
-    pub windows: Vec<WindowStatus>,
+    pub(crate) windows: Vec<WindowStatus>,
     /// Batches that wait for something, or all of them on request.
-    pub batches: Vec<BatchStatus>,
+    pub(crate) batches: Vec<BatchStatus>,
     /// Rejected tasks whose work has not been done since, each once.
-    pub rejected: Vec<RejectedStatus>,
+    pub(crate) rejected: Vec<RejectedStatus>,
     /// Windows that passed the horizon without being summed, and that no operator has acknowledged.
-    pub given_up: Vec<GivenUp>,
+    pub(crate) given_up: Vec<GivenUp>,
     /// The queues.
-    pub queues: Vec<QueueStatus>,
+    pub(crate) queues: Vec<QueueStatus>,
     /// Aggregations that could not be scanned.
-    pub failed: Vec<FailedStart>,
+    pub(crate) failed: Vec<FailedStart>,
     /// Objects with unknown names, which were ignored.
     #[serde(rename = "foreign")]
-    pub unknown_objects: UnknownObjects,
+    pub(crate) unknown_objects: UnknownObjects,
     /// Number of windows that are left out because they are done or empty.
     #[serde(skip)]
     hidden: usize,
@@ -50,47 +50,47 @@ pub struct Status {
 /// The status of a window.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct WindowStatus {
+pub(crate) struct WindowStatus {
     /// The aggregation.
-    pub aggregation: String,
+    pub(crate) aggregation: String,
     /// The first minute of the window.
-    pub start: String,
+    pub(crate) start: String,
     /// The first minute after the window.
-    pub end: String,
+    pub(crate) end: String,
     /// `enpa`, `roster` or `undecided`.
-    pub mode: &'static str,
+    pub(crate) mode: &'static str,
     /// The stage.
-    pub stage: &'static str,
+    pub(crate) stage: &'static str,
     /// The task that is due or started.
-    pub task: Option<&'static str>,
+    pub(crate) task: Option<&'static str>,
     /// The number of starts.
-    pub attempt: u32,
+    pub(crate) attempt: u32,
     /// Minutes since the end of the window; negative before it.
-    pub age_minutes: i64,
+    pub(crate) age_minutes: i64,
     /// What the window waits for.
-    pub waits_for: Option<String>,
+    pub(crate) waits_for: Option<String>,
     /// The reason why workers rejected its task.
-    pub rejected: Option<String>,
+    pub(crate) rejected: Option<String>,
     /// Counts of its batches.
-    pub batches: Counts,
+    pub(crate) batches: BatchCounts,
     /// Without rosters: the number of batches that its task names.
-    pub named: Option<usize>,
+    pub(crate) named: Option<usize>,
     /// Without rosters: batches that the peer has skipped.
-    pub skipped_by_peer: Vec<String>,
+    pub(crate) skipped_by_peer: Vec<String>,
     /// Without rosters: batches that arrived too late.
-    pub late: Vec<String>,
+    pub(crate) late: Vec<String>,
 }
 
 /// A window that passed the horizon without being summed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct GivenUp {
+pub(crate) struct GivenUp {
     /// The aggregation.
-    pub aggregation: String,
+    pub(crate) aggregation: String,
     /// The first minute of the window.
-    pub start: String,
+    pub(crate) start: String,
     /// The first minute after the window.
-    pub end: String,
+    pub(crate) end: String,
 }
 
 impl GivenUp {
@@ -106,50 +106,50 @@ impl GivenUp {
 /// The status of a batch.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct BatchStatus {
+pub(crate) struct BatchStatus {
     /// The full name.
-    pub batch: String,
+    pub(crate) batch: String,
     /// The stage; `rejected` if workers rejected its intake.
-    pub stage: &'static str,
+    pub(crate) stage: &'static str,
     /// The progress of our intake.
-    pub ours: &'static str,
+    pub(crate) ours: &'static str,
     /// The progress of the peer: `validated` or `silent`.
-    pub peer: &'static str,
+    pub(crate) peer: &'static str,
     /// The reason why workers rejected its intake.
-    pub rejected: Option<String>,
+    pub(crate) rejected: Option<String>,
     /// The number of starts of its intake.
-    pub attempt: u32,
+    pub(crate) attempt: u32,
     /// Minutes since the date in its name.
-    pub age_minutes: i64,
+    pub(crate) age_minutes: i64,
     /// True if the peer has validated the batch.
-    pub validated: bool,
+    pub(crate) validated: bool,
     /// What the batch waits for.
-    pub waits_for: Option<String>,
+    pub(crate) waits_for: Option<String>,
 }
 
 /// The status of a queue.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct QueueStatus {
+pub(crate) struct QueueStatus {
     /// The kind of queue.
-    pub queue: QueueKind,
+    pub(crate) queue: QueueKind,
     /// The location.
     #[serde(rename = "place")]
-    pub location: String,
+    pub(crate) location: String,
     /// Messages that wait, if the queue reports it.
-    pub ready: Option<u64>,
+    pub(crate) ready: Option<u64>,
     /// Messages that a worker is processing.
-    pub held: Option<u64>,
+    pub(crate) held: Option<u64>,
     /// Rejected messages, without those whose work has been done since.
-    pub rejected: Option<u64>,
+    pub(crate) rejected: Option<u64>,
     /// The reason why the rejected messages cannot be read.
-    pub rejected_problem: Option<String>,
+    pub(crate) rejected_problem: Option<String>,
 }
 
 impl QueueStatus {
     /// Creates the status of a queue from its depth, if that could be read.
     #[must_use]
-    pub fn from_depth(queue: QueueKind, location: String, depth: Option<Depth>) -> Self {
+    pub(crate) fn from_depth(queue: QueueKind, location: String, depth: Option<Depth>) -> Self {
         let depth = depth.unwrap_or_default();
         Self {
             queue,
@@ -177,13 +177,13 @@ impl QueueStatus {
 /// A task that workers rejected.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct RejectedStatus {
+pub(crate) struct RejectedStatus {
     /// The queue of the task.
-    pub queue: QueueKind,
+    pub(crate) queue: QueueKind,
     /// The batch or window, or the start of a message that does not parse.
-    pub task: String,
+    pub(crate) task: String,
     /// The reason.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// Returns the rejected tasks whose work has not been done since, each once with its last reason.
@@ -200,7 +200,7 @@ impl Status {
     /// Returns the status from a scan and the rejected tasks. With `all`, the status includes
     /// batches that wait for nothing and windows that are done.
     #[must_use]
-    pub fn from_observation(
+    pub(crate) fn from_observation(
         observation: &Observation,
         mut queues: Vec<QueueStatus>,
         set_aside: &[SetAside],

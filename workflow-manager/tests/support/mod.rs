@@ -28,10 +28,10 @@ use tallybox_service::clock::Clock;
 use tallybox_transport::{RecordKey, Records, SharedBucket, memory, publish_bytes};
 use tallybox_workflow_manager::Manager;
 use tallybox_workflow_manager::announcement::FixedAnnouncement;
-use tallybox_workflow_manager::inventory::{Buckets, ScanCache};
+use tallybox_workflow_manager::inventory::{ManagerBuckets, ScanCache};
 use tallybox_workflow_manager::metrics::Metrics;
 use tallybox_workflow_manager::policy::Policy;
-use tallybox_workflow_manager::start::Queues;
+use tallybox_workflow_manager::start::QueueStarter;
 use tallybox_workflow_manager::summary::RunSummary;
 use tallybox_workflow_manager::switch::Announcements;
 use zeroize::Zeroizing;
@@ -99,13 +99,13 @@ impl World {
         let peer = Arc::new(FixedAnnouncement::new(Sighting::Absent));
         let manager = Manager {
             instance: "us-ca-example".parse().unwrap(),
-            buckets: Buckets {
+            buckets: ManagerBuckets {
                 ingestion: ingestion.clone(),
                 own: own.clone(),
                 peer_validation_in: mailbox.clone(),
                 records: records(),
             },
-            starter: Arc::new(Queues {
+            starter: Arc::new(QueueStarter {
                 intake: Arc::new(intake.clone()),
                 aggregate: Arc::new(aggregate.clone()),
             }),
