@@ -112,12 +112,12 @@ pub struct KeyPair {
     /// The number of bins.
     pub bins: u32,
     /// The keys, in order of the processors' index.
-    pub keys: [PacketKey; 2],
+    pub keys: [NamedPacketKey; 2],
 }
 
 /// A processor's packet key.
 #[derive(Clone, Debug)]
-pub struct PacketKey {
+pub struct NamedPacketKey {
     /// Id of the key.
     pub id: KeyId,
     /// The public key.
@@ -375,7 +375,7 @@ fn open_locality(
     let instance: Instance = format!("{name}-{}", config.value.ingestor)
         .parse()
         .map_err(|error| Error::Setting(format!("localities.{name}: {error}")))?;
-    let key = |key: &NamedKey| -> Result<PacketKey, Error> {
+    let key = |key: &NamedKey| -> Result<NamedPacketKey, Error> {
         let public = public_key(
             config,
             &key.file,
@@ -383,7 +383,7 @@ fn open_locality(
             PacketPublicKey::parse,
         )?;
         let id = key.id.clone();
-        Ok(PacketKey { id, public })
+        Ok(NamedPacketKey { id, public })
     };
     let pairs = locality.packet_keys.iter();
     let pairs = pairs.map(|pair| {

@@ -14,7 +14,7 @@ use tallybox_client::{Address, Value};
 use tallybox_crypto::PacketPrivateKey;
 use tallybox_facilitator::config::Points;
 use tallybox_ingestor::http::Server;
-use tallybox_ingestor::ingestor::{Ingestor, KeyPair, PacketKey};
+use tallybox_ingestor::ingestor::{Ingestor, KeyPair, NamedPacketKey};
 use tallybox_model::avro::{Limits, RecordKind, decode_one};
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::path::BatchName;
@@ -179,7 +179,7 @@ async fn after_a_change_of_keys_old_clients_are_told_and_recover() {
     let _after = Running::start(&world, |ingestor| {
         ingestor.serve.listen = address;
         let mut rng = ChaCha20Rng::seed_from_u64(9);
-        let keys = ["first-2", "second-2"].map(|id| PacketKey {
+        let keys = ["first-2", "second-2"].map(|id| NamedPacketKey {
             id: id.to_owned(),
             public: *PacketPrivateKey::generate(&mut rng).public(),
         });

@@ -31,7 +31,7 @@ pub use points::check_bins;
 pub use record::{WindowBatch, WindowRecord};
 pub use redeliver::{Redelivery, redeliver};
 pub use replay::ReplayCounts;
-pub use summary::{BatchSummary, RedeliverySummary, WindowSummary};
+pub use summary::{BatcherSummary, RedeliverySummary, WindowSummary};
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ use retry::RetryingBucket;
 use window::{Done, WindowJob, is_gone};
 
 /// A callback that receives the number of packets written.
-pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
+pub type BatchProgress = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// Options of a run of the batcher.
 #[derive(Clone, Default)]
@@ -58,7 +58,7 @@ pub struct BatchOptions {
     /// they start with different partitions.
     pub partition_seed: u32,
     /// Progress callback.
-    pub progress: Option<Progress>,
+    pub progress: Option<BatchProgress>,
 }
 
 impl std::fmt::Debug for BatchOptions {
@@ -109,7 +109,7 @@ pub async fn batch(
     ingestor: &Ingestor,
     locality: &Locality,
     options: &BatchOptions,
-) -> Result<BatchSummary, Error> {
+) -> Result<BatcherSummary, Error> {
     let job = Job {
         ingestor,
         locality,
@@ -117,7 +117,7 @@ pub async fn batch(
     };
     let mut plan_log = PlanLog::read(ingestor, locality).await?;
     redeliver::retry_unconfirmed(&job, &plan_log).await?;
-    let mut summary = BatchSummary::new(&locality.instance);
+    let mut summary = BatcherSummary::new(&locality.instance);
     loop {
         let Some(plan) = plan_log.open() else {
             if plan_log.extend(options.until).await? {

@@ -16,7 +16,7 @@ use super::replay::ReplayCounts;
 /// The summary of a run for one locality.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct BatchSummary {
+pub struct BatcherSummary {
     /// Locality and ingestor.
     pub instance: Instance,
     /// Windows that the run completed, oldest first.
@@ -51,7 +51,7 @@ pub struct WindowSummary {
     pub batches: Vec<WindowBatch>,
 }
 
-impl BatchSummary {
+impl BatcherSummary {
     pub(super) fn new(instance: &Instance) -> Self {
         Self {
             instance: instance.clone(),
@@ -124,7 +124,7 @@ impl Summary for RedeliverySummary {
     }
 }
 
-impl Summary for BatchSummary {
+impl Summary for BatcherSummary {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.instance)?;
         match self.windows.len() {

@@ -11,7 +11,7 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 
 use super::Arguments;
-use crate::batch::{BatchOptions, BatchSummary, batch};
+use crate::batch::{BatchOptions, BatcherSummary, batch};
 use crate::error::Error;
 
 /// Batch every window that is due, and write the batches to the mailboxes of both processors
@@ -86,7 +86,7 @@ impl BatchCommand {
 /// The summary of a run.
 #[derive(Debug, Serialize)]
 struct BatchesSummary {
-    localities: Vec<BatchSummary>,
+    localities: Vec<BatcherSummary>,
 }
 
 impl Summary for BatchesSummary {

@@ -88,7 +88,7 @@ async fn networks_and_devices_have_rates() {
     let from = async |address: &str, body: String| {
         let peer = Peer::from_address(format!("{address}:1").parse().unwrap());
         let router = world.app.router().layer(Extension(peer));
-        Answer::of(router.oneshot(post_to(LOCALITY, body, JSON)).await.unwrap()).await
+        HttpAnswer::read(router.oneshot(post_to(LOCALITY, body, JSON)).await.unwrap()).await
     };
     let all: Vec<_> = (0..6).map(report).collect();
     let results = from("203.0.113.1", many(&all)).await.results();
@@ -189,7 +189,7 @@ async fn nothing_names_the_client() {
         report_json(&good),
         report_json(&good),
     ] {
-        let answer = Answer::of(
+        let answer = HttpAnswer::read(
             router
                 .clone()
                 .oneshot(post_to(LOCALITY, body, &headers))

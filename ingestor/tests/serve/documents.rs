@@ -10,7 +10,7 @@ use crate::world::*;
 
 const PATH: &str = "/v1/us-xx/config";
 
-fn opened(answer: &Answer) -> ClientConfig {
+fn opened(answer: &HttpAnswer) -> ClientConfig {
     assert_eq!(
         (answer.status.as_u16(), answer.header("content-type")),
         (200, "application/jose+json")
@@ -21,7 +21,7 @@ fn opened(answer: &Answer) -> ClientConfig {
     serde_json::from_slice(&payload).unwrap()
 }
 
-async fn conditional(world: &World, tags: &str) -> Answer {
+async fn conditional(world: &World, tags: &str) -> HttpAnswer {
     let request = Request::get(PATH).header("if-none-match", tags);
     world.call(request.body(Body::empty()).unwrap()).await
 }
@@ -299,7 +299,7 @@ async fn the_description_is_that_of_the_pages() {
     assert_eq!(sorted("Manifest"), keys(&manifest));
 }
 
-async fn from_origin(world: &World, method: &str, path: &str, origin: &str) -> Answer {
+async fn from_origin(world: &World, method: &str, path: &str, origin: &str) -> HttpAnswer {
     let mut request = axum::http::Request::builder()
         .method(method)
         .uri(path)

@@ -193,7 +193,7 @@ async fn the_end_writes_and_answers_what_is_there_and_takes_no_more() {
                 post_to(LOCALITY, report_json(&report(index)), JSON),
             );
             tokio::spawn(async move {
-                Answer::of(tower::ServiceExt::oneshot(router, request).await.unwrap()).await
+                HttpAnswer::read(tower::ServiceExt::oneshot(router, request).await.unwrap()).await
             })
         })
         .collect();

@@ -57,7 +57,7 @@ async fn what_does_not_fit_into_memory_is_refused_until_slow_bodies_are_given_up
         world.post(vec![b' '; 32 << 10], JSON).await.problem(),
         "malformed"
     );
-    let answer = Answer::of(slow.await.unwrap().unwrap()).await;
+    let answer = HttpAnswer::read(slow.await.unwrap().unwrap()).await;
     assert_eq!(
         (answer.problem(), answer.status.as_u16()),
         ("overloaded", 503)
@@ -66,7 +66,9 @@ async fn what_does_not_fit_into_memory_is_refused_until_slow_bodies_are_given_up
     second.send(Ok(b"{".to_vec())).await.unwrap();
     drop(second);
     assert_eq!(
-        Answer::of(slower.await.unwrap().unwrap()).await.problem(),
+        HttpAnswer::read(slower.await.unwrap().unwrap())
+            .await
+            .problem(),
         "malformed"
     );
     assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);

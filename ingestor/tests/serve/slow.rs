@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::sockets::{Running, certificate, fresh, head, start, until};
+use crate::sockets::{RunningServer, certificate, fresh, head, start, until};
 
 const SOON: Duration = Duration::from_secs(1);
 const ASK: &[u8] = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -35,7 +35,7 @@ async fn connect_from(network: u8, address: SocketAddr) -> TcpStream {
 }
 
 /// Asserts that an honest client with the attacker's own address is served at once.
-async fn served(running: &Running, index: u64) {
+async fn served(running: &RunningServer, index: u64) {
     let body = fresh(index);
     let posting = async {
         let mut stream = TcpStream::connect(running.address).await.unwrap();

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::world::*;
 
-pub struct Running {
+pub struct RunningServer {
     pub address: std::net::SocketAddr,
     pub operations: std::net::SocketAddr,
     pub spool: SharedBucket,
@@ -22,14 +22,14 @@ pub struct Running {
     _directory: tempfile::TempDir,
 }
 
-impl Running {
+impl RunningServer {
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.task.await.unwrap();
     }
 }
 
-pub async fn start(change: impl FnOnce(&mut Ingestor, &std::path::Path)) -> Running {
+pub async fn start(change: impl FnOnce(&mut Ingestor, &std::path::Path)) -> RunningServer {
     let directory = files();
     let mut ingestor = open(&directory);
     ingestor.spool = memory("spool");
@@ -37,7 +37,7 @@ pub async fn start(change: impl FnOnce(&mut Ingestor, &std::path::Path)) -> Runn
     let spool = Arc::clone(&ingestor.spool);
     let server = Server::bind(Arc::new(ingestor)).await.unwrap();
     let shutdown = CancellationToken::new();
-    Running {
+    RunningServer {
         address: server.address().unwrap(),
         operations: server.operations_address().unwrap(),
         spool,

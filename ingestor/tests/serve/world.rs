@@ -186,31 +186,31 @@ impl World {
         .await
     }
 
-    pub async fn call(&self, request: Request<Body>) -> Answer {
-        Answer::of(self.app.router().oneshot(request).await.unwrap()).await
+    pub async fn call(&self, request: Request<Body>) -> HttpAnswer {
+        HttpAnswer::read(self.app.router().oneshot(request).await.unwrap()).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> HttpAnswer {
         self.call(Request::get(path).body(Body::empty()).unwrap())
             .await
     }
 
-    pub async fn ready(&self) -> Answer {
+    pub async fn ready(&self) -> HttpAnswer {
         let request = Request::get("/readyz").body(Body::empty()).unwrap();
-        Answer::of(self.app.operations().oneshot(request).await.unwrap()).await
+        HttpAnswer::read(self.app.operations().oneshot(request).await.unwrap()).await
     }
 
-    pub async fn post(&self, body: impl Into<Body>, headers: &[(&str, &str)]) -> Answer {
+    pub async fn post(&self, body: impl Into<Body>, headers: &[(&str, &str)]) -> HttpAnswer {
         self.call(post_to(LOCALITY, body, headers)).await
     }
 
     /// Posts one report as JSON.
-    pub async fn post_report(&self, report: &ReportUpload) -> Answer {
+    pub async fn post_report(&self, report: &ReportUpload) -> HttpAnswer {
         self.post(report_json(report), JSON).await
     }
 
     /// Posts a list of reports as JSON.
-    pub async fn post_many(&self, reports: &[ReportUpload]) -> Answer {
+    pub async fn post_many(&self, reports: &[ReportUpload]) -> HttpAnswer {
         self.post(many(reports), JSON).await
     }
 
@@ -289,14 +289,14 @@ pub fn post_to(locality: &str, body: impl Into<Body>, headers: &[(&str, &str)]) 
 
 /// An answer of the server.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpAnswer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
-    pub async fn of(response: Response) -> Self {
+impl HttpAnswer {
+    pub async fn read(response: Response) -> Self {
         let (head, body) = response.into_parts();
         Self {
             status: head.status,

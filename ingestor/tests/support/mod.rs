@@ -17,7 +17,7 @@ use rand_chacha::ChaCha20Rng;
 use tallybox_client::traffic::{Metric, Traffic};
 use tallybox_client::{ProcessorKey, Report};
 use tallybox_crypto::{IngestorSecret, PacketPrivateKey, SigningKey};
-use tallybox_ingestor::batch::{BatchOptions, BatchSummary, batch};
+use tallybox_ingestor::batch::{BatchOptions, BatcherSummary, batch};
 use tallybox_ingestor::config::Config;
 use tallybox_ingestor::error::Error;
 use tallybox_ingestor::ingestor::{Ingestor, Locality};
@@ -192,7 +192,7 @@ impl World {
     }
 
     /// Batches all windows that are due, as one run of the program.
-    pub async fn batch(&self) -> Result<BatchSummary, Error> {
+    pub async fn batch(&self) -> Result<BatcherSummary, Error> {
         self.batch_with(&self.ingestor(), &BatchOptions::default())
             .await
     }
@@ -201,7 +201,7 @@ impl World {
         &self,
         ingestor: &Ingestor,
         options: &BatchOptions,
-    ) -> Result<BatchSummary, Error> {
+    ) -> Result<BatcherSummary, Error> {
         batch(ingestor, &ingestor.localities[LOCALITY], options).await
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tallybox_facilitator::worker::{self, Kind, Worker};
-use tallybox_ingestor::batch::{BatchOptions, BatchSummary, batch, cycle};
+use tallybox_ingestor::batch::{BatchOptions, BatcherSummary, batch, cycle};
 use tallybox_ingestor::ingestor::Ingestor;
 use tallybox_ingestor::metrics::Metrics;
 use tallybox_model::role::Role;
@@ -71,7 +71,7 @@ impl InProcessRoles {
     ///
     /// # Errors
     /// [`Error::Ingestor`].
-    pub async fn batch(&self) -> Result<BatchSummary, Error> {
+    pub async fn batch(&self) -> Result<BatcherSummary, Error> {
         let (ingestor, options) = (&self.ingestor, BatchOptions::default());
         let summary = batch(ingestor, &ingestor.localities[LOCALITY], &options).await;
         summary.map_err(Error::ingestor)
