@@ -396,7 +396,7 @@ impl Stored {
         }
     }
 
-    fn of(metric: &Metric, report: &Report) -> Self {
+    fn from_report(metric: &Metric, report: &Report) -> Self {
         Self {
             id: report.id.to_string(),
             metric: metric.name.to_owned(),
@@ -428,7 +428,7 @@ pub fn reports(metric: &str, range: std::ops::Range<u64>) -> Vec<Stored> {
     let mut made = MADE.lock().unwrap();
     let report_at = |index| {
         made.entry((metric.name.to_owned(), index))
-            .or_insert_with(|| Stored::of(metric, &traffic.packet(index).unwrap().report))
+            .or_insert_with(|| Stored::from_report(metric, &traffic.packet(index).unwrap().report))
             .clone()
     };
     range.map(report_at).collect()
