@@ -81,7 +81,8 @@ pub struct RedeliverySummary {
     /// Objects that were read from a mailbox and have the same bytes.
     pub objects_present: u64,
     /// Objects that exist according to a mailbox that the ingestor may not read.
-    pub objects_said_to_exist: u64,
+    #[serde(rename = "objects-said-to-exist")]
+    pub objects_reported_to_exist: u64,
 }
 
 impl RedeliverySummary {
@@ -92,7 +93,7 @@ impl RedeliverySummary {
             batches: 0,
             objects_written: 0,
             objects_present: 0,
-            objects_said_to_exist: 0,
+            objects_reported_to_exist: 0,
         }
     }
 
@@ -102,7 +103,7 @@ impl RedeliverySummary {
             let count = match published {
                 Published::New => &mut self.objects_written,
                 Published::Same => &mut self.objects_present,
-                Published::Assumed => &mut self.objects_said_to_exist,
+                Published::Assumed => &mut self.objects_reported_to_exist,
             };
             *count += 1;
         }
@@ -119,7 +120,7 @@ impl Summary for RedeliverySummary {
             grouped(self.batches),
             grouped(self.objects_written),
             grouped(self.objects_present),
-            grouped(self.objects_said_to_exist)
+            grouped(self.objects_reported_to_exist)
         )
     }
 }

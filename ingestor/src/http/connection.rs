@@ -201,11 +201,11 @@ impl Connections {
                 self.app.metrics.refused(ProblemKind::Malformed).inc();
                 two_lengths_refusal()
             });
-            let answering = self.router.clone().oneshot(request);
+            let response = self.router.clone().oneshot(request);
             async move {
                 let answer = match refused {
                     Some(refusal) => Ok(refusal),
-                    None => answering.await,
+                    None => response.await,
                 };
                 answer.map(|answer| answer.map(|body| asked.going(body)))
             }
