@@ -231,8 +231,9 @@ pub async fn rejected(
     Ok(found)
 }
 
-/// Applies the operation that `choose_action` chooses for each message: publish it to its original queue,
-/// delete it, or release it unchanged. A message that does not parse is never published again.
+/// Applies the operation that `choose_action` chooses for each message: publish it to its original
+/// queue, delete it, or release it unchanged. A message that does not parse is never published
+/// again.
 ///
 /// # Errors
 /// [`Error::Queue`]; messages that were not processed return when their leases expire.

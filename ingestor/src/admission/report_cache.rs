@@ -64,8 +64,8 @@ impl Hasher for IdentityHasher {
 }
 
 impl ReportCache {
-    /// Creates an empty cache of at most `max_entries` entries, for reports that may be replayed for
-    /// `minutes`.
+    /// Creates an empty cache of at most `max_entries` entries, for reports that may be replayed
+    /// for `minutes`.
     #[must_use]
     pub fn new(max_entries: usize, minutes: u64) -> Self {
         // The limit is for both generations together.

@@ -1,7 +1,7 @@
 //! From the slabs of a window to signed batches: planned once, then a pure function of the plan.
 //!
 //! ```text
-//! plan_log  the log of plans: which windows are due; creates each plan if absent, or else adopts it
+//! plan_log  the log of plans: which windows are due; creates each plan if absent, or adopts it
 //! window    one window: index -> replay -> cut -> build -> publish -> carried slab -> record
 //! redeliver writes fixed batches to the mailboxes once more
 //! prune     prunes objects that are no longer needed

@@ -41,8 +41,8 @@ pub struct Redelivery {
 /// Writes batches of a window again, with the same bytes, where a mailbox does not hold them.
 ///
 /// # Errors
-/// [`Error::NotInSpool`] if the spool does not hold the slabs of the window, [`Error::UnknownBatch`]
-/// for an id that the window does not contain, and errors of the buckets.
+/// [`Error::NotInSpool`] if the spool does not hold the slabs of the window,
+/// [`Error::UnknownBatch`] for an id that the window does not contain, and errors of the buckets.
 pub async fn redeliver(
     ingestor: &Ingestor,
     locality: &Locality,

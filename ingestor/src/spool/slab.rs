@@ -164,8 +164,8 @@ impl OpenSlab {
 }
 
 impl Waiting {
-    /// Notifies the observer, then the waiting requests. A request that has been cancelled is not an
-    /// error.
+    /// Notifies the observer, then the waiting requests. A request that has been cancelled is not
+    /// an error.
     pub(super) fn notify(self, observer: &dyn DurabilityObserver, outcome: WriteOutcome) {
         match outcome {
             WriteOutcome::Durable => observer.record_durable(&self.entries),

@@ -175,8 +175,8 @@ async fn aggregations(
         2
     };
     for (index, (bucket, directory)) in directories[..count].iter().enumerate() {
-        // The peer's mailbox is the last directory. Names that occur only there are not work from our
-        // ingestor, so their number is limited.
+        // The peer's mailbox is the last directory. Names that occur only there are not work from
+        // our ingestor, so their number is limited.
         let most = match index + 1 == directories.len() {
             true => found.len() + MAX_PEER_ONLY_AGGREGATIONS,
             false => usize::MAX,
