@@ -196,7 +196,7 @@ mod tests {
         layout
             .write_ingestor(&[metric], None, &served(3, 24))
             .unwrap();
-        let setting = Setting::calm(&Clock::manual(since.millis()));
+        let setting = Setting::without_faults(&Clock::manual(since.millis()));
         let ingestor = setting
             .ingestor(&RoleProcess::Batcher.config(layout))
             .unwrap();

@@ -4,14 +4,14 @@
 //! | module | content |
 //! |---|---|
 //! | [`world`], [`layout`], [`keys`] | the directory: buckets, configuration files, all keys |
-//! | [`door`] | honest and hostile clients that post to a real ingestor over HTTP |
+//! | [`ingestor_server`] | honest and hostile clients that post to a real ingestor over HTTP |
 //! | [`ingest`], [`schedule`] | simulated ingestor that signs arbitrary batches; names and dates |
 //! | [`plan`], [`hostile`], [`stream`] | the packets of a batch, made on all cores |
 //! | [`portal`], [`observe`] | addition of both sum parts; the outcome of each hostile packet |
 //! | [`run`](mod@run), [`outcome`], [`report`] | the complete pipeline; its result; the text form |
 //! | [`always`] | configuration of a long-running sandbox |
 //! | [`roles`] | the programs, inside this process or as child processes |
-//! | [`rough`] | fault injection: slow and failing buckets and queues |
+//! | [`fault_injection`] | fault injection: slow and failing buckets and queues |
 //! | [`serve`] | the long-running sandbox, with HTTP pages that show the status of each report |
 //! | [`generate`](mod@generate) | batches of valid packets; the same seed gives the same bytes |
 //! | [`cli`], [`error`] | the command line; errors |

@@ -19,7 +19,7 @@ use super::fault_injector::{ANSWER_LOST, FAILED, InjectedError, InjectedFault};
 pub struct ChaosBucket {
     inner: SharedBucket,
     clock: Clock,
-    weather: Option<Arc<FaultInjector>>,
+    faults: Option<Arc<FaultInjector>>,
 }
 
 impl ChaosBucket {
@@ -28,16 +28,16 @@ impl ChaosBucket {
     pub fn shared(
         inner: SharedBucket,
         clock: &Clock,
-        weather: Option<&Arc<FaultInjector>>,
+        faults: Option<&Arc<FaultInjector>>,
     ) -> SharedBucket {
         Arc::new(Self {
             inner,
             clock: clock.clone(),
-            weather: weather.cloned(),
+            faults: faults.cloned(),
         })
     }
 
-    fn struck(&self, key: &str, by: InjectedError) -> BucketError {
+    fn injected(&self, key: &str, by: InjectedError) -> BucketError {
         BucketError::Unavailable {
             key: key.to_owned(),
             bucket: self.inner.location(),
@@ -50,15 +50,15 @@ impl ChaosBucket {
         key: &str,
         operation: impl Future<Output = Result<T, BucketError>>,
     ) -> Result<T, BucketError> {
-        let Some(weather) = &self.weather else {
+        let Some(faults) = &self.faults else {
             return operation.await;
         };
-        match weather.draw_fault().await {
+        match faults.draw_fault().await {
             InjectedFault::Good => operation.await,
-            InjectedFault::Fails => Err(self.struck(key, FAILED)),
+            InjectedFault::Fails => Err(self.injected(key, FAILED)),
             InjectedFault::AnswerLost => {
                 operation.await?;
-                Err(self.struck(key, ANSWER_LOST))
+                Err(self.injected(key, ANSWER_LOST))
             }
         }
     }
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
     use crate::fault_injection::FaultProfile;
 
-    const CALM: FaultProfile = FaultProfile {
+    const NO_FAULTS: FaultProfile = FaultProfile {
         delayed: 0,
         stalled: 0,
         failed: 0,
@@ -173,8 +173,11 @@ mod tests {
     #[tokio::test]
     async fn an_object_may_be_there_though_the_answer_is_lost() {
         let inner = memory("own");
-        let rough = |chances| Arc::new(FaultInjector::new(chances, 1));
-        let lost = rough(FaultProfile { lost: 1000, ..CALM });
+        let injector = |chances| Arc::new(FaultInjector::new(chances, 1));
+        let lost = injector(FaultProfile {
+            lost: 1000,
+            ..NO_FAULTS
+        });
         let bucket = ChaosBucket::shared(inner.clone(), &Clock::system(), Some(&lost));
         let mut upload = bucket.create("a", None).await.unwrap();
         upload.write(Bytes::from_static(b"x")).await.unwrap();
@@ -184,9 +187,9 @@ mod tests {
         ));
         assert_eq!(read_all(&*inner, "a", 10).await.unwrap(), "x");
 
-        let failed = rough(FaultProfile {
+        let failed = injector(FaultProfile {
             failed: 1000,
-            ..CALM
+            ..NO_FAULTS
         });
         let bucket = ChaosBucket::shared(inner.clone(), &Clock::system(), Some(&failed));
         let put = publish_bytes(&*bucket, "b", Bytes::from_static(b"x"), false).await;

@@ -107,7 +107,7 @@ impl FaultInjector {
 
 impl fmt::Debug for FaultInjector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Weather")
+        f.debug_struct("FaultInjector")
             .field("chances", &self.chances)
             .finish_non_exhaustive()
     }

@@ -3,7 +3,7 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `weather` | the fault profile, and its random generator |
+//! | `fault_injector` | the fault profile, and its random generator |
 //! | `bucket` | a bucket that is slow, fails and loses answers; its date is the sandbox clock's |
 //! | `queue` | a queue that delivers late, twice and out of order, and loses messages |
 

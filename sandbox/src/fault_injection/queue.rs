@@ -20,16 +20,16 @@ const PASSED: usize = 3;
 #[derive(Debug)]
 pub struct ChaosQueue {
     inner: SharedQueue,
-    weather: Arc<FaultInjector>,
+    faults: Arc<FaultInjector>,
 }
 
 impl ChaosQueue {
     /// Wraps a queue with this fault profile.
     #[must_use]
-    pub fn shared(inner: SharedQueue, weather: &Arc<FaultInjector>) -> SharedQueue {
+    pub fn shared(inner: SharedQueue, faults: &Arc<FaultInjector>) -> SharedQueue {
         Arc::new(Self {
             inner,
-            weather: Arc::clone(weather),
+            faults: Arc::clone(faults),
         })
     }
 
@@ -38,17 +38,17 @@ impl ChaosQueue {
         operation: &'static str,
         work: impl Future<Output = Result<T, QueueError>>,
     ) -> Result<T, QueueError> {
-        let struck = |by: InjectedError| QueueError::Unavailable {
+        let injected = |by: InjectedError| QueueError::Unavailable {
             queue: self.inner.location(),
             operation,
             source: Box::new(by),
         };
-        match self.weather.draw_fault().await {
+        match self.faults.draw_fault().await {
             InjectedFault::Good => work.await,
-            InjectedFault::Fails => Err(struck(FAILED)),
+            InjectedFault::Fails => Err(injected(FAILED)),
             InjectedFault::AnswerLost => {
                 work.await?;
-                Err(struck(ANSWER_LOST))
+                Err(injected(ANSWER_LOST))
             }
         }
     }
@@ -57,12 +57,12 @@ impl ChaosQueue {
 #[async_trait]
 impl TaskQueue for ChaosQueue {
     async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
-        let chances = self.weather.chances();
+        let chances = self.faults.chances();
         self.run("publish", async {
-            if self.weather.happens(chances.vanished) {
+            if self.faults.happens(chances.vanished) {
                 return Ok(());
             }
-            if self.weather.happens(chances.doubled) {
+            if self.faults.happens(chances.doubled) {
                 self.inner.publish(body.clone()).await?;
             }
             self.inner.publish(body.clone()).await
@@ -79,11 +79,11 @@ impl TaskQueue for ChaosQueue {
             let Some(delivery) = received else {
                 return Ok(None);
             };
-            if !self.weather.happens(self.weather.chances().passed) {
+            if !self.faults.happens(self.faults.chances().passed) {
                 return self.run("receive", async { Ok(Some(delivery)) }).await;
             }
             self.inner
-                .nack(&delivery.lease, self.weather.within(LATER))
+                .nack(&delivery.lease, self.faults.within(LATER))
                 .await?;
             wait = Duration::ZERO;
         }
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use crate::fault_injection::FaultProfile;
 
-    const CALM: FaultProfile = FaultProfile {
+    const NO_FAULTS: FaultProfile = FaultProfile {
         delayed: 0,
         stalled: 0,
         failed: 0,
@@ -147,11 +147,11 @@ mod tests {
 
     #[tokio::test]
     async fn messages_vanish_and_are_doubled() {
-        assert_eq!(ready(CALM).await, 1);
+        assert_eq!(ready(NO_FAULTS).await, 1);
         assert_eq!(
             ready(FaultProfile {
                 vanished: 1000,
-                ..CALM
+                ..NO_FAULTS
             })
             .await,
             0
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(
             ready(FaultProfile {
                 doubled: 1000,
-                ..CALM
+                ..NO_FAULTS
             })
             .await,
             2
@@ -167,12 +167,19 @@ mod tests {
         assert_eq!(
             ready(FaultProfile {
                 failed: 1000,
-                ..CALM
+                ..NO_FAULTS
             })
             .await,
             0
         );
-        assert_eq!(ready(FaultProfile { lost: 1000, ..CALM }).await, 1);
+        assert_eq!(
+            ready(FaultProfile {
+                lost: 1000,
+                ..NO_FAULTS
+            })
+            .await,
+            1
+        );
     }
 
     #[tokio::test]
@@ -180,7 +187,7 @@ mod tests {
         let inner: SharedQueue = Arc::new(MemoryQueue::new("intake", Duration::from_secs(5)));
         let passed = FaultProfile {
             passed: 500,
-            ..CALM
+            ..NO_FAULTS
         };
         let queue = ChaosQueue::shared(inner, &Arc::new(FaultInjector::new(passed, 1)));
         for body in ["one", "two", "three"] {

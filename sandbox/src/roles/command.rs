@@ -35,8 +35,8 @@ pub struct RoleArgs {
     #[arg(long, value_name = "ORIGIN:REAL:RATE")]
     clock: Pace,
     /// Inject delays, failures and duplicate messages, with this seed
-    #[arg(long, value_name = "SEED")]
-    rough: Option<u64>,
+    #[arg(long = "rough", value_name = "SEED")]
+    fault_seed: Option<u64>,
     #[command(flatten)]
     log: tallybox_service::log::LogOptions,
 }
@@ -54,8 +54,8 @@ impl RoleArgs {
         let setting = Setting {
             clock: Clock::scaled(self.clock),
             rate: self.clock.rate,
-            weather: self
-                .rough
+            faults: self
+                .fault_seed
                 .map(|seed| Arc::new(FaultInjector::new(FaultProfile::CHAOS, seed))),
         };
         let stop = shutdown::on_signal();

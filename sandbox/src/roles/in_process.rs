@@ -17,8 +17,9 @@ use super::{RoleProcess, Setting};
 use crate::error::Error;
 use crate::layout::{LOCALITY, Layout};
 
-/// Maximum number of rounds in [`Company::turn`]: more than a window needs from intake to its sum.
-const TURNS: usize = 8;
+/// Maximum number of rounds in [`InProcessRoles::run_until_idle`]: more than a window needs from
+/// intake to its sum.
+const MAX_ROUNDS: usize = 8;
 
 /// The in-process roles of a sandbox.
 pub struct InProcessRoles {
@@ -82,8 +83,8 @@ impl InProcessRoles {
     ///
     /// # Errors
     /// [`Error::Manager`], [`Error::Queue`].
-    pub async fn turn(&self) -> Result<(), Error> {
-        for _ in 0..TURNS {
+    pub async fn run_until_idle(&self) -> Result<(), Error> {
+        for _ in 0..MAX_ROUNDS {
             let mut done = 0;
             for (manager, worker) in self.managers.iter().zip(&self.workers) {
                 done += manager
@@ -109,6 +110,6 @@ impl InProcessRoles {
 
 impl std::fmt::Debug for InProcessRoles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Company").finish_non_exhaustive()
+        f.debug_struct("InProcessRoles").finish_non_exhaustive()
     }
 }

@@ -3,9 +3,9 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `part` | the programs and their configuration files |
+//! | `role_process` | the programs and their configuration files |
 //! | `setting` | opens the programs |
-//! | `company` | all programs inside this process |
+//! | `in_process` | all programs inside this process |
 //! | `command` | one program as a child process, which can be killed |
 
 mod command;

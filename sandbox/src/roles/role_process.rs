@@ -35,7 +35,7 @@ pub enum Program {
 }
 
 impl RoleProcess {
-    /// Returns the program that runs this part.
+    /// Returns the program of this process.
     #[must_use]
     pub fn program(self) -> Program {
         match self {

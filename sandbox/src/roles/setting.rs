@@ -37,17 +37,17 @@ pub struct Setting {
     /// Its rate relative to real time.
     pub rate: u32,
     /// The fault profile; `None` without fault injection.
-    pub weather: Option<Arc<FaultInjector>>,
+    pub faults: Option<Arc<FaultInjector>>,
 }
 
 impl Setting {
     /// An environment without faults, with a clock at the rate of real time.
     #[must_use]
-    pub fn calm(clock: &Clock) -> Self {
+    pub fn without_faults(clock: &Clock) -> Self {
         Self {
             clock: clock.clone(),
             rate: 1,
-            weather: None,
+            faults: None,
         }
     }
 
@@ -62,14 +62,14 @@ impl Setting {
     }
 
     fn bucket(&self, inner: &SharedBucket) -> SharedBucket {
-        ChaosBucket::shared(Arc::clone(inner), &self.clock, self.weather.as_ref())
+        ChaosBucket::shared(Arc::clone(inner), &self.clock, self.faults.as_ref())
     }
 
-    fn queue(&self, place: &QueuePlace, directory: &Path) -> Result<SharedQueue, Error> {
-        let queue = place.open(directory)?;
-        Ok(match &self.weather {
+    fn queue(&self, location: &QueuePlace, directory: &Path) -> Result<SharedQueue, Error> {
+        let queue = location.open(directory)?;
+        Ok(match &self.faults {
             None => queue,
-            Some(weather) => ChaosQueue::shared(queue, weather),
+            Some(faults) => ChaosQueue::shared(queue, faults),
         })
     }
 
@@ -120,12 +120,15 @@ impl Setting {
     pub fn worker(&self, file: &Path) -> Result<Arc<Worker>, Error> {
         let config = load::<ProcessorConfig>(file)?;
         let missing = || Error::Internal(format!("{} has no queues", file.display()));
-        let places = config.value.queues.as_ref().ok_or_else(missing)?;
+        let locations = config.value.queues.as_ref().ok_or_else(missing)?;
         let queues = [
-            (Kind::Intake, self.queue(&places.intake, &config.directory)?),
+            (
+                Kind::Intake,
+                self.queue(&locations.intake, &config.directory)?,
+            ),
             (
                 Kind::Aggregate,
-                self.queue(&places.aggregate, &config.directory)?,
+                self.queue(&locations.aggregate, &config.directory)?,
             ),
         ];
         Ok(Worker::new(
@@ -152,10 +155,10 @@ impl Setting {
             *bucket = self.bucket(bucket);
         }
         let missing = || Error::Internal(format!("{} has no queues", file.display()));
-        let places = config.value.queues.as_ref().ok_or_else(missing)?;
+        let locations = config.value.queues.as_ref().ok_or_else(missing)?;
         manager.starter = Arc::new(QueueStarter {
-            intake: self.queue(&places.intake, &config.directory)?,
-            aggregate: self.queue(&places.aggregate, &config.directory)?,
+            intake: self.queue(&locations.intake, &config.directory)?,
+            aggregate: self.queue(&locations.aggregate, &config.directory)?,
         });
         Ok(manager)
     }

@@ -26,7 +26,7 @@ async fn attestations_are_looked_at_when_that_is_asked_for() {
         });
         let serving = Serving::start(directory.path(), &options, Output::new(true));
         let serving = serving.await.unwrap();
-        let flow = &serving.crowd.flows[0];
+        let flow = &serving.traffic.flows[0];
         let upload = |index| {
             let report = flow.traffic.packet(index).unwrap().report;
             report.into_upload(&flow.metric, 2, Some(START))

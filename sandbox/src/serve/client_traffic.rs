@@ -100,14 +100,14 @@ impl ClientTraffic {
         }
         let tasks = TaskTracker::new();
         for poster in 0..POSTERS {
-            let (crowd, reporter, stop, end) = (
+            let (traffic, reporter, stop, end) = (
                 Arc::clone(&self),
                 reporter.clone(),
                 stop.clone(),
                 end.clone(),
             );
             tasks.spawn(async move {
-                end.run_until_cancelled(crowd.post(poster, reporter, stop))
+                end.run_until_cancelled(traffic.post(poster, reporter, stop))
                     .await
             });
         }
@@ -118,11 +118,13 @@ impl ClientTraffic {
     /// Posts this number of honest reports, one metric after the other.
     pub(super) async fn burst(self: Arc<Self>, reporter: &Reporter, reports: u64) {
         for begin in (0..reports).step_by(REPORTS_PER_BURST) {
-            let crowd = Arc::clone(&self);
+            let traffic = Arc::clone(&self);
             let making = tokio::task::spawn_blocking(move || {
                 let places = begin..reports.min(begin + REPORTS_PER_BURST as u64);
                 places
-                    .map(|place| crowd.make(place as usize % crowd.flows.len(), crowd.next(), None))
+                    .map(|place| {
+                        traffic.make(place as usize % traffic.flows.len(), traffic.next(), None)
+                    })
                     .collect()
             });
             match making.await {
@@ -159,10 +161,11 @@ impl ClientTraffic {
         let mut dice = ChaCha20Rng::seed_from_u64(self.seed ^ ((poster + 1) << 32));
         loop {
             let (begun, many) = (Instant::now(), dice.random_range(1..=MAX_REPORTS_PER_POST));
-            let (crowd, seed) = (Arc::clone(&self), dice.random());
+            let (traffic, seed) = (Arc::clone(&self), dice.random());
             let fresh = !stop.is_cancelled() && self.rate > 0.0;
             // Splitting and encrypting is CPU work, so it runs on a blocking thread.
-            let drawing = tokio::task::spawn_blocking(move || crowd.draw(many, fresh, seed)).await;
+            let drawing =
+                tokio::task::spawn_blocking(move || traffic.draw(many, fresh, seed)).await;
             let Ok(Ok(reports)) = drawing else {
                 let trouble = (
                     Fault::Wrong,

@@ -142,7 +142,7 @@ impl Frame {
         lines.push(String::new());
         lines.push(self.queues(screen));
         if !self.processes.is_empty() {
-            lines.push(self.crew(screen));
+            lines.push(self.process_lines(screen));
         }
         lines.push(self.end(screen));
         lines.join("\n")
@@ -247,7 +247,7 @@ impl Frame {
         )
     }
 
-    fn crew(&self, screen: Screen) -> String {
+    fn process_lines(&self, screen: Screen) -> String {
         let mut lines: Vec<String> = Vec::new();
         let mut line = String::from("programs ");
         let mut width = 9;

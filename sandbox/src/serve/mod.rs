@@ -5,13 +5,13 @@
 //! | file | content |
 //! |---|---|
 //! | `announce` | the text at the start, with commands for client developers |
-//! | `crowd` | simulated clients: honest, hostile, and some that post twice |
-//! | `crew` | the programs as child processes; kills and restarts |
+//! | `client_traffic` | simulated clients: honest, hostile, and some that post twice |
+//! | `processes` | the programs as child processes; kills and restarts |
 //! | `truth` | the ledger of posted reports, and the audit of the sums |
-//! | `look`, `frame` | the progress of each window, and the live screen |
+//! | `observer`, `frame` | the progress of each window, and the live screen |
 //! | `watch` | the main loop |
 //! | `window` | the sum of one window |
-//! | `fate`, `lookup`, `books` | the status of a report, from the stored state of all roles |
+//! | `status`, `lookup`, `stored_state` | the status of a report, from the stored state of all roles |
 //! | `front` | middleware before the ingestor: records refusals, misbehaves on request |
 //! | `debug` | the HTTP pages that show the status of reports |
 //! | `spool` | reports that the ingestor has stored and not batched yet |
@@ -68,8 +68,7 @@ use truth::{Audit, SharedLedger};
 pub use front::Unfriendly;
 
 pub use status::{
-    BatchStatus, IntakeStatus as IntakeVerdict, ProcessorStatus, ReportStage, ReportStatus,
-    RosterStatus, SumStatus,
+    BatchStatus, IntakeStatus, ProcessorStatus, ReportStage, ReportStatus, RosterStatus, SumStatus,
 };
 pub use truth::{Fault, Faults, FinalReport, Kills, ReportCounts};
 
@@ -127,9 +126,9 @@ impl Time {
             Self::Pace(pace) => Setting {
                 clock: Clock::scaled(*pace),
                 rate: pace.rate,
-                weather: None,
+                faults: None,
             },
-            Self::Set(clock) => Setting::calm(clock),
+            Self::Set(clock) => Setting::without_faults(clock),
         }
     }
 }
@@ -137,12 +136,12 @@ impl Time {
 /// Where the programs run.
 enum Programs {
     /// Inside this process.
-    Here {
-        door: IngestorServer,
-        company: Arc<InProcessRoles>,
+    InProcess {
+        server: IngestorServer,
+        roles: Arc<InProcessRoles>,
     },
     /// As child processes.
-    Crew(Box<Processes>),
+    ChildProcesses(Box<Processes>),
 }
 
 /// A running sandbox.
@@ -154,13 +153,13 @@ pub struct Serving {
     /// The sandbox directory and its keys.
     pub world: Arc<World>,
     setting: Setting,
-    staff: Programs,
+    programs: Programs,
     debug: tokio::task::JoinHandle<()>,
     lookup: Lookup,
     /// Number of reports that the ingestor dropped, by ingestor window. Kept here because the
     /// ingestor deletes its records after a time.
     dropped: BTreeMap<Window, u64>,
-    crowd: Arc<ClientTraffic>,
+    traffic: Arc<ClientTraffic>,
     spool: SpoolReader,
     audit: Audit,
     /// Seed of traffic and kills.
@@ -184,13 +183,13 @@ impl Serving {
             .map_err(refused(options.debug_listen))?;
         let front = Front::new(Arc::clone(&world.keys), options.unfriendly.clone());
         let (layout, seed) = (&world.layout, options.seed.unwrap_or_else(rand::random));
-        let (staff, address, ingestor) = match (&options.time, options.chaos) {
+        let (programs, address, ingestor) = match (&options.time, options.chaos) {
             (Time::Pace(pace), true) => {
                 let ingestor: Arc<Ingestor> =
                     Arc::new(setting.ingestor(&RoleProcess::Ingestor.config(layout))?);
                 let address = ingestor.serve.listen;
                 (
-                    Programs::Crew(Box::new(Processes::start(layout, *pace, seed)?)),
+                    Programs::ChildProcesses(Box::new(Processes::start(layout, *pace, seed)?)),
                     address,
                     ingestor,
                 )
@@ -205,11 +204,11 @@ impl Serving {
                 if let Some(attestation) = &options.attestation {
                     attestation.apply(&mut ingestor);
                 }
-                let door = IngestorServer::serve(ingestor, |pages| front.before(pages)).await?;
-                let company =
-                    Arc::new(InProcessRoles::open(&setting, layout, &door.ingestor).await?);
-                let (address, ingestor) = (door.address, Arc::clone(&door.ingestor));
-                (Programs::Here { door, company }, address, ingestor)
+                let server = IngestorServer::serve(ingestor, |pages| front.before(pages)).await?;
+                let roles =
+                    Arc::new(InProcessRoles::open(&setting, layout, &server.ingestor).await?);
+                let (address, ingestor) = (server.address, Arc::clone(&server.ingestor));
+                (Programs::InProcess { server, roles }, address, ingestor)
             }
         };
         let lookup = Lookup {
@@ -228,7 +227,7 @@ impl Serving {
             Some((name.clone(), RandomisedResponse::new(entry.epsilon).ok()?))
         });
         let audit = Audit::new(&world, noise.collect(), ledger.clone())?;
-        let crowd = ClientTraffic {
+        let traffic = ClientTraffic {
             flows: flows(&world, &registry, options, seed)?,
             ledger,
             keys: Arc::clone(&world.keys),
@@ -243,10 +242,10 @@ impl Serving {
             debug: tokio::spawn(debug::serve(listener, lookup.clone())),
             world,
             setting,
-            staff,
+            programs,
             lookup,
             dropped: BTreeMap::new(),
-            crowd: Arc::new(crowd),
+            traffic: Arc::new(traffic),
             spool: SpoolReader::default(),
             audit,
             seed,
@@ -273,10 +272,10 @@ impl Serving {
     /// [`Error`] if the ingestor fails while it stops.
     pub async fn stop(self) -> Result<(), Error> {
         self.debug.abort();
-        match self.staff {
-            Programs::Here { door, .. } => door.close().await,
-            Programs::Crew(crew) => {
-                crew.end().await;
+        match self.programs {
+            Programs::InProcess { server, .. } => server.close().await,
+            Programs::ChildProcesses(processes) => {
+                processes.end().await;
                 Ok(())
             }
         }
@@ -297,7 +296,7 @@ fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<Worl
             Error::Internal("the current time is outside the supported range".to_owned())
         })?
         .start();
-    let (minimum, least, keep) = match options.chaos {
+    let (minimum, least, keep_hours) = match options.chaos {
         true => (CHAOS_MINIMUM, CHAOS_BATCH, CHAOS_KEEP_HOURS),
         false => (1, 1, KEEP_HOURS),
     };
@@ -308,7 +307,7 @@ fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<Worl
         .map(Attestation::lines)
         .transpose()?
         .flatten();
-    let usual = served(least, keep);
+    let usual = served(least, keep_hours);
     let served = Served {
         attestation: attestation.unwrap_or(usual.attestation.clone()),
         listen: if options.chaos {
@@ -348,7 +347,7 @@ fn flows(
     options: &ServeOptions,
     seed: u64,
 ) -> Result<Vec<Flow>, Error> {
-    let known: BTreeMap<String, _> =
+    let client_metrics: BTreeMap<String, _> =
         ClientConfig::metrics_of(registry, |bins| world.keys.client_keys(bins))
             .into_iter()
             .map(|metric| (metric.name.clone(), metric))
@@ -364,7 +363,10 @@ fn flows(
                 world.keys.for_clients(metric.bins())?,
                 Some(epsilon),
             )?,
-            metric: known.get(metric.name).cloned().ok_or_else(missing)?,
+            metric: client_metrics
+                .get(metric.name)
+                .cloned()
+                .ok_or_else(missing)?,
             aggregation: metric.name.parse().map_err(|_| missing())?,
         })
     };

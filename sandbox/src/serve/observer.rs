@@ -55,15 +55,15 @@ pub(super) struct Side {
 
 impl Observer {
     pub(super) async fn open(clock: &Clock, layout: &Layout) -> Result<Self, Error> {
-        let setting = Setting::calm(clock);
+        let setting = Setting::without_faults(clock);
         let manager = async |role| setting.manager(&layout.manager_config(role)).await;
         let queues = |role| -> Result<[SharedQueue; 2], Error> {
             let config = load::<Config>(&layout.manager_config(role))?;
-            let places = config.value.queues.ok_or_else(|| {
+            let locations = config.value.queues.ok_or_else(|| {
                 Error::Internal("the workflow manager's configuration has no queues".to_owned())
             })?;
-            let open = |place: &QueuePlace| place.open(&config.directory);
-            Ok([open(&places.intake)?, open(&places.aggregate)?])
+            let open = |location: &QueuePlace| location.open(&config.directory);
+            Ok([open(&locations.intake)?, open(&locations.aggregate)?])
         };
         Ok(Self {
             managers: [manager(Role::First).await?, manager(Role::Second).await?],
@@ -99,18 +99,18 @@ impl Observer {
             passed: oldest.start(),
         };
         for (side, manager) in self.managers.iter().enumerate() {
-            let look = manager.observe(scope).await.map_err(Error::manager)?;
-            for report in &look.assessment.windows {
+            let observation = manager.observe(scope).await.map_err(Error::manager)?;
+            for report in &observation.assessment.windows {
                 let WindowName {
                     aggregation,
                     window,
                 } = &report.name;
-                let place = &mut all.entry(*window).or_default()[side];
-                place.batches += report.counts.complete;
-                place.taken_in += report.counts.taken_in;
-                let known = look.inventory.aggregations.get(aggregation);
-                let state = known.and_then(|known| known.windows.get(window));
-                place
+                let progress = &mut all.entry(*window).or_default()[side];
+                progress.batches += report.counts.complete;
+                progress.taken_in += report.counts.taken_in;
+                let objects = observation.inventory.aggregations.get(aggregation);
+                let state = objects.and_then(|objects| objects.windows.get(window));
+                progress
                     .stages
                     .push(state.map_or(SideStage::Open, |state| match state {
                         state if state.done => SideStage::Done,
@@ -129,8 +129,8 @@ impl Observer {
     pub(super) async fn depths(&self) -> Result<[[Depth; 2]; 2], Error> {
         let mut depths = [[Depth::default(); 2]; 2];
         for (side, queues) in self.queues.iter().enumerate() {
-            for (place, queue) in queues.iter().enumerate() {
-                depths[side][place] = queue.depth().await?;
+            for (index, queue) in queues.iter().enumerate() {
+                depths[side][index] = queue.depth().await?;
             }
         }
         Ok(depths)

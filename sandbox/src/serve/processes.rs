@@ -31,9 +31,9 @@ const PROGRAMS: [RoleProcess; 8] = [
 ];
 
 /// Least and greatest time between two kills, in milliseconds.
-const BETWEEN: [u64; 2] = [1200, 3500];
+const KILL_INTERVAL_MILLIS: [u64; 2] = [1200, 3500];
 /// Least and greatest downtime of a killed process, in milliseconds.
-const GONE: [u64; 2] = [150, 2000];
+const DOWNTIME_MILLIS: [u64; 2] = [150, 2000];
 /// Time that a process has to exit after a request, before it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(6);
 
@@ -51,7 +51,7 @@ pub(super) struct Processes {
 }
 
 struct ChildProcess {
-    part: RoleProcess,
+    role_process: RoleProcess,
     name: String,
     child: Option<Child>,
     /// True if the process was killed but not reaped yet. Until then it still holds its address.
@@ -101,21 +101,28 @@ impl Processes {
         std::fs::create_dir_all(&logs).map_err(Error::file(&logs))?;
         let program = std::env::current_exe().map_err(Error::file("the program itself"))?;
         let mut members: Vec<ChildProcess> = Vec::new();
-        for part in PROGRAMS {
-            let number = 1 + members.iter().filter(|member| member.part == part).count();
-            let name = match PROGRAMS.iter().filter(|other| **other == part).count() {
-                1 => part.to_string(),
-                _ => format!("{part}-{number}"),
+        for role_process in PROGRAMS {
+            let number = 1 + members
+                .iter()
+                .filter(|member| member.role_process == role_process)
+                .count();
+            let name = match PROGRAMS
+                .iter()
+                .filter(|other| **other == role_process)
+                .count()
+            {
+                1 => role_process.to_string(),
+                _ => format!("{role_process}-{number}"),
             };
             members.push(ChildProcess {
-                part,
+                role_process,
                 name,
                 child: None,
                 dying: false,
                 back: Instant::now(),
             });
         }
-        let mut crew = Self {
+        let mut processes = Self {
             members,
             layout: layout.clone(),
             program,
@@ -125,21 +132,21 @@ impl Processes {
             next: None,
             kills: Kills::default(),
         };
-        let first = crew.soon(BETWEEN);
-        crew.next = Some(first);
-        crew.step()?;
-        Ok(crew)
+        let first = processes.time_within(KILL_INTERVAL_MILLIS);
+        processes.next = Some(first);
+        processes.step()?;
+        Ok(processes)
     }
 
-    fn soon(&mut self, [least, most]: [u64; 2]) -> Instant {
+    fn time_within(&mut self, [least, most]: [u64; 2]) -> Instant {
         Instant::now() + Duration::from_millis(self.dice.random_range(least..most))
     }
 
     /// Starts processes that are due, and kills one if it is time.
     pub(super) fn step(&mut self) -> Result<Vec<ProcessEvent>, Error> {
         let mut happened = Vec::new();
-        for place in 0..self.members.len() {
-            let member = &mut self.members[place];
+        for index in 0..self.members.len() {
+            let member = &mut self.members[index];
             if let Some(child) = &mut member.child
                 && let Ok(Some(status)) = child.try_wait()
             {
@@ -149,25 +156,27 @@ impl Processes {
                         process: member.name.clone(),
                         status: status.to_string(),
                     });
-                    member.back = Instant::now() + Duration::from_millis(GONE[0]);
+                    member.back = Instant::now() + Duration::from_millis(DOWNTIME_MILLIS[0]);
                     self.kills.ended += 1;
                 }
             }
-            if self.members[place].child.is_none() && self.members[place].back <= Instant::now() {
-                let child = self.spawn(place)?;
-                self.members[place].child = Some(child);
+            if self.members[index].child.is_none() && self.members[index].back <= Instant::now() {
+                let child = self.spawn(index)?;
+                self.members[index].child = Some(child);
             }
         }
         if self.next.is_some_and(|next| next <= Instant::now()) {
             happened.extend(self.kill());
-            let next = self.soon(BETWEEN);
+            let next = self.time_within(KILL_INTERVAL_MILLIS);
             self.next = Some(next);
         }
         Ok(happened)
     }
 
-    fn spawn(&mut self, place: usize) -> Result<Child, Error> {
-        let ChildProcess { part, name, .. } = &self.members[place];
+    fn spawn(&mut self, index: usize) -> Result<Child, Error> {
+        let ChildProcess {
+            role_process, name, ..
+        } = &self.members[index];
         let log = self.layout.logs().join(format!("{name}.log"));
         let log_file = File::options()
             .create(true)
@@ -176,8 +185,8 @@ impl Processes {
             .map_err(Error::file(&log))?;
         let mut command = Command::new(&self.program);
         command
-            .args(["role", part.program().name(), "--config"])
-            .arg(part.config(&self.layout))
+            .args(["role", role_process.program().name(), "--config"])
+            .arg(role_process.config(&self.layout))
             .args(["--clock", &self.pace.to_string()]);
         if self.next.is_some() {
             command.args(["--rough", &self.dice.random::<u64>().to_string()]);
@@ -196,17 +205,17 @@ impl Processes {
     /// Kills a random running process with SIGKILL, which it cannot handle.
     fn kill(&mut self) -> Option<ProcessEvent> {
         let up: Vec<usize> = (0..self.members.len())
-            .filter(|place| self.members[*place].is_up())
+            .filter(|index| self.members[*index].is_up())
             .collect();
-        let place = *up.get(self.dice.random_range(0..up.len().max(1)))?;
-        let back = self.soon(GONE);
-        let member = &mut self.members[place];
+        let index = *up.get(self.dice.random_range(0..up.len().max(1)))?;
+        let back = self.time_within(DOWNTIME_MILLIS);
+        let member = &mut self.members[index];
         member.child.as_mut()?.start_kill().ok()?;
         (member.dying, member.back) = (true, back);
         *self
             .kills
             .killed
-            .entry(member.part.to_string())
+            .entry(member.role_process.to_string())
             .or_default() += 1;
         Some(ProcessEvent::Killed {
             process: member.name.clone(),
@@ -215,7 +224,7 @@ impl Processes {
     }
 
     /// Kills all processes at once, and starts them again without fault injection.
-    pub(super) fn calm(&mut self) {
+    pub(super) fn end_faults(&mut self) {
         self.next = None;
         for member in &mut self.members {
             if member.is_up()
@@ -226,26 +235,26 @@ impl Processes {
                 *self
                     .kills
                     .killed
-                    .entry(member.part.to_string())
+                    .entry(member.role_process.to_string())
                     .or_default() += 1;
             }
-            member.back = Instant::now() + Duration::from_millis(GONE[0]);
+            member.back = Instant::now() + Duration::from_millis(DOWNTIME_MILLIS[0]);
         }
     }
 
     /// Returns the state of each process.
     pub(super) fn presence(&self) -> Vec<ProcessStatus> {
-        let of = |member: &ChildProcess| ProcessStatus {
+        let status = |member: &ChildProcess| ProcessStatus {
             name: member.name.clone(),
             up: member.is_up(),
             killed: self
                 .kills
                 .killed
-                .get(&member.part.to_string())
+                .get(&member.role_process.to_string())
                 .copied()
                 .unwrap_or(0),
         };
-        self.members.iter().map(of).collect()
+        self.members.iter().map(status).collect()
     }
 
     /// Asks all processes to exit, and kills those that do not.

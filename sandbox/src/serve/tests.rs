@@ -105,18 +105,18 @@ impl Stand {
         serde_json::from_str(&body).unwrap()
     }
 
-    fn company(&self) -> &InProcessRoles {
-        match &self.serving.staff {
-            Programs::Here { company, .. } => company,
-            Programs::Crew(_) => panic!("processes in a test"),
+    fn roles(&self) -> &InProcessRoles {
+        match &self.serving.programs {
+            Programs::InProcess { roles, .. } => roles,
+            Programs::ChildProcesses(_) => panic!("processes in a test"),
         }
     }
 
     /// Sets the clock, then lets every program do the work that is due.
     async fn at(&self, millis: i64) {
         self.clock.set(millis);
-        self.company().batch().await.unwrap();
-        self.company().turn().await.unwrap();
+        self.roles().batch().await.unwrap();
+        self.roles().run_until_idle().await.unwrap();
     }
 }
 
@@ -140,7 +140,7 @@ async fn a_client_developer_learns_what_became_of_each_report() {
     assert!(fate["slab"].as_str().unwrap().ends_with(".slab"));
 
     stand.clock.set(SETTLED);
-    stand.company().batch().await.unwrap();
+    stand.roles().batch().await.unwrap();
     let fate = stand.fate(good).await;
     assert_eq!(
         (&fate["stage"], &fate["second"]["verdict"]),
@@ -159,7 +159,7 @@ async fn a_client_developer_learns_what_became_of_each_report() {
             .contains("shares are identical to those of report")
     );
 
-    stand.company().turn().await.unwrap();
+    stand.roles().run_until_idle().await.unwrap();
     let fate = stand.fate(bad).await;
     assert_eq!(
         (&fate["stage"], &fate["sum"]["counted"]),
@@ -235,7 +235,7 @@ async fn a_batch_without_a_good_report_has_an_end_too() {
     assert!(fate.next.contains("too few"), "{}", fate.next);
     assert_eq!(
         (fate.first.verdict, fate.second.reason),
-        (IntakeVerdict::Message, Some(PacketReason::Undecryptable))
+        (IntakeStatus::Message, Some(PacketReason::Undecryptable))
     );
     for hour in 1..=25 {
         stand.at(CLOSED + hour * 60 * MINUTE).await;
@@ -252,19 +252,19 @@ async fn a_batch_without_a_good_report_has_an_end_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sums_are_compared_with_the_truth() {
     let mut stand = Stand::new().await;
-    let crowd = Arc::clone(&stand.serving.crowd);
-    Arc::clone(&crowd)
+    let traffic = Arc::clone(&stand.serving.traffic);
+    Arc::clone(&traffic)
         .burst(&stand.serving.reporter().unwrap(), 12)
         .await;
     let other = stand.traffic.packet(1 << 40).unwrap().report;
     stand.post(vec![other, stand.undecryptable(1 << 41)]).await;
     let mut spool = SpoolReader::default();
     spool
-        .read(&stand.serving.lookup, &crowd.ledger)
+        .read(&stand.serving.lookup, &traffic.ledger)
         .await
         .unwrap();
     assert_eq!(spool.waiting(&stand.serving.lookup).await.unwrap(), 14);
-    assert_eq!(crowd.ledger.lock().counts().foreign, 2);
+    assert_eq!(traffic.ledger.lock().counts().foreign, 2);
     stand.at(SETTLED).await;
     assert_eq!(spool.waiting(&stand.serving.lookup).await.unwrap(), 0);
     assert_eq!(
@@ -314,7 +314,7 @@ async fn sums_are_compared_with_the_truth() {
         packet,
     };
     {
-        let mut ledger = crowd.ledger.lock();
+        let mut ledger = traffic.ledger.lock();
         let number = ledger.post(posted);
         ledger.acknowledge(number);
     }
@@ -328,8 +328,8 @@ async fn sums_are_compared_with_the_truth() {
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_of_its_own_and_the_pages_around_them() {
     let stand = Stand::new().await;
-    let crowd = Arc::clone(&stand.serving.crowd);
-    crowd.burst(&stand.serving.reporter().unwrap(), 3).await;
+    let traffic = Arc::clone(&stand.serving.traffic);
+    traffic.burst(&stand.serving.reporter().unwrap(), 3).await;
     let (_, list) = stand.get("/debug/reports").await;
     let list: Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list["reports"].as_array().unwrap().len(), 3);

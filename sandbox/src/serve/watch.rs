@@ -27,9 +27,9 @@ pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Interval at which processes are checked.
 const TICK: Duration = Duration::from_millis(100);
 /// Number of ticks between two audits, which also redraw the screen.
-const LOOK: u64 = 5;
+const AUDIT_TICKS: u64 = 5;
 /// Number of ticks between two lines of output without a screen.
-const LINE: u64 = 50;
+const LINE_TICKS: u64 = 50;
 /// Additional time for the remaining reports to be summed, for slow machines.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(45);
 
@@ -46,16 +46,16 @@ impl Serving {
         options: &ServeOptions,
         shutdown: CancellationToken,
     ) -> Result<Option<FinalReport>, Error> {
-        let said = self
+        let printed = self
             .output
             .summary(&Announcement::from_serving(&self, options));
-        said.map_err(Error::file("stdout"))?;
+        printed.map_err(Error::file("stdout"))?;
         let work = Work::start(&mut self, options)?;
-        let looker = Observer::open(&self.setting.clock, &self.world.layout).await?;
+        let observer = Observer::open(&self.setting.clock, &self.world.layout).await?;
         let live = Live::new(&self.output);
         let begun = Instant::now();
         let end = options.lasting.map(|lasting| begun + lasting);
-        let judged = options.chaos || options.lasting.is_some();
+        let audited = options.chaos || options.lasting.is_some();
         let mut show = Show {
             live,
             begun,
@@ -71,72 +71,72 @@ impl Serving {
         loop {
             ticks.tick().await;
             tick += 1;
-            for happening in self.look_after()? {
-                self.tell(&show, &happening)?;
+            for process_event in self.step_processes()? {
+                self.print_event(&show, &process_event)?;
             }
             let over = shutdown.is_cancelled() || end.is_some_and(|end| end <= Instant::now());
-            if over && !judged {
+            if over && !audited {
                 break;
             }
             if over && drained.is_none() {
                 show.phase = Phase::Draining;
                 drained = Some(Instant::now());
                 work.no_more.cancel();
-                if let Programs::Crew(crew) = &mut self.staff {
-                    crew.calm();
+                if let Programs::ChildProcesses(processes) = &mut self.programs {
+                    processes.end_faults();
                 }
             }
-            if tick.is_multiple_of(LOOK) {
-                self.refresh(&looker, &show, tick.is_multiple_of(LINE))
+            if tick.is_multiple_of(AUDIT_TICKS) {
+                self.refresh(&observer, &show, tick.is_multiple_of(LINE_TICKS))
                     .await?;
-                if tick.is_multiple_of(LINE) {
+                if tick.is_multiple_of(LINE_TICKS) {
                     self.dropped().await;
                 }
                 if let Some(since) = drained {
                     let dropped = self.dropped().await;
-                    let own = self.crowd.waiting() == 0 && self.audit.unsettled() <= dropped;
+                    let own = self.traffic.waiting() == 0 && self.audit.unsettled() <= dropped;
                     // The spool also holds reports of other clients. If it cannot be read, the next
                     // audit tries again.
-                    let settled = own
+                    let is_drained = own
                         && self
                             .spool
                             .waiting(&self.lookup)
                             .await
                             .is_ok_and(|waiting| waiting == 0);
-                    if settled || since.elapsed() > patience() {
+                    if is_drained || since.elapsed() > max_drain_time() {
                         break;
                     }
                 }
             }
         }
         work.end().await;
-        let verdict = match judged {
-            true => Some(self.verdict(begun).await?),
+        let report = match audited {
+            true => Some(self.final_report(begun).await?),
             false => None,
         };
-        match judged {
+        match audited {
             true => show.live.leave(),
             false => show.live.clear(),
         }
         self.stop().await?;
-        Ok(verdict)
+        Ok(report)
     }
 
     /// Starts and kills processes that are due.
-    fn look_after(&mut self) -> Result<Vec<ProcessEvent>, Error> {
-        match &mut self.staff {
-            Programs::Crew(crew) => crew.step(),
-            Programs::Here { .. } => Ok(Vec::new()),
+    fn step_processes(&mut self) -> Result<Vec<ProcessEvent>, Error> {
+        match &mut self.programs {
+            Programs::ChildProcesses(processes) => processes.step(),
+            Programs::InProcess { .. } => Ok(Vec::new()),
         }
     }
 
     /// Runs an audit, and shows its results.
-    async fn refresh(&mut self, looker: &Observer, show: &Show, line: bool) -> Result<(), Error> {
-        for (fault, sentence) in self.crowd.troubles() {
+    async fn refresh(&mut self, observer: &Observer, show: &Show, line: bool) -> Result<(), Error> {
+        for (fault, sentence) in self.traffic.troubles() {
             self.audit.faults.note(fault, sentence);
         }
         // A slab that cannot be read now is read by the next audit.
-        let _ = self.spool.read(&self.lookup, &self.crowd.ledger).await;
+        let _ = self.spool.read(&self.lookup, &self.traffic.ledger).await;
         // Objects can appear or be deleted during a listing. The next audit repeats it.
         let added = match self.audit.check_windows(self.now()).await {
             Ok(added) => added,
@@ -146,25 +146,25 @@ impl Serving {
         for window in added {
             // The live screen shows only windows with reports of other clients separately.
             if self.output.json || !show.live.is_seen() && !show.chaos || window.has_foreign() {
-                self.say(show, &window)?;
+                self.print(show, &window)?;
             }
         }
         if show.live.is_seen() || line {
-            let Ok(frame) = self.frame(looker, show).await else {
+            let Ok(frame) = self.frame(observer, show).await else {
                 return Ok(());
             };
             if show.live.is_seen() {
                 show.live.draw(frame.lines(Screen::stderr()));
             } else {
-                self.say(show, &frame)?;
+                self.print(show, &frame)?;
             }
         }
         Ok(())
     }
 
-    async fn frame(&self, looker: &Observer, show: &Show) -> Result<Frame, Error> {
-        let sides = looker.observe().await?;
-        let depths = looker.depths().await?;
+    async fn frame(&self, observer: &Observer, show: &Show) -> Result<Frame, Error> {
+        let sides = observer.observe().await?;
+        let depths = observer.depths().await?;
         let row = |window| {
             let (batches, packets) = self.audit.ingested(window);
             let at = self.audit.at_portal(window);
@@ -181,9 +181,9 @@ impl Serving {
                 counted: at.counted,
             }
         };
-        let (processes, kills) = match &self.staff {
-            Programs::Crew(crew) => (crew.presence(), crew.kills.total()),
-            Programs::Here { .. } => (Vec::new(), 0),
+        let (processes, kills) = match &self.programs {
+            Programs::ChildProcesses(processes) => (processes.presence(), processes.kills.total()),
+            Programs::InProcess { .. } => (Vec::new(), 0),
         };
         Ok(Frame {
             event: "state",
@@ -192,8 +192,8 @@ impl Serving {
             seconds: show.begun.elapsed().as_secs(),
             rate: show.rate,
             chaos: show.chaos,
-            reports: self.crowd.ledger.lock().counts(),
-            windows: looker.windows().into_iter().map(row).collect(),
+            reports: self.traffic.ledger.lock().counts(),
+            windows: observer.windows().into_iter().map(row).collect(),
             summed: self.audit.summed(),
             queues: depths.map(|side| side.map(Into::into)),
             processes,
@@ -217,41 +217,41 @@ impl Serving {
         self.dropped.values().sum()
     }
 
-    async fn verdict(&mut self, begun: Instant) -> Result<FinalReport, Error> {
-        for (fault, sentence) in self.crowd.troubles() {
+    async fn final_report(&mut self, begun: Instant) -> Result<FinalReport, Error> {
+        for (fault, sentence) in self.traffic.troubles() {
             self.audit.faults.note(fault, sentence);
         }
-        let kills = match &self.staff {
-            Programs::Crew(crew) => crew.kills.clone(),
-            Programs::Here { .. } => Kills::default(),
+        let kills = match &self.programs {
+            Programs::ChildProcesses(processes) => processes.kills.clone(),
+            Programs::InProcess { .. } => Kills::default(),
         };
         let dropped = self.dropped().await;
         let waiting = self.spool.waiting(&self.lookup).await?;
         self.audit.close_spool(waiting);
-        let verdict = FinalReport::from_audit(&mut self.audit, dropped, kills).await?;
+        let report = FinalReport::from_audit(&mut self.audit, dropped, kills).await?;
         Ok(FinalReport {
             seed: self.seed,
             seconds: begun.elapsed().as_secs_f64(),
-            ..verdict
+            ..report
         })
     }
 
-    fn tell(&self, show: &Show, happening: &ProcessEvent) -> Result<(), Error> {
-        if self.output.json || matches!(happening, ProcessEvent::Ended { .. }) {
-            return self.say(show, happening);
+    fn print_event(&self, show: &Show, process_event: &ProcessEvent) -> Result<(), Error> {
+        if self.output.json || matches!(process_event, ProcessEvent::Ended { .. }) {
+            return self.print(show, process_event);
         }
         Ok(())
     }
 
-    fn say(&self, show: &Show, summary: &impl Summary) -> Result<(), Error> {
-        let mut said = Ok(());
-        show.live.above(|| said = self.output.summary(summary));
-        said.map_err(Error::file("stdout"))
+    fn print(&self, show: &Show, summary: &impl Summary) -> Result<(), Error> {
+        let mut printed = Ok(());
+        show.live.above(|| printed = self.output.summary(summary));
+        printed.map_err(Error::file("stdout"))
     }
 }
 
 /// Returns the maximum time to wait for the remaining reports to be summed.
-fn patience() -> Duration {
+fn max_drain_time() -> Duration {
     let minutes = u64::from(MAXIMUM_AGE + 2) * u64::from(PERIOD_MINUTES) + u64::from(GRACE_MINUTES);
     Duration::from_secs(minutes * 60 / u64::from(RATE)) + DRAIN_TIMEOUT
 }
@@ -283,15 +283,15 @@ impl Work {
             programs: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        if let Programs::Here { company, .. } = &serving.staff {
-            let (company, stop) = (Arc::clone(company), work.programs.clone());
-            work.tasks.spawn(async move { company.run(stop).await });
+        if let Programs::InProcess { roles, .. } = &serving.programs {
+            let (roles, stop) = (Arc::clone(roles), work.programs.clone());
+            work.tasks.spawn(async move { roles.run(stop).await });
         }
-        let (crowd, reporter) = (Arc::clone(&serving.crowd), serving.reporter()?);
+        let (traffic, reporter) = (Arc::clone(&serving.traffic), serving.reporter()?);
         let (no_more, clients, packets) =
             (work.no_more.clone(), work.clients.clone(), options.packets);
         work.tasks
-            .spawn(async move { crowd.run(reporter, packets, no_more, clients).await });
+            .spawn(async move { traffic.run(reporter, packets, no_more, clients).await });
         Ok(work)
     }
 

@@ -42,8 +42,8 @@ pub(crate) async fn post_all(
     let clock = Clock::manual(start + REPORTED);
     let begin = Instant::now();
     let bar = watch.bar("clients", &flows, Role::First);
-    let door = IngestorServer::open(world, clock.clone()).await?;
-    let reporter = Arc::new(door.reporter(world)?);
+    let server = IngestorServer::open(world, clock.clone()).await?;
+    let reporter = Arc::new(server.reporter(world)?);
     let metrics = reporter.source().current().await;
     let metrics = metrics.map_err(|error| Error::Internal(error.to_string()))?;
     let mut done = Vec::new();
@@ -76,8 +76,8 @@ pub(crate) async fn post_all(
     bar.finish();
     watch.note("clients", &done, begin);
     let begin = Instant::now();
-    let ingestor = Arc::clone(&door.ingestor);
-    door.close().await?;
+    let ingestor = Arc::clone(&server.ingestor);
+    server.close().await?;
     clock.set(start + BATCHED);
     batch_all(&ingestor, &mut done).await?;
     watch.note("ingestor", &done, begin);
