@@ -80,11 +80,11 @@ impl Summary for Announcement {
         )?;
         writeln!(f, "               {}", self.config_key)?;
         writeln!(f, "  directory    {}", self.directory)?;
-        for (place, metric) in self.metrics.iter().enumerate() {
+        for (index, metric) in self.metrics.iter().enumerate() {
             writeln!(
                 f,
                 "  {:<12} {metric}",
-                if place == 0 { "metrics" } else { "" }
+                if index == 0 { "metrics" } else { "" }
             )?;
         }
         writeln!(f, "\nTry it:\n")?;

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::truth::{Fault, Posted, SharedLedger};
+use super::truth::{Discrepancy, Posted, SharedLedger};
 use crate::error::Error;
 use crate::keys::SandboxKeys;
 
@@ -33,13 +33,13 @@ const LAST_PAUSE: Duration = Duration::from_millis(100);
 /// Number of reports in each of the initial posts.
 const REPORTS_PER_BURST: usize = 250;
 /// Number of accepted reports that are retained to be posted again.
-const REMEMBERED: usize = 200;
+const MAX_REPEATABLE: usize = 200;
 
-/// Probabilities in thousandths that a report is hostile, an unchanged repetition, or a copy under
-/// another id.
-const HOSTILE: u64 = 30;
-const AGAIN: u64 = 20;
-const COPIED: u64 = 10;
+/// Probabilities, per thousand reports, that a report is hostile, an unchanged repetition, or a
+/// copy under another id.
+const HOSTILE_PER_MILLE: u64 = 30;
+const REPEATED_PER_MILLE: u64 = 20;
+const COPIED_PER_MILLE: u64 = 10;
 
 /// The clients of one metric.
 #[derive(Debug)]
@@ -69,9 +69,9 @@ pub(super) struct State {
     /// Reports that are not known to be stored, to be posted again.
     waiting: VecDeque<Sealed>,
     /// Accepted reports, to be repeated.
-    kept: VecDeque<Sealed>,
-    /// Faults found in the answers.
-    troubles: Vec<(Fault, String)>,
+    accepted: VecDeque<Sealed>,
+    /// Discrepancies found in the answers.
+    discrepancies: Vec<(Discrepancy, String)>,
 }
 
 /// A report that is ready to be posted.
@@ -120,17 +120,17 @@ impl ClientTraffic {
         for begin in (0..reports).step_by(REPORTS_PER_BURST) {
             let traffic = Arc::clone(&self);
             let making = tokio::task::spawn_blocking(move || {
-                let places = begin..reports.min(begin + REPORTS_PER_BURST as u64);
-                places
-                    .map(|place| {
-                        traffic.make(place as usize % traffic.flows.len(), traffic.next(), None)
+                let indices = begin..reports.min(begin + REPORTS_PER_BURST as u64);
+                indices
+                    .map(|index| {
+                        traffic.make(index as usize % traffic.flows.len(), traffic.next(), None)
                     })
                     .collect()
             });
             match making.await {
                 Ok(Ok(reports)) => self.send(reporter, reports).await,
-                _ => self.state().troubles.push((
-                    Fault::Wrong,
+                _ => self.state().discrepancies.push((
+                    Discrepancy::Wrong,
                     "a client could not make its report".to_owned(),
                 )),
             }
@@ -143,9 +143,9 @@ impl ClientTraffic {
         state.next
     }
 
-    /// Returns and clears the faults found in the ingestor's answers.
-    pub(super) fn troubles(&self) -> Vec<(Fault, String)> {
-        std::mem::take(&mut self.state().troubles)
+    /// Returns and clears the discrepancies found in the ingestor's answers.
+    pub(super) fn take_discrepancies(&self) -> Vec<(Discrepancy, String)> {
+        std::mem::take(&mut self.state().discrepancies)
     }
 
     /// Returns the number of reports that are not known to be stored.
@@ -167,11 +167,11 @@ impl ClientTraffic {
             let drawing =
                 tokio::task::spawn_blocking(move || traffic.draw(many, fresh, seed)).await;
             let Ok(Ok(reports)) = drawing else {
-                let trouble = (
-                    Fault::Wrong,
+                let discrepancy = (
+                    Discrepancy::Wrong,
                     "a client could not make its report".to_owned(),
                 );
-                self.state().troubles.push(trouble);
+                self.state().discrepancies.push(discrepancy);
                 return;
             };
             self.send(&reporter, reports).await;
@@ -202,9 +202,9 @@ impl ClientTraffic {
             match outcome {
                 Outcome::Accepted | Outcome::AlreadyAccepted => {
                     ledger.acknowledge(sealed.number);
-                    state.kept.push_back(sealed);
-                    if state.kept.len() > REMEMBERED {
-                        state.kept.pop_front();
+                    state.accepted.push_back(sealed);
+                    if state.accepted.len() > MAX_REPEATABLE {
+                        state.accepted.pop_front();
                     }
                 }
                 Outcome::TryLater { .. } => state.waiting.push_back(sealed),
@@ -214,11 +214,11 @@ impl ClientTraffic {
                             "the ingestor refused honest report {}: {}",
                             sealed.number, problem.kind
                         );
-                        state.troubles.push((Fault::Lost, sentence));
+                        state.discrepancies.push((Discrepancy::Lost, sentence));
                     }
                 }
-                other => state.troubles.push((
-                    Fault::Wrong,
+                other => state.discrepancies.push((
+                    Discrepancy::Wrong,
                     format!("a post had the unexpected outcome {other:?}"),
                 )),
             }
@@ -247,20 +247,20 @@ impl ClientTraffic {
 
     /// Makes a new report, or repeats one that was accepted before.
     fn fresh(&self, dice: &mut ChaCha20Rng) -> Result<Sealed, Error> {
-        let luck = dice.random_range(0..1000);
-        if luck < AGAIN + COPIED {
-            let kept = {
+        let roll = dice.random_range(0..1000);
+        if roll < REPEATED_PER_MILLE + COPIED_PER_MILLE {
+            let accepted = {
                 let state = self.state();
-                let place = dice.random_range(0..state.kept.len().max(1));
-                state.kept.get(place).cloned()
+                let index = dice.random_range(0..state.accepted.len().max(1));
+                state.accepted.get(index).cloned()
             };
-            if let Some(sealed) = kept {
-                return Ok(self.repeat(sealed, luck >= AGAIN, dice));
+            if let Some(sealed) = accepted {
+                return Ok(self.repeat(sealed, roll >= REPEATED_PER_MILLE, dice));
             }
         }
         let flow = dice.random_range(0..self.flows.len());
-        let hostility =
-            (luck >= 1000 - HOSTILE).then(|| HOSTILITIES[dice.random_range(0..HOSTILITIES.len())]);
+        let hostility = (roll >= 1000 - HOSTILE_PER_MILLE)
+            .then(|| HOSTILITIES[dice.random_range(0..HOSTILITIES.len())]);
         self.make(flow, self.next(), hostility)
     }
 

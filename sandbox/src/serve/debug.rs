@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use super::front::Unfriendly;
 use super::lookup::Lookup;
-use super::status::{ReportStage, ReportStatus};
+use super::status::{ReportStage, ReportTrace};
 use crate::always::window_of;
 use crate::error::Error;
 
@@ -128,8 +128,8 @@ async fn list(State(lookup): State<Lookup>, uri: Uri) -> Response {
         return answer(&lookup, id.trim_matches('+')).await;
     }
     match lookup.recent(LISTED).await {
-        Ok(fates) => {
-            Json(json!({ "reports": fates.iter().map(line).collect::<Vec<_>>() })).into_response()
+        Ok(traces) => {
+            Json(json!({ "reports": traces.iter().map(line).collect::<Vec<_>>() })).into_response()
         }
         Err(error) => failed(&error),
     }
@@ -142,24 +142,24 @@ async fn answer(lookup: &Lookup, id: &str) -> Response {
             "invalid report id: ids are UUIDs, such as 3f0c8a52-9d1e-4b7a-8c66-0e4f5a6b7c8d";
         return problem(StatusCode::NOT_FOUND, detail, "use the uuid of the report");
     }
-    match lookup.fate(&id).await {
-        Ok(fate) if fate.stage == ReportStage::Unknown => {
+    match lookup.trace(&id).await {
+        Ok(trace) if trace.stage == ReportStage::Unknown => {
             let next = "compare the id with the answer to the post; GET /debug/reports lists stored reports";
-            problem(StatusCode::NOT_FOUND, &fate.next, next)
+            problem(StatusCode::NOT_FOUND, &trace.next, next)
         }
-        Ok(fate) => Json(fate).into_response(),
+        Ok(trace) => Json(trace).into_response(),
         Err(error) => failed(&error),
     }
 }
 
 /// Returns the list entry of a report.
-fn line(fate: &ReportStatus) -> Value {
+fn line(trace: &ReportTrace) -> Value {
     json!({
-        "id": fate.id,
-        "stage": fate.stage,
-        "metric": fate.metric,
-        "window": fate.window,
-        "counted": fate.sum.counted,
+        "id": trace.id,
+        "stage": trace.stage,
+        "metric": trace.metric,
+        "window": trace.window,
+        "counted": trace.sum.counted,
     })
 }
 

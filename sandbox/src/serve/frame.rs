@@ -47,9 +47,9 @@ pub(super) struct Frame {
     pub(super) queues: [[Filled; 2]; 2],
     pub(super) processes: Vec<ProcessStatus>,
     pub(super) kills: u64,
-    /// Number of faults that the audit has found.
+    /// Number of discrepancies that the audit has found.
     pub(super) discrepancies: u64,
-    /// Description of the newest fault.
+    /// Description of the newest discrepancy.
     pub(super) problem: Option<String>,
 }
 
@@ -168,12 +168,12 @@ impl Frame {
     fn flow(&self, screen: Screen) -> String {
         let counts = &self.reports;
         let number = |number: u64| screen.paint(Tone::Heading, &grouped(number));
-        let whole = counts.kept().max(1) as f64;
+        let whole = counts.stored().max(1) as f64;
         let filled = bar(counts.in_sums() as f64, whole, BAR);
         let rest = BAR.saturating_sub(filled.chars().count());
         format!(
             "reports  accepted {}  batched {}  counted {}  {}{}\n{}",
-            number(counts.kept()),
+            number(counts.stored()),
             number(counts.in_batches()),
             number(counts.in_sums()),
             screen.paint(Tone::Bar, &filled),
@@ -294,7 +294,7 @@ impl Frame {
         format!(
             "{}  accepted {}  batched {}  counted {}  windows summed {}  killed {}  discrepancies {}",
             stamp(self.now),
-            counts.kept(),
+            counts.stored(),
             counts.in_batches(),
             counts.in_sums(),
             self.summed,

@@ -24,10 +24,10 @@ use crate::keys::{CLIENT_CONFIG_KEY_ID, SandboxKeys};
 
 /// Maximum size of a body in bytes.
 const LIMIT: usize = 64 << 20;
-/// Number of refused reports that are remembered.
-const REMEMBERED: usize = 10_000;
+/// Maximum number of refusals that are recorded.
+const MAX_REFUSALS: usize = 10_000;
 /// One request in this number is answered in the manner given by `--unfriendly`.
-const ONE_OF: u64 = 4;
+const UNFRIENDLY_INTERVAL: u64 = 4;
 
 /// A kind of misbehaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, serde::Serialize)]
@@ -52,7 +52,7 @@ pub enum Unfriendly {
 #[derive(Debug)]
 pub(crate) struct Front {
     keys: Arc<SandboxKeys>,
-    /// The kinds that one request in [`ONE_OF`] receives, in turn.
+    /// The kinds that one request in [`UNFRIENDLY_INTERVAL`] receives, in turn.
     always: Vec<Unfriendly>,
     state: Mutex<Switches>,
 }
@@ -79,7 +79,7 @@ impl Front {
 
     /// Adds this middleware to the ingestor's routes.
     pub(crate) fn before(self: &Arc<Self>, pages: Router) -> Router {
-        pages.layer(from_fn_with_state(Arc::clone(self), stand))
+        pages.layer(from_fn_with_state(Arc::clone(self), intercept))
     }
 
     /// Requests a kind of misbehaviour for the next request that it applies to.
@@ -92,45 +92,45 @@ impl Front {
         self.state().refused.get(id).cloned()
     }
 
-    fn remember(&self, id: &str, problem: &Problem) {
+    fn record_refusal(&self, id: &str, problem: &Problem) {
         let id = id.to_lowercase();
         let mut state = self.state();
         if state.refused.insert(id.clone(), problem.clone()).is_none() {
             state.order.push_back(id);
         }
-        if state.order.len() > REMEMBERED
+        if state.order.len() > MAX_REFUSALS
             && let Some(oldest) = state.order.pop_front()
         {
             state.refused.remove(&oldest);
         }
     }
 
-    /// Chooses the misbehaviour for a request: one that was requested, or every [`ONE_OF`]th time
-    /// the next kind in turn.
-    fn turn(&self, post: bool) -> Option<Unfriendly> {
+    /// Chooses the misbehaviour for a request: one that was requested, or, for one request in
+    /// [`UNFRIENDLY_INTERVAL`], the next kind in turn.
+    fn choose_misbehaviour(&self, post: bool) -> Option<Unfriendly> {
         let concerns = |what: &Unfriendly| post != (*what == Unfriendly::ExpiredConfig);
         let mut state = self.state();
-        if let Some(place) = state.next.iter().position(concerns) {
-            return state.next.remove(place);
+        if let Some(index) = state.next.iter().position(concerns) {
+            return state.next.remove(index);
         }
         let count = match post {
             true => &mut state.posts,
             false => &mut state.fetches,
         };
         *count += 1;
-        let turn = *count;
+        let request = *count;
         drop(state);
-        let mine: Vec<Unfriendly> = self
+        let applicable: Vec<Unfriendly> = self
             .always
             .iter()
             .copied()
             .filter(|what| concerns(what))
             .collect();
-        if mine.is_empty() || !turn.is_multiple_of(ONE_OF) {
+        if applicable.is_empty() || !request.is_multiple_of(UNFRIENDLY_INTERVAL) {
             return None;
         }
-        let place = (turn / ONE_OF - 1) % mine.len() as u64;
-        mine.get(usize::try_from(place).unwrap_or(0)).copied()
+        let index = (request / UNFRIENDLY_INTERVAL - 1) % applicable.len() as u64;
+        applicable.get(usize::try_from(index).unwrap_or(0)).copied()
     }
 
     fn state(&self) -> MutexGuard<'_, Switches> {
@@ -138,13 +138,13 @@ impl Front {
     }
 }
 
-async fn stand(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
+async fn intercept(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if request.method() == Method::POST && path.ends_with("/reports") {
         return front.post(request, next).await;
     }
     let fetches = request.method() == Method::GET && path.ends_with("/config");
-    if fetches && front.turn(false).is_some() {
+    if fetches && front.choose_misbehaviour(false).is_some() {
         return front.expired(request, next).await;
     }
     next.run(request).await
@@ -157,7 +157,7 @@ impl Front {
         let Ok(body) = to_bytes(body, LIMIT).await else {
             return problem(ProblemKind::Malformed, "the request body ended early");
         };
-        let refusal = match self.turn(true) {
+        let refusal = match self.choose_misbehaviour(true) {
             Some(Unfriendly::RateLimited) => Some((
                 ProblemKind::RateLimited,
                 "the sandbox was asked to refuse this post",
@@ -204,12 +204,12 @@ impl Front {
         if let Ok(many) = serde_json::from_slice::<ReportsAnswer>(&answer) {
             for result in &many.results {
                 if let Some(problem) = &result.problem {
-                    self.remember(&result.uuid, problem);
+                    self.record_refusal(&result.uuid, problem);
                 }
             }
         } else if let Ok(problem) = serde_json::from_slice::<Problem>(&answer) {
             for id in ids(sent) {
-                self.remember(&id, &problem);
+                self.record_refusal(&id, &problem);
             }
         }
         Response::from_parts(head, Body::from(answer))

@@ -15,7 +15,7 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::time::Window;
 
 use super::front::Front;
-use super::status::{BatchStatus, ReportStage, ReportStatus, RosterStatus};
+use super::status::{ReportBatch, ReportStage, ReportTrace, RosterStatus};
 use super::stored_state::{Planned, Spooled, StoredBatch};
 use crate::error::Error;
 use crate::portal::{self, Total};
@@ -43,35 +43,35 @@ struct Pages {
 
 impl Lookup {
     /// Returns the status of the report with this id.
-    pub(super) async fn fate(&self, id: &str) -> Result<ReportStatus, Error> {
+    pub(super) async fn trace(&self, id: &str) -> Result<ReportTrace, Error> {
         let mut found = Vec::new();
         for slab in self.slabs().await? {
             let id = id.to_owned();
             found.extend(self.slab(&slab, move |report| report.id == id).await?);
         }
-        let kept = found.len();
+        let copies = found.len();
         found.truncate(1);
         let Some(digest) = found.first().map(|report| report.digest) else {
             return Ok(match self.front.refusal(id) {
-                Some(problem) => ReportStatus::refused(id, problem),
-                None => ReportStatus::unknown(id),
+                Some(problem) => ReportTrace::refused(id, problem),
+                None => ReportTrace::unknown(id),
             });
         };
-        let mut fates = self.fates(found).await?;
-        let mut fate = fates.pop().unwrap_or_else(|| ReportStatus::unknown(id));
-        fate.kept = kept;
-        if fate.stage == ReportStage::Dropped
+        let mut traces = self.trace_all(found).await?;
+        let mut trace = traces.pop().unwrap_or_else(|| ReportTrace::unknown(id));
+        trace.kept = copies;
+        if trace.stage == ReportStage::Dropped
             && let Some(other) = self.twin(digest).await?
         {
-            fate.drop(format!(
+            trace.drop(format!(
                 "its shares are identical to those of report {other}"
             ));
         }
-        Ok(fate)
+        Ok(trace)
     }
 
     /// Returns the status of the newest reports, newest first, at most `most` of them.
-    pub(super) async fn recent(&self, most: usize) -> Result<Vec<ReportStatus>, Error> {
+    pub(super) async fn recent(&self, most: usize) -> Result<Vec<ReportTrace>, Error> {
         let mut found = Vec::new();
         for slab in self.slabs().await?.into_iter().rev() {
             let mut reports = self.slab(&slab, |_| true).await?;
@@ -82,10 +82,10 @@ impl Lookup {
             }
         }
         found.truncate(most);
-        self.fates(found).await
+        self.trace_all(found).await
     }
 
-    async fn fates(&self, reports: Vec<Spooled>) -> Result<Vec<ReportStatus>, Error> {
+    async fn trace_all(&self, reports: Vec<Spooled>) -> Result<Vec<ReportTrace>, Error> {
         let begun = reports
             .iter()
             .filter_map(|report| self.begun(&report.slab))
@@ -95,11 +95,11 @@ impl Lookup {
             None => Vec::new(),
         };
         let mut pages = Pages::default();
-        let mut fates = Vec::new();
+        let mut traces = Vec::new();
         for report in reports {
-            fates.push(self.follow(report, &plans, &mut pages).await?);
+            traces.push(self.follow(report, &plans, &mut pages).await?);
         }
-        Ok(fates)
+        Ok(traces)
     }
 
     async fn follow(
@@ -107,12 +107,12 @@ impl Lookup {
         report: Spooled,
         plans: &[Planned],
         pages: &mut Pages,
-    ) -> Result<ReportStatus, Error> {
+    ) -> Result<ReportTrace, Error> {
         let packet =
             PacketId::from_bytes(self.world.keys.secret.packet(&report.digest.report).packet);
         let planned = plans.iter().find(|plan| plan.slabs.contains(&report.slab));
         let aggregation = report.metric.parse::<AggregationId>();
-        let mut fate = ReportStatus {
+        let mut trace = ReportTrace {
             id: report.id,
             stage: ReportStage::Spooled,
             kept: 1,
@@ -121,28 +121,25 @@ impl Lookup {
             packet_id: Some(packet.to_string()),
             window: planned.map(|plan| plan.window),
             next: "it is batched in some seconds, when the ingestor's window has settled: query again then".to_owned(),
-            ..ReportStatus::default()
+            ..ReportTrace::default()
         };
         let (Some(planned), Ok(aggregation)) = (planned, aggregation) else {
-            return Ok(fate);
+            return Ok(trace);
         };
-        let place = (aggregation, planned.window);
-        if !pages.batches.contains_key(&place) {
-            let batches = self.batches(&place.0, place.1).await?;
-            pages.batches.insert(place.clone(), batches);
+        let key = (aggregation, planned.window);
+        if !pages.batches.contains_key(&key) {
+            let batches = self.batches(&key.0, key.1).await?;
+            pages.batches.insert(key.clone(), batches);
         }
-        let Some(batch) = pages.batches[&place]
-            .iter()
-            .find(|batch| batch.holds(packet))
-        else {
+        let Some(batch) = pages.batches[&key].iter().find(|batch| batch.holds(packet)) else {
             if planned.done {
-                fate.drop("a replay: its shares were posted before, under another id".to_owned());
+                trace.drop("a replay: its shares were posted before, under another id".to_owned());
             }
-            return Ok(fate);
+            return Ok(trace);
         };
-        fate.stage = ReportStage::Batched;
-        fate.batch = Some(BatchStatus::from(&batch.name));
-        fate.check(batch.found(packet));
+        trace.stage = ReportStage::Batched;
+        trace.batch = Some(ReportBatch::from(&batch.name));
+        trace.check(batch.intake_results(packet));
         let name = batch.name.clone();
         if !pages.rosters.contains_key(&name) {
             pages
@@ -150,24 +147,24 @@ impl Lookup {
                 .insert(name.clone(), self.rosters(&name).await?);
         }
         let rosters = pages.rosters[&name].clone();
-        let settled = rosters.settled();
-        fate.rosters = rosters;
-        match settled {
+        let decided = rosters.decided();
+        trace.rosters = rosters;
+        match decided {
             Some((Outcome::Summed, window)) => {
-                let place = (name.aggregation, window);
-                if !pages.totals.contains_key(&place) {
-                    let total = portal::total(&self.world, &place.0, window).await.ok();
-                    pages.totals.insert(place.clone(), total);
+                let key = (name.aggregation, window);
+                if !pages.totals.contains_key(&key) {
+                    let total = portal::total(&self.world, &key.0, window).await.ok();
+                    pages.totals.insert(key.clone(), total);
                 }
-                match &pages.totals[&place] {
-                    Some(total) => fate.sum(window, !total.invalid.contains(&packet)),
-                    None => fate.agree(window),
+                match &pages.totals[&key] {
+                    Some(total) => trace.sum(window, !total.invalid.contains(&packet)),
+                    None => trace.agree(window),
                 }
             }
-            Some((outcome, window)) => fate.give_up(outcome, window),
-            None => fate.wait(),
+            Some((outcome, window)) => trace.give_up(outcome, window),
+            None => trace.wait(),
         }
-        Ok(fate)
+        Ok(trace)
     }
 
     /// Returns the entries of a batch in the rosters of each window, on both sides.

@@ -68,9 +68,9 @@ use truth::{Audit, SharedLedger};
 pub use front::Unfriendly;
 
 pub use status::{
-    BatchStatus, IntakeStatus, ProcessorStatus, ReportStage, ReportStatus, RosterStatus, SumStatus,
+    IntakeStatus, ProcessorStatus, ReportBatch, ReportStage, ReportTrace, RosterStatus, SumStatus,
 };
-pub use truth::{Fault, Faults, FinalReport, Kills, ReportCounts};
+pub use truth::{Discrepancies, Discrepancy, FinalReport, Kills, ReportCounts};
 
 /// Minimum packets of a sum and of a batch with `--chaos`. Without it the minimum is 1, so that a
 /// developer's single report is summed.

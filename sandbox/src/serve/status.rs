@@ -32,10 +32,10 @@ pub enum ReportStage {
     Dropped,
 }
 
-/// The status of a report.
+/// The trace of a report through all roles: its status, and what each of them stores about it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ReportStatus {
+pub struct ReportTrace {
     /// The report's id.
     pub id: String,
     /// Its progress.
@@ -51,7 +51,7 @@ pub struct ReportStatus {
     /// The ingestor's window in which it is batched, once the window is planned.
     pub window: Option<Window>,
     /// The batch that contains it, at both processors.
-    pub batch: Option<BatchStatus>,
+    pub batch: Option<ReportBatch>,
     /// The packet id that the processors use for it.
     pub packet_id: Option<String>,
     /// The first processor's result of intake.
@@ -66,9 +66,9 @@ pub struct ReportStatus {
     pub next: String,
 }
 
-/// The name of a batch.
+/// The batch that contains a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BatchStatus {
+pub struct ReportBatch {
     /// The aggregation.
     pub aggregation: AggregationId,
     /// Its date.
@@ -113,12 +113,12 @@ pub struct RosterStatus {
 impl RosterStatus {
     /// Returns the window that decided the batch. One side's view is sufficient, because both
     /// decide alike.
-    pub(super) fn settled(&self) -> Option<(Outcome, Window)> {
+    pub(super) fn decided(&self) -> Option<(Outcome, Window)> {
         let views = self.first.iter().chain(&self.second);
-        let settled = |view: &&BatchView| !matches!(view.outcome, Outcome::Open | Outcome::Waiting);
+        let decided = |view: &&BatchView| !matches!(view.outcome, Outcome::Open | Outcome::Waiting);
         views
             .into_iter()
-            .find(settled)
+            .find(decided)
             .map(|view| (view.outcome, view.window))
     }
 }
@@ -134,7 +134,7 @@ pub struct SumStatus {
     pub why: Option<String>,
 }
 
-impl From<&BatchName> for BatchStatus {
+impl From<&BatchName> for ReportBatch {
     fn from(name: &BatchName) -> Self {
         Self {
             aggregation: name.aggregation.clone(),
@@ -146,12 +146,15 @@ impl From<&BatchName> for BatchStatus {
 
 impl From<Option<PacketReason>> for ProcessorStatus {
     fn from(reason: Option<PacketReason>) -> Self {
-        let verdict = reason.map_or(IntakeStatus::Message, |_| IntakeStatus::Rejected);
-        Self { verdict, reason }
+        let result = reason.map_or(IntakeStatus::Message, |_| IntakeStatus::Rejected);
+        Self {
+            verdict: result,
+            reason,
+        }
     }
 }
 
-impl ReportStatus {
+impl ReportTrace {
     /// The status of an id that is in no slab.
     pub(super) fn unknown(id: &str) -> Self {
         Self {
@@ -203,12 +206,12 @@ impl ReportStatus {
 
     /// Updates the hint of a report whose batch is not decided yet.
     pub(super) fn wait(&mut self) {
-        let stood = self
+        let was_listed = self
             .rosters
             .first
             .iter()
             .any(|view| view.outcome == Outcome::Open);
-        if self.stage == ReportStage::Checked && stood {
+        if self.stage == ReportStage::Checked && was_listed {
             "a window ended without it: too few valid packets, or one side could not sum the batch; the next \
              window lists it again"
                 .clone_into(&mut self.next);
@@ -285,8 +288,8 @@ impl ReportStatus {
 
 /// Returns the name of a reason as in the processors' own summaries.
 fn reason_text(reason: PacketReason) -> String {
-    let word = serde_json::to_value(reason).ok();
-    word.and_then(|word| word.as_str().map(str::to_owned))
+    let name = serde_json::to_value(reason).ok();
+    name.and_then(|name| name.as_str().map(str::to_owned))
         .unwrap_or_default()
 }
 

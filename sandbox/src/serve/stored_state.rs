@@ -58,8 +58,8 @@ impl StoredBatch {
         self.packets.contains(&packet)
     }
 
-    pub(super) fn found(&self, packet: PacketId) -> [ProcessorStatus; 2] {
-        [0, 1].map(|place: usize| match &self.rejects[place] {
+    pub(super) fn intake_results(&self, packet: PacketId) -> [ProcessorStatus; 2] {
+        [0, 1].map(|index: usize| match &self.rejects[index] {
             None => ProcessorStatus::default(),
             Some(rejects) => rejects.get(&packet).copied().into(),
         })
@@ -135,13 +135,13 @@ impl Lookup {
             start_at: Some(start),
             end_before: Some(end),
         };
-        let mut books = Vec::new();
+        let mut batches = Vec::new();
         for key in keys(&*mailbox, aggregation.as_str(), range).await? {
             let Some(name) = BatchName::from_ingestion_signature(&key) else {
                 continue;
             };
             let file = read_all(&*mailbox, &name.ingestion().packets, LIMIT).await?;
-            books.push(StoredBatch {
+            batches.push(StoredBatch {
                 packets: blocking(move || packets(file.as_ref())).await?,
                 rejects: [
                     rejects(&self.processors[0], &name).await?,
@@ -150,7 +150,7 @@ impl Lookup {
                 name,
             });
         }
-        Ok(books)
+        Ok(batches)
     }
 
     fn names(&self) -> &tallybox_model::spool::SpoolNames {

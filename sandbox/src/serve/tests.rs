@@ -99,7 +99,7 @@ impl Stand {
         (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
     }
 
-    async fn fate(&self, id: &str) -> Value {
+    async fn trace(&self, id: &str) -> Value {
         let (status, body) = self.get(&format!("/debug/reports/{id}")).await;
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).unwrap()
@@ -131,23 +131,23 @@ async fn a_client_developer_learns_what_became_of_each_report() {
     let [good, bad, replay] = [&ids[0], &ids[1], &ids[2]];
 
     stand.at(START).await;
-    let fate = stand.fate(good).await;
-    assert_eq!(fate["stage"], "spooled", "its window has not ended");
+    let trace = stand.trace(good).await;
+    assert_eq!(trace["stage"], "spooled", "its window has not ended");
     assert_eq!(
-        (&fate["metric"], &fate["first"]["verdict"]),
+        (&trace["metric"], &trace["first"]["verdict"]),
         (&METRIC.into(), &"not yet".into())
     );
-    assert!(fate["slab"].as_str().unwrap().ends_with(".slab"));
+    assert!(trace["slab"].as_str().unwrap().ends_with(".slab"));
 
     stand.clock.set(SETTLED);
     stand.roles().batch().await.unwrap();
-    let fate = stand.fate(good).await;
+    let trace = stand.trace(good).await;
     assert_eq!(
-        (&fate["stage"], &fate["second"]["verdict"]),
+        (&trace["stage"], &trace["second"]["verdict"]),
         (&"batched".into(), &"not yet".into())
     );
-    assert_eq!(fate["batch"]["date"], "2026/01/01/00/00");
-    let dropped = stand.fate(replay).await;
+    assert_eq!(trace["batch"]["date"], "2026/01/01/00/00");
+    let dropped = stand.trace(replay).await;
     assert_eq!(
         (&dropped["stage"], &dropped["sum"]["counted"]),
         (&"dropped".into(), &false.into())
@@ -160,20 +160,20 @@ async fn a_client_developer_learns_what_became_of_each_report() {
     );
 
     stand.roles().run_until_idle().await.unwrap();
-    let fate = stand.fate(bad).await;
+    let trace = stand.trace(bad).await;
     assert_eq!(
-        (&fate["stage"], &fate["sum"]["counted"]),
+        (&trace["stage"], &trace["sum"]["counted"]),
         (&"checked".into(), &Value::Null)
     );
 
     stand.at(CLOSED).await;
-    let fate = stand.fate(good).await;
+    let trace = stand.trace(good).await;
     assert_eq!(
-        (&fate["stage"], &fate["sum"]["counted"], &fate["kept"]),
+        (&trace["stage"], &trace["sum"]["counted"], &trace["kept"]),
         (&"summed".into(), &true.into(), &1.into())
     );
     for side in ["first", "second"] {
-        let view = &fate["rosters"][side][0];
+        let view = &trace["rosters"][side][0];
         assert_eq!(
             (&view["outcome"], &view["age"]),
             (&"summed".into(), &0.into()),
@@ -186,17 +186,17 @@ async fn a_client_developer_learns_what_became_of_each_report() {
             "{view}"
         );
     }
-    let fate = stand.fate(&bad.to_uppercase()).await;
+    let trace = stand.trace(&bad.to_uppercase()).await;
     assert_eq!(
-        (&fate["stage"], &fate["sum"]["counted"]),
+        (&trace["stage"], &trace["sum"]["counted"]),
         (&"summed".into(), &false.into())
     );
     assert_eq!(
-        (&fate["first"]["verdict"], &fate["first"]["reason"]),
+        (&trace["first"]["verdict"], &trace["first"]["reason"]),
         (&"message".into(), &Value::Null)
     );
     assert_eq!(
-        (&fate["second"]["verdict"], &fate["second"]["reason"]),
+        (&trace["second"]["verdict"], &trace["second"]["reason"]),
         (&"rejected".into(), &"undecryptable".into())
     );
 
@@ -229,23 +229,26 @@ async fn a_batch_without_a_good_report_has_an_end_too() {
     let ids = stand.post(vec![stand.undecryptable(1)]).await;
     stand.at(SETTLED).await;
     stand.at(CLOSED).await;
-    let fate = stand.serving.lookup.fate(&ids[0]).await.unwrap();
-    assert_eq!((fate.stage, fate.sum.counted), (ReportStage::Checked, None));
-    assert_eq!(fate.rosters.second[0].outcome, Outcome::Open);
-    assert!(fate.next.contains("too few"), "{}", fate.next);
+    let trace = stand.serving.lookup.trace(&ids[0]).await.unwrap();
     assert_eq!(
-        (fate.first.verdict, fate.second.reason),
+        (trace.stage, trace.sum.counted),
+        (ReportStage::Checked, None)
+    );
+    assert_eq!(trace.rosters.second[0].outcome, Outcome::Open);
+    assert!(trace.next.contains("too few"), "{}", trace.next);
+    assert_eq!(
+        (trace.first.verdict, trace.second.reason),
         (IntakeStatus::Message, Some(PacketReason::Undecryptable))
     );
     for hour in 1..=25 {
         stand.at(CLOSED + hour * 60 * MINUTE).await;
     }
-    let fate = stand.serving.lookup.fate(&ids[0]).await.unwrap();
+    let trace = stand.serving.lookup.trace(&ids[0]).await.unwrap();
     assert_eq!(
-        (fate.stage, fate.sum.counted),
+        (trace.stage, trace.sum.counted),
         (ReportStage::GivenUp, Some(false))
     );
-    assert!(fate.sum.why.unwrap().contains("second processor"));
+    assert!(trace.sum.why.unwrap().contains("second processor"));
     stand.serving.stop().await.unwrap();
 }
 
@@ -288,12 +291,12 @@ async fn sums_are_compared_with_the_truth() {
         .unwrap();
     assert!(added.len() == 1 && added[0].has_foreign());
     assert_eq!(stand.serving.audit.unsettled(), 0);
-    let verdict = FinalReport::from_audit(&mut stand.serving.audit, 0, Kills::default())
+    let report = FinalReport::from_audit(&mut stand.serving.audit, 0, Kills::default())
         .await
         .unwrap();
-    assert!(verdict.good, "{verdict:?}");
-    assert_eq!((verdict.counted, verdict.windows), (12, 1));
-    let reports = &verdict.reports;
+    assert!(report.good, "{report:?}");
+    assert_eq!((report.counted, report.windows), (12, 1));
+    let reports = &report.reports;
     assert_eq!(
         (
             reports.foreign,
@@ -302,7 +305,7 @@ async fn sums_are_compared_with_the_truth() {
         ),
         (2, 2, 1)
     );
-    assert_eq!((reports.kept(), reports.in_sums()), (14, 13));
+    assert_eq!((reports.stored(), reports.in_sums()), (14, 13));
 
     // A report that was acknowledged and is nowhere stored counts as lost.
     let packet = PacketId::from_bytes([7; 16]);
@@ -318,10 +321,10 @@ async fn sums_are_compared_with_the_truth() {
         let number = ledger.post(posted);
         ledger.acknowledge(number);
     }
-    let verdict = FinalReport::from_audit(&mut stand.serving.audit, 0, Kills::default())
+    let report = FinalReport::from_audit(&mut stand.serving.audit, 0, Kills::default())
         .await
         .unwrap();
-    assert_eq!((verdict.good, verdict.lost), (false, 1), "{verdict:?}");
+    assert_eq!((report.good, report.lost), (false, 1), "{report:?}");
     stand.serving.stop().await.unwrap();
 }
 
@@ -404,7 +407,7 @@ impl std::fmt::Display for Human<'_> {
 }
 
 /// Posts a body over a plain TCP connection, and returns the status; `None` if the connection broke.
-async fn post_by_hand(stand: &Stand, body: String) -> Option<u16> {
+async fn post_raw(stand: &Stand, body: String) -> Option<u16> {
     let (address, length) = (stand.serving.address, body.len());
     let posting = tokio::task::spawn_blocking(move || {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -464,18 +467,18 @@ async fn refusals_are_remembered_and_unfriendliness_can_be_asked_for() {
     let good = example(&stand, ID).await;
     let mut bad: Value = serde_json::from_str(&good).unwrap();
     bad["payload"]["prioParams"]["epsilon"] = 1.5.into();
-    assert_eq!(post_by_hand(&stand, bad.to_string()).await, Some(400));
-    let fate = stand.fate(ID).await;
+    assert_eq!(post_raw(&stand, bad.to_string()).await, Some(400));
+    let trace = stand.trace(ID).await;
     assert_eq!(
-        (&fate["stage"], &fate["problem"]["status"]),
+        (&trace["stage"], &trace["problem"]["status"]),
         (&"refused".into(), &400.into())
     );
     assert!(
-        fate["problem"]["detail"]
+        trace["problem"]["detail"]
             .as_str()
             .unwrap()
             .contains("epsilon"),
-        "{fate}"
+        "{trace}"
     );
     for (kind, status) in [
         ("rate-limited", Some(429)),
@@ -485,11 +488,11 @@ async fn refusals_are_remembered_and_unfriendliness_can_be_asked_for() {
         ("lost-answer", None),
     ] {
         assert_eq!(ask_for(&stand, kind).await, 200);
-        assert_eq!(post_by_hand(&stand, good.clone()).await, status, "{kind}");
+        assert_eq!(post_raw(&stand, good.clone()).await, status, "{kind}");
     }
     // The post whose answer was lost has been stored.
-    assert_eq!(stand.fate(ID).await["stage"], "spooled");
-    assert_eq!(post_by_hand(&stand, good).await, Some(200));
+    assert_eq!(stand.trace(ID).await["stage"], "spooled");
+    assert_eq!(post_raw(&stand, good).await, Some(200));
     assert_eq!(ask_for(&stand, "rude").await, 404);
     assert_eq!(ask_for(&stand, "expired-config").await, 200);
     let metric = Metric::named(METRIC).unwrap();

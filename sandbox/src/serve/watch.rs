@@ -132,8 +132,8 @@ impl Serving {
 
     /// Runs an audit, and shows its results.
     async fn refresh(&mut self, observer: &Observer, show: &Show, line: bool) -> Result<(), Error> {
-        for (fault, sentence) in self.traffic.troubles() {
-            self.audit.faults.note(fault, sentence);
+        for (discrepancy, sentence) in self.traffic.take_discrepancies() {
+            self.audit.discrepancies.note(discrepancy, sentence);
         }
         // A slab that cannot be read now is read by the next audit.
         let _ = self.spool.read(&self.lookup, &self.traffic.ledger).await;
@@ -198,8 +198,8 @@ impl Serving {
             queues: depths.map(|side| side.map(Into::into)),
             processes,
             kills,
-            discrepancies: self.audit.faults.total(),
-            problem: self.audit.faults.told.last().cloned(),
+            discrepancies: self.audit.discrepancies.total(),
+            problem: self.audit.discrepancies.descriptions.last().cloned(),
         })
     }
 
@@ -218,8 +218,8 @@ impl Serving {
     }
 
     async fn final_report(&mut self, begun: Instant) -> Result<FinalReport, Error> {
-        for (fault, sentence) in self.traffic.troubles() {
-            self.audit.faults.note(fault, sentence);
+        for (discrepancy, sentence) in self.traffic.take_discrepancies() {
+            self.audit.discrepancies.note(discrepancy, sentence);
         }
         let kills = match &self.programs {
             Programs::ChildProcesses(processes) => processes.kills.clone(),

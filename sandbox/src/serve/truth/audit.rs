@@ -14,7 +14,7 @@ use tallybox_model::roster::{AgreedWindow, DatedBatch, RosterObject, WindowName}
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_transport::{Bucket, ListRange, Records as OwnRecords, SharedBucket, read_all};
 
-use super::fault::{Fault, Faults};
+use super::discrepancy::{Discrepancies, Discrepancy};
 use super::ledger::SharedLedger;
 use super::window::{Summed, WindowParts};
 use crate::always::{MAXIMUM_AGE, PERIOD_MINUTES};
@@ -42,7 +42,7 @@ struct Batch {
     given_up: bool,
 }
 
-/// The audit's state: sums so far, batches, windows, faults.
+/// The audit's state: sums so far, batches, windows, discrepancies.
 pub(in crate::serve) struct Audit {
     ledger: SharedLedger,
     metrics: BTreeMap<AggregationId, RandomisedResponse>,
@@ -53,8 +53,8 @@ pub(in crate::serve) struct Audit {
     records: [OwnRecords; 2],
     batches: BTreeMap<BatchId, Batch>,
     windows: BTreeMap<(Window, AggregationId), WindowParts>,
-    /// The faults found so far.
-    pub(in crate::serve) faults: Faults,
+    /// The discrepancies found so far.
+    pub(in crate::serve) discrepancies: Discrepancies,
 }
 
 /// The state of a window at the portal.
@@ -103,7 +103,7 @@ impl Audit {
             ],
             batches: BTreeMap::new(),
             windows: BTreeMap::new(),
-            faults: Faults::default(),
+            discrepancies: Discrepancies::default(),
         })
     }
 
@@ -119,7 +119,7 @@ impl Audit {
         for metric in &metrics {
             // Sum parts are listed first: the batches that they name are then certain to be in the
             // later listings.
-            let parts = self.parts_of(metric, from).await?;
+            let parts = self.list_sum_parts(metric, from).await?;
             self.read_batches(metric, from).await?;
             self.read_agreed(metric, from).await?;
             for (window, role) in parts {
@@ -129,10 +129,9 @@ impl Audit {
                     .parts[role.index()] = true;
             }
         }
-        let ready = self
-            .windows
-            .iter()
-            .filter(|(_, seen)| seen.parts == [true; 2] && seen.summed.is_none() && !seen.told);
+        let ready = self.windows.iter().filter(|(_, state)| {
+            state.parts == [true; 2] && state.summed.is_none() && !state.reported
+        });
         let ready: Vec<(Window, AggregationId)> = ready.map(|(name, _)| name.clone()).collect();
         let mut added = Vec::new();
         for (window, metric) in ready {
@@ -142,7 +141,7 @@ impl Audit {
         Ok(added)
     }
 
-    async fn parts_of(
+    async fn list_sum_parts(
         &self,
         metric: &AggregationId,
         from: BatchTime,
@@ -210,11 +209,11 @@ impl Audit {
                 let Some((name, RosterObject::Agreed)) = RosterObject::parse(&key) else {
                     continue;
                 };
-                let place = (name.window, metric.clone());
+                let window_id = (name.window, metric.clone());
                 if self
                     .windows
-                    .get(&place)
-                    .is_some_and(|seen| seen.agreed[role.index()].is_some())
+                    .get(&window_id)
+                    .is_some_and(|state| state.agreed[role.index()].is_some())
                 {
                     continue;
                 }
@@ -223,28 +222,29 @@ impl Audit {
                 };
                 let agreed: AgreedWindow = serde_json::from_slice(&text)
                     .map_err(|error| Error::Internal(format!("{key}: {error}")))?;
-                self.windows.entry(place.clone()).or_default().agreed[role.index()] = Some(agreed);
-                self.compare(&place);
+                self.windows.entry(window_id.clone()).or_default().agreed[role.index()] =
+                    Some(agreed);
+                self.compare(&window_id);
             }
         }
         Ok(())
     }
 
     /// Compares the two sides' records of what they agreed on in a window.
-    fn compare(&mut self, place: &(Window, AggregationId)) {
-        let Some(seen) = self.windows.get_mut(place) else {
+    fn compare(&mut self, window_id: &(Window, AggregationId)) {
+        let Some(state) = self.windows.get_mut(window_id) else {
             return;
         };
-        let [Some(first), Some(second)] = &seen.agreed else {
+        let [Some(first), Some(second)] = &state.agreed else {
             return;
         };
-        if first != second && !seen.told {
-            seen.told = true;
+        if first != second && !state.reported {
+            state.reported = true;
             let sentence = format!(
                 "{} {}: the two sides agreed on different sets of batches",
-                place.1, place.0
+                window_id.1, window_id.0
             );
-            self.faults.note(Fault::Unsummable, sentence);
+            self.discrepancies.note(Discrepancy::Unsummable, sentence);
             return;
         }
         let given_up: Vec<DatedBatch> = first
@@ -266,14 +266,16 @@ impl Audit {
         window: Window,
         metric: &AggregationId,
     ) -> Result<Option<SummedWindow>, Error> {
-        let place = (window, metric.clone());
+        let window_id = (window, metric.clone());
         let total = match self.parts.total(metric, window).await {
             Ok(total) => total,
             // Two valid sum parts that contradict each other are a finding, not a failure of the audit.
             Err(Error::Check(problem)) => {
-                self.faults
-                    .note(Fault::Unsummable, format!("{metric} {window}: {problem}"));
-                self.windows.entry(place).or_default().told = true;
+                self.discrepancies.note(
+                    Discrepancy::Unsummable,
+                    format!("{metric} {window}: {problem}"),
+                );
+                self.windows.entry(window_id).or_default().reported = true;
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -288,8 +290,8 @@ impl Audit {
             return Ok(None);
         }
         let foreign = self.compare_sum(window, metric, &total);
-        let seen = self.windows.entry(place).or_default();
-        seen.summed = Some(Summed {
+        let state = self.windows.entry(window_id).or_default();
+        state.summed = Some(Summed {
             counted: total.accepted,
         });
         let noise = self.metrics.get(metric).copied();
@@ -300,7 +302,7 @@ impl Audit {
 
     /// Compares a sum with the posted reports. Returns the number of other clients' reports in it.
     fn compare_sum(&mut self, window: Window, metric: &AggregationId, total: &Total) -> u64 {
-        let faults = &mut self.faults;
+        let discrepancies = &mut self.discrepancies;
         let mut ledger = self.ledger.lock();
         let mut truth = vec![0_u64; total.sums.len()];
         let (mut counted, mut foreign) = (BTreeSet::new(), 0_u64);
@@ -309,13 +311,14 @@ impl Audit {
                 continue;
             };
             if let Some(before) = batch.summed.replace(window) {
-                faults.note(
-                    Fault::Double,
+                discrepancies.note(
+                    Discrepancy::Double,
                     format!("batch {} is summed in {before} and in {window}", batch.name),
                 );
             }
             for packet in &batch.packets {
-                let (number, valid) = (ledger.of_packet(*packet), !total.invalid.contains(packet));
+                let (number, valid) =
+                    (ledger.find_report(*packet), !total.invalid.contains(packet));
                 match (number, valid) {
                     (None, true) => {
                         foreign += u64::from(counted.insert(*packet));
@@ -326,7 +329,7 @@ impl Audit {
                         if ledger.reports[number].honest {
                             let sentence =
                                 format!("{metric} {window}: honest report {number} is not counted");
-                            faults.note(Fault::Lost, sentence);
+                            discrepancies.note(Discrepancy::Lost, sentence);
                         }
                     }
                     (Some(number), true) => {
@@ -336,12 +339,12 @@ impl Audit {
                         if let Some(before) = ledger.count(number, window) {
                             let sentence =
                                 format!("report {number} is counted in {before} and in {window}");
-                            faults.note(Fault::Double, sentence);
+                            discrepancies.note(Discrepancy::Double, sentence);
                         }
                         let report = &ledger.reports[number];
                         if !report.honest {
-                            faults.note(
-                                Fault::Wrong,
+                            discrepancies.note(
+                                Discrepancy::Wrong,
                                 format!("{metric} {window}: hostile report {number} is counted"),
                             );
                         }
@@ -355,8 +358,8 @@ impl Audit {
         let right = |(sum, truth): (&u64, &u64)| (*truth..=*truth + foreign).contains(sum);
         if total.accepted != counted.len() as u64 || !total.sums.iter().zip(&truth).all(right) {
             let (accepted, sums) = (total.accepted, &total.sums);
-            faults.note(
-                Fault::Wrong,
+            discrepancies.note(
+                Discrepancy::Wrong,
                 format!(
                     "{metric} {window}: {} reports add to {truth:?}, the sum parts hold {accepted} and {sums:?}",
                     counted.len()
@@ -370,12 +373,12 @@ impl Audit {
     pub(in crate::serve) fn at_portal(&self, window: Window) -> AtPortal {
         let mut at = AtPortal::default();
         for metric in self.metrics.keys() {
-            let Some(seen) = self.windows.get(&(window, metric.clone())) else {
+            let Some(state) = self.windows.get(&(window, metric.clone())) else {
                 continue;
             };
             at.metrics += 1;
-            at.over += usize::from(seen.is_over());
-            at.counted += seen.summed.map_or(0, |summed| summed.counted);
+            at.over += usize::from(state.is_over());
+            at.counted += state.summed.map_or(0, |summed| summed.counted);
         }
         at
     }
@@ -384,17 +387,17 @@ impl Audit {
     pub(in crate::serve) fn summed(&self) -> u64 {
         self.windows
             .values()
-            .filter(|seen| seen.summed.is_some())
+            .filter(|state| state.summed.is_some())
             .count() as u64
     }
 
     /// Returns the number of batches of a window and the number of packets in them.
     pub(in crate::serve) fn ingested(&self, window: Window) -> (u64, u64) {
-        let ours = self
+        let in_window = self
             .batches
             .values()
             .filter(|batch| window.contains(batch.name.date));
-        ours.fold((0, 0), |(batches, packets), batch| {
+        in_window.fold((0, 0), |(batches, packets), batch| {
             (batches + 1, packets + batch.packets.len() as u64)
         })
     }
@@ -406,7 +409,7 @@ impl Audit {
         let waiting = self
             .windows
             .values()
-            .filter(|seen| seen.parts != [false; 2] && seen.summed.is_none());
+            .filter(|state| state.parts != [false; 2] && state.summed.is_none());
         left.unbatched + left.open + left.foreign_open + waiting.count() as u64
     }
 
@@ -414,7 +417,7 @@ impl Audit {
         let below: BTreeMap<&AggregationId, Window> = self
             .windows
             .iter()
-            .filter(|(_, seen)| seen.is_below_minimum())
+            .filter(|(_, state)| state.is_below_minimum())
             .map(|((window, metric), _)| (metric, *window))
             .collect();
         let is_below = |batch: &Batch| {
@@ -435,13 +438,13 @@ impl Audit {
         };
         for report in ledger.reports.iter().filter(waiting) {
             let batch = report.batch.and_then(|id| self.batches.get(&id));
-            let place = match batch {
+            let count = match batch {
                 None => &mut left.unbatched,
                 Some(batch) if batch.given_up => &mut left.given_up,
                 Some(batch) if is_below(batch) => &mut left.below_minimum,
                 Some(_) => &mut left.open,
             };
-            *place += 1;
+            *count += 1;
         }
         left
     }
@@ -451,49 +454,51 @@ impl Audit {
     /// records declare as dropped.
     pub(super) async fn close(&mut self, dropped: u64) -> Result<Left, Error> {
         let mut left = self.left();
-        for ((window, metric), seen) in &self.windows {
-            let agreed = seen.agreed.iter().any(|agreed| {
+        for ((window, metric), state) in &self.windows {
+            let agreed = state.agreed.iter().any(|agreed| {
                 agreed
                     .as_ref()
                     .is_some_and(|agreed| !agreed.batches.is_empty())
             });
-            let anything = agreed || seen.parts != [false; 2];
-            if anything && seen.summed.is_none() && !seen.told {
-                let sentence = match seen.parts {
+            let anything = agreed || state.parts != [false; 2];
+            if anything && state.summed.is_none() && !state.reported {
+                let sentence = match state.parts {
                     [true, true] => "both sum parts exist, but name a batch that does not",
                     [false, false] => "both sides agreed on it, but no sum part exists",
                     _ => "only one sum part exists",
                 };
-                self.faults
-                    .note(Fault::Unsummable, format!("{metric} {window}: {sentence}"));
+                self.discrepancies.note(
+                    Discrepancy::Unsummable,
+                    format!("{metric} {window}: {sentence}"),
+                );
             }
         }
         for batch in self.batches.values() {
-            let theirs = read_packets(&*self.ingestion[1], &batch.name).await;
-            if theirs.is_err() || theirs.is_ok_and(|theirs| theirs != batch.packets) {
+            let second = read_packets(&*self.ingestion[1], &batch.name).await;
+            if second.is_err() || second.is_ok_and(|second| second != batch.packets) {
                 let sentence = format!(
                     "the second processor's mailbox lacks the batch or holds another one: {}",
                     batch.name
                 );
-                self.faults.note(Fault::Lost, sentence);
+                self.discrepancies.note(Discrepancy::Lost, sentence);
             }
         }
         if left.unbatched > dropped {
             for _ in dropped..left.unbatched {
-                self.faults
-                    .note(Fault::Lost, "an acknowledged report is in no batch");
+                self.discrepancies
+                    .note(Discrepancy::Lost, "an acknowledged report is in no batch");
             }
         }
         left.unbatched = left.unbatched.min(dropped);
         for _ in 0..left.open {
-            self.faults.note(
-                Fault::Lost,
+            self.discrepancies.note(
+                Discrepancy::Lost,
                 "an acknowledged report is in a batch that is not summed",
             );
         }
         for _ in 0..left.foreign_open {
             let sentence = "a report of another client is in a batch that is not summed";
-            self.faults.note(Fault::Lost, sentence);
+            self.discrepancies.note(Discrepancy::Lost, sentence);
         }
         Ok(left)
     }
@@ -503,7 +508,7 @@ impl Audit {
     pub(in crate::serve) fn close_spool(&mut self, waiting: u64) {
         for _ in self.left().unbatched..waiting {
             let sentence = "a report of another client is in the spool and in no batch";
-            self.faults.note(Fault::Lost, sentence);
+            self.discrepancies.note(Discrepancy::Lost, sentence);
         }
     }
 

@@ -8,7 +8,7 @@ use tallybox_service::output::Summary;
 use tallybox_service::progress::grouped;
 
 use super::audit::Audit;
-use super::fault::{Fault, Faults};
+use super::discrepancy::{Discrepancies, Discrepancy};
 use super::ledger::ReportCounts;
 use crate::error::Error;
 
@@ -36,7 +36,7 @@ impl Kills {
 pub struct FinalReport {
     /// Always `verdict`.
     pub event: &'static str,
-    /// True if the audit found no fault.
+    /// True if the audit found no discrepancy.
     pub good: bool,
     /// Seed of traffic and kills.
     pub seed: u64,
@@ -66,7 +66,7 @@ pub struct FinalReport {
     pub wrong: u64,
     /// Killed and exited processes.
     pub processes: Kills,
-    /// Descriptions of the faults.
+    /// Descriptions of the discrepancies.
     pub problems: Vec<String>,
 }
 
@@ -80,10 +80,10 @@ impl FinalReport {
     ) -> Result<Self, Error> {
         let left = audit.close(dropped).await?;
         let reports = audit.ledger().lock().counts();
-        let faults: &Faults = &audit.faults;
+        let discrepancies: &Discrepancies = &audit.discrepancies;
         Ok(Self {
             event: "verdict",
-            good: faults.total() == 0 && processes.ended == 0 && reports.refused == 0,
+            good: discrepancies.total() == 0 && processes.ended == 0 && reports.refused == 0,
             seed: 0,
             seconds: 0.0,
             counted: reports.counted,
@@ -91,12 +91,12 @@ impl FinalReport {
             too_few: left.unbatched,
             given_up: left.given_up,
             below_minimum: left.below_minimum,
-            lost: faults.count(Fault::Lost),
-            double: faults.count(Fault::Double),
+            lost: discrepancies.count(Discrepancy::Lost),
+            double: discrepancies.count(Discrepancy::Double),
             windows: audit.summed(),
-            unsummable: faults.count(Fault::Unsummable),
-            wrong: faults.count(Fault::Wrong),
-            problems: faults.told.clone(),
+            unsummable: discrepancies.count(Discrepancy::Unsummable),
+            wrong: discrepancies.count(Discrepancy::Wrong),
+            problems: discrepancies.descriptions.clone(),
             processes,
         })
     }

@@ -74,7 +74,7 @@ pub struct ReportCounts {
 impl ReportCounts {
     /// Returns the number of reports that the ingestor has stored, of all clients.
     #[must_use]
-    pub fn kept(&self) -> u64 {
+    pub fn stored(&self) -> u64 {
         self.acknowledged + self.foreign
     }
 
@@ -184,20 +184,20 @@ impl Ledger {
 
     /// Records that the ingestor refused the report. Returns true if that was expected, since the
     /// report is hostile.
-    pub(in crate::serve) fn refuse(&mut self, number: usize, why: &str) -> bool {
+    pub(in crate::serve) fn refuse(&mut self, number: usize, reason: &str) -> bool {
         let Some(report) = self.reports.get_mut(number) else {
             return false;
         };
         let honest = report.honest;
         if !std::mem::replace(&mut report.refused, true) {
             self.counts.refused += u64::from(honest);
-            self.write(&json!({ "report": number, "refused": why }));
+            self.write(&json!({ "report": number, "refused": reason }));
         }
         !honest
     }
 
     /// Returns the number of the sandbox's report with this packet id.
-    pub(super) fn of_packet(&self, packet: PacketId) -> Option<usize> {
+    pub(super) fn find_report(&self, packet: PacketId) -> Option<usize> {
         self.packets.get(&packet).copied()
     }
 
@@ -209,7 +209,7 @@ impl Ledger {
 
     /// Records that a report is in a batch. Returns true if it belongs to another client.
     pub(super) fn batched(&mut self, packet: PacketId, batch: BatchId) -> bool {
-        if let Some(number) = self.of_packet(packet) {
+        if let Some(number) = self.find_report(packet) {
             self.batch(number, batch);
             return false;
         }
@@ -318,7 +318,7 @@ mod tests {
             ledger.acknowledge(bad);
         }
         assert_eq!(
-            ledger.of_packet(PacketId::from_bytes([3; 16])),
+            ledger.find_report(PacketId::from_bytes([3; 16])),
             Some(number)
         );
         assert!(ledger.refuse(bad, "conflict"));

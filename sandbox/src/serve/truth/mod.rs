@@ -6,17 +6,17 @@
 //! | `ledger` | the posted reports and the status of each, in memory and on disk |
 //! | `audit` | reads the stored state of all roles, adds the sum parts and compares the sums |
 //! | `window` | one window of one metric, from its rosters to its sum |
-//! | `fault` | the faults that the audit has found |
-//! | `verdict` | the final report |
+//! | `discrepancy` | the discrepancies that the audit has found |
+//! | `final_report` | the final report |
 
 mod audit;
-mod fault;
+mod discrepancy;
 mod final_report;
 mod ledger;
 mod window;
 
 pub(super) use audit::Audit;
-pub use fault::{Fault, Faults};
+pub use discrepancy::{Discrepancies, Discrepancy};
 pub use final_report::{FinalReport, Kills};
 pub use ledger::ReportCounts;
 pub(super) use ledger::{Posted, SharedLedger};

@@ -12,7 +12,7 @@ pub(super) struct WindowParts {
     /// The sum, once both sum parts are added.
     pub(super) summed: Option<Summed>,
     /// True if a fault of this window has been reported.
-    pub(super) told: bool,
+    pub(super) reported: bool,
 }
 
 /// A summed window.
