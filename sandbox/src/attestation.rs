@@ -39,7 +39,7 @@ pub enum Demand {
 
 /// The attestation options of a sandbox.
 #[derive(Debug, Clone)]
-pub struct Attestation {
+pub struct AttestationOptions {
     /// The policy.
     pub demand: Demand,
     /// File with the section `verifier` of a locality; without it the sandbox accepts self-made
@@ -56,7 +56,7 @@ impl From<Demand> for AttestationPolicy {
     }
 }
 
-impl Attestation {
+impl AttestationOptions {
     /// Returns the attestation lines of the ingestor's configuration, if a `verifier` file is
     /// given.
     pub(crate) fn lines(&self) -> Result<Option<String>, Error> {

@@ -3,8 +3,8 @@
 
 use crate::error::Error;
 use crate::flow::Flow;
-use crate::observe::{Notes, fates};
-use crate::outcome::Outcome;
+use crate::observe::{Notes, packet_statuses};
+use crate::outcome::RunOutcome;
 use crate::portal::Total;
 
 /// Checks that a sum covers all batches and equals the sum of the shared bits.
@@ -39,17 +39,21 @@ pub(crate) fn check_hostile(
     flow: &Flow,
     notes: &[Notes; 2],
     total: &Total,
-    outcome: &mut Outcome,
+    outcome: &mut RunOutcome,
 ) -> Result<(), Error> {
-    for (sent, fate) in flow.hostile.iter().zip(fates(&flow.hostile, notes, total)) {
-        if !sent.attack.deserves(&fate) {
-            let [first, second] = fate.intake;
+    for (sent, status) in flow
+        .hostile
+        .iter()
+        .zip(packet_statuses(&flow.hostile, notes, total))
+    {
+        if !sent.attack.expects(&status) {
+            let [first, second] = status.intake;
             return Err(Error::Check(format!(
-                "{}: hostile packet {} ({}) had the wrong outcome: first: {first}, second: {second}, then: {fate}",
+                "{}: hostile packet {} ({}) had the wrong outcome: first: {first}, second: {second}, then: {status}",
                 flow.aggregation, sent.id, sent.attack
             )));
         }
-        outcome.add_hostile(sent, &fate);
+        outcome.add_hostile(sent, &status);
     }
     Ok(())
 }

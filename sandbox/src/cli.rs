@@ -16,11 +16,11 @@ use tallybox_service::output::Output;
 use tallybox_service::shutdown;
 
 use crate::always::RATE;
-use crate::attestation::{Attestation, Demand};
+use crate::attestation::{AttestationOptions, Demand};
 use crate::error::Error;
 use crate::generate::{GenerateOptions, GenerateSummary, generate};
-use crate::outcome::Outcome;
-use crate::report::Report;
+use crate::outcome::RunOutcome;
+use crate::report::RunReport;
 use crate::roles::RoleArgs;
 use crate::run::{DEFAULT_METRICS, RunOptions, run};
 use crate::serve::{FinalReport, ServeOptions, Serving, Time, Unfriendly};
@@ -33,7 +33,7 @@ use crate::serve::{FinalReport, ServeOptions, Serving, Time, Unfriendly};
 /// itself: every sum must equal the sum of the bits that the clients shared.
 #[derive(Debug, Parser)]
 #[command(name = "tallybox-sandbox", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES_OF_RUN)]
-pub struct Cli {
+pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -206,13 +206,13 @@ fn metric_names() -> PossibleValuesParser {
 /// Parses the command line, executes it, and returns the exit code.
 pub fn main() -> ExitCode {
     tallybox_service::process::protect_memory();
-    match parse::<Cli>() {
+    match parse::<Arguments>() {
         Ok(cli) => execute(cli).into(),
         Err(exit) => exit.into(),
     }
 }
 
-fn execute(cli: Cli) -> Exit {
+fn execute(cli: Arguments) -> Exit {
     let output = cli.output;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -258,8 +258,8 @@ fn execute(cli: Cli) -> Exit {
 fn serve(runtime: &tokio::runtime::Runtime, args: &RunArgs, output: Output) -> Exit {
     match runtime.block_on(serve_command(args, output)) {
         Ok(None) => Exit::Done,
-        Ok(Some(verdict)) => match output.summary(&verdict) {
-            Ok(()) if verdict.good => Exit::Done,
+        Ok(Some(report)) => match output.summary(&report) {
+            Ok(()) if report.good => Exit::Done,
             Ok(()) => Exit::Rejected,
             Err(source) => output.failure(&Error::file("stdout")(source).failure()),
         },
@@ -306,7 +306,7 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<FinalRep
         traffic: args.traffic.unwrap_or(default_traffic(args)),
         chaos: args.chaos,
         unfriendly: args.unfriendly.clone(),
-        attestation: args.attestation.map(|demand| Attestation {
+        attestation: args.attestation.map(|demand| AttestationOptions {
             demand,
             verifier: args.verifier.clone(),
         }),
@@ -338,10 +338,10 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<FinalRep
             let directory = directory.map_err(Error::file(&parent))?;
             let served = serve(directory.path()).await;
             // After a failed check the directory is kept: it is needed to find the cause.
-            if args.keep || matches!(&served, Ok(Some(verdict)) if !verdict.good) {
-                let kept = directory.keep();
+            if args.keep || matches!(&served, Ok(Some(report)) if !report.good) {
+                let path = directory.keep();
                 if !output.json {
-                    println!("all files are in {}", kept.display());
+                    println!("all files are in {}", path.display());
                 }
             }
             served
@@ -355,16 +355,16 @@ fn metrics(args: &RunArgs) -> Result<Vec<Metric>, Error> {
     if names.is_empty() {
         names = DEFAULT_METRICS.to_vec();
     }
-    let known = |name: &str| {
+    let find_metric = |name: &str| {
         let metric = Metric::named(name).copied();
         metric.ok_or_else(|| {
             Error::Setting(format!("unknown metric {name}; --help lists the metrics"))
         })
     };
-    names.into_iter().map(known).collect()
+    names.into_iter().map(find_metric).collect()
 }
 
-async fn run_command(args: &RunArgs, output: Output) -> Result<Report, Error> {
+async fn run_command(args: &RunArgs, output: Output) -> Result<RunReport, Error> {
     let options = RunOptions {
         packets: args.packets.unwrap_or(PACKETS),
         metrics: metrics(args)?,
@@ -378,8 +378,8 @@ async fn run_command(args: &RunArgs, output: Output) -> Result<Report, Error> {
             args.keep,
         ),
     };
-    Ok(Report {
-        outcome: Outcome { kept, ..outcome },
+    Ok(RunReport {
+        outcome: RunOutcome { kept, ..outcome },
         all_bins: args.all_bins,
     })
 }
@@ -390,7 +390,7 @@ async fn run_in_temporary(
     options: &RunOptions,
     keep: bool,
     output: Output,
-) -> Result<Outcome, Error> {
+) -> Result<RunOutcome, Error> {
     let parent = std::env::temp_dir();
     let directory = tempfile::Builder::new()
         .prefix("tallybox-sandbox-")
@@ -402,8 +402,8 @@ async fn run_in_temporary(
     };
     match result {
         Err(Error::Check(problem)) => {
-            let kept = directory.keep();
-            Err(Error::Check(format!("{problem} (see {})", kept.display())))
+            let path = directory.keep();
+            Err(Error::Check(format!("{problem} (see {})", path.display())))
         }
         result => {
             if keep {

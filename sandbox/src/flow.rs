@@ -36,7 +36,7 @@ pub(crate) struct Flow {
     pub(crate) posted: Range<u64>,
     /// Number of reports that the ingestor accepted and must batch, including hostile ones, and
     /// number of those that it must drop.
-    pub(crate) kept: [u64; 2],
+    pub(crate) accepted: [u64; 2],
     /// The batches that the ingestor wrote, with their number of packets.
     pub(crate) ingested: Vec<(BatchName, u64)>,
     /// The batches that the lying ingestor writes.
@@ -82,7 +82,7 @@ impl Flow {
 pub(crate) fn flows(world: &World, options: &RunOptions, seed: u64) -> Result<Vec<Flow>, Error> {
     let metrics = options.metrics.len() as u64;
     let copies = HOSTILE.div_ceil(metrics);
-    let flow = |(place, metric): (u64, &Metric)| {
+    let flow = |(index, metric): (u64, &Metric)| {
         let epsilon = options.epsilon.unwrap_or(metric.epsilon);
         let traffic = Traffic::new(
             seed,
@@ -94,7 +94,7 @@ pub(crate) fn flows(world: &World, options: &RunOptions, seed: u64) -> Result<Ve
             .name
             .parse()
             .map_err(|error| Error::Internal(format!("metric {}: {error}", metric.name)))?;
-        let honest = share(options.packets, place, metrics);
+        let honest = share(options.packets, index, metrics);
         let batched = honest.min(BATCHED);
         let batches = plan(seed, &aggregation, batched, copies)?;
         Ok(Flow {
@@ -102,7 +102,7 @@ pub(crate) fn flows(world: &World, options: &RunOptions, seed: u64) -> Result<Ve
             aggregation,
             epsilon,
             posted: batched..honest,
-            kept: [0; 2],
+            accepted: [0; 2],
             ingested: Vec::new(),
             batches,
             expected: Tally::new(metric.bins()),
@@ -113,8 +113,8 @@ pub(crate) fn flows(world: &World, options: &RunOptions, seed: u64) -> Result<Ve
 }
 
 /// Returns part `place` when `whole` is divided into `parts` as evenly as possible.
-fn share(whole: u64, place: u64, parts: u64) -> u64 {
-    whole / parts + u64::from(place < whole % parts)
+fn share(whole: u64, index: u64, parts: u64) -> u64 {
+    whole / parts + u64::from(index < whole % parts)
 }
 
 /// Plans the batches of one metric. Honest packets are consecutive, hostile ones are distributed in
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn packets_are_divided_without_loss() {
         for (whole, parts) in [(10, 3), (12, 3), (1, 4), (10_000, 7)] {
-            let shares: Vec<u64> = (0..parts).map(|place| share(whole, place, parts)).collect();
+            let shares: Vec<u64> = (0..parts).map(|index| share(whole, index, parts)).collect();
             assert_eq!(shares.iter().sum::<u64>(), whole);
             assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1);
         }

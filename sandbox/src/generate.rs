@@ -44,7 +44,7 @@ pub struct GenerateOptions {
 
 /// The content of `generated.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Generated {
+pub struct GeneratedBatches {
     /// The aggregation.
     pub aggregation: AggregationId,
     /// The window that contains all batches.
@@ -86,7 +86,7 @@ pub struct GenerateSummary {
     pub directory: PathBuf,
     /// The content of `generated.json`.
     #[serde(flatten)]
-    pub generated: Generated,
+    pub generated: GeneratedBatches,
     /// Duration in seconds.
     pub seconds: f64,
 }
@@ -151,7 +151,7 @@ pub async fn generate(
     }
     work.bar.finish();
     let window = schedule::window()?;
-    let generated = Generated {
+    let generated = GeneratedBatches {
         aggregation: options.aggregation.clone(),
         window: GeneratedWindow {
             start: window.start(),
@@ -225,19 +225,19 @@ impl Work {
         let bins = traffic.metric().bins();
         let bytes = packet_bytes(bins, Role::First);
         let make = |position| plan.make(traffic, position).map_err(Error::from);
-        let take = |Made { generated, .. }: Made| {
+        let write = |Made { generated, .. }: Made| {
             pair.append(&generated.report, pair.point(&generated.report))?;
             tally.add(&generated);
             bar.advance(1, bytes);
             Ok(())
         };
-        in_order(plan.packets(), chunk(bins), make, take)?;
+        in_order(plan.packets(), chunk(bins), make, write)?;
         pair.finish()?;
         Ok(self)
     }
 }
 
-fn write_json(path: &Path, generated: &Generated) -> Result<(), Error> {
+fn write_json(path: &Path, generated: &GeneratedBatches) -> Result<(), Error> {
     let mut text =
         serde_json::to_vec_pretty(generated).map_err(|error| Error::Internal(error.to_string()))?;
     text.push(b'\n');
@@ -246,7 +246,7 @@ fn write_json(path: &Path, generated: &Generated) -> Result<(), Error> {
 
 impl Summary for GenerateSummary {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Generated {
+        let GeneratedBatches {
             aggregation,
             window,
             batches,

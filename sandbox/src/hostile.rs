@@ -23,16 +23,16 @@ pub enum Attack {
     /// Made by an ingestor: a valid packet at a root of unity, where a processor could read a
     /// client's bit.
     RootOfUnity,
-    /// Made by an ingestor: packet `of` of an earlier batch of the window, repeated.
+    /// Made by an ingestor: packet `original` of an earlier batch of the window, repeated.
     Replay {
         /// Traffic index of the packet.
-        of: u64,
+        original: u64,
     },
 }
 
 /// The result of a packet's intake at one processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum IntakeOutcome {
     /// The processor sent its peer a verification message about the packet.
     Message,
     /// The processor rejected the packet.
@@ -55,7 +55,7 @@ pub enum Ending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketStatus {
     /// The results of intake at both processors, in order of their index.
-    pub intake: [Answer; 2],
+    pub intake: [IntakeOutcome; 2],
     /// The final outcome.
     pub ending: Ending,
 }
@@ -72,16 +72,16 @@ pub struct Sent {
 }
 
 impl Attack {
-    /// Returns every kind. `of` is the packet of the same batch whose id is copied, and `replayed`
-    /// a packet of an earlier batch.
+    /// Returns every kind. `original` is the packet of the same batch whose id is copied, and
+    /// `replayed` a packet of an earlier batch.
     #[must_use]
-    pub fn every(of: u64, replayed: u64) -> Vec<Self> {
-        let clients = Hostility::every(of).into_iter().map(Self::Client);
+    pub fn every(original: u64, replayed: u64) -> Vec<Self> {
+        let clients = Hostility::every(original).into_iter().map(Self::Client);
         let ingestors = [
             Self::OtherPoint,
             Self::PointOutOfRange,
             Self::RootOfUnity,
-            Self::Replay { of: replayed },
+            Self::Replay { original: replayed },
         ];
         clients.chain(ingestors).collect()
     }
@@ -102,7 +102,7 @@ impl Attack {
     pub fn make(self, traffic: &Traffic, index: u64) -> Result<Generated, ClientError> {
         match self {
             Self::Client(hostility) => traffic.hostile(index, hostility),
-            Self::Replay { of } => traffic.packet(of),
+            Self::Replay { original } => traffic.packet(original),
             Self::OtherPoint | Self::PointOutOfRange | Self::RootOfUnity => traffic.packet(index),
         }
     }
@@ -140,8 +140,9 @@ impl Attack {
     /// Returns whether this outcome is the expected one. If several reasons apply to a packet, a
     /// processor may name any of them; the check covers only that it rejects.
     #[must_use]
-    pub fn deserves(self, fate: &PacketStatus) -> bool {
-        let rejecting = |role: &Role| matches!(fate.intake[role.index()], Answer::Rejected(_));
+    pub fn expects(self, status: &PacketStatus) -> bool {
+        let rejecting =
+            |role: &Role| matches!(status.intake[role.index()], IntakeOutcome::Rejected(_));
         let rejecting: Vec<Role> = Role::ALL.into_iter().filter(rejecting).collect();
         let (roles, ending): (&[Role], Ending) = match self {
             Self::Replay { .. } => (&[], Ending::FirstOneCounted),
@@ -158,7 +159,7 @@ impl Attack {
                 _ => return false,
             },
         };
-        rejecting == roles && fate.ending == ending
+        rejecting == roles && status.ending == ending
     }
 }
 
@@ -174,7 +175,7 @@ impl fmt::Display for Attack {
     }
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for IntakeOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Message => f.write_str("message"),
@@ -190,7 +191,7 @@ impl fmt::Display for Answer {
     }
 }
 
-impl Serialize for Answer {
+impl Serialize for IntakeOutcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -202,7 +203,7 @@ impl fmt::Display for PacketStatus {
         f.write_str(match (self.ending, self.intake) {
             (Ending::Counted, _) => "counted",
             (Ending::FirstOneCounted, _) => "counted once",
-            (Ending::NotCounted, [Answer::Message, Answer::Message]) => "proof fails",
+            (Ending::NotCounted, [IntakeOutcome::Message, IntakeOutcome::Message]) => "proof fails",
             (Ending::NotCounted, _) => "out",
         })
     }
@@ -215,24 +216,24 @@ mod tests {
 
     #[test]
     fn a_fate_has_to_be_the_right_one() {
-        let out = Answer::Rejected(PacketReason::PointChanged);
+        let out = IntakeOutcome::Rejected(PacketReason::PointChanged);
         let rejected = PacketStatus {
             intake: [out, out],
             ending: Ending::NotCounted,
         };
         let counted = PacketStatus {
-            intake: [Answer::Message; 2],
+            intake: [IntakeOutcome::Message; 2],
             ending: Ending::Counted,
         };
         let unknown_key = Attack::Client(Hostility::UnknownKeyId(Role::First));
-        assert!(Attack::OtherPoint.deserves(&rejected) && !Attack::OtherPoint.deserves(&counted));
-        assert!(unknown_key.deserves(&counted) && !unknown_key.deserves(&rejected));
+        assert!(Attack::OtherPoint.expects(&rejected) && !Attack::OtherPoint.expects(&counted));
+        assert!(unknown_key.expects(&counted) && !unknown_key.expects(&rejected));
         let half = PacketStatus {
-            intake: [out, Answer::Message],
+            intake: [out, IntakeOutcome::Message],
             ending: Ending::NotCounted,
         };
-        assert!(!Attack::RootOfUnity.deserves(&half));
-        assert!(Attack::Client(Hostility::NotInField).deserves(&half));
+        assert!(!Attack::RootOfUnity.expects(&half));
+        assert!(Attack::Client(Hostility::NotInField).expects(&half));
     }
 
     #[test]
@@ -246,7 +247,7 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), all);
         assert_eq!(
-            Answer::Rejected(PacketReason::BadShare).to_string(),
+            IntakeOutcome::Rejected(PacketReason::BadShare).to_string(),
             "bad-share"
         );
     }
@@ -255,7 +256,7 @@ mod tests {
     fn points_of_attacks_are_bad_in_their_way() {
         for point in [5, 12_345] {
             assert_ne!(Attack::OtherPoint.point(point), point);
-            assert_eq!(Attack::Replay { of: 0 }.point(point), point);
+            assert_eq!(Attack::Replay { original: 0 }.point(point), point);
         }
         assert_eq!(Attack::PointOutOfRange.point(5), i64::from(MODULUS));
     }

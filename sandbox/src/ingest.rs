@@ -22,7 +22,7 @@ use crate::layout::{BucketKind, Layout};
 
 /// The simulated ingestor. It cannot decrypt packets, and it chooses the evaluation points.
 #[derive(Debug)]
-pub struct Ingestor {
+pub struct SimulatedIngestor {
     keys: Arc<SandboxKeys>,
     mailboxes: [SharedBucket; 2],
     points: Points,
@@ -49,7 +49,7 @@ pub struct BatchPair {
     writers: [BatchWriter; 2],
 }
 
-impl Ingestor {
+impl SimulatedIngestor {
     /// Creates the simulated ingestor of a sandbox.
     #[must_use]
     pub fn new(layout: &Layout, keys: Arc<SandboxKeys>, points: Points) -> Self {

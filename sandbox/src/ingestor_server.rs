@@ -38,16 +38,16 @@ pub(crate) struct IngestorServer {
 pub enum Post {
     /// A hostile report.
     Hostile(Hostility),
-    /// The report with traffic index `of`, posted again unchanged: a retry after a lost answer, or
-    /// a replay.
-    Again {
+    /// The report with traffic index `original`, posted again unchanged: a retry after a lost
+    /// answer, or a replay.
+    Repeated {
         /// Traffic index of the report.
-        of: u64,
+        original: u64,
     },
-    /// The encrypted shares of report `of` under a new id.
+    /// The encrypted shares of report `original` under a new id.
     Copied {
         /// Traffic index of the report.
-        of: u64,
+        original: u64,
     },
 }
 
@@ -107,23 +107,23 @@ impl IngestorServer {
 }
 
 /// Creates a client of the ingestor at this address. It uses this clock, and retries a post for at
-/// most `patience`.
+/// most `timeout`.
 pub(crate) fn reporter(
     world: &World,
     address: std::net::SocketAddr,
     clock: Clock,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Reporter, Error> {
     let address: Address = format!("http://{address}")
         .parse()
         .map_err(|error| Error::Internal(format!("{error}")))?;
     let trust = world.trust(f64::from(u8::MAX));
     let mut options = Options::default();
-    options.deadline = patience;
+    options.deadline = timeout;
     // A short deadline also limits each request.
-    options.timeouts.connect = options.timeouts.connect.min(patience);
-    options.timeouts.request = options.timeouts.request.min(2 * patience);
-    options.backoff.cap = options.backoff.cap.min(patience);
+    options.timeouts.connect = options.timeouts.connect.min(timeout);
+    options.timeouts.request = options.timeouts.request.min(2 * timeout);
+    options.backoff.cap = options.backoff.cap.min(timeout);
     // The sandbox clock is always within the range of a timestamp, so the default is never used.
     options.clock = ClientClock::new(move || {
         jiff::Timestamp::from_millisecond(clock.millis()).unwrap_or_default()
@@ -132,20 +132,20 @@ pub(crate) fn reporter(
 }
 
 impl Post {
-    /// Returns every kind of post, derived from the honest report `of`.
-    pub fn every(of: u64) -> Vec<Self> {
-        let hostile = Hostility::every(of).into_iter().map(Self::Hostile);
+    /// Returns every kind of post, derived from the honest report `original`.
+    pub fn every(original: u64) -> Vec<Self> {
+        let hostile = Hostility::every(original).into_iter().map(Self::Hostile);
         hostile
-            .chain([Self::Again { of }, Self::Copied { of }])
+            .chain([Self::Repeated { original }, Self::Copied { original }])
             .collect()
     }
 
     fn make(self, traffic: &Traffic, index: u64) -> Result<Generated, ClientError> {
         match self {
             Self::Hostile(hostility) => traffic.hostile(index, hostility),
-            Self::Again { of } => traffic.packet(of),
-            Self::Copied { of } => {
-                let mut copied = traffic.packet(of)?;
+            Self::Repeated { original } => traffic.packet(original),
+            Self::Copied { original } => {
+                let mut copied = traffic.packet(original)?;
                 copied.report.id = traffic.packet(index)?.report.id;
                 Ok(copied)
             }
@@ -153,9 +153,9 @@ impl Post {
     }
 
     /// Returns the expected answer.
-    pub fn deserves(self) -> PostAnswer {
+    pub fn expected_answer(self) -> PostAnswer {
         match self {
-            Self::Again { .. } => PostAnswer::AlreadyAccepted,
+            Self::Repeated { .. } => PostAnswer::AlreadyAccepted,
             // Only the batch job compares shares with earlier ones.
             Self::Copied { .. } => PostAnswer::Accepted,
             Self::Hostile(hostility) => match hostility {
@@ -220,12 +220,12 @@ pub(crate) async fn post_hostile(
 ) -> Result<(Vec<AdmissionOutcome>, [u64; 2]), Error> {
     let mut outcomes = Vec::new();
     let (mut batched, mut dropped) = (0, 0);
-    for (place, attack) in (0..).zip(Post::every(flow.posted.start)) {
-        let generated = attack.make(&flow.traffic, HOSTILE_INDEX | place)?;
+    for (index, attack) in (0..).zip(Post::every(flow.posted.start)) {
+        let generated = attack.make(&flow.traffic, HOSTILE_INDEX | index)?;
         let id = generated.report.id;
         let answers = post(reporter, metric, now, vec![generated.report]).await?;
         check(flow, attack, id, &answers)?;
-        match (attack, attack.deserves()) {
+        match (attack, attack.expected_answer()) {
             (Post::Copied { .. }, _) => dropped += 1,
             (_, PostAnswer::Accepted) => batched += 1,
             _ => {}
@@ -233,14 +233,14 @@ pub(crate) async fn post_hostile(
         outcomes.push(AdmissionOutcome {
             kind: attack.to_string(),
             reports: 1,
-            answer: attack.deserves(),
+            answer: attack.expected_answer(),
         });
     }
     Ok((outcomes, [batched, dropped]))
 }
 
 fn check(flow: &Flow, attack: Post, id: PacketId, answers: &[PostAnswer]) -> Result<(), Error> {
-    let expected = attack.deserves();
+    let expected = attack.expected_answer();
     if answers == [expected] {
         return Ok(());
     }
@@ -254,7 +254,7 @@ impl fmt::Display for Post {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hostile(hostility) => hostility.fmt(f),
-            Self::Again { .. } => f.write_str("the same again"),
+            Self::Repeated { .. } => f.write_str("the same again"),
             Self::Copied { .. } => f.write_str("copied under another id"),
         }
     }

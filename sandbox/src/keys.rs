@@ -225,8 +225,8 @@ impl SandboxKeys {
 /// Returns the numbers of bins of all metrics that the sandbox knows, in ascending order.
 #[must_use]
 pub fn known_bins() -> Vec<usize> {
-    let known: Vec<Metric> = METRICS.iter().chain(EXAMPLES).copied().collect();
-    bins_of(&known)
+    let metrics: Vec<Metric> = METRICS.iter().chain(EXAMPLES).copied().collect();
+    bins_of(&metrics)
 }
 
 /// Returns the numbers of bins of these metrics, in ascending order.
@@ -328,18 +328,24 @@ mod tests {
         let packet = |keys: &SandboxKeys, index: usize| {
             keys.processors[index].packet[&5].public().fingerprint()
         };
-        let one = SandboxKeys::from_seed(7, &[5, 6]);
-        assert_eq!(packet(&one, 0), packet(&SandboxKeys::from_seed(7, &[5]), 0));
-        assert_ne!(packet(&one, 0), packet(&one, 1));
-        assert_ne!(packet(&one, 0), packet(&SandboxKeys::from_seed(8, &[5]), 0));
+        let keys = SandboxKeys::from_seed(7, &[5, 6]);
+        assert_eq!(
+            packet(&keys, 0),
+            packet(&SandboxKeys::from_seed(7, &[5]), 0)
+        );
+        assert_ne!(packet(&keys, 0), packet(&keys, 1));
         assert_ne!(
-            packet(&one, 0),
-            one.processors[0].packet[&6].public().fingerprint()
+            packet(&keys, 0),
+            packet(&SandboxKeys::from_seed(8, &[5]), 0)
+        );
+        assert_ne!(
+            packet(&keys, 0),
+            keys.processors[0].packet[&6].public().fingerprint()
         );
         let fresh = || packet(&SandboxKeys::fresh(&[5]), 0);
         assert_ne!(fresh(), fresh());
-        assert_eq!(one.bins(), [5, 6]);
-        assert!(one.for_clients(7).is_err());
+        assert_eq!(keys.bins(), [5, 6]);
+        assert!(keys.for_clients(7).is_err());
     }
 
     #[test]

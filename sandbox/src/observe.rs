@@ -12,7 +12,7 @@ use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 
 use crate::error::Error;
-use crate::hostile::{Answer, Attack, Ending, PacketStatus, Sent};
+use crate::hostile::{Attack, Ending, IntakeOutcome, PacketStatus, Sent};
 use crate::portal::Total;
 
 /// One processor's records of some batches.
@@ -74,7 +74,7 @@ impl Notes {
         Ok(notes)
     }
 
-    fn answer(&self, sent: &Sent, all: &[Sent]) -> Answer {
+    fn answer(&self, sent: &Sent, all: &[Sent]) -> IntakeOutcome {
         let batch = sent.batch.id;
         if sent.attack.repeats_in_batch() {
             // Repeated ids are counted but not listed in the records. If the count is as expected,
@@ -83,24 +83,26 @@ impl Notes {
                 other.batch.id == batch && other.attack.repeats_in_batch()
             });
             if self.repeated.get(&batch) == Some(&expected) {
-                return Answer::Rejected(PacketReason::DuplicateUuid);
+                return IntakeOutcome::Rejected(PacketReason::DuplicateUuid);
             }
         }
         self.rejected
             .get(&(batch, sent.id))
-            .map_or(Answer::Message, |reason| Answer::Rejected(*reason))
+            .map_or(IntakeOutcome::Message, |reason| {
+                IntakeOutcome::Rejected(*reason)
+            })
     }
 }
 
 /// Returns the outcome of each hostile packet of a metric, in the order in which they were sent.
 #[must_use]
-pub fn fates(sent: &[Sent], notes: &[Notes; 2], total: &Total) -> Vec<PacketStatus> {
+pub fn packet_statuses(sent: &[Sent], notes: &[Notes; 2], total: &Total) -> Vec<PacketStatus> {
     let replays = count(sent, |sent| matches!(sent.attack, Attack::Replay { .. }));
-    let replays_seen = notes.iter().all(|notes| notes.replayed == replays);
-    let fate = |packet: &Sent| {
+    let replays_found = notes.iter().all(|notes| notes.replayed == replays);
+    let status = |packet: &Sent| {
         let intake = Role::ALL.map(|role| notes[role.index()].answer(packet, sent));
-        let repeated = intake == [Answer::Rejected(PacketReason::DuplicateUuid); 2]
-            || matches!(packet.attack, Attack::Replay { .. }) && replays_seen;
+        let repeated = intake == [IntakeOutcome::Rejected(PacketReason::DuplicateUuid); 2]
+            || matches!(packet.attack, Attack::Replay { .. }) && replays_found;
         let ending = match (total.invalid.contains(&packet.id), repeated) {
             (true, _) => Ending::NotCounted,
             (false, true) => Ending::FirstOneCounted,
@@ -108,7 +110,7 @@ pub fn fates(sent: &[Sent], notes: &[Notes; 2], total: &Total) -> Vec<PacketStat
         };
         PacketStatus { intake, ending }
     };
-    sent.iter().map(fate).collect()
+    sent.iter().map(status).collect()
 }
 
 fn count(sent: &[Sent], which: impl Fn(&Sent) -> bool) -> u64 {

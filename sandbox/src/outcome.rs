@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use serde::Serialize;
 use tallybox_client::Estimate;
 
-use crate::hostile::{Answer, Attack, Ending, PacketStatus, Sent};
+use crate::hostile::{Attack, Ending, IntakeOutcome, PacketStatus, Sent};
 use crate::ingestor_server::PostAnswer;
 
 /// The result of a run. Its JSON keys are in kebab case.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Outcome {
+pub struct RunOutcome {
     /// Always `done`: a run whose self-check fails returns an error instead.
     pub outcome: &'static str,
     /// The sandbox directory.
@@ -101,9 +101,9 @@ pub struct HostileOutcome {
     /// Number of packets.
     pub packets: u64,
     /// The first processor's result of intake: `message`, or the reason for rejecting the packet.
-    pub first: Answer,
+    pub first: IntakeOutcome,
     /// The second processor's result of intake.
-    pub second: Answer,
+    pub second: IntakeOutcome,
     /// The final outcome.
     pub ending: Ending,
     /// The final outcome in a few words.
@@ -135,18 +135,18 @@ impl AdmissionOutcome {
     }
 }
 
-impl Outcome {
+impl RunOutcome {
     /// Records the outcome of one hostile packet.
-    pub(crate) fn add_hostile(&mut self, sent: &Sent, fate: &PacketStatus) {
-        let [first, second] = fate.intake;
+    pub(crate) fn add_hostile(&mut self, sent: &Sent, status: &PacketStatus) {
+        let [first, second] = status.intake;
         let row = HostileOutcome {
             kind: sent.attack.to_string(),
             by: sent.attack.by(),
             packets: 1,
             first,
             second,
-            ending: fate.ending,
-            verdict: fate.to_string(),
+            ending: status.ending,
+            verdict: status.to_string(),
         };
         let same = |other: &&mut HostileOutcome| {
             HostileOutcome {
@@ -155,19 +155,19 @@ impl Outcome {
             } == row
         };
         match self.hostile.iter_mut().find(same) {
-            Some(known) => known.packets += 1,
+            Some(existing) => existing.packets += 1,
             None => self.hostile.push(row),
         }
     }
 
     /// Records the ingestor's answers to hostile posts.
-    pub(crate) fn add_door(&mut self, answered: Vec<AdmissionOutcome>) {
+    pub(crate) fn add_admissions(&mut self, answered: Vec<AdmissionOutcome>) {
         for row in answered {
             let same = |other: &&mut AdmissionOutcome| {
                 other.kind == row.kind && other.answer == row.answer
             };
             match self.door.iter_mut().find(same) {
-                Some(known) => known.reports += row.reports,
+                Some(existing) => existing.reports += row.reports,
                 None => self.door.push(row),
             }
         }

@@ -57,7 +57,7 @@ impl BatchPlan {
             .attacks
             .get(before)
             .copied()
-            .filter(|_| self.place(before) == position);
+            .filter(|_| self.position_of(before) == position);
         let generated = match attack {
             None => traffic.packet(self.first + position - before as u64)?,
             Some(attack) => {
@@ -73,7 +73,7 @@ impl BatchPlan {
         let (mut low, mut high) = (0, self.attacks.len());
         while low < high {
             let middle = low.midpoint(high);
-            if self.place(middle) < position {
+            if self.position_of(middle) < position {
                 low = middle + 1
             } else {
                 high = middle
@@ -84,7 +84,7 @@ impl BatchPlan {
 
     /// Returns the position of a hostile packet. Hostile packets are evenly distributed, and never
     /// first.
-    fn place(&self, attack: usize) -> u64 {
+    fn position_of(&self, attack: usize) -> u64 {
         let parts = self.attacks.len() as u128 + 1;
         ((attack as u128 + 1) * u128::from(self.packets()) / parts) as u64
     }

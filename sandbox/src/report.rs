@@ -10,27 +10,27 @@ use tallybox_service::output::Summary;
 use tallybox_service::progress::grouped;
 
 use crate::ingestor_server::PostAnswer;
-use crate::outcome::Outcome;
+use crate::outcome::RunOutcome;
 use metric::metric_block;
 
 /// The outcome of a run, with the options of its text form.
 #[derive(Debug, serde::Serialize)]
 #[serde(transparent)]
-pub struct Report {
+pub struct RunReport {
     /// The outcome.
-    pub outcome: Outcome,
+    pub outcome: RunOutcome,
     /// True if every bin of long metrics is shown.
     #[serde(skip)]
     pub all_bins: bool,
 }
 
-impl Summary for Report {
+impl Summary for RunReport {
     fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.render(Screen::stdout())?)
     }
 }
 
-impl Report {
+impl RunReport {
     /// Renders the report for this screen, without a trailing newline.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Report {
         for metric in &self.outcome.metrics {
             metric_block(&mut text, screen, metric, self.all_bins)?;
         }
-        self.door(&mut text, screen)?;
+        self.admissions(&mut text, screen)?;
         self.hostile(&mut text, screen)?;
         self.end(&mut text, screen)?;
         Ok(text)
@@ -120,7 +120,7 @@ impl Report {
     }
 
     /// Writes the table of hostile posts and the ingestor's answers.
-    fn door(&self, text: &mut String, screen: Screen) -> fmt::Result {
+    fn admissions(&self, text: &mut String, screen: Screen) -> fmt::Result {
         let columns = [
             ("hostile report, posted", Align::Left),
             ("sent", Align::Right),
@@ -269,7 +269,7 @@ mod tests {
     use super::*;
     use crate::run::{DEFAULT_METRICS, RunOptions, run};
 
-    async fn report() -> Report {
+    async fn report() -> RunReport {
         let metrics = DEFAULT_METRICS
             .iter()
             .map(|name| *Metric::named(name).unwrap())
@@ -285,7 +285,7 @@ mod tests {
             .await
             .unwrap();
         outcome.directory = "demo".into();
-        Report {
+        RunReport {
             outcome,
             all_bins: false,
         }

@@ -15,7 +15,7 @@ use crate::flow::{FEWEST, Flow, flows};
 use crate::keys::bins_of;
 use crate::layout::{BucketKind, Served};
 use crate::observe::Notes;
-use crate::outcome::{MetricOutcome, NumberOutcome, Outcome};
+use crate::outcome::{MetricOutcome, NumberOutcome, RunOutcome};
 use crate::portal::{self, Total};
 use crate::schedule;
 use crate::stages::{Watch, aggregate_all, ingest_all, intake_all, post_all};
@@ -47,7 +47,7 @@ pub struct RunOptions {
 /// # Errors
 /// [`Error::Setting`] and [`Error::Occupied`] before anything is written; [`Error::Check`] if the
 /// result is wrong; other errors if a role fails.
-pub async fn run(root: &Path, options: &RunOptions, output: Output) -> Result<Outcome, Error> {
+pub async fn run(root: &Path, options: &RunOptions, output: Output) -> Result<RunOutcome, Error> {
     let traffic_seed = options.seed.unwrap_or_else(rand::random);
     check_options(options)?;
     let mut watch = Watch::new(output);
@@ -61,7 +61,7 @@ pub async fn run(root: &Path, options: &RunOptions, output: Output) -> Result<Ou
         .layout
         .write_ingestor(&options.metrics, options.epsilon, &Served::default())?;
     let mut flows = flows(&world, options, traffic_seed)?;
-    let mut outcome = Outcome {
+    let mut outcome = RunOutcome {
         outcome: "done",
         directory: root.to_owned(),
         kept: true,
@@ -172,7 +172,7 @@ fn metric_outcome(flow: &Flow, window: Window, total: Total) -> Result<MetricOut
         bins: metric.bins(),
         epsilon: flow.epsilon,
         batches: flow.names().count(),
-        packets_sent: flow.lying() + flow.kept[0],
+        packets_sent: flow.lying() + flow.accepted[0],
         packets_accepted: total.accepted,
         true_counts: flow.expected.true_counts.clone(),
         parts: total.parts,

@@ -20,7 +20,7 @@ use tallybox_service::progress::Progress as Bar;
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::hostile::{Attack, Sent};
-use crate::ingest::{self, BatchPair, BatchSpec, Ingestor};
+use crate::ingest::{self, BatchPair, BatchSpec, SimulatedIngestor};
 use crate::outcome::StageTiming;
 use crate::plan::{BatchPlan, Made, chunk, packet_bytes};
 use crate::stream::in_order;
@@ -93,7 +93,7 @@ pub(crate) async fn ingest_all(
 }
 
 async fn ingestor_batch(
-    ingestor: &Ingestor,
+    ingestor: &SimulatedIngestor,
     flow: &Flow,
     plan: &BatchPlan,
     seed: u64,
@@ -127,7 +127,7 @@ fn write_batch(
     } = flow;
     let bytes = packet_bytes(traffic.metric().bins(), Role::First);
     let make = |position| plan.make(traffic, position).map_err(Error::from);
-    let take = |Made { generated, attack }: Made| {
+    let write = |Made { generated, attack }: Made| {
         let point = pair.point(&generated.report);
         pair.append(
             &generated.report,
@@ -141,7 +141,7 @@ fn write_batch(
         bar.advance(1, bytes);
         Ok(())
     };
-    in_order(plan.packets(), chunk(traffic.metric().bins()), make, take)?;
+    in_order(plan.packets(), chunk(traffic.metric().bins()), make, write)?;
     pair.finish().map(|_| ())
 }
 

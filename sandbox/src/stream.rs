@@ -6,7 +6,7 @@ use std::thread;
 use rayon::prelude::*;
 
 /// Makes items 0 to `count` - 1 on all cores, `chunk` at a time, and passes them one by one and in
-/// order to `take`, while the next chunk is being made. At most three chunks exist at once.
+/// order to `consume`, while the next chunk is being made. At most three chunks exist at once.
 /// Blocking.
 ///
 /// # Errors
@@ -15,7 +15,7 @@ pub fn in_order<T, E>(
     count: u64,
     chunk: u64,
     make: impl Fn(u64) -> Result<T, E> + Sync,
-    mut take: impl FnMut(T) -> Result<(), E>,
+    mut consume: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E>
 where
     T: Send,
@@ -29,7 +29,7 @@ where
             while start < count {
                 let end = count.min(start + chunk.max(1));
                 let items = (start..end).into_par_iter().map(make).collect();
-                // The receiver has stopped: `take` has failed, and its error is returned.
+                // The receiver has stopped: `consume` has failed, and its error is returned.
                 if sender.send(items).is_err() {
                     return;
                 }
@@ -37,7 +37,7 @@ where
             }
         });
         for items in chunks {
-            items?.into_iter().try_for_each(&mut take)?;
+            items?.into_iter().try_for_each(&mut consume)?;
         }
         Ok(())
     })
@@ -72,7 +72,7 @@ mod tests {
     fn either_side_may_fail() {
         let make = |item| if item == 500 { Err("make") } else { Ok(item) };
         assert_eq!(in_order(100_000, 10, make, |_| Ok(())), Err("make"));
-        let take = |item| if item == 7 { Err("take") } else { Ok(()) };
-        assert_eq!(in_order(100_000, 10, Ok, take), Err("take"));
+        let consume = |item| if item == 7 { Err("take") } else { Ok(()) };
+        assert_eq!(in_order(100_000, 10, Ok, consume), Err("take"));
     }
 }

@@ -10,7 +10,7 @@ use tallybox_model::role::Role;
 use tallybox_service::config::load;
 
 use crate::error::Error;
-use crate::ingest::Ingestor;
+use crate::ingest::SimulatedIngestor;
 use crate::keys::{CLIENT_CONFIG_KEY_ID, SandboxKeys, known_bins};
 use crate::layout::{LOCALITY, Layout};
 
@@ -66,8 +66,8 @@ impl World {
 
     /// Returns the simulated ingestor, which signs arbitrary batches.
     #[must_use]
-    pub fn ingestor(&self) -> Ingestor {
-        Ingestor::new(&self.layout, Arc::clone(&self.keys), self.points)
+    pub fn ingestor(&self) -> SimulatedIngestor {
+        SimulatedIngestor::new(&self.layout, Arc::clone(&self.keys), self.points)
     }
 
     /// Opens the real ingestor from its configuration file, as its program does.

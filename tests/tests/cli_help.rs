@@ -32,7 +32,7 @@ fn all() -> BTreeMap<String, String> {
     for command in [
         tallybox_ingestor::commands::Arguments::command(),
         tallybox_client::program::Cli::command(),
-        tallybox_sandbox::cli::Cli::command(),
+        tallybox_sandbox::cli::Arguments::command(),
     ] {
         let name = command.get_name().to_owned();
         add(command, &name, &mut all);

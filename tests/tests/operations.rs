@@ -18,7 +18,7 @@ use tallybox_model::role::Role;
 use tallybox_model::task::{AggregationTask, IntakeTask, RosterTask, TaskBatch};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_queue::{MemoryQueue, TaskQueue as _};
-use tallybox_sandbox::generate::{GenerateOptions, Generated, GeneratedBatch, generate};
+use tallybox_sandbox::generate::{GenerateOptions, GeneratedBatch, GeneratedBatches, generate};
 use tallybox_sandbox::layout::Layout;
 use tallybox_service::clock::Clock;
 use tallybox_service::output::Output;
@@ -161,7 +161,7 @@ struct Run {
 }
 
 /// Processes all batches from intake to sum part. Returns each side's requests per batch.
-async fn whole_way(layout: &Layout, generated: &Generated, run: Run) -> [f64; 2] {
+async fn whole_way(layout: &Layout, generated: &GeneratedBatches, run: Run) -> [f64; 2] {
     let mailboxes = [memory("for-first"), memory("for-second")];
     let first = Side::new(layout, Role::First, &mailboxes, run).await;
     let sides = [

@@ -17,7 +17,7 @@ use tallybox_model::path::{BatchName, bucket_created};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{AgreedWindow, WindowName};
 use tallybox_model::time::{BatchTime, Window, aligned_window, next_window};
-use tallybox_sandbox::generate::{GenerateOptions, Generated, generate};
+use tallybox_sandbox::generate::{GenerateOptions, GeneratedBatches, generate};
 use tallybox_sandbox::layout::Layout;
 use tallybox_service::clock::Clock;
 use tallybox_service::output::Output;
@@ -34,7 +34,7 @@ const MINIMUM: u64 = 50;
 /// The batches and configurations that all worlds share.
 struct Scene {
     layout: Layout,
-    generated: Generated,
+    generated: GeneratedBatches,
     _root: tempfile::TempDir,
 }
 

@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use super::*;
 
 fn help(subcommand: Option<&str>) -> String {
-    let mut command = Cli::command();
+    let mut command = Arguments::command();
     let command = match subcommand {
         Some(name) => command.find_subcommand_mut(name).unwrap(),
         None => &mut command,
@@ -17,7 +17,7 @@ fn help(subcommand: Option<&str>) -> String {
 
 #[test]
 fn the_command_line_is_well_formed() {
-    Cli::command().debug_assert();
+    Arguments::command().debug_assert();
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn examples_parse() {
     let mut parsed = 0;
     for line in lines.filter(|line| line.starts_with("tallybox-sandbox")) {
         let words = line.split('|').next().unwrap().split_whitespace();
-        Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+        Arguments::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
         parsed += 1;
     }
     assert_eq!(parsed, 8);
@@ -68,7 +68,7 @@ fn examples_parse() {
 #[test]
 fn serving_has_options_of_its_own() {
     let parse = |words: &[&str]| {
-        Cli::try_parse_from(["tallybox-sandbox"].iter().chain(words))
+        Arguments::try_parse_from(["tallybox-sandbox"].iter().chain(words))
             .unwrap()
             .run
     };
@@ -102,7 +102,7 @@ fn serving_has_options_of_its_own() {
         &["--serve", "--debug-listen", "here"],
     ] {
         assert!(
-            Cli::try_parse_from(["tallybox-sandbox"].iter().chain(words)).is_err(),
+            Arguments::try_parse_from(["tallybox-sandbox"].iter().chain(words)).is_err(),
             "{words:?}"
         );
     }
@@ -138,15 +138,18 @@ fn nonsense_is_refused() {
         ],
     ] {
         let words = ["tallybox-sandbox"].iter().chain(words);
-        assert!(Cli::try_parse_from(words.clone()).is_err(), "{words:?}");
+        assert!(
+            Arguments::try_parse_from(words.clone()).is_err(),
+            "{words:?}"
+        );
     }
     let json_first = ["tallybox-sandbox", "run", "--json", "--quiet"];
-    assert!(Cli::try_parse_from(json_first).unwrap().output.json);
+    assert!(Arguments::try_parse_from(json_first).unwrap().output.json);
 }
 
 #[tokio::test]
 async fn the_document_for_machines_is_json() {
-    let cli = Cli::try_parse_from(["tallybox-sandbox", "--packets", "48", "--json"]).unwrap();
+    let cli = Arguments::try_parse_from(["tallybox-sandbox", "--packets", "48", "--json"]).unwrap();
     let report = run_command(&cli.run, cli.output).await.unwrap();
     let text = serde_json::to_string(&report).unwrap();
     let read: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -173,7 +176,7 @@ async fn a_directory_that_is_named_or_kept_stays() {
         demo.to_str().unwrap(),
         "--quiet",
     ];
-    let cli = Cli::try_parse_from(words).unwrap();
+    let cli = Arguments::try_parse_from(words).unwrap();
     let report = run_command(&cli.run, cli.output).await.unwrap();
     assert!(report.outcome.kept && demo.join("first.yaml").exists());
     let again = run_command(&cli.run, cli.output).await.unwrap_err();
@@ -182,7 +185,7 @@ async fn a_directory_that_is_named_or_kept_stays() {
         (Exit::Usage, "directory-in-use")
     );
 
-    let cli = Cli::try_parse_from(["tallybox-sandbox", "--packets", "48", "--keep"]).unwrap();
+    let cli = Arguments::try_parse_from(["tallybox-sandbox", "--packets", "48", "--keep"]).unwrap();
     let report = run_command(&cli.run, cli.output).await.unwrap();
     assert!(report.outcome.kept && report.outcome.directory.join("second.yaml").exists());
     std::fs::remove_dir_all(&report.outcome.directory).unwrap();

@@ -18,7 +18,7 @@ fn options(packets: u64, names: &[&str]) -> RunOptions {
     }
 }
 
-async fn small(options: &RunOptions) -> Result<Outcome, Error> {
+async fn small(options: &RunOptions) -> Result<RunOutcome, Error> {
     let directory = tempfile::tempdir().unwrap();
     run(directory.path(), options, Output::new(true)).await
 }
@@ -187,7 +187,7 @@ async fn hostile_packets_get_what_they_deserve() {
 
 #[tokio::test]
 async fn a_seed_makes_a_run_reproducible() {
-    let results = |outcome: &Outcome| {
+    let results = |outcome: &RunOutcome| {
         let metrics = serde_json::to_string(&outcome.metrics).unwrap();
         (metrics, serde_json::to_string(&outcome.hostile).unwrap())
     };

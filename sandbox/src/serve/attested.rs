@@ -20,7 +20,7 @@ async fn attestations_are_looked_at_when_that_is_asked_for() {
     ] {
         let directory = tempfile::tempdir().unwrap();
         let mut options = options(&Clock::manual(START));
-        options.attestation = Some(Attestation {
+        options.attestation = Some(AttestationOptions {
             demand,
             verifier: None,
         });
@@ -66,7 +66,7 @@ fn a_verifier_of_its_own_stands_in_the_ingestors_configuration() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("verifier.yaml");
     std::fs::write(&file, "android:\n  roots: /roots.pem\n").unwrap();
-    let attestation = |verifier| Attestation {
+    let attestation = |verifier| AttestationOptions {
         demand: Demand::Required,
         verifier,
     };

@@ -51,7 +51,7 @@ use tallybox_service::output::Output;
 use tokio::net::TcpListener;
 
 use crate::always::{AlwaysOn, served, window_of};
-use crate::attestation::Attestation;
+use crate::attestation::AttestationOptions;
 use crate::error::Error;
 use crate::ingestor_server::{IngestorServer, reporter};
 use crate::keys::bins_of;
@@ -106,7 +106,7 @@ pub struct ServeOptions {
     /// The unfriendly responses that one request in four receives, in turn.
     pub unfriendly: Vec<Unfriendly>,
     /// The attestation policy; attestations are not checked if absent.
-    pub attestation: Option<Attestation>,
+    pub attestation: Option<AttestationOptions>,
     /// How long the sandbox runs; until it is stopped if absent.
     pub lasting: Option<Duration>,
 }
@@ -304,7 +304,7 @@ fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<Worl
     let attestation = options
         .attestation
         .as_ref()
-        .map(Attestation::lines)
+        .map(AttestationOptions::lines)
         .transpose()?
         .flatten();
     let usual = served(least, keep_hours);

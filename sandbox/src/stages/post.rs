@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::flow::Flow;
 use crate::ingestor_server::{IngestorServer, PostAnswer, post, post_hostile};
 use crate::layout::LOCALITY;
-use crate::outcome::Outcome;
+use crate::outcome::RunOutcome;
 use crate::plan::{chunk, packet_bytes};
 use crate::schedule;
 use crate::stream::in_order;
@@ -36,7 +36,7 @@ pub(crate) async fn post_all(
     world: &World,
     flows: Vec<Flow>,
     watch: &mut Watch,
-    outcome: &mut Outcome,
+    outcome: &mut RunOutcome,
 ) -> Result<Vec<Flow>, Error> {
     let start = schedule::window()?.start().millis();
     let clock = Clock::manual(start + REPORTED);
@@ -68,9 +68,12 @@ pub(crate) async fn post_all(
         let mut flow = posting
             .await
             .map_err(|error| Error::Internal(format!("clients: {error}")))??;
-        let (answered, kept) = post_hostile(&reporter, &metric, clock.millis(), &flow).await?;
-        outcome.add_door(answered);
-        flow.kept = [flow.posted.end - flow.posted.start + kept[0], kept[1]];
+        let (answered, accepted) = post_hostile(&reporter, &metric, clock.millis(), &flow).await?;
+        outcome.add_admissions(answered);
+        flow.accepted = [
+            flow.posted.end - flow.posted.start + accepted[0],
+            accepted[1],
+        ];
         done.push(flow);
     }
     bar.finish();
@@ -105,7 +108,7 @@ impl Poster {
             traffic, expected, ..
         } = &mut flow;
         let make = |position| traffic.packet(first + position).map_err(Error::from);
-        let take = |generated: Generated| {
+        let consume = |generated: Generated| {
             expected.add(&generated);
             waiting.push(generated.report);
             self.bar.advance(1, bytes);
@@ -114,7 +117,7 @@ impl Poster {
             }
             self.post(std::mem::take(&mut waiting))
         };
-        in_order(count, chunk(bins), make, take)?;
+        in_order(count, chunk(bins), make, consume)?;
         self.post(waiting)?;
         Ok(flow)
     }
@@ -165,10 +168,10 @@ async fn batch_all(ingestor: &Ingestor, flows: &mut [Flow]) -> Result<(), Error>
         });
         flow.ingested = batches.collect();
         let batched: u64 = flow.ingested.iter().map(|(_, packets)| packets).sum();
-        if batched != flow.kept[0] {
-            let (aggregation, kept) = (&flow.aggregation, flow.kept[0]);
+        if batched != flow.accepted[0] {
+            let (aggregation, accepted) = (&flow.aggregation, flow.accepted[0]);
             return Err(Error::Check(format!(
-                "{aggregation}: the ingestor accepted {kept} reports, but batched {batched}"
+                "{aggregation}: the ingestor accepted {accepted} reports, but batched {batched}"
             )));
         }
     }
@@ -176,7 +179,7 @@ async fn batch_all(ingestor: &Ingestor, flows: &mut [Flow]) -> Result<(), Error>
         .iter()
         .map(|window| window.replays.ciphertext + window.replays.report)
         .sum();
-    let expected: u64 = flows.iter().map(|flow| flow.kept[1]).sum();
+    let expected: u64 = flows.iter().map(|flow| flow.accepted[1]).sum();
     if dropped != expected {
         return Err(Error::Check(format!(
             "the ingestor accepted {expected} replays, but dropped {dropped}"

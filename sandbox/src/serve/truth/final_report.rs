@@ -181,7 +181,7 @@ impl Summary for FinalReport {
                 Tone::Good,
                 "every acknowledged report is counted once, and every sum is correct",
             ),
-            false => (Tone::Bad, "the audit found faults"),
+            false => (Tone::Bad, "the audit found discrepancies"),
         };
         write!(
             f,

@@ -11,7 +11,7 @@ pub(super) struct WindowParts {
     pub(super) agreed: [Option<AgreedWindow>; 2],
     /// The sum, once both sum parts are added.
     pub(super) summed: Option<Summed>,
-    /// True if a fault of this window has been reported.
+    /// True if a discrepancy of this window has been recorded.
     pub(super) reported: bool,
 }
 
