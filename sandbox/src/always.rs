@@ -1,7 +1,7 @@
 //! Configuration of a long-running sandbox: rosters, queues, workers and schedules.
 //!
-//! All times are short because the clock is accelerated ([`RATE`]): a window of an hour takes six
-//! seconds.
+//! All times are short because the clock is accelerated ([`CLOCK_RATE`]): a window of an hour takes
+//! six seconds.
 
 use std::fs;
 
@@ -17,21 +17,21 @@ use crate::layout::{BucketKind, INSTANCE, Served, config_text};
 use crate::world::World;
 
 /// Rate of the sandbox clock relative to real time: one second is ten minutes.
-pub const RATE: u32 = 600;
+pub const CLOCK_RATE: u32 = 600;
 /// Length of an aggregation window in minutes.
 pub const PERIOD_MINUTES: u32 = 60;
 /// Delay of the rosters after a window's end, in minutes.
 pub const GRACE_MINUTES: u32 = 50;
 /// Number of windows after its own in which a batch may still be summed. They take two and a half
 /// minutes of real time, enough for a batch job that is killed repeatedly on a slow machine.
-pub const MAXIMUM_AGE: u32 = 24;
+pub const MAX_AGE_WINDOWS: u32 = 24;
 /// Number of windows for which the ids of packets are retained to detect replays.
-const REPLAY_HORIZON: u32 = 42;
+const REPLAY_HORIZON_WINDOWS: u32 = 42;
 /// Maximum age in hours of a report that the ingestor accepts. Copies of reports that were batched
 /// longer ago are not recognised.
 const ACCEPTANCE_HOURS: u32 = 12;
 /// Length of the ingestor's windows in minutes.
-pub const INGESTOR_MINUTES: u32 = 30;
+pub const INGESTOR_WINDOW_MINUTES: u32 = 30;
 /// Time in seconds for which the ingestor's windows settle.
 pub const SETTLE_SECS: u64 = 15 * 60;
 /// Number of windows for which the ingestor carries over reports that are too few for a batch.
@@ -59,7 +59,7 @@ pub fn window_of(time: BatchTime) -> Option<Window> {
 #[must_use]
 pub fn served(min_packets: u64, keep_slabs_hours: u32) -> Served {
     Served {
-        window_minutes: INGESTOR_MINUTES,
+        window_minutes: INGESTOR_WINDOW_MINUTES,
         settle_secs: SETTLE_SECS,
         slab_millis: 100,
         poll_secs: 1,
@@ -113,15 +113,15 @@ impl AlwaysOn {
     }
 
     fn processor_text(&self, role: Role, bins: &[usize]) -> String {
-        let carry_hours = (CARRY_WINDOWS * INGESTOR_MINUTES).div_ceil(60);
+        let carry_hours = (CARRY_WINDOWS * INGESTOR_WINDOW_MINUTES).div_ceil(60);
         format!(
             "{}
-# Both processors agree on each window. The clock of this sandbox runs at {RATE} times real time.
+# Both processors agree on each window. The clock of this sandbox runs at {CLOCK_RATE} times real time.
 rosters:
   period-minutes: {PERIOD_MINUTES}
   grace-minutes: {GRACE_MINUTES}
-  maximum-age-windows: {MAXIMUM_AGE}
-  replay-horizon-windows: {REPLAY_HORIZON}
+  maximum-age-windows: {MAX_AGE_WINDOWS}
+  replay-horizon-windows: {REPLAY_HORIZON_WINDOWS}
   horizons: {{ acceptance-hours: {ACCEPTANCE_HOURS}, carry-hours: {carry_hours} }}
 {}worker:
   concurrency: 2
@@ -158,7 +158,7 @@ serve: {{ operations: 127.0.0.1:0, poll-secs: 1 }}
             validation_in = BucketKind::ValidationFor.path(role),
             record = record_key_file(role),
             queues = queues_text(role),
-            age = MAXIMUM_AGE * PERIOD_MINUTES / 60,
+            age = MAX_AGE_WINDOWS * PERIOD_MINUTES / 60,
             since = self.since,
             peer = announcement_file(role.peer(), instance),
         )

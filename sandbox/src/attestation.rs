@@ -22,9 +22,9 @@ use tallybox_model::time::BatchTime;
 use crate::error::Error;
 
 /// Replaces the package name in the challenge.
-const PACKAGE: &str = "sandbox";
-const HOUR: i64 = 3_600_000;
-const DAY: i64 = 24 * HOUR;
+const PACKAGE_NAME: &str = "sandbox";
+const HOUR_MILLIS: i64 = 3_600_000;
+const DAY_MILLIS: i64 = 24 * HOUR_MILLIS;
 /// Validity of a day's key in minutes: the day, and one hour before and after it for clock skew.
 const KEY_MINUTES: u64 = 26 * 60;
 /// The attestation policy.
@@ -82,16 +82,16 @@ impl AttestationOptions {
         }
         for locality in ingestor.localities.values_mut() {
             locality.attestation = self.demand.into();
-            locality.verifier = Some(Arc::new(Anybody));
+            locality.verifier = Some(Arc::new(AcceptAnyKey));
         }
     }
 }
 
 /// A verifier that accepts attestations with any key.
 #[derive(Debug)]
-pub(crate) struct Anybody;
+pub(crate) struct AcceptAnyKey;
 
-impl Verifier for Anybody {
+impl Verifier for AcceptAnyKey {
     fn verify(&self, report: &ReportUpload, now: i64) -> Result<AttestedKey, Refusal> {
         let attestation = report.attestation().ok_or(Reason::SignatureForm)?;
         let [point] = attestation.chain else {
@@ -101,8 +101,12 @@ impl Verifier for Anybody {
         if signed_bytes(report).is_none() {
             return Err(Reason::SchemaVersion.into());
         }
-        let days = [now, now.saturating_sub(HOUR), now.saturating_add(HOUR)]
-            .map(|time| time.div_euclid(DAY));
+        let days = [
+            now,
+            now.saturating_sub(HOUR_MILLIS),
+            now.saturating_add(HOUR_MILLIS),
+        ]
+        .map(|time| time.div_euclid(DAY_MILLIS));
         let signed = |day: &i64| {
             message(report, *day)
                 .is_some_and(|message| key.verify(&message, attestation.signature).is_ok())
@@ -128,9 +132,14 @@ fn verifying_key(point: &[u8]) -> Option<VerifyingKey> {
 
 /// Returns the message that a key signs for a day: the challenge, then the report's bytes.
 fn message(report: &ReportUpload, day: i64) -> Option<Vec<u8>> {
-    let date = BatchTime::from_millis(day.checked_mul(DAY)?)?.compact();
+    let date = BatchTime::from_millis(day.checked_mul(DAY_MILLIS)?)?.compact();
     let mut challenge = Sha256::new();
-    for part in ["ENPA::attestation", PACKAGE, &report.metric, date.get(..8)?] {
+    for part in [
+        "ENPA::attestation",
+        PACKAGE_NAME,
+        &report.metric,
+        date.get(..8)?,
+    ] {
         challenge.update(part.as_bytes());
     }
     let mut message = challenge.finalize().to_vec();
@@ -147,7 +156,7 @@ pub(crate) mod tests {
 
     /// Attests a report as a client does.
     pub(crate) fn attest(report: &mut ReportUpload, key: &SigningKey, now: i64) {
-        report.signature = Some(key.sign(&message(report, now.div_euclid(DAY)).unwrap()));
+        report.signature = Some(key.sign(&message(report, now.div_euclid(DAY_MILLIS)).unwrap()));
         report.certificate_chain = vec![key.verifying_key().as_bytes().to_vec().into()];
     }
 }

@@ -15,7 +15,7 @@ use tallybox_service::exit::{Exit, parse};
 use tallybox_service::output::Output;
 use tallybox_service::shutdown;
 
-use crate::always::RATE;
+use crate::always::CLOCK_RATE;
 use crate::attestation::{AttestationOptions, Demand};
 use crate::error::Error;
 use crate::generate::{GenerateOptions, GenerateSummary, generate};
@@ -43,7 +43,7 @@ pub struct Arguments {
 }
 
 /// Number of honest packets if `--packets` is absent.
-const PACKETS: u64 = 10_000;
+const DEFAULT_PACKETS: u64 = 10_000;
 
 const EXAMPLES_OF_RUN: &str = "\
 Examples:
@@ -301,7 +301,7 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<FinalRep
         listen: args.listen,
         debug_listen: args.debug_listen,
         seed: args.seed,
-        time: Time::Pace(Pace::from_now(Clock::system().millis(), RATE)),
+        time: Time::Pace(Pace::from_now(Clock::system().millis(), CLOCK_RATE)),
         packets: args.packets.unwrap_or(0),
         traffic: args.traffic.unwrap_or(default_traffic(args)),
         chaos: args.chaos,
@@ -366,7 +366,7 @@ fn metrics(args: &RunArgs) -> Result<Vec<Metric>, Error> {
 
 async fn run_command(args: &RunArgs, output: Output) -> Result<RunReport, Error> {
     let options = RunOptions {
-        packets: args.packets.unwrap_or(PACKETS),
+        packets: args.packets.unwrap_or(DEFAULT_PACKETS),
         metrics: metrics(args)?,
         seed: args.seed,
         epsilon: args.epsilon,

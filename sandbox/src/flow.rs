@@ -15,14 +15,14 @@ use crate::schedule;
 use crate::world::World;
 
 /// Number of batches that the lying ingestor writes for each metric.
-const BATCHES: u64 = 3;
+const BATCHES_PER_METRIC: u64 = 3;
 /// Honest packets in these batches: three per batch, as templates for the hostile packets.
-const BATCHED: u64 = 3 * BATCHES;
+const HONEST_BATCH_PACKETS: u64 = 3 * BATCHES_PER_METRIC;
 /// Minimum number of honest packets of each metric, so that some are left to be posted to the real
 /// ingestor.
-pub(crate) const FEWEST: u64 = BATCHED + 3;
+pub(crate) const MIN_PACKETS_PER_METRIC: u64 = HONEST_BATCH_PACKETS + 3;
 /// Minimum number of hostile packets of each kind in a run.
-const HOSTILE: u64 = 3;
+const MIN_HOSTILE_PER_KIND: u64 = 3;
 
 /// One metric in a run.
 pub(crate) struct Flow {
@@ -81,7 +81,7 @@ impl Flow {
 /// Divides the packets among metrics and batches.
 pub(crate) fn flows(world: &World, options: &RunOptions, seed: u64) -> Result<Vec<Flow>, Error> {
     let metrics = options.metrics.len() as u64;
-    let copies = HOSTILE.div_ceil(metrics);
+    let copies = MIN_HOSTILE_PER_KIND.div_ceil(metrics);
     let flow = |(index, metric): (u64, &Metric)| {
         let epsilon = options.epsilon.unwrap_or(metric.epsilon);
         let traffic = Traffic::new(
@@ -95,7 +95,7 @@ pub(crate) fn flows(world: &World, options: &RunOptions, seed: u64) -> Result<Ve
             .parse()
             .map_err(|error| Error::Internal(format!("metric {}: {error}", metric.name)))?;
         let honest = share(options.packets, index, metrics);
-        let batched = honest.min(BATCHED);
+        let batched = honest.min(HONEST_BATCH_PACKETS);
         let batches = plan(seed, &aggregation, batched, copies)?;
         Ok(Flow {
             traffic,
@@ -127,18 +127,18 @@ fn plan(
 ) -> Result<Vec<BatchPlan>, Error> {
     let mut batches = Vec::new();
     let mut first = 0;
-    for ordinal in 0..BATCHES {
-        let (name, interval) = schedule::batch(seed, aggregation, ordinal, BATCHES)?;
-        let honest = share(honest, ordinal, BATCHES);
+    for ordinal in 0..BATCHES_PER_METRIC {
+        let (name, interval) = schedule::batch(seed, aggregation, ordinal, BATCHES_PER_METRIC)?;
+        let honest = share(honest, ordinal, BATCHES_PER_METRIC);
         let mut attacks = Vec::new();
         for copy in 0..copies {
             // A packet that copies an id copies the id of the batch's first packet. That packet
             // precedes all others, so it is the one that counts.
             for (turn, attack) in (0..).zip(Attack::every(first, copy)) {
                 let batch = if matches!(attack, Attack::Replay { .. }) {
-                    BATCHES - 1
+                    BATCHES_PER_METRIC - 1
                 } else {
-                    turn % BATCHES
+                    turn % BATCHES_PER_METRIC
                 };
                 if batch == ordinal {
                     attacks.push(attack);

@@ -404,17 +404,17 @@ mod tests {
     #[test]
     fn what_one_processor_writes_its_peer_reads() {
         for role in Role::ALL {
-            let (ours, theirs) = (
+            let (own, peer) = (
                 config_text(role, Points::Pinned, 1, &[5]),
                 config_text(role.peer(), Points::Pinned, 1, &[5]),
             );
-            let line = |text: &str, key: &str| {
+            let value_of = |text: &str, key: &str| {
                 let found = text.lines().find_map(|line| line.trim().strip_prefix(key));
                 found.unwrap().to_owned()
             };
             assert_eq!(
-                line(&ours, "peer-validation-out:"),
-                line(&theirs, "peer-validation-in:")
+                value_of(&own, "peer-validation-out:"),
+                value_of(&peer, "peer-validation-in:")
             );
         }
     }

@@ -11,7 +11,7 @@ use tallybox_service::output::Output;
 
 use crate::check::{check_hostile, check_total};
 use crate::error::Error;
-use crate::flow::{FEWEST, Flow, flows};
+use crate::flow::{Flow, MIN_PACKETS_PER_METRIC, flows};
 use crate::keys::bins_of;
 use crate::layout::{BucketKind, Served};
 use crate::observe::Notes;
@@ -119,7 +119,7 @@ fn check_options(options: &RunOptions) -> Result<(), Error> {
     if let Some(metric) = metrics.iter().find(|metric| twice(metric)) {
         return refuse(format!("metric {} is given twice", metric.name));
     }
-    let fewest = FEWEST * metrics.len() as u64;
+    let fewest = MIN_PACKETS_PER_METRIC * metrics.len() as u64;
     if options.packets < fewest {
         return refuse(format!(
             "{} metrics need at least {fewest} packets",

@@ -13,14 +13,15 @@ const DOMAIN: &[u8] = b"tallybox sandbox batch v1";
 /// 2026/01/01/00/00, in milliseconds since the Unix epoch.
 const START_MILLIS: i64 = 1_767_225_600_000;
 /// Length of the aggregation window: ENPA's eight hours.
-const MINUTES: i64 = 8 * 60;
+const WINDOW_MINUTES: i64 = 8 * 60;
 
 /// Returns the aggregation window of every sandbox: 2026/01/01/00/00 to 2026/01/01/08/00.
 ///
 /// # Errors
 /// Never in fact: the bounds are constants.
 pub fn window() -> Result<Window, Error> {
-    Window::new(minute(0)?, minute(MINUTES)?).map_err(|error| Error::Internal(error.to_string()))
+    Window::new(minute(0)?, minute(WINDOW_MINUTES)?)
+        .map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// Returns the name of batch `ordinal` (from 0) of `batches` that are distributed evenly over the
@@ -40,8 +41,8 @@ pub fn batch(
         )));
     }
     // Both values are at most 480, because `ordinal` is below `batches`.
-    let start = (u128::from(ordinal) * MINUTES as u128 / u128::from(batches)) as i64;
-    let end = ((u128::from(ordinal) + 1) * MINUTES as u128 / u128::from(batches)) as i64;
+    let start = (u128::from(ordinal) * WINDOW_MINUTES as u128 / u128::from(batches)) as i64;
+    let end = ((u128::from(ordinal) + 1) * WINDOW_MINUTES as u128 / u128::from(batches)) as i64;
     let interval = Window::new(minute(start)?, minute(end.max(start + 1))?);
     let interval = interval.map_err(|error| Error::Internal(error.to_string()))?;
     let id = batch_id(seed, aggregation, ordinal);

@@ -179,9 +179,9 @@ async fn a_directory_that_is_named_or_kept_stays() {
     let cli = Arguments::try_parse_from(words).unwrap();
     let report = run_command(&cli.run, cli.output).await.unwrap();
     assert!(report.outcome.kept && demo.join("first.yaml").exists());
-    let again = run_command(&cli.run, cli.output).await.unwrap_err();
+    let error = run_command(&cli.run, cli.output).await.unwrap_err();
     assert_eq!(
-        (again.exit(), again.failure().reason.as_str()),
+        (error.exit(), error.failure().reason.as_str()),
         (Exit::Usage, "directory-in-use")
     );
 

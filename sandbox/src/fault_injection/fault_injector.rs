@@ -27,8 +27,8 @@ pub struct FaultProfile {
 }
 
 /// Maximum time of a delay and of a long delay.
-const DELAY: Duration = Duration::from_millis(60);
-const STALL: Duration = Duration::from_millis(900);
+const MAX_DELAY: Duration = Duration::from_millis(60);
+const MAX_STALL: Duration = Duration::from_millis(900);
 
 impl FaultProfile {
     /// The profile of `--chaos`.
@@ -91,9 +91,9 @@ impl FaultInjector {
     pub(super) async fn draw_fault(&self) -> InjectedFault {
         let chances = self.chances;
         if self.happens(chances.stalled) {
-            tokio::time::sleep(self.within(STALL)).await;
+            tokio::time::sleep(self.within(MAX_STALL)).await;
         } else if self.happens(chances.delayed) {
-            tokio::time::sleep(self.within(DELAY)).await;
+            tokio::time::sleep(self.within(MAX_DELAY)).await;
         }
         if self.happens(chances.failed) {
             InjectedFault::Fails

@@ -12,9 +12,9 @@ use super::FaultInjector;
 use super::fault_injector::{ANSWER_LOST, FAILED, InjectedError, InjectedFault};
 
 /// Maximum delay of a message that is deferred behind others.
-const LATER: Duration = Duration::from_millis(1500);
+const MAX_DEFERRAL: Duration = Duration::from_millis(1500);
 /// Maximum number of messages that are deferred in one receive.
-const PASSED: usize = 3;
+const MAX_DEFERRED_MESSAGES: usize = 3;
 
 /// A queue with a fault profile.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl TaskQueue for ChaosQueue {
         // A lost answer here is a message that is leased to no worker until its lease ends, so no
         // further fault is needed.
         let mut wait = wait;
-        for _ in 0..PASSED {
+        for _ in 0..MAX_DEFERRED_MESSAGES {
             let received = self.inner.receive(wait).await?;
             let Some(delivery) = received else {
                 return Ok(None);
@@ -83,7 +83,7 @@ impl TaskQueue for ChaosQueue {
                 return self.run("receive", async { Ok(Some(delivery)) }).await;
             }
             self.inner
-                .nack(&delivery.lease, self.faults.within(LATER))
+                .nack(&delivery.lease, self.faults.within(MAX_DEFERRAL))
                 .await?;
             wait = Duration::ZERO;
         }
@@ -196,14 +196,14 @@ mod tests {
                 .await
                 .unwrap();
         }
-        let mut came = Vec::new();
-        while came.len() < 3 {
+        let mut received = Vec::new();
+        while received.len() < 3 {
             if let Some(delivery) = queue.receive(Duration::from_secs(2)).await.unwrap() {
                 queue.ack(&delivery.lease).await.unwrap();
-                came.push(delivery.body);
+                received.push(delivery.body);
             }
         }
-        came.sort();
-        assert_eq!(came, ["one", "three", "two"]);
+        received.sort();
+        assert_eq!(received, ["one", "three", "two"]);
     }
 }

@@ -10,7 +10,7 @@ use super::wrapped;
 use crate::outcome::MetricOutcome;
 
 /// Most bins that are shown without `--all-bins`: those with the largest estimates.
-const SHOWN: usize = 12;
+const MAX_BINS_SHOWN: usize = 12;
 
 /// Writes the block of one metric.
 pub(super) fn metric_block(
@@ -90,13 +90,13 @@ pub(super) fn metric_block(
 /// Returns the bins to show, in order.
 fn shown(metric: &MetricOutcome, all: bool) -> Vec<usize> {
     let mut bins: Vec<usize> = (0..metric.bins).collect();
-    if !all && metric.bins > SHOWN {
-        bins.sort_by(|one, two| {
-            metric.estimates[*two]
+    if !all && metric.bins > MAX_BINS_SHOWN {
+        bins.sort_by(|left, right| {
+            metric.estimates[*right]
                 .value
-                .total_cmp(&metric.estimates[*one].value)
+                .total_cmp(&metric.estimates[*left].value)
         });
-        bins.truncate(SHOWN);
+        bins.truncate(MAX_BINS_SHOWN);
         bins.sort_unstable();
     }
     bins

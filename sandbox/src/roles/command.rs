@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::fault_injection::{FaultInjector, FaultProfile};
 
 /// Log filter if the environment does not set one.
-const LOG: &str = "warn";
+const DEFAULT_LOG_FILTER: &str = "warn";
 
 /// Options of one program of a sandbox.
 #[derive(Debug, Args)]
@@ -49,7 +49,7 @@ impl RoleArgs {
     /// [`Error`] if the program cannot be started.
     pub(crate) async fn run(&self) -> Result<(), Error> {
         self.log
-            .init(LOG)
+            .init(DEFAULT_LOG_FILTER)
             .map_err(|error| Error::Internal(format!("logging cannot be set up: {error}")))?;
         let setting = Setting {
             clock: Clock::scaled(self.clock),

@@ -23,11 +23,11 @@ use crate::error::Error;
 use crate::fault_injection::{ChaosBucket, ChaosQueue, FaultInjector};
 
 /// Scan interval of a workflow manager.
-const POLL: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Lease time of a leading workflow manager.
-const LEASE: Duration = Duration::from_secs(3);
+const LEASE_TIME: Duration = Duration::from_secs(3);
 /// Maximum duration of one run of a workflow manager.
-const STUCK: Duration = Duration::from_secs(60);
+const MAX_RUN_TIME: Duration = Duration::from_secs(60);
 
 /// The environment of the programs of a sandbox.
 #[derive(Debug, Clone)]
@@ -169,8 +169,8 @@ impl Setting {
     /// As [`Self::manager`].
     pub async fn scheduler(&self, file: &Path) -> Result<Scheduler, Error> {
         let manager = self.manager(file).await?;
-        // The lock counts in time of the sandbox clock, `LEASE` in real time.
-        let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
+        // The lock counts in time of the sandbox clock, `LEASE_TIME` in real time.
+        let lease = i64::try_from(LEASE_TIME.as_millis()).unwrap_or(i64::MAX);
         let election = BucketLock {
             own: Arc::clone(&manager.buckets.own),
             records: manager.buckets.records.clone(),
@@ -185,9 +185,9 @@ impl Setting {
         Ok(Scheduler {
             manager,
             election: Arc::new(election),
-            poll: POLL,
-            lease: LEASE,
-            stuck: STUCK,
+            poll: POLL_INTERVAL,
+            lease: LEASE_TIME,
+            stuck: MAX_RUN_TIME,
             heartbeat: RunHeartbeat::default(),
         })
     }

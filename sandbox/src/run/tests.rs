@@ -191,16 +191,19 @@ async fn a_seed_makes_a_run_reproducible() {
         let metrics = serde_json::to_string(&outcome.metrics).unwrap();
         (metrics, serde_json::to_string(&outcome.hostile).unwrap())
     };
-    let again = options(12, &["CodeVerified-v1"]);
-    let one = small(&again).await.unwrap();
-    assert_eq!(results(&one), results(&small(&again).await.unwrap()));
+    let options_with_seed = options(12, &["CodeVerified-v1"]);
+    let outcome = small(&options_with_seed).await.unwrap();
+    assert_eq!(
+        results(&outcome),
+        results(&small(&options_with_seed).await.unwrap())
+    );
     let other = small(&RunOptions {
         seed: None,
-        ..again
+        ..options_with_seed
     })
     .await
     .unwrap();
-    assert_ne!(results(&one), results(&other));
+    assert_ne!(results(&outcome), results(&other));
 }
 
 #[tokio::test]

@@ -5,12 +5,12 @@ use rand_chacha::ChaCha20Rng;
 use tallybox_client::post::{Outcome, Prepared};
 use tallybox_crypto::SigningKey;
 
-use super::tests::{START, options};
+use super::tests::{START_MILLIS, options};
 use super::*;
 use crate::attestation::Demand;
 use crate::attestation::tests::attest;
 
-const DAY: i64 = 24 * 3_600_000;
+const DAY_MILLIS: i64 = 24 * 3_600_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attestations_are_looked_at_when_that_is_asked_for() {
@@ -19,7 +19,7 @@ async fn attestations_are_looked_at_when_that_is_asked_for() {
         (Demand::Optional, "accepted"),
     ] {
         let directory = tempfile::tempdir().unwrap();
-        let mut options = options(&Clock::manual(START));
+        let mut options = options(&Clock::manual(START_MILLIS));
         options.attestation = Some(AttestationOptions {
             demand,
             verifier: None,
@@ -29,13 +29,13 @@ async fn attestations_are_looked_at_when_that_is_asked_for() {
         let flow = &serving.traffic.flows[0];
         let upload = |index| {
             let report = flow.traffic.packet(index).unwrap().report;
-            report.into_upload(&flow.metric, 2, Some(START))
+            report.into_upload(&flow.metric, 2, Some(START_MILLIS))
         };
         let device = SigningKey::generate(&mut ChaCha20Rng::seed_from_u64(5));
         let mut good = upload(0);
-        attest(&mut good, &device, START);
+        attest(&mut good, &device, START_MILLIS);
         let mut of_another_day = upload(1);
-        attest(&mut of_another_day, &device, START - 2 * DAY);
+        attest(&mut of_another_day, &device, START_MILLIS - 2 * DAY_MILLIS);
         let mut moved = upload(2);
         moved.signature.clone_from(&good.signature);
         moved.certificate_chain.clone_from(&good.certificate_chain);

@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::keys::SandboxKeys;
 
 /// Number of concurrent clients.
-const POSTERS: u64 = 4;
+const POSTER_COUNT: u64 = 4;
 /// Maximum number of reports in a post.
 const MAX_REPORTS_PER_POST: u64 = 8;
 /// Start of the traffic indices of hostile reports, apart from those of honest ones.
@@ -99,7 +99,7 @@ impl ClientTraffic {
             return;
         }
         let tasks = TaskTracker::new();
-        for poster in 0..POSTERS {
+        for poster in 0..POSTER_COUNT {
             let (traffic, reporter, stop, end) = (
                 Arc::clone(&self),
                 reporter.clone(),
@@ -181,7 +181,7 @@ impl ClientTraffic {
                     return;
                 }
             } else {
-                let pause = Duration::from_secs_f64((many * POSTERS) as f64 / self.rate);
+                let pause = Duration::from_secs_f64((many * POSTER_COUNT) as f64 / self.rate);
                 let _ = stop.run_until_cancelled(sleep_until(begun + pause)).await;
             }
         }

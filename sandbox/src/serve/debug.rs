@@ -21,7 +21,7 @@ use crate::always::window_of;
 use crate::error::Error;
 
 /// Number of reports in the list.
-const LISTED: usize = 100;
+const MAX_LISTED_REPORTS: usize = 100;
 
 const PAGE: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>Tallybox sandbox</title>
 <style>body{font:16px/1.5 sans-serif;max-width:42em;margin:3em auto;padding:0 1em}input{font:inherit;width:24em}
@@ -127,7 +127,7 @@ async fn list(State(lookup): State<Lookup>, uri: Uri) -> Response {
     if let Some(id) = uri.query().and_then(|query| query.strip_prefix("id=")) {
         return answer(&lookup, id.trim_matches('+')).await;
     }
-    match lookup.recent(LISTED).await {
+    match lookup.recent(MAX_LISTED_REPORTS).await {
         Ok(traces) => {
             Json(json!({ "reports": traces.iter().map(line).collect::<Vec<_>>() })).into_response()
         }

@@ -14,7 +14,7 @@ use super::processes::ProcessStatus;
 use super::truth::ReportCounts;
 
 /// Width in columns of the bar that shows the part of the reports that is counted.
-const BAR: usize = 12;
+const BAR_COLUMNS: usize = 12;
 
 /// The phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -169,8 +169,8 @@ impl Frame {
         let counts = &self.reports;
         let number = |number: u64| screen.paint(Tone::Heading, &grouped(number));
         let whole = counts.stored().max(1) as f64;
-        let filled = bar(counts.in_sums() as f64, whole, BAR);
-        let rest = BAR.saturating_sub(filled.chars().count());
+        let filled = bar(counts.in_sums() as f64, whole, BAR_COLUMNS);
+        let rest = BAR_COLUMNS.saturating_sub(filled.chars().count());
         format!(
             "reports  accepted {}  batched {}  counted {}  {}{}\n{}",
             number(counts.stored()),
@@ -230,14 +230,18 @@ impl Frame {
 
     fn queues(&self, screen: Screen) -> String {
         let side = |[intake, windows]: &[Filled; 2]| {
-            let one = |what: &str, filled: &Filled| {
+            let depth_text = |what: &str, filled: &Filled| {
                 let rejected = match filled.rejected {
                     0 => String::new(),
                     rejected => screen.paint(Tone::Bad, &format!(" {rejected} rejected")),
                 };
                 format!("{what} {}+{}{rejected}", filled.ready, filled.held)
             };
-            format!("{}, {}", one("intake", intake), one("windows", windows))
+            format!(
+                "{}, {}",
+                depth_text("intake", intake),
+                depth_text("windows", windows)
+            )
         };
         format!(
             "queues   first {}  {}  second {}",

@@ -23,7 +23,7 @@ use tallybox_service::connections::Connection;
 use crate::keys::{CLIENT_CONFIG_KEY_ID, SandboxKeys};
 
 /// Maximum size of a body in bytes.
-const LIMIT: usize = 64 << 20;
+const MAX_BODY_BYTES: usize = 64 << 20;
 /// Maximum number of refusals that are recorded.
 const MAX_REFUSALS: usize = 10_000;
 /// One request in this number is answered in the manner given by `--unfriendly`.
@@ -154,7 +154,7 @@ impl Front {
     async fn post(&self, request: Request, next: Next) -> Response {
         let connection = request.extensions().get::<Arc<Connection>>().cloned();
         let (head, body) = request.into_parts();
-        let Ok(body) = to_bytes(body, LIMIT).await else {
+        let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
             return problem(ProblemKind::Malformed, "the request body ended early");
         };
         let refusal = match self.choose_misbehaviour(true) {
@@ -198,7 +198,7 @@ impl Front {
     /// Records the refusals in an answer.
     async fn note(&self, sent: &Bytes, response: Response) -> Response {
         let (head, body) = response.into_parts();
-        let Ok(answer) = to_bytes(body, LIMIT).await else {
+        let Ok(answer) = to_bytes(body, MAX_BODY_BYTES).await else {
             return Response::from_parts(head, Body::empty());
         };
         if let Ok(many) = serde_json::from_slice::<ReportsAnswer>(&answer) {
@@ -220,7 +220,7 @@ impl Front {
         // A 304 response would have no document to sign again.
         request.headers_mut().remove(header::IF_NONE_MATCH);
         let (mut head, body) = next.run(request).await.into_parts();
-        let document = to_bytes(body, LIMIT).await.unwrap_or_default();
+        let document = to_bytes(body, MAX_BODY_BYTES).await.unwrap_or_default();
         let key = &self.keys.client_config;
         let public = key.verifying_key();
         let payload = jws::verify(&document, CLIENT_CONFIG_TYPE, |_| Some(&public)).ok();

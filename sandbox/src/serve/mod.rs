@@ -74,13 +74,13 @@ pub use truth::{Discrepancies, Discrepancy, FinalReport, Kills, ReportCounts};
 
 /// Minimum packets of a sum and of a batch with `--chaos`. Without it the minimum is 1, so that a
 /// developer's single report is summed.
-const CHAOS_MINIMUM: u64 = 10;
-const CHAOS_BATCH: u64 = 3;
+const CHAOS_MIN_SUM_PACKETS: u64 = 10;
+const CHAOS_MIN_BATCH_PACKETS: u64 = 3;
 /// Retention of slabs in hours of the sandbox clock: 15 minutes of real time, for the debug pages.
 /// With
 /// `--chaos` two minutes, because each batch job reads the plans of all retained slabs.
-const KEEP_HOURS: u32 = 150;
-const CHAOS_KEEP_HOURS: u32 = 20;
+const SLAB_RETENTION_HOURS: u32 = 150;
+const CHAOS_SLAB_RETENTION_HOURS: u32 = 20;
 
 /// Options of a long-running sandbox.
 #[derive(Debug, Clone)]
@@ -296,9 +296,13 @@ fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<Worl
             Error::Internal("the current time is outside the supported range".to_owned())
         })?
         .start();
-    let (minimum, least, keep_hours) = match options.chaos {
-        true => (CHAOS_MINIMUM, CHAOS_BATCH, CHAOS_KEEP_HOURS),
-        false => (1, 1, KEEP_HOURS),
+    let (minimum, least, retention_hours) = match options.chaos {
+        true => (
+            CHAOS_MIN_SUM_PACKETS,
+            CHAOS_MIN_BATCH_PACKETS,
+            CHAOS_SLAB_RETENTION_HOURS,
+        ),
+        false => (1, 1, SLAB_RETENTION_HOURS),
     };
     AlwaysOn { minimum, since }.write(&world)?;
     let attestation = options
@@ -307,7 +311,7 @@ fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<Worl
         .map(AttestationOptions::lines)
         .transpose()?
         .flatten();
-    let usual = served(least, keep_hours);
+    let usual = served(least, retention_hours);
     let served = Served {
         attestation: attestation.unwrap_or(usual.attestation.clone()),
         listen: if options.chaos {

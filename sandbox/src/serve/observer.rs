@@ -18,7 +18,7 @@ use crate::layout::Layout;
 use crate::roles::Setting;
 
 /// Number of windows that are observed.
-pub(super) const WINDOWS: i64 = 8;
+pub(super) const WINDOW_COUNT: i64 = 8;
 
 /// Reads both processors' buckets and queues.
 pub(super) struct Observer {
@@ -83,7 +83,7 @@ impl Observer {
                     .window_of(newest.start().plus_minutes(-minutes * count)?)
             })
         };
-        (0..WINDOWS).filter_map(back).collect()
+        (0..WINDOW_COUNT).filter_map(back).collect()
     }
 
     /// Returns the progress of each of the last windows on both sides.

@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::layout::{BucketKind, LOCALITY};
 
 /// Maximum size of an object in bytes.
-const LIMIT: u64 = 256 << 20;
+const MAX_OBJECT_BYTES: u64 = 256 << 20;
 
 /// A report in a slab.
 #[derive(Debug, Clone)]
@@ -95,7 +95,11 @@ impl Lookup {
             key: key.to_owned(),
             bucket: spool.location(),
         };
-        let payload = self.ingestor.records.read(spool, key, LIMIT).await?;
+        let payload = self
+            .ingestor
+            .records
+            .read(spool, key, MAX_OBJECT_BYTES)
+            .await?;
         Ok(payload.ok_or_else(missing)?)
     }
 
@@ -140,7 +144,7 @@ impl Lookup {
             let Some(name) = BatchName::from_ingestion_signature(&key) else {
                 continue;
             };
-            let file = read_all(&*mailbox, &name.ingestion().packets, LIMIT).await?;
+            let file = read_all(&*mailbox, &name.ingestion().packets, MAX_OBJECT_BYTES).await?;
             batches.push(StoredBatch {
                 packets: blocking(move || packets(file.as_ref())).await?,
                 rejects: [

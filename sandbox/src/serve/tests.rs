@@ -15,12 +15,12 @@ use crate::ingestor_server::{PostAnswer, post};
 
 const METRIC: &str = "CodeVerified-v1";
 /// 2026-01-01 00:00 UTC.
-pub(super) const START: i64 = 1_767_225_600_000;
-const MINUTE: i64 = 60_000;
+pub(super) const START_MILLIS: i64 = 1_767_225_600_000;
+const MINUTE_MILLIS: i64 = 60_000;
 /// A time when the ingestor's first window has ended and settled.
-const SETTLED: i64 = START + 46 * MINUTE;
+const WINDOW_SETTLED_MILLIS: i64 = START_MILLIS + 46 * MINUTE_MILLIS;
 /// A time when the first window and its grace period are over.
-const CLOSED: i64 = START + 111 * MINUTE;
+const GRACE_OVER_MILLIS: i64 = START_MILLIS + 111 * MINUTE_MILLIS;
 
 struct Stand {
     directory: tempfile::TempDir,
@@ -50,7 +50,7 @@ pub(super) fn options(clock: &Clock) -> ServeOptions {
 impl Stand {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let clock = Clock::manual(START);
+        let clock = Clock::manual(START_MILLIS);
         let options = options(&clock);
         let serving = Serving::start(directory.path(), &options, Output::new(true));
         let serving = serving.await.unwrap();
@@ -130,7 +130,7 @@ async fn a_client_developer_learns_what_became_of_each_report() {
     let ids = stand.post(vec![good, bad, replay]).await;
     let [good, bad, replay] = [&ids[0], &ids[1], &ids[2]];
 
-    stand.at(START).await;
+    stand.at(START_MILLIS).await;
     let trace = stand.trace(good).await;
     assert_eq!(trace["stage"], "spooled", "its window has not ended");
     assert_eq!(
@@ -139,7 +139,7 @@ async fn a_client_developer_learns_what_became_of_each_report() {
     );
     assert!(trace["slab"].as_str().unwrap().ends_with(".slab"));
 
-    stand.clock.set(SETTLED);
+    stand.clock.set(WINDOW_SETTLED_MILLIS);
     stand.roles().batch().await.unwrap();
     let trace = stand.trace(good).await;
     assert_eq!(
@@ -166,7 +166,7 @@ async fn a_client_developer_learns_what_became_of_each_report() {
         (&"checked".into(), &Value::Null)
     );
 
-    stand.at(CLOSED).await;
+    stand.at(GRACE_OVER_MILLIS).await;
     let trace = stand.trace(good).await;
     assert_eq!(
         (&trace["stage"], &trace["sum"]["counted"], &trace["kept"]),
@@ -227,8 +227,8 @@ fn stage<'l>(list: &'l Value, id: &str) -> &'l str {
 async fn a_batch_without_a_good_report_has_an_end_too() {
     let stand = Stand::new().await;
     let ids = stand.post(vec![stand.undecryptable(1)]).await;
-    stand.at(SETTLED).await;
-    stand.at(CLOSED).await;
+    stand.at(WINDOW_SETTLED_MILLIS).await;
+    stand.at(GRACE_OVER_MILLIS).await;
     let trace = stand.serving.lookup.trace(&ids[0]).await.unwrap();
     assert_eq!(
         (trace.stage, trace.sum.counted),
@@ -241,7 +241,9 @@ async fn a_batch_without_a_good_report_has_an_end_too() {
         (IntakeStatus::Message, Some(PacketReason::Undecryptable))
     );
     for hour in 1..=25 {
-        stand.at(CLOSED + hour * 60 * MINUTE).await;
+        stand
+            .at(GRACE_OVER_MILLIS + hour * 60 * MINUTE_MILLIS)
+            .await;
     }
     let trace = stand.serving.lookup.trace(&ids[0]).await.unwrap();
     assert_eq!(
@@ -268,7 +270,7 @@ async fn sums_are_compared_with_the_truth() {
         .unwrap();
     assert_eq!(spool.waiting(&stand.serving.lookup).await.unwrap(), 14);
     assert_eq!(traffic.ledger.lock().counts().foreign, 2);
-    stand.at(SETTLED).await;
+    stand.at(WINDOW_SETTLED_MILLIS).await;
     assert_eq!(spool.waiting(&stand.serving.lookup).await.unwrap(), 0);
     assert_eq!(
         stand
@@ -282,7 +284,7 @@ async fn sums_are_compared_with_the_truth() {
     );
     // Two of them were posted by another client.
     assert_eq!(stand.serving.audit.unsettled(), 14);
-    stand.at(CLOSED).await;
+    stand.at(GRACE_OVER_MILLIS).await;
     let added = stand
         .serving
         .audit
@@ -360,7 +362,7 @@ async fn packets_of_its_own_and_the_pages_around_them() {
 #[tokio::test]
 async fn the_debug_pages_are_for_this_machine_only() {
     let directory = tempfile::tempdir().unwrap();
-    let mut options = options(&Clock::manual(START));
+    let mut options = options(&Clock::manual(START_MILLIS));
     options.debug_listen = SocketAddr::from(([0, 0, 0, 0], 0));
     let error = Serving::start(directory.path(), &options, Output::new(true))
         .await
@@ -377,12 +379,12 @@ async fn the_start_fits_a_terminal() {
     ))
     .to_string();
     // Lines with keys and paths may be longer.
-    let whole = |line: &&str| {
+    let fits_a_line = |line: &&str| {
         !["MF", "directory", "--key"]
             .iter()
             .any(|mark| line.trim_start().starts_with(mark))
     };
-    for line in text.lines().filter(whole) {
+    for line in text.lines().filter(fits_a_line) {
         assert!(line.chars().count() <= 80, "{line}");
     }
     for needed in [

@@ -18,14 +18,14 @@ use super::observer::Observer;
 use super::processes::ProcessEvent;
 use super::truth::{FinalReport, Kills};
 use super::{Programs, ServeOptions, Serving};
-use crate::always::{GRACE_MINUTES, MAXIMUM_AGE, PERIOD_MINUTES, RATE};
+use crate::always::{CLOCK_RATE, GRACE_MINUTES, MAX_AGE_WINDOWS, PERIOD_MINUTES};
 use crate::error::Error;
 use crate::layout::LOCALITY;
 
 /// Time after which a client sets a report aside and tries it again later.
 pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Interval at which processes are checked.
-const TICK: Duration = Duration::from_millis(100);
+const TICK_INTERVAL: Duration = Duration::from_millis(100);
 /// Number of ticks between two audits, which also redraw the screen.
 const AUDIT_TICKS: u64 = 5;
 /// Number of ticks between two lines of output without a screen.
@@ -64,7 +64,7 @@ impl Serving {
             phase: Phase::Running,
         };
         let mut drained: Option<Instant> = None;
-        let mut ticks = interval(TICK);
+        let mut ticks = interval(TICK_INTERVAL);
         // A slow audit is not followed by a burst of ticks.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tick = 0_u64;
@@ -252,8 +252,9 @@ impl Serving {
 
 /// Returns the maximum time to wait for the remaining reports to be summed.
 fn max_drain_time() -> Duration {
-    let minutes = u64::from(MAXIMUM_AGE + 2) * u64::from(PERIOD_MINUTES) + u64::from(GRACE_MINUTES);
-    Duration::from_secs(minutes * 60 / u64::from(RATE)) + DRAIN_TIMEOUT
+    let minutes =
+        u64::from(MAX_AGE_WINDOWS + 2) * u64::from(PERIOD_MINUTES) + u64::from(GRACE_MINUTES);
+    Duration::from_secs(minutes * 60 / u64::from(CLOCK_RATE)) + DRAIN_TIMEOUT
 }
 
 /// State of the live view.

@@ -26,10 +26,10 @@ use crate::stream::in_order;
 use crate::world::World;
 
 /// Offset of the clients' reports from the start of the window: ten minutes.
-const REPORTED: i64 = 10 * 60_000;
+const REPORTS_OFFSET_MILLIS: i64 = 10 * 60_000;
 /// Offset of the batch job: two hours after the reports, when the ingestor's window of an hour has
 /// ended and settled.
-const BATCHED: i64 = 130 * 60_000;
+const BATCH_OFFSET_MILLIS: i64 = 130 * 60_000;
 
 /// Posts honest and hostile reports over HTTP, then lets the ingestor batch the accepted ones.
 pub(crate) async fn post_all(
@@ -39,7 +39,7 @@ pub(crate) async fn post_all(
     outcome: &mut RunOutcome,
 ) -> Result<Vec<Flow>, Error> {
     let start = schedule::window()?.start().millis();
-    let clock = Clock::manual(start + REPORTED);
+    let clock = Clock::manual(start + REPORTS_OFFSET_MILLIS);
     let begin = Instant::now();
     let bar = watch.bar("clients", &flows, Role::First);
     let server = IngestorServer::open(world, clock.clone()).await?;
@@ -81,7 +81,7 @@ pub(crate) async fn post_all(
     let begin = Instant::now();
     let ingestor = Arc::clone(&server.ingestor);
     server.close().await?;
-    clock.set(start + BATCHED);
+    clock.set(start + BATCH_OFFSET_MILLIS);
     batch_all(&ingestor, &mut done).await?;
     watch.note("ingestor", &done, begin);
     Ok(done)

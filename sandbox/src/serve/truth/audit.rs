@@ -17,7 +17,7 @@ use tallybox_transport::{Bucket, ListRange, Records as OwnRecords, SharedBucket,
 use super::discrepancy::{Discrepancies, Discrepancy};
 use super::ledger::SharedLedger;
 use super::window::{Summed, WindowParts};
-use crate::always::{MAXIMUM_AGE, PERIOD_MINUTES};
+use crate::always::{MAX_AGE_WINDOWS, PERIOD_MINUTES};
 use crate::error::Error;
 use crate::layout::{BucketKind, INSTANCE};
 use crate::portal::{Parts, Total};
@@ -25,9 +25,9 @@ use crate::serve::window::SummedWindow;
 use crate::world::World;
 
 /// Maximum size of an object in bytes.
-const LIMIT: u64 = 256 << 20;
+const MAX_OBJECT_BYTES: u64 = 256 << 20;
 /// How far back an audit scans, in windows: longer than a batch can wait to be summed.
-const LOOK_BACK: i64 = MAXIMUM_AGE as i64 + 6;
+const LOOK_BACK_WINDOWS: i64 = MAX_AGE_WINDOWS as i64 + 6;
 
 /// An ingestion batch.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl Audit {
         now: BatchTime,
     ) -> Result<Vec<SummedWindow>, Error> {
         let from = now
-            .plus_minutes(-LOOK_BACK * i64::from(PERIOD_MINUTES))
+            .plus_minutes(-LOOK_BACK_WINDOWS * i64::from(PERIOD_MINUTES))
             .unwrap_or(now);
         let metrics: Vec<AggregationId> = self.metrics.keys().cloned().collect();
         for metric in &metrics {
@@ -217,7 +217,10 @@ impl Audit {
                 {
                     continue;
                 }
-                let Some(text) = self.records[role.index()].read(&*own, &key, LIMIT).await? else {
+                let Some(text) = self.records[role.index()]
+                    .read(&*own, &key, MAX_OBJECT_BYTES)
+                    .await?
+                else {
                     continue;
                 };
                 let agreed: AgreedWindow = serde_json::from_slice(&text)
@@ -528,7 +531,7 @@ fn window(name: &str) -> Option<Window> {
 }
 
 async fn read_packets(mailbox: &dyn Bucket, name: &BatchName) -> Result<Vec<PacketId>, Error> {
-    let file = read_all(mailbox, &name.ingestion().packets, LIMIT).await?;
+    let file = read_all(mailbox, &name.ingestion().packets, MAX_OBJECT_BYTES).await?;
     let limits = Limits::default();
     let bad = |error| Error::Internal(format!("{name}: {error}"));
     let mut reader = ContainerReader::open(&*file, &limits).map_err(bad)?;
