@@ -154,8 +154,8 @@ impl Attack {
                 ExpectedOutcome::RejectedTogether => (&[], Ending::NotCounted),
                 ExpectedOutcome::RejectedAtIntake(roles) => (roles, Ending::NotCounted),
                 ExpectedOutcome::Duplicate => (&Role::ALL, Ending::FirstOneCounted),
-                // A verdict of a later version of the client library is unknown here, so the check
-                // fails.
+                // An outcome that a later version of the client library adds is unknown here, so
+                // the check fails.
                 _ => return false,
             },
         };

@@ -64,7 +64,7 @@ pub(super) struct Row {
     pub(super) second: SideRow,
     /// Number of metrics with nothing left to do at the portal.
     pub(super) portal: usize,
-    /// Number of metrics that the portal has seen.
+    /// Number of metrics of which the portal has a roster or a sum part.
     pub(super) metrics: usize,
     pub(super) counted: u64,
 }

@@ -11,7 +11,7 @@
 //! | `observer`, `frame` | the progress of each window, and the live screen |
 //! | `watch` | the main loop |
 //! | `window` | the sum of one window |
-//! | `status`, `lookup`, `stored_state` | the status of a report, from the stored state of all roles |
+//! | `status`, `lookup`, `stored_state` | the status of a report, from all roles' stored state |
 //! | `front` | middleware before the ingestor: records refusals, misbehaves on request |
 //! | `debug` | the HTTP pages that show the status of reports |
 //! | `spool` | reports that the ingestor has stored and not batched yet |

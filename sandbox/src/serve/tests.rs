@@ -408,7 +408,7 @@ impl std::fmt::Display for Human<'_> {
     }
 }
 
-/// Posts a body over a plain TCP connection, and returns the status; `None` if the connection broke.
+/// Posts a body over a plain TCP connection. Returns the status; `None` if the connection broke.
 async fn post_raw(stand: &Stand, body: String) -> Option<u16> {
     let (address, length) = (stand.serving.address, body.len());
     let posting = tokio::task::spawn_blocking(move || {

@@ -207,7 +207,7 @@ impl Serving {
     /// long.
     async fn dropped(&mut self) -> u64 {
         let ingestor = &self.lookup.ingestor;
-        // A record that is deleted while it is read was already seen.
+        // A record that is deleted while it is read was counted before.
         if let Ok(records) = records(ingestor, &ingestor.localities[LOCALITY]).await {
             let dropped = records
                 .iter()

@@ -272,7 +272,8 @@ impl Audit {
         let window_id = (window, metric.clone());
         let total = match self.parts.total(metric, window).await {
             Ok(total) => total,
-            // Two valid sum parts that contradict each other are a finding, not a failure of the audit.
+            // Two valid sum parts that contradict each other are a finding, not a failure of the
+            // audit.
             Err(Error::Check(problem)) => {
                 self.discrepancies.note(
                     Discrepancy::Unsummable,
