@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
+use tallybox_tests::files::{files_below, rust_files_below};
 use tallybox_tests::graph::{Graph, root};
 
 /// The crates in order. Each may depend only on those before it.
@@ -250,23 +251,6 @@ fn a_crate_uses_only_crates_above_it() {
     }
 }
 
-/// Lists all files of the project except build output and version control.
-fn files(folder: &Path, out: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        // In a linked working tree, `.git` is a file.
-        if ["target", ".git"].contains(&name.as_str()) {
-            continue;
-        }
-        if path.is_dir() {
-            files(&path, out);
-        } else {
-            out.push(path);
-        }
-    }
-}
-
 /// Returns the forbidden texts, assembled here so that this file does not contain them.
 fn forbidden() -> Vec<String> {
     let word = |parts: [&str; 2]| parts.concat();
@@ -282,8 +266,7 @@ fn forbidden() -> Vec<String> {
 
 #[test]
 fn no_file_mentions_a_developers_machine() {
-    let mut all = Vec::new();
-    files(&root(), &mut all);
+    let all = files_below(&root());
     assert!(all.len() > 100, "only {} files", all.len());
     let mut found = Vec::new();
     for path in &all {
@@ -333,9 +316,7 @@ fn numbered(line: &str, marker: &str) -> bool {
 
 #[test]
 fn every_file_says_what_it_is_for_and_none_is_risky() {
-    let mut all = Vec::new();
-    files(&root(), &mut all);
-    all.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    let all = rust_files_below(&root());
     assert!(all.len() > 80, "only {} files", all.len());
     let check = |path: &PathBuf| {
         let name = path.strip_prefix(root()).unwrap().display().to_string();
