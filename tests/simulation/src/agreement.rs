@@ -11,7 +11,7 @@ use tallybox_model::time::{BatchTime, Window, aligned_window};
 
 use crate::bucket::StoredBucket;
 use crate::evidence::{Batches, objects};
-use crate::machine::Places;
+use crate::machine::Storage;
 use crate::pool::Pool;
 use crate::scenario::{PERIOD, Scenario};
 use crate::schedule::{Millis, Schedule};
@@ -67,60 +67,60 @@ pub struct AgreementAudit {
 }
 
 impl ProcessorState {
-    async fn read(shelf: &StoredBucket, role: Role, problems: &mut Vec<String>) -> Self {
-        let mut books = Self::default();
-        for (key, bytes) in objects(shelf).await {
+    async fn read(bucket: &StoredBucket, role: Role, problems: &mut Vec<String>) -> Self {
+        let mut state = Self::default();
+        for (key, bytes) in objects(bucket).await {
             let Some((name, what)) = RosterObject::parse(&key) else {
                 continue;
             };
             match what {
-                RosterObject::Roster(writer) if writer == role => drop(books.rosters.insert(name)),
-                RosterObject::Done => drop(books.done.insert(name)),
-                RosterObject::Held => drop(books.held.insert(name)),
+                RosterObject::Roster(writer) if writer == role => drop(state.rosters.insert(name)),
+                RosterObject::Done => drop(state.done.insert(name)),
+                RosterObject::Held => drop(state.held.insert(name)),
                 RosterObject::Agreed => match serde_json::from_slice(&bytes) {
-                    Ok(agreed) => drop(books.agreed.insert(name, agreed)),
+                    Ok(agreed) => drop(state.agreed.insert(name, agreed)),
                     Err(error) => problems.push(format!("{role}: {key}: {error}")),
                 },
                 _ => {}
             }
         }
-        books
+        state
     }
 }
 
 /// Checks all agreed sets, and returns them with the outcomes of batches.
 pub async fn audit_agreement(
     scenario: &Scenario,
-    places: &Places,
+    storage: &Storage,
     schedule: &Schedule,
-    (batches, lies): (&Batches, &Violations),
+    (batches, violations): (&Batches, &Violations),
     problems: &mut Vec<String>,
 ) -> AgreementAudit {
     // Of a batch under two dates, each side accepts the date that it read first, so there may be no
     // date that both accept.
-    let doubtful = lies.doubtful();
+    let doubtful = violations.doubtful();
     let mut audit = AgreementAudit::default();
     let Some(from) = scenario.rosters_from() else {
         audit.doubtful = doubtful;
         return audit;
     };
-    let mut books = Vec::new();
+    let mut states = Vec::new();
     for role in Role::ALL {
-        books.push(ProcessorState::read(&places.own[role.index()], role, problems).await);
+        states.push(ProcessorState::read(&storage.own[role.index()], role, problems).await);
     }
     let mut names: BTreeSet<&WindowName> = BTreeSet::new();
-    for books in &books {
-        names.extend(books.rosters.iter().chain(books.agreed.keys()));
+    for state in &states {
+        names.extend(state.rosters.iter().chain(state.agreed.keys()));
     }
     // The agreement on the last windows may be incomplete when the run ends.
-    let settled = scenario.end() - 3 * HOUR;
-    let split = lies.split(places);
-    for (role, books) in Role::ALL.into_iter().zip(&books) {
-        once(&books.agreed, role, problems);
+    let complete_until = scenario.end() - 3 * HOUR;
+    let split = violations.split(storage);
+    for (role, state) in Role::ALL.into_iter().zip(&states) {
+        check_summed_once(&state.agreed, role, problems);
     }
     for name in names
         .into_iter()
-        .filter(|name| name.window.end().millis() < settled)
+        .filter(|name| name.window.end().millis() < complete_until)
     {
         // From this window on, the sides have read different rosters. The portal detects this from
         // the sum parts.
@@ -131,7 +131,7 @@ pub async fn audit_agreement(
             schedule.count("windows-split-by-a-liar");
             continue;
         }
-        match [&books[0], &books[1]].map(|books| books.agreed.get(name)) {
+        match [&states[0], &states[1]].map(|state| state.agreed.get(name)) {
             [Some(first), Some(second)] if first == second => {
                 audit.windows.insert(name.clone(), first.clone());
             }
@@ -151,15 +151,15 @@ pub async fn audit_agreement(
                 };
                 // A side whose first roster is of a later window lists nothing before it, and has
                 // nothing to agree on.
-                let later = books[which.index()]
+                let later = states[which.index()]
                     .rosters
                     .range(name..)
                     .find(|later| later.aggregation == name.aggregation);
-                let starts_later = later.is_some() && !books[which.index()].rosters.contains(name);
-                let settles = first
+                let starts_later = later.is_some() && !states[which.index()].rosters.contains(name);
+                let decides_any = first
                     .or(second)
                     .is_some_and(|agreed| agreed.settled().next().is_some());
-                if !starts_later || settles {
+                if !starts_later || decides_any {
                     problems.push(format!(
                         "{name}: stuck: the {which} processor has not agreed"
                     ));
@@ -167,52 +167,56 @@ pub async fn audit_agreement(
             }
         }
         for role in Role::ALL {
-            let books = &books[role.index()];
-            if books.held.contains(name) {
+            let state = &states[role.index()];
+            if state.held.contains(name) {
                 schedule.count("windows-held");
                 audit.held.insert(name.clone());
-            } else if books.agreed.contains_key(name) && !books.done.contains(name) {
+            } else if state.agreed.contains_key(name) && !state.done.contains(name) {
                 problems.push(format!(
                     "{name}: stuck: the {role} processor has agreed, but is not done"
                 ));
             }
         }
     }
-    let mut known = batches.clone();
-    known.retain(|batch, _| !split.contains_key(&batch.aggregation));
+    let mut unsplit = batches.clone();
+    unsplit.retain(|batch, _| !split.contains_key(&batch.aggregation));
     audit.split.clone_from(&split);
-    audit.fates(
-        (scenario, places),
-        &known,
+    audit.determine_statuses(
+        (scenario, storage),
+        &unsplit,
         from,
-        (lies, &unseen(scenario, places, lies, &books)),
+        (
+            violations,
+            &unlisted(scenario, storage, violations, &states),
+        ),
         problems,
     );
-    let certain =
-        |batch: &BatchName| !doubtful.contains(&batch.id) && !lies.delayed(&batch.aggregation);
-    audit.promptness((scenario, places), &known, certain, problems);
+    let certain = |batch: &BatchName| {
+        !doubtful.contains(&batch.id) && !violations.delayed(&batch.aggregation)
+    };
+    audit.check_promptness((scenario, storage), &unsplit, certain, problems);
     audit.doubtful = doubtful;
-    audit.tell(schedule);
+    audit.count_events(schedule);
     audit
 }
 
 impl AgreementAudit {
     /// Determines the outcome of every batch, and verifies that it has exactly one.
-    fn fates(
+    fn determine_statuses(
         &mut self,
-        (scenario, places): (&Scenario, &Places),
+        (scenario, storage): (&Scenario, &Storage),
         batches: &Batches,
         from: BatchTime,
-        (lies, unseen): (&Violations, &BTreeSet<&BatchName>),
+        (violations, unlisted): (&Violations, &BTreeSet<&BatchName>),
         problems: &mut Vec<String>,
     ) {
-        let doubtful = &lies.doubtful();
+        let doubtful = &violations.doubtful();
         for (name, agreed) in &self.windows {
             let window = name.window;
             let summed = agreed
                 .batches
                 .iter()
-                .map(|settled| (settled.batch, BatchStatus::Summed(window)));
+                .map(|entry| (entry.batch, BatchStatus::Summed(window)));
             let excluded = agreed
                 .excluded
                 .iter()
@@ -221,11 +225,11 @@ impl AgreementAudit {
                 .expired
                 .iter()
                 .map(|expired| (expired.batch, BatchStatus::Expired(window)));
-            for (batch, fate) in summed.chain(excluded).chain(expired) {
+            for (batch, status) in summed.chain(excluded).chain(expired) {
                 let batch = named(&name.aggregation, batch);
-                if let Some(before) = self.statuses.insert(batch.clone(), fate) {
+                if let Some(before) = self.statuses.insert(batch.clone(), status) {
                     problems.push(format!(
-                        "batch {batch} has two outcomes: {before:?} and {fate:?}"
+                        "batch {batch} has two outcomes: {before:?} and {status:?}"
                     ));
                 }
                 if batch.date < from {
@@ -237,34 +241,35 @@ impl AgreementAudit {
         }
         for batch in batches.keys().filter(|batch| batch.date >= from) {
             // A copy under another date shares the outcome of the original batch.
-            let has_fate = self.statuses.keys().any(|known| {
-                known == batch || (doubtful.contains(&batch.id) && known.id == batch.id)
+            let has_status = self.statuses.keys().any(|other| {
+                other == batch || (doubtful.contains(&batch.id) && other.id == batch.id)
             });
-            if !has_fate && !unseen.contains(batch) && !far_too_late(scenario, places, batch) {
+            if !has_status && !unlisted.contains(batch) && !far_too_late(scenario, storage, batch) {
                 problems.push(format!(
                     "batch {batch} is lost: it is neither summed nor excluded nor expired"
                 ));
             }
         }
-        for (batch, fate) in &self.statuses {
-            if !doubtful.contains(&batch.id) && matches!(fate, BatchStatus::Excluded(_)) {
+        for (batch, status) in &self.statuses {
+            if !doubtful.contains(&batch.id) && matches!(status, BatchStatus::Excluded(_)) {
                 problems.push(format!(
                     "batch {batch} is excluded, although no party tampered with it"
                 ));
             }
-            let known = batches.contains_key(batch) || self.split.contains_key(&batch.aggregation);
-            if !known && matches!(fate, BatchStatus::Summed(_)) {
+            let is_genuine =
+                batches.contains_key(batch) || self.split.contains_key(&batch.aggregation);
+            if !is_genuine && matches!(status, BatchStatus::Summed(_)) {
                 problems.push(format!(
                     "batch {batch} is summed, but is not a batch of the ingestor"
                 ));
             }
-            if !known && !lies.is_false_entry(batch) {
+            if !is_genuine && !violations.is_false_entry(batch) {
                 problems.push(format!(
-                    "batch {batch} has the outcome {fate:?}, but no ingestor signed it"
+                    "batch {batch} has the outcome {status:?}, but no ingestor signed it"
                 ));
             }
             let age = scenario.maximum_age[0].min(scenario.maximum_age[1]);
-            if let BatchStatus::Expired(window) = fate
+            if let BatchStatus::Expired(window) = status
                 && scenario.off.is_none()
                 && age_in(batch.date, *window).is_some_and(|found| found < age)
             {
@@ -278,25 +283,25 @@ impl AgreementAudit {
     /// Verifies that a batch whose objects both sides had well before they wrote their rosters of a
     /// window is summed in that window at the latest, provided that all such batches together have
     /// enough packets.
-    fn promptness(
+    fn check_promptness(
         &self,
-        (scenario, places): (&Scenario, &Places),
+        (scenario, storage): (&Scenario, &Storage),
         batches: &Batches,
         certain: impl Fn(&BatchName) -> bool,
         problems: &mut Vec<String>,
     ) {
         let minimum = scenario.minimum[0].max(scenario.minimum[1]);
         for name in self.windows.keys() {
-            let Some(limits) = roster_times(places, name) else {
+            let Some(limits) = roster_times(storage, name) else {
                 continue;
             };
             let held = |batch: &&BatchName| {
-                let fate = self.statuses.get(*batch).map(|fate| fate.window());
+                let status = self.statuses.get(*batch).map(|status| status.window());
                 batch.aggregation == name.aggregation
                     && certain(batch)
-                    && fate.is_some_and(|fate| fate >= name.window)
+                    && status.is_some_and(|status| status >= name.window)
                     && aligned_window(batch.date, PERIOD).is_some_and(|own| own <= name.window)
-                    && is_held(scenario, places, batch, limits)
+                    && is_held(scenario, storage, batch, limits)
             };
             let held: Vec<&BatchName> = batches.keys().filter(held).collect();
             let packets: BTreeSet<usize> = held
@@ -316,9 +321,9 @@ impl AgreementAudit {
                     .iter()
                     .any(|report| Pool::get().report(*report).counts);
                 if good && self.statuses.get(batch) != Some(&BatchStatus::Summed(name.window)) {
-                    let fate = self.statuses.get(batch);
+                    let status = self.statuses.get(batch);
                     problems.push(format!(
-                        "batch {batch} could be summed in {}, but its outcome is {fate:?}",
+                        "batch {batch} could be summed in {}, but its outcome is {status:?}",
                         name.window
                     ));
                 }
@@ -334,8 +339,8 @@ impl AgreementAudit {
         batches: &Batches,
         wanted: impl Fn(&BatchName) -> bool,
     ) -> BTreeSet<usize> {
-        let earlier = self.statuses.iter().filter(|(batch, fate)| {
-            let is_earlier = matches!(fate, BatchStatus::Summed(window) if *window < name.window);
+        let earlier = self.statuses.iter().filter(|(batch, status)| {
+            let is_earlier = matches!(status, BatchStatus::Summed(window) if *window < name.window);
             is_earlier && batch.aggregation == name.aggregation && wanted(batch)
         });
         let reports = earlier
@@ -347,9 +352,9 @@ impl AgreementAudit {
             .collect()
     }
 
-    fn tell(&self, schedule: &Schedule) {
-        for fate in self.statuses.values() {
-            schedule.count(match fate {
+    fn count_events(&self, schedule: &Schedule) {
+        for status in self.statuses.values() {
+            schedule.count(match status {
                 BatchStatus::Summed(_) => "settled-summed",
                 BatchStatus::Excluded(_) => "settled-excluded",
                 BatchStatus::Expired(_) => "settled-expired",
@@ -358,7 +363,7 @@ impl AgreementAudit {
         let later = self
             .statuses
             .iter()
-            .filter(|(batch, fate)| matches!(fate, BatchStatus::Summed(window) if !window.contains(batch.date)));
+            .filter(|(batch, status)| matches!(status, BatchStatus::Summed(window) if !window.contains(batch.date)));
         schedule.count_many("summed-later", later.count() as u64);
         for agreed in self.windows.values() {
             schedule.count("windows-agreed");
@@ -375,14 +380,18 @@ impl AgreementAudit {
 }
 
 /// Verifies that a processor never agrees to sum a batch twice, regardless of what its peer did.
-fn once(agreed: &BTreeMap<WindowName, AgreedWindow>, role: Role, problems: &mut Vec<String>) {
-    let mut seen: BTreeSet<(&AggregationId, BatchId)> = BTreeSet::new();
+fn check_summed_once(
+    agreed: &BTreeMap<WindowName, AgreedWindow>,
+    role: Role,
+    problems: &mut Vec<String>,
+) {
+    let mut summed: BTreeSet<(&AggregationId, BatchId)> = BTreeSet::new();
     for (name, agreed) in agreed {
-        for settled in &agreed.batches {
-            if !seen.insert((&name.aggregation, settled.batch.id)) {
+        for entry in &agreed.batches {
+            if !summed.insert((&name.aggregation, entry.batch.id)) {
                 problems.push(format!(
                     "the {role} processor has agreed to sum batch {} twice",
-                    settled.batch
+                    entry.batch
                 ));
             }
         }
@@ -398,9 +407,9 @@ fn set(agreed: &AgreedWindow) -> String {
         below_minimum,
         ..
     } = agreed;
-    let summed = batches.iter().map(|settled| {
-        let (accepted, duplicates) = (settled.claim.accepted, settled.duplicates);
-        format!("{}: {accepted} less {duplicates}", settled.batch)
+    let summed = batches.iter().map(|entry| {
+        let (accepted, duplicates) = (entry.claim.accepted, entry.duplicates);
+        format!("{}: {accepted} less {duplicates}", entry.batch)
     });
     let excluded = excluded.iter().map(|batch| format!("{batch}: excluded"));
     let expired = expired
@@ -426,64 +435,68 @@ fn age_in(date: BatchTime, window: Window) -> Option<u32> {
 
 /// Returns whether a batch arrived too late for any roster to list it. Rosters look back twice the
 /// maximum age.
-fn far_too_late(scenario: &Scenario, places: &Places, batch: &BatchName) -> bool {
+fn far_too_late(scenario: &Scenario, storage: &Storage, batch: &BatchName) -> bool {
     let age = i64::from(scenario.maximum_age[0].min(scenario.maximum_age[1]));
     let end = batch.date.millis() + 2 * age * HOUR;
-    let came = places
+    let arrived = storage
         .ingestion
         .iter()
-        .filter_map(|shelf| shelf.made_at(&batch.ingestion().signature));
-    came.min().is_none_or(|came| came > end)
+        .filter_map(|bucket| bucket.made_at(&batch.ingestion().signature));
+    arrived.min().is_none_or(|arrived| arrived > end)
 }
 
 /// Returns the copies of a dishonest ingestor that need not be listed in any roster. A copy that
 /// only one side received may be deleted before that side is online again. A copy under a second
 /// date is refused at intake; if that happens before the first roster, the mailbox may have deleted
 /// the copy by the time of the roster.
-fn unseen<'a>(
+fn unlisted<'a>(
     scenario: &Scenario,
-    places: &Places,
-    lies: &'a Violations,
-    books: &[ProcessorState],
+    storage: &Storage,
+    violations: &'a Violations,
+    states: &[ProcessorState],
 ) -> BTreeSet<&'a BatchName> {
-    let Some(kept) = scenario.retention else {
+    let Some(retention) = scenario.retention else {
         return BTreeSet::new();
     };
     let begins = |role: Role, aggregation: &AggregationId| {
-        let rosters = books[role.index()].rosters.iter();
-        let of_it = rosters.filter(|name| name.aggregation == *aggregation);
-        let times = of_it.filter_map(|name| places.own[role.index()].made_at(&name.verdicts()));
+        let rosters = states[role.index()].rosters.iter();
+        let own_rosters = rosters.filter(|name| name.aggregation == *aggregation);
+        let times =
+            own_rosters.filter_map(|name| storage.own[role.index()].made_at(&name.verdicts()));
         times.min().unwrap_or(Millis::MAX)
     };
     let gone = |batch: &BatchName| {
         Role::ALL.into_iter().all(|role| {
-            let came = places.ingestion[role.index()].made_at(&batch.ingestion().signature);
-            came.is_none_or(|came| came.saturating_add(kept) < begins(role, &batch.aggregation))
+            let arrived = storage.ingestion[role.index()].made_at(&batch.ingestion().signature);
+            arrived.is_none_or(|arrived| {
+                arrived.saturating_add(retention) < begins(role, &batch.aggregation)
+            })
         })
     };
-    let copies = lies.copies.iter();
-    let unseen = copies
-        .filter(|copy| copy.sides != [true, true] || (copy.of.id == copy.to.id && gone(&copy.to)));
-    unseen.map(|copy| &copy.to).collect()
+    let copies = violations.copies.iter();
+    let unlisted = copies.filter(|copy| {
+        copy.sides != [true, true] || (copy.original.id == copy.to.id && gone(&copy.to))
+    });
+    unlisted.map(|copy| &copy.to).collect()
 }
 
 /// Returns, for each side, the time by which it must have had an object for its roster of this
 /// window to contain it. The verdicts, from which a roster is made, may be fixed long before the
 /// roster is written. `None` if one of the sides fixed no verdicts.
-fn roster_times(places: &Places, name: &WindowName) -> Option<[Millis; 2]> {
-    let time = |role: Role| Some(places.own[role.index()].made_at(&name.verdicts())? - MARGIN);
+fn roster_times(storage: &Storage, name: &WindowName) -> Option<[Millis; 2]> {
+    let time = |role: Role| Some(storage.own[role.index()].made_at(&name.verdicts())? - MARGIN);
     Some([time(Role::First)?, time(Role::Second)?])
 }
 
 /// Returns whether both sides had all objects that a verdict on the batch requires.
-fn is_held(scenario: &Scenario, places: &Places, batch: &BatchName, limits: [Millis; 2]) -> bool {
+fn is_held(scenario: &Scenario, storage: &Storage, batch: &BatchName, limits: [Millis; 2]) -> bool {
     Role::ALL.into_iter().all(|role| {
         let (side, limit) = (role.index(), limits[role.index()]);
         let validation = batch.validation(role.peer());
-        let prepared = places.own[side].first_made(&format!("{batch}."), ".prepared");
-        let made = |object: &String| places.validation[side].made_at(object);
-        let kept = scenario.retention.unwrap_or(Millis::MAX);
-        let is_there = |at: Millis| at <= limit && limit + MARGIN < at.saturating_add(kept);
+        let prepared = storage.own[side].first_made(&format!("{batch}."), ".prepared");
+        let made = |object: &String| storage.validation[side].made_at(object);
+        let retention = scenario.retention.unwrap_or(Millis::MAX);
+        let is_there = |at: Millis| at <= limit && limit + MARGIN < at.saturating_add(retention);
         // A mailbox may have reported that packets or header exist when they did not, and some
         // buckets do not store empty objects. So these two objects may be missing.
         prepared.is_some_and(|at| at <= limit)

@@ -27,7 +27,7 @@ impl PeerAnnouncement for SimAnnouncement {
     async fn observe(&self) -> Sighting {
         let asked = Asked {
             verb: "look",
-            place: "announcement",
+            store: "announcement",
             key: String::new(),
         };
         if self.schedule.ask(&self.life, asked).await != Answer::Done {

@@ -67,7 +67,7 @@ impl StoredBucket {
     }
 
     /// Removes the creation time of a deleted object.
-    pub fn forget(&self, key: &str) {
+    pub fn remove_time(&self, key: &str) {
         self.made
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -203,12 +203,12 @@ pub struct View {
 }
 
 /// The maximum time for which an absent object is reported to exist.
-const PHANTOM: Millis = 20 * MINUTE;
+const MAX_PHANTOM_TIME: Millis = 20 * MINUTE;
 
 /// A bucket as one process sees it during one lifetime.
 #[derive(Clone, Debug)]
 pub struct SimBucket {
-    shelf: Arc<StoredBucket>,
+    stored: Arc<StoredBucket>,
     schedule: Arc<Schedule>,
     life: Arc<Life>,
     view: View,
@@ -222,13 +222,13 @@ impl SimBucket {
     /// Returns the bucket as this lifetime of a process sees it.
     #[must_use]
     pub fn shared(
-        shelf: &Arc<StoredBucket>,
+        stored: &Arc<StoredBucket>,
         schedule: &Arc<Schedule>,
         life: &Arc<Life>,
         view: View,
     ) -> SharedBucket {
         Arc::new(Self {
-            shelf: Arc::clone(shelf),
+            stored: Arc::clone(stored),
             schedule: Arc::clone(schedule),
             life: Arc::clone(life),
             view,
@@ -238,7 +238,7 @@ impl SimBucket {
     fn unavailable(&self, key: &str, answer: Answer) -> BucketError {
         BucketError::Unavailable {
             key: key.to_owned(),
-            bucket: self.shelf.name.to_owned(),
+            bucket: self.stored.name.to_owned(),
             source: Box::new(Injected(answer)),
         }
     }
@@ -251,7 +251,7 @@ impl SimBucket {
     ) -> Result<T, BucketError> {
         let asked = Asked {
             verb,
-            place: self.shelf.name,
+            store: self.stored.name,
             key: key.to_owned(),
         };
         let answer = self.schedule.ask(&self.life, asked).await;
@@ -271,7 +271,7 @@ impl SimBucket {
         }
         Err(BucketError::PermissionDenied {
             key: key.to_owned(),
-            bucket: self.shelf.name.to_owned(),
+            bucket: self.stored.name.to_owned(),
             source: "the writer of a mailbox may not read it".into(),
         })
     }
@@ -280,10 +280,13 @@ impl SimBucket {
     fn is_phantom(&self, key: &str) -> bool {
         let (now, chance) = (self.schedule.now(), self.view.phantoms);
         let draw = || match chance > 0 && self.schedule.chance(chance) {
-            true => now + i64::try_from(self.schedule.below(PHANTOM.unsigned_abs())).unwrap_or(0),
+            true => {
+                now + i64::try_from(self.schedule.below(MAX_PHANTOM_TIME.unsigned_abs()))
+                    .unwrap_or(0)
+            }
             false => now,
         };
-        chance > 0 && self.shelf.is_phantom(key, now, draw)
+        chance > 0 && self.stored.is_phantom(key, now, draw)
     }
 
     /// Returns the time from which objects are missing in a listing, if the listing is stale.
@@ -303,9 +306,9 @@ impl Bucket for SimBucket {
     async fn get(&self, key: &str) -> Result<Object, BucketError> {
         self.run("get", key, async {
             self.may_read(key)?;
-            let object = self.shelf.inner.get(key).await?;
+            let object = self.stored.inner.get(key).await?;
             let bad = self.view.bad_reads > 0 && self.schedule.chance(self.view.bad_reads);
-            if bad && self.shelf.flips(key) {
+            if bad && self.stored.flips(key) {
                 self.schedule.count("bad-reads");
                 return Ok(flip(object).await);
             }
@@ -317,7 +320,7 @@ impl Bucket for SimBucket {
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
         self.run("range", key, async {
             self.may_read(key)?;
-            self.shelf.inner.get_range(key, range).await
+            self.stored.inner.get_range(key, range).await
         })
         .await
     }
@@ -325,7 +328,7 @@ impl Bucket for SimBucket {
     async fn size(&self, key: &str) -> Result<u64, BucketError> {
         self.run("size", key, async {
             self.may_read(key)?;
-            self.shelf.inner.size(key).await
+            self.stored.inner.size(key).await
         })
         .await
     }
@@ -340,7 +343,7 @@ impl Bucket for SimBucket {
         if self.life.is_dead() {
             return Err(self.unavailable(key, Answer::Died));
         }
-        let inner = self.shelf.inner.create(key, size_hint).await?;
+        let inner = self.stored.inner.create(key, size_hint).await?;
         Ok(Box::new(SimUpload {
             inner,
             bucket: self.clone(),
@@ -355,12 +358,12 @@ impl Bucket for SimBucket {
     ) -> Result<BoxStream<'static, Result<Entry, BucketError>>, BucketError> {
         let listing = self.run("list", prefix, async {
             self.may_read(prefix)?;
-            let entries = self.shelf.inner.list(prefix, range).await?;
+            let entries = self.stored.inner.list(prefix, range).await?;
             let horizon = self.horizon();
             let mut all: Vec<_> = entries.collect().await;
             if let Some(horizon) = horizon {
                 let young = |entry: &Result<Entry, _>| match entry {
-                    Ok(entry) => self.shelf.is_younger_than(&entry.key, horizon),
+                    Ok(entry) => self.stored.is_younger_than(&entry.key, horizon),
                     Err(_) => false,
                 };
                 all.retain(|entry| !young(entry));
@@ -373,15 +376,15 @@ impl Bucket for SimBucket {
     async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
         self.run("directories", prefix, async {
             self.may_read(prefix)?;
-            self.shelf.inner.list_directories(prefix).await
+            self.stored.inner.list_directories(prefix).await
         })
         .await
     }
 
     async fn delete(&self, key: &str) -> Result<(), BucketError> {
         self.run("delete", key, async {
-            self.shelf.inner.delete(key).await?;
-            self.shelf.forget(key);
+            self.stored.inner.delete(key).await?;
+            self.stored.remove_time(key);
             Ok(())
         })
         .await
@@ -394,7 +397,7 @@ impl Bucket for SimBucket {
     }
 
     fn location(&self) -> String {
-        self.shelf.inner.location()
+        self.stored.inner.location()
     }
 
     fn stores_empty_objects(&self) -> bool {
@@ -424,7 +427,7 @@ impl Upload for SimUpload {
             }
             let created = inner.commit().await?;
             if created == Created::New {
-                bucket.shelf.note(&key, bucket.schedule.now());
+                bucket.stored.note(&key, bucket.schedule.now());
             }
             Ok(created)
         };

@@ -169,18 +169,18 @@ pub const ALL: &[Bug] = &[
 /// # Errors
 /// A message for the user, if the fault is unknown or the build has no planted faults.
 pub fn switch(name: &str) -> Result<(), String> {
-    let known = ALL.iter().find(|bug| bug.name == name);
-    let bug = known.ok_or_else(|| format!("unknown planted fault {name:?}; see --list-bugs"))?;
-    turn_on(bug.name)
+    let found = ALL.iter().find(|bug| bug.name == name);
+    let bug = found.ok_or_else(|| format!("unknown planted fault {name:?}; see --list-bugs"))?;
+    switch_on(bug.name)
 }
 
 #[cfg(feature = "faults")]
-fn turn_on(name: &'static str) -> Result<(), String> {
+fn switch_on(name: &'static str) -> Result<(), String> {
     tallybox_service::fault::switch(Some(name));
     Ok(())
 }
 
 #[cfg(not(feature = "faults"))]
-fn turn_on(_: &'static str) -> Result<(), String> {
+fn switch_on(_: &'static str) -> Result<(), String> {
     Err("this build has no planted faults; build with --features faults".to_owned())
 }

@@ -66,9 +66,9 @@ struct Tally {
 }
 
 impl Campaign {
-    /// Runs all seeds. Calls `told` after each run with the number of completed runs and the number
-    /// of failed ones.
-    pub fn run(&self, told: impl Fn(u64, u64) + Sync) -> (Report, Vec<Outcome>) {
+    /// Runs all seeds. Calls `progress` after each run with the number of completed runs and the
+    /// number of failed ones.
+    pub fn run(&self, progress: impl Fn(u64, u64) + Sync) -> (Report, Vec<Outcome>) {
         let (begun, next, stop) = (Instant::now(), AtomicU64::new(0), AtomicBool::new(false));
         let tally = Mutex::new(Tally::default());
         std::thread::scope(|scope| {
@@ -91,7 +91,7 @@ impl Campaign {
                             tally.failures.push(outcome);
                             stop.fetch_or(self.stop_at_first, Ordering::SeqCst);
                         }
-                        told(tally.done, tally.failures.len() as u64);
+                        progress(tally.done, tally.failures.len() as u64);
                     }
                 });
             }
@@ -115,9 +115,9 @@ impl Campaign {
 
     fn run_seed(&self, runtime: &Runtime, number: u64) -> (Outcome, bool) {
         let seed = self.first + number;
-        let mut outcome = self.once(runtime, seed, &self.cuts);
+        let mut outcome = self.run_once(runtime, seed, &self.cuts);
         let twice = self.twice_every > 0 && number.is_multiple_of(self.twice_every);
-        if twice && self.once(runtime, seed, &self.cuts).digest != outcome.digest {
+        if twice && self.run_once(runtime, seed, &self.cuts).digest != outcome.digest {
             let problem =
                 "two runs of this seed differ: something in them is not deterministic".to_owned();
             outcome.problems.push(problem);
@@ -125,7 +125,7 @@ impl Campaign {
         (outcome, twice)
     }
 
-    fn once(&self, runtime: &Runtime, seed: u64, cuts: &Cuts) -> Outcome {
+    fn run_once(&self, runtime: &Runtime, seed: u64, cuts: &Cuts) -> Outcome {
         let trace = self.trace;
         runtime.block_on(async {
             let done = tokio::time::timeout(HANG_TIMEOUT, run(seed, cuts, trace)).await;
@@ -148,7 +148,7 @@ impl Campaign {
     pub fn shrink(&self, failed: &Outcome) -> Outcome {
         let runtime = runtime();
         shrink(failed.clone(), |cuts| {
-            self.once(&runtime, failed.seed, cuts)
+            self.run_once(&runtime, failed.seed, cuts)
         })
     }
 }

@@ -16,7 +16,7 @@ use tallybox_service::clock::Clock;
 use crate::agreement::{AgreementAudit, audit_agreement};
 use crate::evidence::{Batches, batches, digest, keys_of_other_bins, objects};
 use crate::keyring::{INSTANCE, Keyring, LOCALITY};
-use crate::machine::{Machine, Machines, Places};
+use crate::machine::{Machine, Machines, Storage};
 use crate::once::evaluated_once;
 use crate::operator::{check_shares, check_sums};
 use crate::oversize::oversized_in_no_sum;
@@ -41,19 +41,19 @@ pub struct Findings {
 /// Verifies all properties.
 pub async fn check(
     scenario: &Scenario,
-    places: &Places,
+    storage: &Storage,
     schedule: &Arc<Schedule>,
-    lies: &Violations,
+    violations: &Violations,
 ) -> Findings {
     let mut problems = Vec::new();
-    let digest = digest(places).await;
-    let copied: BTreeSet<&BatchName> = lies.copies.iter().map(|copy| &copy.to).collect();
+    let digest = digest(storage).await;
+    let copied: BTreeSet<&BatchName> = violations.copies.iter().map(|copy| &copy.to).collect();
     let mut sides = Vec::new();
     for role in Role::ALL {
-        let mut objects = objects(&places.ingestion[role.index()]).await;
+        let mut objects = objects(&storage.ingestion[role.index()]).await;
         let is_garbage = |key: &str| {
             let name = BatchName::from_ingestion_object(key);
-            name.is_some_and(|name| lies.is_no_batch(&name))
+            name.is_some_and(|name| violations.is_no_batch(&name))
         };
         objects.retain(|key, _| !is_garbage(key));
         let batches = batches(&objects, role, &mut problems);
@@ -72,8 +72,8 @@ pub async fn check(
     if own != honest(&sides[1]) {
         problems.push("the ingestor gave the processors different batches".to_owned());
     }
-    ingested(scenario, places, schedule, &own, &mut problems).await;
-    evaluated_once(places, &mut problems).await;
+    ingested(scenario, storage, schedule, &own, &mut problems).await;
+    evaluated_once(storage, &mut problems).await;
     let mut batches = sides.swap_remove(0);
     batches.extend(sides.swap_remove(0));
     for (name, reports) in &mut batches {
@@ -83,24 +83,55 @@ pub async fn check(
         });
     }
     let batches = &batches;
-    let audit = audit_agreement(scenario, places, schedule, (batches, lies), &mut problems).await;
-    summed(scenario, places, schedule, (batches, &audit), &mut problems).await;
-    undamaged(places, &mut problems);
-    counted_failures(scenario, places, schedule, (batches, &audit), &mut problems).await;
-    check_sums(places, &mut problems).await;
-    oversized_in_no_sum(scenario, places, lies, &mut problems).await;
-    unblocked(scenario, places, schedule, (batches, lies), &mut problems).await;
-    passed(scenario, places, schedule, &mut problems).await;
-    check_shares(scenario, places, batches, &mut problems).await;
+    let audit = audit_agreement(
+        scenario,
+        storage,
+        schedule,
+        (batches, violations),
+        &mut problems,
+    )
+    .await;
+    summed(
+        scenario,
+        storage,
+        schedule,
+        (batches, &audit),
+        &mut problems,
+    )
+    .await;
+    undamaged(storage, &mut problems);
+    counted_failures(
+        scenario,
+        storage,
+        schedule,
+        (batches, &audit),
+        &mut problems,
+    )
+    .await;
+    check_sums(storage, &mut problems).await;
+    oversized_in_no_sum(scenario, storage, violations, &mut problems).await;
+    unblocked(
+        scenario,
+        storage,
+        schedule,
+        (batches, violations),
+        &mut problems,
+    )
+    .await;
+    passed(scenario, storage, schedule, &mut problems).await;
+    check_shares(scenario, storage, batches, &mut problems).await;
     Findings { problems, digest }
 }
 
 /// Verifies that no ingestion batch was rejected as damaged. No party damages one, and a single bad
 /// read must not be treated as damage.
-fn undamaged(places: &Places, problems: &mut Vec<String>) {
-    const DAMAGE: [&str; 4] = ["malformed", "unknown-key", "bad-signature", "bad-digest"];
-    for (_, reason) in places.intake.iter().flat_map(|line| line.rejected()) {
-        if DAMAGE.iter().any(|word| reason.starts_with(word)) {
+fn undamaged(storage: &Storage, problems: &mut Vec<String>) {
+    const DAMAGE_REASONS: [&str; 4] = ["malformed", "unknown-key", "bad-signature", "bad-digest"];
+    for (_, reason) in storage.intake.iter().flat_map(|queue| queue.rejected()) {
+        if DAMAGE_REASONS
+            .iter()
+            .any(|damage| reason.starts_with(damage))
+        {
             problems.push(format!("an ingestion batch was rejected: {reason}"));
         }
     }
@@ -109,7 +140,7 @@ fn undamaged(places: &Places, problems: &mut Vec<String>) {
 /// Verifies that every accepted report is in exactly one batch, or is counted as dropped.
 async fn ingested(
     scenario: &Scenario,
-    places: &Places,
+    storage: &Storage,
     schedule: &Arc<Schedule>,
     batches: &Batches,
     problems: &mut Vec<String>,
@@ -145,7 +176,7 @@ async fn ingested(
         .count() as u64;
     let machines = Machines {
         scenario,
-        places,
+        storage,
         schedule,
     };
     let auditor = schedule.outsider();
@@ -163,8 +194,8 @@ async fn ingested(
             // The ingestor treats a dropped report that is posted again as a new one, which may be
             // dropped again or put into a batch. So the count of dropped reports may exceed the
             // number of missing ones.
-            let again = posted - accepted.len() as u64;
-            if dropped < left || dropped > left + again {
+            let reposted = posted - accepted.len() as u64;
+            if dropped < left || dropped > left + reposted {
                 problems.push(format!(
                     "{left} accepted reports are in no batch, but {dropped} are reported as dropped"
                 ));
@@ -195,7 +226,7 @@ async fn ingested(
 /// to the expected sum, and that no batch is in two windows.
 async fn summed(
     scenario: &Scenario,
-    places: &Places,
+    storage: &Storage,
     schedule: &Schedule,
     (batches, audit): (&Batches, &AgreementAudit),
     problems: &mut Vec<String>,
@@ -203,13 +234,13 @@ async fn summed(
     let keyring = Keyring::get();
     let parts = Parts {
         instance: INSTANCE.parse().expect("an instance"),
-        mailboxes: Role::ALL.map(|role| Arc::clone(&places.sums[role.index()].inner)),
+        mailboxes: Role::ALL.map(|role| Arc::clone(&storage.sums[role.index()].inner)),
         trusted: Role::ALL.map(|role| keyring.trusted(role)),
     };
     let ids: BTreeMap<BatchId, &BatchName> = batches.keys().map(|name| (name.id, name)).collect();
     let mut windows: BTreeMap<WindowName, BTreeSet<Role>> = BTreeMap::new();
     for role in Role::ALL {
-        for key in objects(&places.sums[role.index()]).await.keys() {
+        for key in objects(&storage.sums[role.index()]).await.keys() {
             if let Some(window) = sum_part_window(key) {
                 windows.entry(window).or_default().insert(role);
             }
@@ -255,7 +286,7 @@ async fn summed(
         let wanted = audit
             .windows
             .get(name)
-            .map(|agreed| agreed.batches.iter().map(|settled| settled.batch.id));
+            .map(|agreed| agreed.batches.iter().map(|entry| entry.batch.id));
         match wanted.map(Iterator::collect::<BTreeSet<BatchId>>) {
             Some(wanted) if wanted != named => problems.push(format!(
                 "{name}: the sum parts name other batches than the agreed set"
@@ -285,9 +316,9 @@ async fn summed(
         }
         // If a processor tampered with verification messages, their packets need not count, and may
         // count when they are repeated in a later window. No other packets may count.
-        let lied = named.iter().any(|id| audit.doubtful.contains(id));
+        let is_doubtful = named.iter().any(|id| audit.doubtful.contains(id));
         let found = (total.accepted, total.sums.clone());
-        if (lied || all != sure) && at_most(&found, &sure) {
+        if (is_doubtful || all != sure) && at_most(&found, &sure) {
             schedule.count("windows-lied-about");
         } else if found != all {
             problems.push(format!(

@@ -46,9 +46,9 @@ impl Dice {
     }
 
     /// Returns one of the elements, or `None` if there are none.
-    pub fn pick<'t, T>(&mut self, of: &'t [T]) -> Option<&'t T> {
-        let place = self.size(0, of.len().saturating_sub(1));
-        of.get(place)
+    pub fn pick<'t, T>(&mut self, elements: &'t [T]) -> Option<&'t T> {
+        let index = self.size(0, elements.len().saturating_sub(1));
+        elements.get(index)
     }
 
     /// Returns a delay in milliseconds: at most 200 in 70 % of cases, at most 5000 in 25 %, and up

@@ -26,7 +26,7 @@ const LIMIT: u64 = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct CopiedBatch {
     /// The original batch.
-    pub of: BatchName,
+    pub original: BatchName,
     /// The copy. With the same identifier, it is the original batch under another date.
     pub to: BatchName,
     /// The packets that are copied: those at the positions of the set bits.
@@ -36,9 +36,11 @@ pub struct CopiedBatch {
 }
 
 /// Returns the other metric of the run, and its number of bins.
-fn other_metric(of: &AggregationId) -> Option<(AggregationId, i32)> {
-    let place = METRICS.iter().position(|metric| *metric == of.as_str())?;
-    let other = METRICS[1 - place];
+fn other_metric(aggregation: &AggregationId) -> Option<(AggregationId, i32)> {
+    let index = METRICS
+        .iter()
+        .position(|metric| *metric == aggregation.as_str())?;
+    let other = METRICS[1 - index];
     let bins = Metric::named(other)?.bins();
     Some((other.parse().ok()?, i32::try_from(bins).ok()?))
 }
@@ -46,15 +48,15 @@ fn other_metric(of: &AggregationId) -> Option<(AggregationId, i32)> {
 impl CopiedBatch {
     /// Draws a copy in a batch of the other metric, with that metric's number of bins. A second
     /// evaluation of the packets would reveal the clients' answers.
-    pub fn misplaced(of: &BatchName, dice: &mut Dice) -> Option<Self> {
-        let (aggregation, _) = other_metric(&of.aggregation)?;
+    pub fn misplaced(original: &BatchName, dice: &mut Dice) -> Option<Self> {
+        let (aggregation, _) = other_metric(&original.aggregation)?;
         let to = BatchName {
             aggregation,
-            date: of.date,
+            date: original.date,
             id: BatchId::from_bytes(dice.bytes()),
         };
         Some(Self {
-            of: of.clone(),
+            original: original.clone(),
             to,
             packets: u64::MAX,
             sides: [true, true],
@@ -62,20 +64,20 @@ impl CopiedBatch {
     }
 
     /// Draws a copy of an existing batch, of the same metric.
-    pub fn draw(of: &BatchName, dice: &mut Dice) -> Self {
+    pub fn draw(original: &BatchName, dice: &mut Dice) -> Self {
         let minutes = 60 * dice.between(0, 2);
         let same = dice.chance(250);
         let to = BatchName {
-            date: of
+            date: original
                 .date
                 .plus_minutes(if same { minutes.max(60) } else { minutes })
-                .unwrap_or(of.date),
+                .unwrap_or(original.date),
             id: if same {
-                of.id
+                original.id
             } else {
                 BatchId::from_bytes(dice.bytes())
             },
-            aggregation: of.aggregation.clone(),
+            aggregation: original.aggregation.clone(),
         };
         let sides = *dice
             .pick(&[
@@ -87,7 +89,7 @@ impl CopiedBatch {
             ])
             .unwrap_or(&[true, true]);
         Self {
-            of: of.clone(),
+            original: original.clone(),
             to,
             packets: if same { u64::MAX } else { 1 | dice.below(64) },
             sides,
@@ -98,21 +100,21 @@ impl CopiedBatch {
     pub async fn write(&self, mailboxes: &[std::sync::Arc<StoredBucket>; 2], now: Millis) {
         for (mailbox, gets) in mailboxes.iter().zip(self.sides) {
             if gets {
-                self.write_one(mailbox, false, now).await;
+                self.write_to_mailbox(mailbox, false, now).await;
             }
         }
     }
 
     /// Writes the copy to one mailbox. With `retired`, its shares are as if sealed to a key that no
     /// processor has. Returns whether the original batch existed.
-    pub(crate) async fn write_one(
+    pub(crate) async fn write_to_mailbox(
         &self,
         mailbox: &StoredBucket,
         retired: bool,
         now: Millis,
     ) -> bool {
         let read = async |key: &str| read_all(&*mailbox.inner, key, LIMIT).await;
-        let from = self.of.ingestion();
+        let from = self.original.ingestion();
         let (Ok(header), Ok(packets)) = (read(&from.header).await, read(&from.packets).await)
         else {
             // The retention has deleted the original batch.
@@ -143,7 +145,7 @@ impl CopiedBatch {
         let limits = Limits::default();
         let mut reader = ContainerReader::open(packets, &limits).expect("the ingestor's packets");
         let mut file = ContainerWriter::new(Vec::new(), DataSharePacket::KIND, [9; 16]);
-        let mut place = 0_u32;
+        let mut index = 0_u32;
         while let Some(block) = reader.next_block().expect("a block") {
             for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
                 let mut packet = packet.expect("a packet");
@@ -157,16 +159,16 @@ impl CopiedBatch {
                 packet.encrypted_payload = &sealed;
                 if self
                     .packets
-                    .checked_shr(place)
+                    .checked_shr(index)
                     .is_some_and(|bits| bits & 1 == 1)
                 {
                     file.append(&packet).expect("a packet");
                 }
-                place += 1;
+                index += 1;
             }
         }
         let packets = file.finish().expect("packets");
-        let bins = match other_metric(&self.of.aggregation) {
+        let bins = match other_metric(&self.original.aggregation) {
             Some((aggregation, bins)) if aggregation == self.to.aggregation => bins,
             _ => header.bins,
         };

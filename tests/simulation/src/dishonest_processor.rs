@@ -27,7 +27,7 @@ use crate::dice::Dice;
 use crate::evidence::payload;
 use crate::forger::forge;
 use crate::keyring::{Keyring, signing_key_id};
-use crate::machine::Places;
+use crate::machine::Storage;
 use crate::scenario::{PERIOD, ROSTER_ENTRIES};
 use crate::schedule::Millis;
 
@@ -67,37 +67,43 @@ pub struct Tampering {
 }
 
 /// Tampers with one object, if a suitable one exists.
-pub async fn tamper(places: &Places, dice: &mut Dice, now: Millis) -> Vec<Tampering> {
+pub async fn tamper(storage: &Storage, dice: &mut Dice, now: Millis) -> Vec<Tampering> {
     let victim = if dice.chance(500) {
         Role::First
     } else {
         Role::Second
     };
     match dice.below(6) {
-        5 => flood(places, victim, dice, now).await.into_iter().collect(),
-        0 | 1 => replay(places, victim, dice, now)
+        5 => flood(storage, victim, dice, now)
             .await
             .into_iter()
             .collect(),
-        2 => roster(places, victim, dice, now)
+        0 | 1 => replay(storage, victim, dice, now)
             .await
             .into_iter()
             .collect(),
-        _ => validation(places, victim, dice, now).await,
+        2 => roster(storage, victim, dice, now)
+            .await
+            .into_iter()
+            .collect(),
+        _ => validation(storage, victim, dice, now).await,
     }
 }
 
 /// Restores a replaced roster in the mailbox from the copy in the writer's own bucket, or deletes
 /// it if there is none.
-pub async fn set_right(places: &Places, told: &Tampering, now: Millis) {
+pub async fn restore(storage: &Storage, tampering: &Tampering, now: Millis) {
     let (TamperingKind::Roster(name) | TamperingKind::Replay(name) | TamperingKind::Flood(name)) =
-        &told.kind
+        &tampering.kind
     else {
         return;
     };
-    let (liar, mailbox) = (told.victim.peer(), &places.validation[told.victim.index()]);
-    let key = name.roster(liar);
-    let right = read_all(&*places.own[liar.index()].inner, &key, LIMIT)
+    let (tamperer, mailbox) = (
+        tampering.victim.peer(),
+        &storage.validation[tampering.victim.index()],
+    );
+    let key = name.roster(tamperer);
+    let right = read_all(&*storage.own[tamperer.index()].inner, &key, LIMIT)
         .await
         .ok();
     let right = right.map(|record| payload(&record));
@@ -128,12 +134,17 @@ fn rosters(mailbox: &StoredBucket, writer: Role) -> Vec<(String, WindowName)> {
     all
 }
 
-async fn roster(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Tampering> {
-    let all = rosters(&places.validation[victim.index()], victim.peer());
+async fn roster(
+    storage: &Storage,
+    victim: Role,
+    dice: &mut Dice,
+    now: Millis,
+) -> Option<Tampering> {
+    let all = rosters(&storage.validation[victim.index()], victim.peer());
     // Only the last rosters can still matter to the victim.
     let recent = &all[all.len().saturating_sub(4)..];
     let (_, name) = dice.pick(recent)?;
-    shorten(places, victim, name, dice, now).await
+    shorten(storage, victim, name, dice, now).await
 }
 
 /// A write after which a dishonest processor tampers at once.
@@ -167,32 +178,35 @@ impl TimedTampering {
 
 /// Tampers, if the expected write has just happened.
 pub async fn timed_tampering(
-    places: &Places,
+    storage: &Storage,
     tampering: TimedTampering,
     dice: &mut Dice,
     now: Millis,
 ) -> Vec<Tampering> {
     match tampering {
         TimedTampering::Copy(victim) => {
-            let copied = places.own[victim.index()].newest();
+            let copied = storage.own[victim.index()].newest();
             match copied.and_then(|key| RosterObject::parse(&key)) {
                 Some((name, RosterObject::Roster(writer))) if writer == victim.peer() => {
                     // One millisecond after the copy, which was written at this moment, so that the
                     // audit sees that the copy came first.
-                    let told = shorten(places, victim, &name, dice, now + 1).await;
-                    told.into_iter().collect()
+                    let act = shorten(storage, victim, &name, dice, now + 1).await;
+                    act.into_iter().collect()
                 }
                 _ => Vec::new(),
             }
         }
-        TimedTampering::Roster(liar) => forge(places, liar, dice, now).await.into_iter().collect(),
+        TimedTampering::Roster(tamperer) => forge(storage, tamperer, dice, now)
+            .await
+            .into_iter()
+            .collect(),
         TimedTampering::Validation(victim) => {
-            let written = places.validation[victim.index()].newest();
+            let written = storage.validation[victim.index()].newest();
             match written.and_then(|key| BatchName::validation_part(&key, victim.peer())) {
                 Some((name, BatchPart::Signature))
-                    if written_last(places, &name, &Role::ALL).is_some() =>
+                    if written_last(storage, &name, &Role::ALL).is_some() =>
                 {
-                    falsify_each(places, &name, &Role::ALL, now).await
+                    falsify_each(storage, &name, &Role::ALL, now).await
                 }
                 _ => Vec::new(),
             }
@@ -202,31 +216,31 @@ pub async fn timed_tampering(
 
 /// Replaces a roster by one that lacks an entry.
 async fn shorten(
-    places: &Places,
+    storage: &Storage,
     victim: Role,
     name: &WindowName,
     dice: &mut Dice,
     now: Millis,
 ) -> Option<Tampering> {
-    let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
-    let key = &name.roster(liar);
+    let (tamperer, mailbox) = (victim.peer(), &storage.validation[victim.index()]);
+    let key = &name.roster(tamperer);
     let old = read_all(&*mailbox.inner, key, LIMIT).await.ok()?;
     let limits = Limits::default();
     let signature: BatchSignature = decode_one(&old, &limits).ok()?;
     let (header, entries) = signature.inline()?;
     let header: RosterHeader = decode_one(&header, &limits).ok()?;
-    let mut kept: Vec<RosterEntry> = read_records(&entries, &limits);
-    if kept.is_empty() {
+    let mut remaining: Vec<RosterEntry> = read_records(&entries, &limits);
+    if remaining.is_empty() {
         return None;
     }
-    kept.remove(dice.size(0, kept.len() - 1));
-    let entries = write_records(&kept);
+    remaining.remove(dice.size(0, remaining.len() - 1));
+    let entries = write_records(&remaining);
     let header = RosterHeader {
         packet_file_digest: Digest::sha256(&entries),
         ..header
     };
     let header = encode_one(&header, [6; 16]).ok()?;
-    let new = sign(liar, key, &header, Some(entries))?;
+    let new = sign(tamperer, key, &header, Some(entries))?;
     put(mailbox, key, Some(new.into()), now).await;
     Some(Tampering {
         kind: TamperingKind::Roster(name.clone()),
@@ -238,10 +252,10 @@ async fn shorten(
 /// Returns a roster in a mailbox, and the name of the roster that its aggregation needs next.
 fn before_next(
     mailbox: &StoredBucket,
-    liar: Role,
+    tamperer: Role,
     dice: &mut Dice,
 ) -> Option<(String, WindowName)> {
-    let all = rosters(mailbox, liar);
+    let all = rosters(mailbox, tamperer);
     let (key, name) = dice.pick(&all)?;
     let (_, last) = all
         .iter()
@@ -254,9 +268,9 @@ fn before_next(
     Some((key.clone(), next))
 }
 
-async fn flood(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Tampering> {
-    let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
-    let (key, next) = before_next(mailbox, liar, dice)?;
+async fn flood(storage: &Storage, victim: Role, dice: &mut Dice, now: Millis) -> Option<Tampering> {
+    let (tamperer, mailbox) = (victim.peer(), &storage.validation[victim.index()]);
+    let (key, next) = before_next(mailbox, tamperer, dice)?;
     let limits = Limits::default();
     let old = read_all(&*mailbox.inner, &key, LIMIT).await.ok()?;
     let (header, _) = decode_one::<BatchSignature>(&old, &limits).ok()?.inline()?;
@@ -279,9 +293,9 @@ async fn flood(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> O
         ..header
     };
     let header = encode_one(&header, [6; 16]).ok()?;
-    let target = next.roster(liar);
-    let new = sign(liar, &target, &header, Some(entries))?;
-    put(mailbox, &target, Some(new.into()), now).await;
+    let key = next.roster(tamperer);
+    let new = sign(tamperer, &key, &header, Some(entries))?;
+    put(mailbox, &key, Some(new.into()), now).await;
     Some(Tampering {
         kind: TamperingKind::Flood(next),
         victim,
@@ -289,12 +303,17 @@ async fn flood(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> O
     })
 }
 
-async fn replay(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Tampering> {
-    let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
-    let (key, next) = before_next(mailbox, liar, dice)?;
+async fn replay(
+    storage: &Storage,
+    victim: Role,
+    dice: &mut Dice,
+    now: Millis,
+) -> Option<Tampering> {
+    let (tamperer, mailbox) = (victim.peer(), &storage.validation[victim.index()]);
+    let (key, next) = before_next(mailbox, tamperer, dice)?;
     let bytes = read_all(&*mailbox.inner, &key, LIMIT).await.ok()?;
-    let target = next.roster(liar);
-    put(mailbox, &target, Some(bytes), now).await;
+    let key = next.roster(tamperer);
+    put(mailbox, &key, Some(bytes), now).await;
     Some(Tampering {
         kind: TamperingKind::Replay(next),
         victim,
@@ -302,33 +321,38 @@ async fn replay(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> 
     })
 }
 
-async fn validation(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Vec<Tampering> {
+async fn validation(
+    storage: &Storage,
+    victim: Role,
+    dice: &mut Dice,
+    now: Millis,
+) -> Vec<Tampering> {
     let victims = [victim, victim.peer()];
     let victims = &victims[..if dice.chance(500) { 2 } else { 1 }];
     let name = |key: &String| BatchName::validation_part(key, victim.peer()).map(|(name, _)| name);
-    let names: BTreeSet<BatchName> = places.validation[victim.index()]
+    let names: BTreeSet<BatchName> = storage.validation[victim.index()]
         .keys()
         .iter()
         .filter_map(name)
         .collect();
     let written = names
         .into_iter()
-        .filter_map(|name| Some((written_last(places, &name, victims)?, name)));
+        .filter_map(|name| Some((written_last(storage, &name, victims)?, name)));
     let mut batches: Vec<(Millis, BatchName)> = written.collect();
     batches.sort();
     // The last batches are those that no roster lists yet.
     match dice.pick(&batches[batches.len().saturating_sub(4)..]) {
-        Some((_, name)) => falsify_each(places, name, victims, now).await,
+        Some((_, name)) => falsify_each(storage, name, victims, now).await,
         None => Vec::new(),
     }
 }
 
 /// Returns the time at which the last of the victims' validation batches of a batch was written, or
 /// `None` if one of them does not exist.
-fn written_last(places: &Places, name: &BatchName, victims: &[Role]) -> Option<Millis> {
+fn written_last(storage: &Storage, name: &BatchName, victims: &[Role]) -> Option<Millis> {
     let times = victims.iter().map(|victim| {
         let signature = name.validation(victim.peer()).signature;
-        places.validation[victim.index()].made_at(&signature)
+        storage.validation[victim.index()].made_at(&signature)
     });
     times.collect::<Option<Vec<Millis>>>()?.into_iter().max()
 }
@@ -336,15 +360,15 @@ fn written_last(places: &Places, name: &BatchName, victims: &[Role]) -> Option<M
 /// Falsifies a verification message for each victim, on a different packet for each. With two
 /// victims, both sides then accept the same number of packets, but not the same packets.
 async fn falsify_each(
-    places: &Places,
+    storage: &Storage,
     name: &BatchName,
     victims: &[Role],
     now: Millis,
 ) -> Vec<Tampering> {
     let mut all = Vec::new();
-    for (place, victim) in victims.iter().copied().enumerate() {
-        let mailbox = &places.validation[victim.index()];
-        if falsify(mailbox, name, victim.peer(), place, now)
+    for (index, victim) in victims.iter().copied().enumerate() {
+        let mailbox = &storage.validation[victim.index()];
+        if falsify(mailbox, name, victim.peer(), index, now)
             .await
             .is_some()
         {
@@ -362,12 +386,12 @@ async fn falsify_each(
 async fn falsify(
     mailbox: &Arc<StoredBucket>,
     name: &BatchName,
-    liar: Role,
-    place: usize,
+    tamperer: Role,
+    index: usize,
     now: Millis,
 ) -> Option<()> {
-    rewrite(mailbox, name, liar, now, |messages| {
-        let message = messages.get_mut(place)?;
+    rewrite(mailbox, name, tamperer, now, |messages| {
+        let message = messages.get_mut(index)?;
         message.h_r = (message.h_r + 1) % 1000;
         Some(())
     })
@@ -377,9 +401,13 @@ async fn falsify(
 /// Selects which packets are in a sum. Of every batch that both sides have validated, only the
 /// packet with the smallest identifier keeps its verification messages, on both sides. Skips the
 /// batches in `before`.
-pub async fn choose(places: &Places, before: &BTreeSet<BatchName>, now: Millis) -> Vec<Tampering> {
+pub async fn choose(
+    storage: &Storage,
+    before: &BTreeSet<BatchName>,
+    now: Millis,
+) -> Vec<Tampering> {
     let first = Role::First;
-    let names = places.validation[first.index()].keys();
+    let names = storage.validation[first.index()].keys();
     let names =
         names
             .iter()
@@ -389,17 +417,17 @@ pub async fn choose(places: &Places, before: &BTreeSet<BatchName>, now: Millis) 
             });
     let mut all = Vec::new();
     for name in names.filter(|name| !before.contains(name)) {
-        if written_last(places, &name, &Role::ALL).is_none() {
+        if written_last(storage, &name, &Role::ALL).is_none() {
             continue;
         }
         for victim in Role::ALL {
-            let keep = |messages: &mut Vec<ValidationPacket>| {
+            let keep_first = |messages: &mut Vec<ValidationPacket>| {
                 let chosen = messages.iter().map(|message| message.id).min()?;
                 messages.retain(|message| message.id == chosen);
                 Some(())
             };
-            let mailbox = &places.validation[victim.index()];
-            if rewrite(mailbox, &name, victim.peer(), now, keep)
+            let mailbox = &storage.validation[victim.index()];
+            if rewrite(mailbox, &name, victim.peer(), now, keep_first)
                 .await
                 .is_some()
             {
@@ -418,11 +446,11 @@ pub async fn choose(places: &Places, before: &BTreeSet<BatchName>, now: Millis) 
 pub(crate) async fn rewrite(
     mailbox: &Arc<StoredBucket>,
     name: &BatchName,
-    liar: Role,
+    tamperer: Role,
     now: Millis,
     change: impl FnOnce(&mut Vec<ValidationPacket>) -> Option<()>,
 ) -> Option<()> {
-    let (objects, limits) = (name.validation(liar), Limits::default());
+    let (objects, limits) = (name.validation(tamperer), Limits::default());
     let header = read_all(&*mailbox.inner, &objects.header, LIMIT)
         .await
         .ok()?;
@@ -441,7 +469,7 @@ pub(crate) async fn rewrite(
         ..header
     };
     let header = encode_one(&header, [6; 16]).ok()?;
-    let signature = sign(liar, &objects.signature, &header, None)?;
+    let signature = sign(tamperer, &objects.signature, &header, None)?;
     for (key, bytes) in [
         (&objects.packets, packets),
         (&objects.header, header),
@@ -453,13 +481,13 @@ pub(crate) async fn rewrite(
 }
 
 pub(crate) fn sign(
-    liar: Role,
+    tamperer: Role,
     key: &str,
     header: &[u8],
     packets: Option<Vec<u8>>,
 ) -> Option<Vec<u8>> {
-    let signing = &Keyring::get().processors[liar.index()].signing[0];
-    let id = signing_key_id(liar, 0);
+    let signing = &Keyring::get().processors[tamperer.index()].signing[0];
+    let id = signing_key_id(tamperer, 0);
     signature_file(key, 1, header, packets, (id.as_str(), signing)).ok()
 }
 

@@ -6,7 +6,7 @@ use tallybox_model::role::Role;
 use tallybox_model::roster::{AgreedWindow, RosterObject, WindowName};
 use tallybox_transport::{TRAILER_BYTES, publish_bytes, read_all};
 
-use crate::machine::Places;
+use crate::machine::Storage;
 
 /// The maximum size of an object, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -27,8 +27,8 @@ pub struct Edit {
 /// Edits the record that a processor has just written, if the record belongs to a window. An agreed
 /// set loses its last batch; in any other record, one digit changes. With `agreed_only`, only an
 /// agreed set is edited, because a sum part follows from it.
-pub async fn edit(places: &Places, victim: Role, agreed_only: bool) -> Option<Edit> {
-    let own = &places.own[victim.index()];
+pub async fn edit(storage: &Storage, victim: Role, agreed_only: bool) -> Option<Edit> {
+    let own = &storage.own[victim.index()];
     let key = own.fresh()?;
     let (window, object) = RosterObject::parse(&key)?;
     if matches!(object, RosterObject::Verdicts | RosterObject::Counted) {
@@ -42,7 +42,7 @@ pub async fn edit(places: &Places, victim: Role, agreed_only: bool) -> Option<Ed
         _ if agreed_only => return None,
         _ => other_digit(payload)?,
     };
-    replace(places, victim, &key, [&changed, trailer].concat().into()).await;
+    replace(storage, victim, &key, [&changed, trailer].concat().into()).await;
     Some(Edit {
         victim,
         window,
@@ -52,12 +52,12 @@ pub async fn edit(places: &Places, victim: Role, agreed_only: bool) -> Option<Ed
 }
 
 /// Restores the original bytes.
-pub async fn put_back(places: &Places, edit: &Edit) {
-    replace(places, edit.victim, &edit.key, edit.original.clone()).await;
+pub async fn put_back(storage: &Storage, edit: &Edit) {
+    replace(storage, edit.victim, &edit.key, edit.original.clone()).await;
 }
 
-async fn replace(places: &Places, victim: Role, key: &str, bytes: Bytes) {
-    let own = &*places.own[victim.index()].inner;
+async fn replace(storage: &Storage, victim: Role, key: &str, bytes: Bytes) {
+    let own = &*storage.own[victim.index()].inner;
     // Deletion from memory does not fail.
     let _ = own.delete(key).await;
     let _ = publish_bytes(own, key, bytes, false).await;

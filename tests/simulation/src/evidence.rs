@@ -18,7 +18,7 @@ use tallybox_transport::{ListRange, Records as OwnRecords, SharedBucket, TRAILER
 
 use crate::bucket::StoredBucket;
 use crate::keyring::{EPOCHS, Keyring, packet_key_id};
-use crate::machine::Places;
+use crate::machine::Storage;
 use crate::pool::Pool;
 
 /// The maximum size of an object, in bytes.
@@ -32,10 +32,10 @@ pub type Batches = BTreeMap<BatchName, Vec<usize>>;
 
 /// Reads every object that is present in a simulated bucket or was deleted by its retention.
 /// Records are returned without their authentication code.
-pub async fn objects(shelf: &StoredBucket) -> Objects {
-    let mut all = shelf.deleted();
+pub async fn objects(bucket: &StoredBucket) -> Objects {
+    let mut all = bucket.deleted();
     // An object that was written again after its deletion counts with its present bytes.
-    all.extend(present(&shelf.inner).await);
+    all.extend(present(&bucket.inner).await);
     all.values_mut()
         .for_each(|object| *object = payload(object));
     all
@@ -70,10 +70,10 @@ async fn present(bucket: &SharedBucket) -> Objects {
 }
 
 /// Returns a digest of every object that is present at the end of a run.
-pub async fn digest(places: &Places) -> u64 {
+pub async fn digest(storage: &Storage) -> u64 {
     let mut hash = DefaultHasher::new();
-    for shelf in places.stored_buckets() {
-        (shelf.name, present(&shelf.inner).await).hash(&mut hash);
+    for bucket in storage.stored_buckets() {
+        (bucket.name, present(&bucket.inner).await).hash(&mut hash);
     }
     hash.finish()
 }
@@ -173,13 +173,13 @@ fn reports(file: &[u8], role: Role) -> Result<Vec<usize>, String> {
 /// Returns the pool's report numbers by the sealed share for this processor.
 fn numbers(role: Role) -> &'static HashMap<&'static [u8], usize> {
     static NUMBERS: LazyLock<[HashMap<&'static [u8], usize>; 2]> = LazyLock::new(|| {
-        let of = |side: usize| {
+        let numbers_of_side = |side: usize| {
             let reports = Pool::get().all().iter().enumerate();
             reports
                 .map(|(number, report)| (report.payloads[side].as_slice(), number))
                 .collect()
         };
-        [of(0), of(1)]
+        [numbers_of_side(0), numbers_of_side(1)]
     });
     &NUMBERS[role.index()]
 }

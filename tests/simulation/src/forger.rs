@@ -18,25 +18,30 @@ use crate::dishonest_processor::{
     LIMIT, Tampering, TamperingKind, put, read_records, sign, write_records,
 };
 use crate::evidence::payload;
-use crate::machine::{Places, own_records};
+use crate::machine::{Storage, own_records};
 use crate::schedule::Millis;
 use crate::time::HOUR;
 
 /// Changes the roster that this dishonest processor has just written to its peer's mailbox, if no
 /// side has used it yet.
-pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) -> Option<Tampering> {
-    let victim = liar.peer();
-    let mailbox = &places.validation[victim.index()];
+pub async fn forge(
+    storage: &Storage,
+    tamperer: Role,
+    dice: &mut Dice,
+    now: Millis,
+) -> Option<Tampering> {
+    let victim = tamperer.peer();
+    let mailbox = &storage.validation[victim.index()];
     let (name, what) = RosterObject::parse(&mailbox.newest()?)?;
-    if what != RosterObject::Roster(liar) || is_used(places, liar, &name) {
+    if what != RosterObject::Roster(tamperer) || is_used(storage, tamperer, &name) {
         return None;
     }
-    let key = name.roster(liar);
+    let key = name.roster(tamperer);
     let limits = Limits::default();
     let old = read_all(&*mailbox.inner, &key, LIMIT).await.ok()?;
     // The roster in the mailbox may already have been replaced.
     if payload(
-        &read_all(&*places.own[liar.index()].inner, &key, LIMIT)
+        &read_all(&*storage.own[tamperer.index()].inner, &key, LIMIT)
             .await
             .ok()?,
     ) != old
@@ -46,9 +51,9 @@ pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) ->
     let (header, entries) = decode_one::<BatchSignature>(&old, &limits).ok()?.inline()?;
     let mut header: RosterHeader = decode_one(&header, &limits).ok()?;
     let mut entries: Vec<RosterEntry> = read_records(&entries, &limits);
-    let lie = if dice.chance(500) {
+    let kind = if dice.chance(500) {
         let age = i64::from(header.maximum_age);
-        let batch = false_entry(places, &name, (&entries, age), dice)?;
+        let batch = false_entry(storage, &name, (&entries, age), dice)?;
         let listing = Listing::Open(*dice.pick(&[OpenReason::NoValidation, OpenReason::TooLate])?);
         entries.push(RosterEntry::new(batch, &listing));
         entries.sort_by_key(|entry| (entry.batch_date, entry.batch_uuid));
@@ -58,7 +63,7 @@ pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) ->
             id: batch.id,
         })
     } else {
-        if !terms_are_fixed(places, &name).await {
+        if !terms_are_fixed(storage, &name).await {
             return None;
         }
         change_terms(&mut header, dice);
@@ -67,12 +72,12 @@ pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) ->
     let entries = write_records(&entries);
     header.packet_file_digest = Digest::sha256(&entries);
     let header = encode_one(&header, [6; 16]).ok()?;
-    let new = Bytes::from(sign(liar, &key, &header, Some(entries))?);
-    let record = own_records(liar).seal(&key, &new);
-    put(&places.own[liar.index()], &key, Some(record), now).await;
+    let new = Bytes::from(sign(tamperer, &key, &header, Some(entries))?);
+    let record = own_records(tamperer).seal(&key, &new);
+    put(&storage.own[tamperer.index()], &key, Some(record), now).await;
     put(mailbox, &key, Some(new), now).await;
     Some(Tampering {
-        kind: lie,
+        kind,
         victim,
         at: now,
     })
@@ -80,8 +85,8 @@ pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) ->
 
 /// Returns whether a side may already have used the roster: the victim has copied it, or the
 /// dishonest processor has a roster of the victim with which it could agree.
-fn is_used(places: &Places, liar: Role, name: &WindowName) -> bool {
-    let victim = liar.peer();
+fn is_used(storage: &Storage, tamperer: Role, name: &WindowName) -> bool {
+    let victim = tamperer.peer();
     let is_there = |key: &String| {
         let parsed = RosterObject::parse(key);
         parsed.is_some_and(|(other, what)| {
@@ -90,22 +95,24 @@ fn is_used(places: &Places, liar: Role, name: &WindowName) -> bool {
                 && other.window >= name.window
         })
     };
-    let copied = places.own[victim.index()]
-        .made_at(&name.roster(liar))
+    let copied = storage.own[victim.index()]
+        .made_at(&name.roster(tamperer))
         .is_some();
-    let seen = |keys: Vec<String>| keys.iter().any(is_there);
-    copied || seen(places.validation[liar.index()].keys()) || seen(places.own[liar.index()].keys())
+    let any_roster = |keys: Vec<String>| keys.iter().any(is_there);
+    copied
+        || any_roster(storage.validation[tamperer.index()].keys())
+        || any_roster(storage.own[tamperer.index()].keys())
 }
 
 /// Returns one of the ingestor's last batches, which no window has closed yet, under a date that is
 /// at least the maximum age before the window of the roster.
 fn false_entry(
-    places: &Places,
+    storage: &Storage,
     name: &WindowName,
     (entries, age): (&[RosterEntry], i64),
     dice: &mut Dice,
 ) -> Option<DatedBatch> {
-    let keys = places.ingestion[0].keys();
+    let keys = storage.ingestion[0].keys();
     let batches = keys
         .iter()
         .filter_map(|key| BatchName::from_ingestion_signature(key));
@@ -127,9 +134,9 @@ fn false_entry(
 }
 
 /// Returns whether both sides have agreed on an earlier window, and have thereby fixed the terms.
-async fn terms_are_fixed(places: &Places, name: &WindowName) -> bool {
+async fn terms_are_fixed(storage: &Storage, name: &WindowName) -> bool {
     for role in Role::ALL {
-        let own = &places.own[role.index()];
+        let own = &storage.own[role.index()];
         let keys = own.keys();
         let agreed = keys
             .iter()

@@ -18,22 +18,22 @@ pub struct Garbage {
     pub name: BatchName,
     /// Another batch whose objects are copied to this name; with `None`, the signature object is a
     /// few arbitrary bytes.
-    pub of: Option<BatchName>,
+    pub original: Option<BatchName>,
     /// The processors whose mailboxes receive the objects.
     pub sides: [bool; 2],
 }
 
 impl Garbage {
-    /// Draws the objects for the identifier of the batch `of`.
-    pub fn draw(of: &BatchName, all: &[&BatchName], dice: &mut Dice) -> Self {
+    /// Draws the objects for the identifier of the batch `original`.
+    pub fn draw(original: &BatchName, all: &[&BatchName], dice: &mut Dice) -> Self {
         let back = 60 * dice.between(1, 6);
-        let copied = dice.pick(all).filter(|other| other.id != of.id);
+        let copied = dice.pick(all).filter(|other| other.id != original.id);
         Self {
             name: BatchName {
-                date: of.date.plus_minutes(-back).unwrap_or(of.date),
-                ..of.clone()
+                date: original.date.plus_minutes(-back).unwrap_or(original.date),
+                ..original.clone()
             },
-            of: copied
+            original: copied
                 .filter(|_| dice.chance(300))
                 .map(|other| (*other).clone()),
             sides: *dice
@@ -54,8 +54,8 @@ impl Garbage {
                 continue;
             }
             let mut files = Vec::new();
-            if let Some(of) = &self.of {
-                let from = of.ingestion();
+            if let Some(original) = &self.original {
+                let from = original.ingestion();
                 for (from, to) in [
                     (&from.packets, &to.packets),
                     (&from.header, &to.header),

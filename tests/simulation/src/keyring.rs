@@ -94,13 +94,13 @@ impl Keyring {
         let ingestor: Vec<_> = (0..EPOCHS)
             .map(|_| SigningKey::generate(&mut rng))
             .collect();
-        let trusted_of = |role: Role| {
+        let trusted_keys = |role: Role| {
             let keys = &processors[role.index()].signing;
             trusted(keys, |epoch| signing_key_id(role, epoch))
         };
         let threads = rayon::ThreadPoolBuilder::new().num_threads(2);
         Self {
-            trusted: Role::ALL.map(trusted_of),
+            trusted: Role::ALL.map(trusted_keys),
             trusted_ingestor: trusted(&ingestor, ingestor_key_id),
             processors,
             ingestor,

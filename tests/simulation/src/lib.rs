@@ -15,8 +15,8 @@
 //! | [`schedule`], [`timer`], [`time`] | virtual time and the events that wait in it |
 //! | [`bucket`], [`queue`], [`announcement`] | simulated buckets, queues and the peer's announcement, as one process sees them |
 //! | [`keyring`], [`pool`] | the keys of all parties; the reports, which are sealed in advance |
-//! | [`cast`], [`machine`] | the processes of a run and the programs that they execute |
-//! | [`liar`], [`stale`], [`garbage`], [`tamper`], [`oversize`], [`forger`], [`editor`], [`lies`], [`operator`] | dishonest ingestors and processors, attackers and operators, and a record of their violations of the rules |
+//! | [`process`], [`machine`] | the processes of a run and the programs that they execute |
+//! | [`dishonest_ingestor`], [`stale`], [`garbage`], [`dishonest_processor`], [`oversize`], [`forger`], [`editor`], [`violations`], [`operator`] | dishonest ingestors and processors, attackers and operators, and a record of their violations of the rules |
 //! | [`run`](mod@run), [`evidence`], [`agreement`], [`once`], [`wear`], [`passed`], [`check`](mod@check) | one simulation run and the audit of its objects |
 //! | [`counts`] | how often each kind of event happened |
 //! | [`campaign`], [`shrink`], [`bugs`], [`cli`] | runs of many seeds, shrinking of a failing run, planted faults, the command line |

@@ -51,7 +51,7 @@ use crate::trouble::Trouble;
 
 /// Every bucket and queue of a run.
 #[derive(Debug)]
-pub struct Places {
+pub struct Storage {
     /// The ingestor's spool.
     pub spool: Arc<StoredBucket>,
     /// The mailboxes in which each processor receives ingestion batches.
@@ -68,7 +68,7 @@ pub struct Places {
     pub aggregate: [Arc<StoredQueue>; 2],
 }
 
-impl Places {
+impl Storage {
     /// Returns every bucket.
     pub fn stored_buckets(&self) -> impl Iterator<Item = &Arc<StoredBucket>> {
         let sides = [&self.ingestion, &self.own, &self.validation, &self.sums];
@@ -93,7 +93,7 @@ pub struct Machines<'w> {
     /// The parameters of the run.
     pub scenario: &'w Scenario,
     /// The buckets and queues of the run.
-    pub places: &'w Places,
+    pub storage: &'w Storage,
     /// The virtual time of the run.
     pub schedule: &'w Arc<Schedule>,
 }
@@ -121,7 +121,7 @@ impl Machines<'_> {
 
     /// Returns a mailbox as the worker of its owner sees it. Only these reads may return wrong
     /// bytes.
-    fn inbox(&self, shelf: &Arc<StoredBucket>, life: &Arc<Life>) -> SharedBucket {
+    fn inbox(&self, bucket: &Arc<StoredBucket>, life: &Arc<Life>) -> SharedBucket {
         let bad_reads = if self.scenario.has(Trouble::BadReads) {
             40
         } else {
@@ -131,11 +131,11 @@ impl Machines<'_> {
             bad_reads,
             ..self.view(true)
         };
-        SimBucket::shared(shelf, self.schedule, life, view)
+        SimBucket::shared(bucket, self.schedule, life, view)
     }
 
-    fn bucket(&self, shelf: &Arc<StoredBucket>, life: &Arc<Life>, reads: bool) -> SharedBucket {
-        SimBucket::shared(shelf, self.schedule, life, self.view(reads))
+    fn bucket(&self, bucket: &Arc<StoredBucket>, life: &Arc<Life>, reads: bool) -> SharedBucket {
+        SimBucket::shared(bucket, self.schedule, life, self.view(reads))
     }
 
     /// Returns whether an event of the key rotation has happened.
@@ -146,8 +146,8 @@ impl Machines<'_> {
 
     /// Constructs the program of a process that starts now.
     #[must_use]
-    pub fn start(&self, part: Actor, life: &Arc<Life>, clock: &Clock) -> Machine {
-        match part {
+    pub fn start(&self, actor: Actor, life: &Arc<Life>, clock: &Clock) -> Machine {
+        match actor {
             Actor::Batcher => Machine::Ingestor(Arc::new(self.ingestor(life, clock))),
             Actor::Manager(role) => Machine::Manager(Arc::new(self.manager(role, life, clock))),
             Actor::Intake(role) => {
@@ -161,11 +161,11 @@ impl Machines<'_> {
     }
 
     fn queue(&self, role: Role, kind: Kind, life: &Arc<Life>) -> SharedQueue {
-        let line = match kind {
-            Kind::Intake => &self.places.intake[role.index()],
-            Kind::Aggregate => &self.places.aggregate[role.index()],
+        let stored = match kind {
+            Kind::Intake => &self.storage.intake[role.index()],
+            Kind::Aggregate => &self.storage.aggregate[role.index()],
         };
-        SimQueue::shared(line, self.schedule, life)
+        SimQueue::shared(stored, self.schedule, life)
     }
 
     fn worker(&self, role: Role, kind: Kind, life: &Arc<Life>, clock: &Clock) -> Arc<Worker> {
@@ -178,14 +178,14 @@ impl Machines<'_> {
     }
 
     fn manager(&self, role: Role, life: &Arc<Life>, clock: &Clock) -> Manager {
-        let (places, side) = (self.places, role.index());
+        let (storage, side) = (self.storage, role.index());
         let horizon_minutes = self.scenario.horizon_minutes();
         Manager {
             instance: INSTANCE.parse().expect("an instance"),
             buckets: ManagerBuckets {
-                ingestion: self.bucket(&places.ingestion[side], life, true),
-                own: self.bucket(&places.own[side], life, true),
-                peer_validation_in: self.bucket(&places.validation[side], life, true),
+                ingestion: self.bucket(&storage.ingestion[side], life, true),
+                own: self.bucket(&storage.own[side], life, true),
+                peer_validation_in: self.bucket(&storage.validation[side], life, true),
                 records: self.records(role),
             },
             starter: Arc::new(QueueStarter {
@@ -222,7 +222,7 @@ impl Machines<'_> {
     }
 
     fn processor(&self, role: Role, life: &Arc<Life>, clock: &Clock) -> Processor {
-        let (places, keyring, side) = (self.places, Keyring::get(), role.index());
+        let (storage, keyring, side) = (self.storage, Keyring::get(), role.index());
         let keys = &keyring.processors[side];
         let held =
             if self.scenario.rotation.is_none() || self.since(|rotation| rotation.holds[side]) {
@@ -263,11 +263,11 @@ impl Machines<'_> {
             sealing_keys: self.sealing_keys(role),
             records: self.records(role),
             buckets: ProcessorBuckets {
-                ingestion: self.inbox(&places.ingestion[side], life),
-                own: self.bucket(&places.own[side], life, true),
-                peer_validation_in: self.inbox(&places.validation[side], life),
-                peer_validation_out: self.bucket(&places.validation[1 - side], life, false),
-                sum_parts: self.bucket(&places.sums[side], life, false),
+                ingestion: self.inbox(&storage.ingestion[side], life),
+                own: self.bucket(&storage.own[side], life, true),
+                peer_validation_in: self.inbox(&storage.validation[side], life),
+                peer_validation_out: self.bucket(&storage.validation[1 - side], life, false),
+                sum_parts: self.bucket(&storage.sums[side], life, false),
             },
             ingestor_keys: keyring.trusted_ingestor(),
             peer_keys: keyring.trusted(role.peer()),
@@ -331,10 +331,10 @@ impl Machines<'_> {
     }
 
     fn ingestor(&self, life: &Arc<Life>, clock: &Clock) -> Ingestor {
-        let (places, keyring) = (self.places, Keyring::get());
+        let (storage, keyring) = (self.storage, Keyring::get());
         let epoch = usize::from(self.since(|rotation| rotation.ingestor));
         let instance: tallybox_model::id::Instance = INSTANCE.parse().expect("an instance");
-        let mailbox = |side: usize| self.bucket(&places.ingestion[side], life, false);
+        let mailbox = |side: usize| self.bucket(&storage.ingestion[side], life, false);
         let locality = Locality {
             name: LOCALITY.to_owned(),
             names: SpoolNames::new(instance.clone()),
@@ -372,7 +372,7 @@ impl Machines<'_> {
             secrets: vec![keyring.secret.clone()],
             records: spool_records(),
             registry: LiveRegistry::load(registry()).expect("a registry"),
-            spool: self.bucket(&places.spool, life, true),
+            spool: self.bucket(&storage.spool, life, true),
             localities: [(LOCALITY.to_owned(), locality)].into(),
             clock: clock.clone(),
             clients_clock: None,

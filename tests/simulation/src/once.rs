@@ -11,16 +11,16 @@ use tallybox_model::role::Role;
 
 use crate::dishonest_processor::read_records;
 use crate::evidence::{Objects, objects};
-use crate::machine::Places;
+use crate::machine::Storage;
 
 /// The number of bins and the evaluation point under which a ciphertext was evaluated.
 type Evaluation = (i32, i64);
 
 /// Checks every verification message that a processor has ever sent to its peer.
-pub async fn evaluated_once(places: &Places, problems: &mut Vec<String>) {
+pub async fn evaluated_once(storage: &Storage, problems: &mut Vec<String>) {
     for role in Role::ALL {
-        let ingestion = objects(&places.ingestion[role.index()]).await;
-        let sent = objects(&places.validation[role.peer().index()]).await;
+        let ingestion = objects(&storage.ingestion[role.index()]).await;
+        let sent = objects(&storage.validation[role.peer().index()]).await;
         let mut evaluations: BTreeMap<Vec<u8>, BTreeSet<Evaluation>> = BTreeMap::new();
         for (key, file) in &sent {
             let Some((name, BatchPart::Packets)) = BatchName::validation_part(key, role) else {

@@ -16,7 +16,7 @@ use tallybox_service::clock::Clock;
 
 use crate::dice::Dice;
 use crate::evidence::{Batches, objects};
-use crate::machine::{Machine, Machines, Places};
+use crate::machine::{Machine, Machines, Storage};
 use crate::pool::{METRICS, Pool};
 use crate::process::Actor;
 use crate::scenario::Scenario;
@@ -25,7 +25,7 @@ use crate::trouble::Trouble;
 
 /// The result of a manual sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ByHand {
+pub enum ManualSum {
     /// The sum part was published, now or before.
     Summed,
     /// The window was refused, because rosters or another window sum some of its batches.
@@ -36,7 +36,7 @@ pub enum ByHand {
 
 /// Sums a random window on one side. Returns `None` if the drawn window has not ended, or must not
 /// be summed yet.
-pub async fn sum_by_hand(machines: &Machines<'_>, dice: &mut Dice) -> Option<ByHand> {
+pub async fn sum_window_manually(machines: &Machines<'_>, dice: &mut Dice) -> Option<ManualSum> {
     let (scenario, now) = (machines.scenario, machines.schedule.now());
     let role = if dice.chance(500) {
         Role::First
@@ -49,7 +49,7 @@ pub async fn sum_by_hand(machines: &Machines<'_>, dice: &mut Dice) -> Option<ByH
     let aggregation = METRICS[dice.size(0, scenario.metrics - 1)].parse().ok()?;
     let start = BatchTime::from_millis(start)?;
     let window = Window::new(start, start.plus_minutes(minutes)?).ok()?;
-    let own = &machines.places.own[role.index()];
+    let own = &machines.storage.own[role.index()];
     // A processor cannot refuse a window that overlaps those with rosters before it knows when
     // these begin.
     let unknown = scenario
@@ -73,22 +73,22 @@ pub async fn sum_by_hand(machines: &Machines<'_>, dice: &mut Dice) -> Option<ByH
     };
     Some(
         match aggregate(&worker.processor(), &task, no_progress()).await {
-            Ok(_) => ByHand::Summed,
-            Err(Error::TouchesRosters { .. } | Error::SummedBefore { .. }) => ByHand::Refused,
-            Err(_) => ByHand::Nothing,
+            Ok(_) => ManualSum::Summed,
+            Err(Error::TouchesRosters { .. } | Error::SummedBefore { .. }) => ManualSum::Refused,
+            Err(_) => ManualSum::Nothing,
         },
     )
 }
 
 /// Returns the sum parts that a processor has published, with the keys of their headers.
 pub(crate) async fn parts(
-    places: &Places,
+    storage: &Storage,
     role: Role,
     problems: &mut Vec<String>,
 ) -> Vec<(String, SumPart)> {
     let header = format!(".sum_{}", role.index());
     let mut parts = Vec::new();
-    for (key, bytes) in objects(&places.sums[role.index()]).await {
+    for (key, bytes) in objects(&storage.sums[role.index()]).await {
         if !key.ends_with(&header) {
             continue;
         }
@@ -104,7 +104,7 @@ pub(crate) async fn parts(
 /// configured fraction of the packets.
 pub async fn check_shares(
     scenario: &Scenario,
-    places: &Places,
+    storage: &Storage,
     batches: &Batches,
     problems: &mut Vec<String>,
 ) {
@@ -117,7 +117,7 @@ pub async fn check_shares(
     let reports: BTreeMap<BatchId, &Vec<usize>> =
         batches.iter().map(|(name, all)| (name.id, all)).collect();
     for role in Role::ALL {
-        for (key, part) in parts(places, role, problems).await {
+        for (key, part) in parts(storage, role, problems).await {
             let all = part
                 .batch_uuids
                 .iter()
@@ -142,10 +142,10 @@ pub async fn check_shares(
 
 /// Verifies that no processor publishes two sum parts of different windows with the same batch,
 /// regardless of who started them.
-pub async fn check_sums(places: &Places, problems: &mut Vec<String>) {
+pub async fn check_sums(storage: &Storage, problems: &mut Vec<String>) {
     for role in Role::ALL {
         let mut summed: BTreeMap<BatchId, String> = BTreeMap::new();
-        for (key, part) in parts(places, role, problems).await {
+        for (key, part) in parts(storage, role, problems).await {
             for batch in part.batch_uuids {
                 if let Some(other) = summed.insert(batch, key.clone()) {
                     problems.push(format!(

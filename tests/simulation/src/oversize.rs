@@ -8,7 +8,7 @@ use tallybox_model::role::Role;
 
 use crate::dice::Dice;
 use crate::dishonest_processor::{Tampering, TamperingKind, rewrite};
-use crate::machine::Places;
+use crate::machine::Storage;
 use crate::operator::parts;
 use crate::scenario::Scenario;
 use crate::schedule::Millis;
@@ -21,16 +21,17 @@ const TOO_MANY: u64 = 1024 + 64;
 /// Adds messages to the object that was just written to the victim's mailbox, if it is a validation
 /// batch.
 pub async fn oversize(
-    places: &Places,
+    storage: &Storage,
     victim: Role,
-    lies: &Violations,
+    violations: &Violations,
     (dice, now): (&mut Dice, Millis),
 ) -> Option<Tampering> {
-    let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
-    let (name, BatchPart::Signature) = BatchName::validation_part(&mailbox.fresh()?, liar)? else {
+    let (tamperer, mailbox) = (victim.peer(), &storage.validation[victim.index()]);
+    let (name, BatchPart::Signature) = BatchName::validation_part(&mailbox.fresh()?, tamperer)?
+    else {
         return None;
     };
-    if lies.doubtful().contains(&name.id) {
+    if violations.doubtful().contains(&name.id) {
         // The validation batch may itself be a replacement of one that was already read.
         return None;
     }
@@ -38,7 +39,7 @@ pub async fn oversize(
     let added: Vec<PacketId> = (0..more)
         .map(|_| PacketId::from_bytes(dice.bytes()))
         .collect();
-    rewrite(mailbox, &name, liar, now, |messages| {
+    rewrite(mailbox, &name, tamperer, now, |messages| {
         // The written messages stay in place; the added ones have identifiers that no packet has.
         messages.extend(added.into_iter().map(|id| ValidationPacket {
             id,
@@ -59,8 +60,8 @@ pub async fn oversize(
 /// Verifies that no processor sums a batch for which its peer has sent too many messages.
 pub async fn oversized_in_no_sum(
     scenario: &Scenario,
-    places: &Places,
-    lies: &Violations,
+    storage: &Storage,
+    violations: &Violations,
     problems: &mut Vec<String>,
 ) {
     if scenario.retention.is_some() {
@@ -69,18 +70,18 @@ pub async fn oversized_in_no_sum(
         return;
     }
     for role in Role::ALL {
-        let sums = parts(places, role, problems).await;
-        let told = lies.tampered.iter().filter(|told| told.victim == role);
-        for (told, name) in told.filter_map(|told| match &told.kind {
-            TamperingKind::Oversized(name) => Some((told, name)),
+        let sums = parts(storage, role, problems).await;
+        let act = violations.tampered.iter().filter(|act| act.victim == role);
+        for (act, name) in act.filter_map(|act| match &act.kind {
+            TamperingKind::Oversized(name) => Some((act, name)),
             _ => None,
         }) {
             let signature = name.validation(role.peer()).signature;
             // Another replacement may have followed.
-            let stands = places.validation[role.index()].made_at(&signature) == Some(told.at);
+            let is_current = storage.validation[role.index()].made_at(&signature) == Some(act.at);
             for (key, _) in sums
                 .iter()
-                .filter(|(_, sum)| stands && sum.batch_uuids.contains(&name.id))
+                .filter(|(_, sum)| is_current && sum.batch_uuids.contains(&name.id))
             {
                 problems.push(format!(
                     "the {role} processor sums batch {name} in {key}, although its peer sent too many messages for it"

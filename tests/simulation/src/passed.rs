@@ -10,7 +10,7 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::time::aligned_window;
 use tallybox_service::clock::Clock;
 
-use crate::machine::{Machine, Machines, Places};
+use crate::machine::{Machine, Machines, Storage};
 use crate::process::Actor;
 use crate::scenario::{PERIOD, Scenario};
 use crate::schedule::{Millis, Schedule};
@@ -20,7 +20,7 @@ use crate::time::{HOUR, MINUTE};
 /// manager ran, and have no mark or are missing in the status.
 pub async fn passed(
     scenario: &Scenario,
-    places: &Places,
+    storage: &Storage,
     schedule: &Arc<Schedule>,
     problems: &mut Vec<String>,
 ) {
@@ -30,22 +30,22 @@ pub async fn passed(
     }
     let machines = Machines {
         scenario,
-        places,
+        storage,
         schedule,
     };
     for role in Role::ALL {
         let shown = shown(&machines, role, problems).await;
-        for (name, held_since) in windows(places, role) {
-            let own = &places.own[role.index()];
+        for (name, held_since) in windows(storage, role) {
+            let own = &storage.own[role.index()];
             if own.made_at(&name.given_up()).is_some() {
                 schedule.count("windows-given-up");
             }
             // A window that passed the horizon while clocks were wrong, or while no workflow
             // manager ran, may be too old to be listed by now.
             let passes = name.window.start().millis() + horizon;
-            let from = passes.max(scenario.calm()).max(held_since);
-            let seen = from + 2 * HOUR <= (passes + horizon).min(scenario.end());
-            if own.made_at(&name.done()).is_some() || !seen {
+            let from = passes.max(scenario.faults_end()).max(held_since);
+            let must_be_marked = from + 2 * HOUR <= (passes + horizon).min(scenario.end());
+            if own.made_at(&name.done()).is_some() || !must_be_marked {
                 continue;
             }
             if own.made_at(&name.given_up()).is_none() {
@@ -63,10 +63,10 @@ pub async fn passed(
 
 /// Returns the windows of the batches that a processor has in its mailbox or has taken in, with the
 /// time since which it has had the first of them.
-fn windows(places: &Places, role: Role) -> BTreeMap<WindowName, Millis> {
+fn windows(storage: &Storage, role: Role) -> BTreeMap<WindowName, Millis> {
     let mut windows = BTreeMap::new();
-    for shelf in [&places.ingestion[role.index()], &places.own[role.index()]] {
-        for key in shelf.keys() {
+    for bucket in [&storage.ingestion[role.index()], &storage.own[role.index()]] {
+        for key in bucket.keys() {
             let batch = BatchName::from_ingestion_signature(&key)
                 .or_else(|| BatchName::from_prepared(&key));
             let name = batch.and_then(|batch| {
@@ -75,7 +75,7 @@ fn windows(places: &Places, role: Role) -> BTreeMap<WindowName, Millis> {
                     aggregation: batch.aggregation,
                 })
             });
-            if let (Some(name), Some(made)) = (name, shelf.made_at(&key)) {
+            if let (Some(name), Some(made)) = (name, bucket.made_at(&key)) {
                 let since = windows.entry(name).or_insert(made);
                 *since = made.min(*since);
             }
@@ -98,7 +98,7 @@ async fn shown(
         return BTreeSet::new();
     };
     match manager.observe(manager.policy.scope(manager.now())).await {
-        Ok(look) => look.assessment.given_up.into_iter().collect(),
+        Ok(observation) => observation.assessment.given_up.into_iter().collect(),
         Err(error) => {
             problems.push(format!(
                 "the {role} processor's status cannot be determined: {error}"

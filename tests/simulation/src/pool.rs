@@ -12,12 +12,12 @@ use crate::keyring::{BINS, EPOCHS, Keyring};
 /// The aggregations of a run.
 pub const METRICS: [&str; 2] = ["CodeVerified-v1", "PeriodicExposureNotification-v1"];
 /// The number of honest reports of each aggregation and key epoch.
-const HONEST: u64 = 150;
+const HONEST_REPORTS: u64 = 150;
 /// The number of hostile reports of each kind.
-const HOSTILE: u64 = 2;
+const HOSTILE_REPORTS: u64 = 2;
 /// The first index of reports that are posted for another metric than the one they were generated
 /// for.
-const MOVED: u64 = 1000;
+const FIRST_MOVED_INDEX: u64 = 1000;
 
 /// A sealed report and its plain content.
 #[derive(Debug)]
@@ -96,21 +96,21 @@ impl Pool {
                 let processors = Keyring::get().clients(number, epoch);
                 let traffic =
                     Traffic::new(epoch as u64, metric, processors, None).expect("traffic");
-                let mut keep = |generated: Generated, counts, false_proof| {
+                let mut add = |generated: Generated, counts, false_proof| {
                     reports.push(Sealed {
                         false_proof,
-                        ..Sealed::of(number, epoch, &generated, counts)
+                        ..Sealed::from_generated(number, epoch, &generated, counts)
                     });
                 };
-                for index in 0..HONEST {
-                    keep(traffic.packet(index).expect("a packet"), true, false);
+                for index in 0..HONEST_REPORTS {
+                    add(traffic.packet(index).expect("a packet"), true, false);
                 }
-                let mut index = HONEST;
+                let mut index = HONEST_REPORTS;
                 for kind in kinds {
-                    for _ in 0..HOSTILE {
+                    for _ in 0..HOSTILE_REPORTS {
                         let counts = kind.expected_outcome() == ExpectedOutcome::Counted;
                         let false_proof = matches!(kind, Hostility::InvalidProof);
-                        keep(
+                        add(
                             traffic.hostile(index, kind).expect("a packet"),
                             counts,
                             false_proof,
@@ -122,7 +122,7 @@ impl Pool {
         }
         for epoch in 0..EPOCHS {
             for number in 0..METRICS.len() {
-                for index in MOVED..MOVED + HOSTILE {
+                for index in FIRST_MOVED_INDEX..FIRST_MOVED_INDEX + HOSTILE_REPORTS {
                     reports.push(Sealed::under_other_keys(number, epoch, index));
                 }
             }
@@ -140,7 +140,7 @@ fn made_for(metric: usize, epoch: usize, index: u64) -> Generated {
 }
 
 impl Sealed {
-    fn of(metric: usize, epoch: usize, generated: &Generated, counts: bool) -> Self {
+    fn from_generated(metric: usize, epoch: usize, generated: &Generated, counts: bool) -> Self {
         let shares = &generated.report.shares;
         let pair = |side: usize| {
             (
@@ -168,7 +168,7 @@ impl Sealed {
         let other = METRICS.len() - 1 - metric;
         Self {
             bits: vec![false; BINS[metric]],
-            ..Self::of(metric, epoch, &made_for(other, epoch, index), false)
+            ..Self::from_generated(metric, epoch, &made_for(other, epoch, index), false)
         }
     }
 

@@ -49,7 +49,7 @@ impl Actor {
 #[derive(Debug)]
 pub struct Process {
     /// The kind of the process.
-    pub part: Actor,
+    pub actor: Actor,
     /// The name in traces and digests.
     pub name: String,
     /// The clock of the process, to which a fault may add an error.
@@ -82,37 +82,37 @@ impl Process {
 /// Returns the processes of a run.
 #[must_use]
 pub fn processes(scenario: &Scenario) -> Vec<Process> {
-    let mut parts = vec![Actor::Batcher];
+    let mut actors = vec![Actor::Batcher];
     let rivals = scenario.has(Trouble::Rivals);
     if rivals {
-        parts.push(Actor::Batcher);
+        actors.push(Actor::Batcher);
     }
     for role in Role::ALL {
-        parts.extend([
+        actors.extend([
             Actor::Manager(role),
             Actor::Intake(role),
             Actor::Aggregate(role),
         ]);
         if rivals {
-            parts.extend([Actor::Intake(role), Actor::Aggregate(role)]);
+            actors.extend([Actor::Intake(role), Actor::Aggregate(role)]);
         }
     }
-    let process = |(number, part): (usize, Actor)| Process {
-        part,
-        name: format!("{part:?}-{number}")
+    let process = |(number, actor): (usize, Actor)| Process {
+        actor,
+        name: format!("{actor:?}-{number}")
             .to_lowercase()
             .replace(['(', ')'], "-"),
         clock: Clock::manual(scenario.start()),
         running: None,
     };
-    parts.into_iter().enumerate().map(process).collect()
+    actors.into_iter().enumerate().map(process).collect()
 }
 
 /// Returns the fault probabilities and the maximum delay of operations for a process of this kind.
 #[must_use]
-pub fn weather(scenario: &Scenario, part: Actor) -> NetworkFaults {
+pub fn network_faults(scenario: &Scenario, actor: Actor) -> NetworkFaults {
     let has = |trouble, chance| if scenario.has(trouble) { chance } else { 0 };
-    let slow = part.role().is_some() && part.role() == scenario.slow;
+    let slow = actor.role().is_some() && actor.role() == scenario.slow;
     NetworkFaults {
         failed: has(Trouble::Failures, 100),
         lost: has(Trouble::LostAnswers, 100),

@@ -44,17 +44,17 @@ struct State {
 pub struct StoredQueue {
     /// The name of the queue, for traces and digests.
     pub name: &'static str,
-    habits: QueueFaults,
+    faults: QueueFaults,
     state: Mutex<State>,
 }
 
 impl StoredQueue {
     /// Creates an empty queue.
     #[must_use]
-    pub fn new(name: &'static str, habits: QueueFaults) -> Arc<Self> {
+    pub fn new(name: &'static str, faults: QueueFaults) -> Arc<Self> {
         Arc::new(Self {
             name,
-            habits,
+            faults,
             state: Mutex::default(),
         })
     }
@@ -119,7 +119,7 @@ fn describe(body: &[u8]) -> String {
 /// A queue as one process sees it during one lifetime.
 #[derive(Debug)]
 pub struct SimQueue {
-    line: Arc<StoredQueue>,
+    stored: Arc<StoredQueue>,
     schedule: Arc<Schedule>,
     life: Arc<Life>,
 }
@@ -128,12 +128,12 @@ impl SimQueue {
     /// Returns the queue as this lifetime of a process sees it.
     #[must_use]
     pub fn shared(
-        line: &Arc<StoredQueue>,
+        stored: &Arc<StoredQueue>,
         schedule: &Arc<Schedule>,
         life: &Arc<Life>,
     ) -> SharedQueue {
         Arc::new(Self {
-            line: Arc::clone(line),
+            stored: Arc::clone(stored),
             schedule: Arc::clone(schedule),
             life: Arc::clone(life),
         })
@@ -147,19 +147,19 @@ impl SimQueue {
     ) -> Result<T, QueueError> {
         let asked = Asked {
             verb,
-            place: self.line.name,
+            store: self.stored.name,
             key: key.to_owned(),
         };
         let answer = self.schedule.ask(&self.life, asked).await;
         let failed = || QueueError::Unavailable {
-            queue: self.line.name.to_owned(),
+            queue: self.stored.name.to_owned(),
             operation: verb,
             source: format!("{answer:?}").into(),
         };
         match answer {
-            Answer::Done => operation(&mut self.line.state()),
+            Answer::Done => operation(&mut self.stored.state()),
             Answer::Lost | Answer::DiedAfter => {
-                operation(&mut self.line.state())?;
+                operation(&mut self.stored.state())?;
                 Err(failed())
             }
             Answer::Failed | Answer::Died => Err(failed()),
@@ -168,7 +168,7 @@ impl SimQueue {
 
     fn lost(&self) -> QueueError {
         QueueError::LeaseLost {
-            queue: self.line.name.to_owned(),
+            queue: self.stored.name.to_owned(),
         }
     }
 
@@ -182,14 +182,14 @@ impl SimQueue {
 impl TaskQueue for SimQueue {
     async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
         self.run("publish", &describe(&body), |state| {
-            let (now, habits) = (self.schedule.now(), self.line.habits);
-            if self.schedule.chance(habits.loses) {
+            let (now, faults) = (self.schedule.now(), self.stored.faults);
+            if self.schedule.chance(faults.loses) {
                 self.schedule.count("lost-messages");
                 return Ok(());
             }
             let late =
                 |schedule: &Schedule| now + i64::try_from(schedule.below(30_000)).unwrap_or(0);
-            if self.schedule.chance(habits.doubles) {
+            if self.schedule.chance(faults.doubles) {
                 self.schedule.count("double-messages");
                 state.add(body.clone(), late(&self.schedule));
             }
@@ -203,16 +203,16 @@ impl TaskQueue for SimQueue {
         self.run("receive", "", |state| {
             let now = self.schedule.now();
             let ready: Vec<usize> = (0..state.messages.len())
-                .filter(|place| state.messages[*place].visible <= now)
+                .filter(|index| state.messages[*index].visible <= now)
                 .collect();
             if ready.is_empty() {
                 return Ok(None);
             }
             // Real queues guarantee no order.
-            let place = usize::try_from(self.schedule.below(ready.len() as u64)).unwrap_or(0);
-            let message = &mut state.messages[ready[place]];
+            let index = usize::try_from(self.schedule.below(ready.len() as u64)).unwrap_or(0);
+            let message = &mut state.messages[ready[index]];
             message.attempts += 1;
-            message.visible = now + self.line.habits.lease;
+            message.visible = now + self.stored.faults.lease;
             if message.attempts > 1 {
                 self.schedule.count("redeliveries");
             }
@@ -229,12 +229,12 @@ impl TaskQueue for SimQueue {
 
     async fn ack(&self, lease: &Lease) -> Result<(), QueueError> {
         self.run("ack", lease.as_str(), |state| {
-            let place = state.leased(lease).ok_or_else(|| self.lost())?;
-            if self.schedule.chance(self.line.habits.forgets) {
+            let index = state.leased(lease).ok_or_else(|| self.lost())?;
+            if self.schedule.chance(self.stored.faults.forgets) {
                 self.schedule.count("forgotten-acks");
                 return Ok(());
             }
-            state.messages.remove(place);
+            state.messages.remove(index);
             Ok(())
         })
         .await
@@ -242,8 +242,8 @@ impl TaskQueue for SimQueue {
 
     async fn nack(&self, lease: &Lease, delay: Duration) -> Result<(), QueueError> {
         self.run("nack", lease.as_str(), |state| {
-            let place = state.leased(lease).ok_or_else(|| self.lost())?;
-            state.messages[place].visible = self.later(delay);
+            let index = state.leased(lease).ok_or_else(|| self.lost())?;
+            state.messages[index].visible = self.later(delay);
             Ok(())
         })
         .await
@@ -251,8 +251,8 @@ impl TaskQueue for SimQueue {
 
     async fn extend(&self, lease: &Lease, by: Duration) -> Result<(), QueueError> {
         self.run("extend", lease.as_str(), |state| {
-            let place = state.leased(lease).ok_or_else(|| self.lost())?;
-            state.messages[place].visible = self.later(by);
+            let index = state.leased(lease).ok_or_else(|| self.lost())?;
+            state.messages[index].visible = self.later(by);
             Ok(())
         })
         .await
@@ -264,8 +264,8 @@ impl TaskQueue for SimQueue {
             state
                 .rejected
                 .push((delivery.body.clone(), reason.to_owned()));
-            if let Some(place) = state.leased(&delivery.lease) {
-                state.messages.remove(place);
+            if let Some(index) = state.leased(&delivery.lease) {
+                state.messages.remove(index);
             }
             Ok(())
         })
@@ -290,10 +290,10 @@ impl TaskQueue for SimQueue {
     }
 
     fn lease_time(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.line.habits.lease).unwrap_or(0))
+        Duration::from_millis(u64::try_from(self.stored.faults.lease).unwrap_or(0))
     }
 
     fn location(&self) -> String {
-        format!("sim:{}", self.line.name)
+        format!("sim:{}", self.stored.name)
     }
 }

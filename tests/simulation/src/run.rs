@@ -17,16 +17,16 @@ use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::dishonest_ingestor::CopiedBatch;
 use crate::dishonest_processor::{
-    Tampering, TamperingKind, TimedTampering, choose, set_right, tamper, timed_tampering,
+    Tampering, TamperingKind, TimedTampering, choose, restore, tamper, timed_tampering,
 };
 use crate::editor::{edit, put_back};
 use crate::evidence::objects;
 use crate::garbage::Garbage;
 use crate::keyring::{INSTANCE, LOCALITY};
-use crate::machine::{Machine, Machines, Places, spool_records};
-use crate::operator::{ByHand, sum_by_hand};
+use crate::machine::{Machine, Machines, Storage, spool_records};
+use crate::operator::{ManualSum, sum_window_manually};
 use crate::pool::Pool;
-use crate::process::{Actor, Process, Running, processes, weather};
+use crate::process::{Actor, Process, Running, network_faults, processes};
 use crate::queue::{QueueFaults, StoredQueue};
 use crate::scenario::{Cuts, Scenario};
 use crate::schedule::{Fired, Millis, NetworkFaults, Schedule};
@@ -56,25 +56,31 @@ pub struct Outcome {
 /// Runs a seed. The Tokio runtime must be single-threaded.
 pub async fn run(seed: u64, cuts: &Cuts, trace: bool) -> Outcome {
     let scenario = Scenario::new(seed, cuts);
-    let mut stage = RunState::new(&scenario, trace);
-    stage.begin();
-    while let Some(fired) = stage.next().await {
+    let mut run_state = RunState::new(&scenario, trace);
+    run_state.begin();
+    while let Some(fired) = run_state.next().await {
         if let Fired::Timer(timer) = fired {
-            stage.happen(timer).await;
+            run_state.happen(timer).await;
         }
     }
     let Findings {
         mut problems,
         digest,
-    } = check(&scenario, &stage.places, &stage.schedule, &stage.violations).await;
-    problems.extend(stage.schedule.panics());
+    } = check(
+        &scenario,
+        &run_state.storage,
+        &run_state.schedule,
+        &run_state.violations,
+    )
+    .await;
+    problems.extend(run_state.schedule.panics());
     Outcome {
         seed,
         cuts: cuts.clone(),
         world: scenario.to_string(),
         problems,
-        counts: stage.schedule.counts(),
-        digest: digest ^ stage.schedule.digest(),
+        counts: run_state.schedule.counts(),
+        digest: digest ^ run_state.schedule.digest(),
     }
 }
 
@@ -83,7 +89,7 @@ mod actors;
 struct RunState<'s> {
     scenario: &'s Scenario,
     schedule: Arc<Schedule>,
-    places: Places,
+    storage: Storage,
     processes: Vec<Process>,
     dice: Dice,
     violations: Violations,
@@ -104,7 +110,7 @@ struct RunState<'s> {
     retired: Dice,
 }
 
-fn places(scenario: &Scenario) -> Places {
+fn create_storage(scenario: &Scenario) -> Storage {
     let has = |chance| {
         if scenario.has(Trouble::Messages) {
             chance
@@ -112,13 +118,13 @@ fn places(scenario: &Scenario) -> Places {
             0
         }
     };
-    let habits = QueueFaults {
+    let faults = QueueFaults {
         doubles: has(150),
         loses: has(80),
         forgets: has(80),
         lease: 10 * MINUTE,
     };
-    Places {
+    Storage {
         spool: StoredBucket::new("spool"),
         ingestion: [
             StoredBucket::new("ingestion-0"),
@@ -131,12 +137,12 @@ fn places(scenario: &Scenario) -> Places {
         ],
         sums: [StoredBucket::new("sums-0"), StoredBucket::new("sums-1")],
         intake: [
-            StoredQueue::new("intake-0", habits),
-            StoredQueue::new("intake-1", habits),
+            StoredQueue::new("intake-0", faults),
+            StoredQueue::new("intake-1", faults),
         ],
         aggregate: [
-            StoredQueue::new("aggregate-0", habits),
-            StoredQueue::new("aggregate-1", habits),
+            StoredQueue::new("aggregate-0", faults),
+            StoredQueue::new("aggregate-1", faults),
         ],
     }
 }
@@ -146,7 +152,7 @@ impl<'s> RunState<'s> {
         Self {
             scenario,
             schedule: Schedule::new(scenario.seed, scenario.start(), trace),
-            places: places(scenario),
+            storage: create_storage(scenario),
             processes: processes(scenario),
             dice: Dice::new(scenario.seed, "stage"),
             violations: Violations::default(),
@@ -167,8 +173,8 @@ impl<'s> RunState<'s> {
             schedule.timer(slab.at, Timer::Slab(number));
         }
         for (number, process) in self.processes.iter().enumerate() {
-            schedule.watch(&process.clock, process.part.role());
-            let first = scenario.start() + self.dice.between(0, process.part.pause());
+            schedule.watch(&process.clock, process.actor.role());
+            let first = scenario.start() + self.dice.between(0, process.actor.pause());
             schedule.timer(first, Timer::Wake(number));
         }
         if let Some((_, from, _)) = scenario.down {
@@ -181,7 +187,7 @@ impl<'s> RunState<'s> {
             schedule.timer(scenario.start() + 90 * MINUTE, Timer::Copy);
         }
         if scenario.has(Trouble::Tampering) {
-            schedule.timer(scenario.start() + 70 * MINUTE, Timer::Lie);
+            schedule.timer(scenario.start() + 70 * MINUTE, Timer::Tamper);
         }
         if scenario.has(Trouble::Editing) {
             schedule.timer(scenario.start() + HOUR, Timer::Edit);
@@ -198,26 +204,31 @@ impl<'s> RunState<'s> {
         if scenario.has(Trouble::Choosing) {
             schedule.timer(scenario.start() + 30 * MINUTE, Timer::Choose);
         }
-        if scenario.has(Trouble::ByHand) {
-            schedule.timer(scenario.start() + 80 * MINUTE, Timer::ByHand);
+        if scenario.has(Trouble::ManualSum) {
+            schedule.timer(scenario.start() + 80 * MINUTE, Timer::ManualSum);
         }
-        schedule.timer(scenario.calm(), Timer::Calm);
+        schedule.timer(scenario.faults_end(), Timer::EndFaults);
     }
 
     async fn next(&mut self) -> Option<Fired> {
         self.schedule.quiescent().await;
         // These actors act between two events, immediately after the write that they wait for.
-        if let Some(prey) = self.timed_tampering {
-            let told =
-                timed_tampering(&self.places, prey, &mut self.dice, self.schedule.now()).await;
-            if !told.is_empty() {
+        if let Some(tampering) = self.timed_tampering {
+            let acts = timed_tampering(
+                &self.storage,
+                tampering,
+                &mut self.dice,
+                self.schedule.now(),
+            )
+            .await;
+            if !acts.is_empty() {
                 self.schedule.count("ambushes");
-                self.tell(told);
+                self.record_tampering(acts);
                 self.timed_tampering = None;
             }
         }
         if let Some((victim, agreed_only)) = self.edit_target
-            && let Some(done) = edit(&self.places, victim, agreed_only).await
+            && let Some(done) = edit(&self.storage, victim, agreed_only).await
         {
             self.schedule.count("edited-records");
             self.schedule
@@ -241,28 +252,28 @@ impl<'s> RunState<'s> {
             Timer::Clocks => self.step_clocks(),
             Timer::Retention => self.expire().await,
             Timer::Copy => self.copy().await,
-            Timer::Lie => self.lie().await,
-            Timer::ByHand => self.by_hand().await,
+            Timer::Tamper => self.tamper().await,
+            Timer::ManualSum => self.sum_manually().await,
             Timer::Choose => self.choose().await,
             Timer::Edit => self.wait_to_edit(),
             Timer::PutBack => self.put_back().await,
             Timer::Oversize => self.wait_to_oversize(),
             Timer::StaleKey => self.stale_key().await,
             Timer::OldScheduler(number) => self.old_scheduler(number).await,
-            Timer::Calm => self.calm().await,
+            Timer::EndFaults => self.end_faults().await,
         }
     }
 
     /// Returns the time until which the processor of a process is offline, if it is.
-    fn off_until(&self, part: Actor) -> Option<Millis> {
+    fn off_until(&self, actor: Actor) -> Option<Millis> {
         let (role, from, until) = self.scenario.down?;
         let now = self.schedule.now();
-        (part.role() == Some(role) && from <= now && now < until).then_some(until)
+        (actor.role() == Some(role) && from <= now && now < until).then_some(until)
     }
 
     fn wake(&mut self, number: usize) {
-        let part = self.processes[number].part;
-        if let Some(until) = self.off_until(part) {
+        let actor = self.processes[number].actor;
+        if let Some(until) = self.off_until(actor) {
             self.schedule.timer(until, Timer::Wake(number));
             return;
         }
@@ -270,10 +281,10 @@ impl<'s> RunState<'s> {
             // Without a new timer for any process, the run ends after the last pending event.
             return;
         }
-        if !self.has_work(part) {
+        if !self.has_work(actor) {
             // Most attempts to receive find an empty queue. They are skipped, as if they had
             // succeeded without a fault.
-            let pause = part.pause();
+            let pause = actor.pause();
             let next = self.schedule.now() + self.dice.between(pause / 2, pause * 3 / 2);
             self.schedule.timer(next, Timer::Wake(number));
             return;
@@ -288,12 +299,12 @@ impl<'s> RunState<'s> {
         self.schedule.start(life, step(machine.clone()), ended);
     }
 
-    fn has_work(&self, part: Actor) -> bool {
+    fn has_work(&self, actor: Actor) -> bool {
         let now = self.schedule.now();
-        match part {
+        match actor {
             Actor::Batcher | Actor::Manager(_) => true,
-            Actor::Intake(role) => self.places.intake[role.index()].is_ready(now),
-            Actor::Aggregate(role) => self.places.aggregate[role.index()].is_ready(now),
+            Actor::Intake(role) => self.storage.intake[role.index()].is_ready(now),
+            Actor::Aggregate(role) => self.storage.aggregate[role.index()].is_ready(now),
         }
     }
 
@@ -301,15 +312,15 @@ impl<'s> RunState<'s> {
     fn start(&mut self, number: usize) {
         let machines = Machines {
             scenario: self.scenario,
-            places: &self.places,
+            storage: &self.storage,
             schedule: &self.schedule,
         };
         let process = &mut self.processes[number];
         let life = self
             .schedule
-            .life(&process.name, weather(self.scenario, process.part));
+            .life(&process.name, network_faults(self.scenario, process.actor));
         process.running = Some(Running {
-            machine: machines.start(process.part, &life, &process.clock),
+            machine: machines.start(process.actor, &life, &process.clock),
             life,
             until: self.schedule.now() + self.dice.between(HOUR, 4 * HOUR),
         });
@@ -326,7 +337,7 @@ impl<'s> RunState<'s> {
         } else if found {
             0
         } else {
-            let pause = process.part.pause();
+            let pause = process.actor.pause();
             self.dice.between(pause / 2, pause * 3 / 2)
         };
         self.schedule
@@ -348,7 +359,7 @@ impl<'s> RunState<'s> {
             number: number as u64,
         });
         let bytes = file.finish().expect("a slab");
-        let spool = &self.places.spool;
+        let spool = &self.storage.spool;
         let created = spool_records().create(&*spool.inner, &key, &bytes).await;
         created.expect("a new object");
         spool.note(&key, self.schedule.now());
@@ -358,7 +369,7 @@ impl<'s> RunState<'s> {
     fn switch_off(&mut self) {
         self.schedule.count("downtimes");
         for process in &self.processes {
-            if let (Some(running), Some(_)) = (&process.running, self.off_until(process.part)) {
+            if let (Some(running), Some(_)) = (&process.running, self.off_until(process.actor)) {
                 self.schedule.kill(&running.life);
             }
         }
@@ -366,7 +377,7 @@ impl<'s> RunState<'s> {
 
     /// Sets the clocks of one organisation to a wrong time, or to the right one again.
     fn step_clocks(&mut self) {
-        if self.schedule.is_calm() {
+        if self.schedule.is_fault_free() {
             return;
         }
         self.schedule.count("clock-steps");
@@ -387,10 +398,10 @@ impl<'s> RunState<'s> {
     /// A dishonest ingestor copies a batch, or objects without a valid signature appear under a
     /// batch's name.
     async fn copy(&mut self) {
-        if self.schedule.is_calm() {
+        if self.schedule.is_fault_free() {
             return;
         }
-        let objects = objects(&self.places.ingestion[0]).await;
+        let objects = objects(&self.storage.ingestion[0]).await;
         let batches: Vec<BatchName> = objects
             .keys()
             .filter_map(|key| BatchName::from_ingestion_signature(key))
@@ -405,7 +416,7 @@ impl<'s> RunState<'s> {
         {
             let garbage = Garbage::draw(name, &originals, &mut self.dice);
             if garbage
-                .write(&self.places.ingestion, self.schedule.now())
+                .write(&self.storage.ingestion, self.schedule.now())
                 .await
             {
                 self.schedule.count("unsigned-names");
@@ -422,14 +433,14 @@ impl<'s> RunState<'s> {
             }
             let copy = misplaced.unwrap_or_else(|| CopiedBatch::draw(name, &mut self.dice));
             // A batch that is not complete in both mailboxes yet could be copied only in part.
-            let header = copy.of.ingestion().header;
-            let is_whole = |role: Role| {
-                self.places.ingestion[role.index()]
+            let header = copy.original.ingestion().header;
+            let is_complete = |role: Role| {
+                self.storage.ingestion[role.index()]
                     .made_at(&header)
                     .is_some()
             };
-            if Role::ALL.into_iter().all(is_whole) {
-                copy.write(&self.places.ingestion, self.schedule.now())
+            if Role::ALL.into_iter().all(is_complete) {
+                copy.write(&self.storage.ingestion, self.schedule.now())
                     .await;
                 self.schedule.count("copied-batches");
                 self.schedule.note(|| format!("{copy:?}"));
@@ -442,23 +453,23 @@ impl<'s> RunState<'s> {
 
     /// A dishonest processor tampers with an object that it sent to its peer, now or after the next
     /// write of some kind.
-    async fn lie(&mut self) {
-        if self.schedule.is_calm() {
+    async fn tamper(&mut self) {
+        if self.schedule.is_fault_free() {
             return;
         }
         if self.dice.chance(500) {
             self.timed_tampering = self.dice.pick(&TimedTampering::ALL).copied();
         } else {
-            let told = tamper(&self.places, &mut self.dice, self.schedule.now()).await;
-            self.tell(told);
+            let acts = tamper(&self.storage, &mut self.dice, self.schedule.now()).await;
+            self.record_tampering(acts);
         }
         let next = self.schedule.now() + self.dice.between(10 * MINUTE, HOUR);
-        self.schedule.timer(next, Timer::Lie);
+        self.schedule.timer(next, Timer::Tamper);
     }
 
     /// An attacker chooses a processor's own bucket to edit.
     fn wait_to_edit(&mut self) {
-        if self.schedule.is_calm() {
+        if self.schedule.is_fault_free() {
             return;
         }
         let victim = if self.editor.chance(500) {
@@ -467,23 +478,23 @@ impl<'s> RunState<'s> {
             Role::Second
         };
         // Records that were written before now are not edited.
-        let _ = self.places.own[victim.index()].fresh();
+        let _ = self.storage.own[victim.index()].fresh();
         self.edit_target = Some((victim, self.editor.chance(750)));
     }
 
     /// Restores the edited records, as from a backup, and sets the timer for the next edit.
     async fn put_back(&mut self) {
         for edit in &self.violations.edits {
-            put_back(&self.places, edit).await;
+            put_back(&self.storage, edit).await;
         }
         let next = self.schedule.now() + self.editor.between(10 * MINUTE, 2 * HOUR);
         self.schedule.timer(next, Timer::Edit);
     }
 
     /// Records acts of tampering, and counts them.
-    fn tell(&mut self, told: Vec<Tampering>) {
-        for told in &told {
-            self.schedule.count(match told.kind {
+    fn record_tampering(&mut self, acts: Vec<Tampering>) {
+        for act in &acts {
+            self.schedule.count(match act.kind {
                 TamperingKind::Roster(_) => "replaced-rosters",
                 TamperingKind::Replay(_) => "replayed-rosters",
                 TamperingKind::Validation(_) => "replaced-validations",
@@ -492,47 +503,47 @@ impl<'s> RunState<'s> {
                 TamperingKind::Entry(_) => "false-entries",
                 TamperingKind::Terms(_) => "changed-terms",
             });
-            self.schedule.note(|| format!("{told:?}"));
+            self.schedule.note(|| format!("{act:?}"));
         }
-        self.violations.tampered.extend(told);
+        self.violations.tampered.extend(acts);
     }
 
     /// A dishonest processor removes packets from the sums, before the rosters that could list them
     /// are written.
     async fn choose(&mut self) {
-        if self.schedule.is_calm() {
+        if self.schedule.is_fault_free() {
             return;
         }
-        let told = choose(&self.places, &self.chosen, self.schedule.now()).await;
-        for told in &told {
-            if let TamperingKind::Validation(name) = &told.kind {
+        let acts = choose(&self.storage, &self.chosen, self.schedule.now()).await;
+        for act in &acts {
+            if let TamperingKind::Validation(name) = &act.kind {
                 self.chosen.insert(name.clone());
             }
         }
-        self.tell(told);
+        self.record_tampering(acts);
         self.schedule
             .timer(self.schedule.now() + 5 * MINUTE, Timer::Choose);
     }
 
     /// An operator sums a window manually.
-    async fn by_hand(&mut self) {
-        if self.schedule.is_calm() {
+    async fn sum_manually(&mut self) {
+        if self.schedule.is_fault_free() {
             return;
         }
         let machines = Machines {
             scenario: self.scenario,
-            places: &self.places,
+            storage: &self.storage,
             schedule: &self.schedule,
         };
-        if let Some(done) = sum_by_hand(&machines, &mut self.dice).await {
+        if let Some(done) = sum_window_manually(&machines, &mut self.dice).await {
             self.schedule.count(match done {
-                ByHand::Summed => "summed-by-hand",
-                ByHand::Refused => "refused-by-hand",
-                ByHand::Nothing => "nothing-by-hand",
+                ManualSum::Summed => "summed-by-hand",
+                ManualSum::Refused => "refused-by-hand",
+                ManualSum::Nothing => "nothing-by-hand",
             });
         }
         let next = self.schedule.now() + self.dice.between(20 * MINUTE, HOUR);
-        self.schedule.timer(next, Timer::ByHand);
+        self.schedule.timer(next, Timer::ManualSum);
     }
 
     /// Deletes objects from the mailboxes that are older than the retention.
@@ -540,8 +551,13 @@ impl<'s> RunState<'s> {
         let (now, Some(retention)) = (self.schedule.now(), self.scenario.retention) else {
             return;
         };
-        for shelf in self.places.ingestion.iter().chain(&self.places.validation) {
-            let deleted = shelf.expire(now - retention).await;
+        for bucket in self
+            .storage
+            .ingestion
+            .iter()
+            .chain(&self.storage.validation)
+        {
+            let deleted = bucket.expire(now - retention).await;
             self.schedule.count_many("deleted-by-retention", deleted);
         }
         if now < self.scenario.end() {
@@ -550,23 +566,25 @@ impl<'s> RunState<'s> {
     }
 
     /// Ends the period of faults: restores manipulated objects, and sets all clocks right.
-    async fn calm(&mut self) {
-        self.schedule.calm();
+    async fn end_faults(&mut self) {
+        self.schedule.stop_faults();
         self.timed_tampering = None;
         self.edit_target = None;
         self.oversize_target = None;
         for edit in &self.violations.edits {
-            put_back(&self.places, edit).await;
+            put_back(&self.storage, edit).await;
         }
-        for told in self.violations.tampered.iter().rev() {
-            set_right(&self.places, told, self.schedule.now()).await;
+        for act in self.violations.tampered.iter().rev() {
+            restore(&self.storage, act, self.schedule.now()).await;
         }
         for whose in [None, Some(Role::First), Some(Role::Second)] {
             self.schedule.skew(whose, 0);
         }
         for process in &self.processes {
             if let Some(running) = &process.running {
-                running.life.set_network_faults(NetworkFaults::calm());
+                running
+                    .life
+                    .set_network_faults(NetworkFaults::without_faults());
             }
         }
     }

@@ -229,7 +229,7 @@ impl Scenario {
 
     /// Returns the time at which the faults stop.
     #[must_use]
-    pub fn calm(&self) -> Millis {
+    pub fn faults_end(&self) -> Millis {
         let down = self.down.map_or(0, |(_, _, until)| until);
         let wrong_key = self.wrong_key.map_or(0, |(_, _, until)| until);
         (self.last_window_ends() + 2 * HOUR)
@@ -247,7 +247,7 @@ impl Scenario {
         let last = self.last_window_ends() + (late + copied + i64::from(self.carry) + age) * HOUR;
         // A processor that was offline for days has many windows to complete.
         let missed = self.down.map_or(0, |(_, from, until)| until - from);
-        last.max(self.calm() + missed / 3) + 5 * HOUR
+        last.max(self.faults_end() + missed / 3) + 5 * HOUR
     }
 
     /// Returns the start of the first window for which both processors use rosters, if they do.
@@ -364,11 +364,11 @@ impl Scenario {
                     }
                 }
                 given.extend(&reports);
-                let (again, times) = (dice.chance(400), dice.size(1, 3));
+                let (repeats, times) = (dice.chance(400), dice.size(1, 3));
                 let replays: Vec<usize> = (0..times)
                     .filter_map(|_| dice.pick(&given).copied())
                     .collect();
-                if again && self.has(Trouble::Replays) {
+                if repeats && self.has(Trouble::Replays) {
                     reports.extend(replays);
                 }
                 let (late, long) = (dice.chance(300), dice.between(0, 3 * HOUR));
@@ -415,8 +415,8 @@ impl fmt::Display for Scenario {
 }
 
 fn shuffled(mut numbers: Vec<usize>, dice: &mut Dice) -> Vec<usize> {
-    for place in (1..numbers.len()).rev() {
-        numbers.swap(place, dice.size(0, place));
+    for index in (1..numbers.len()).rev() {
+        numbers.swap(index, dice.size(0, index));
     }
     numbers
 }

@@ -56,7 +56,7 @@ pub struct NetworkFaults {
 impl NetworkFaults {
     /// Returns the profile without faults, which still delays operations.
     #[must_use]
-    pub fn calm() -> Self {
+    pub fn without_faults() -> Self {
         Self {
             delay: 5000,
             ..Self::default()
@@ -75,7 +75,7 @@ pub struct Life {
     /// True for an observer outside the simulation, such as the audit: its operations wait for no
     /// turn and never fail.
     outside: bool,
-    weather: Mutex<NetworkFaults>,
+    network_faults: Mutex<NetworkFaults>,
 }
 
 impl Life {
@@ -85,12 +85,18 @@ impl Life {
     }
 
     /// Replaces the fault profile.
-    pub fn set_network_faults(&self, weather: NetworkFaults) {
-        *self.weather.lock().unwrap_or_else(PoisonError::into_inner) = weather;
+    pub fn set_network_faults(&self, faults: NetworkFaults) {
+        *self
+            .network_faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = faults;
     }
 
-    fn weather(&self) -> NetworkFaults {
-        *self.weather.lock().unwrap_or_else(PoisonError::into_inner)
+    fn network_faults(&self) -> NetworkFaults {
+        *self
+            .network_faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,14 +106,14 @@ pub struct Asked {
     /// The operation: `get`, `commit`, `receive` and so on.
     pub verb: &'static str,
     /// The name of the bucket or queue.
-    pub place: &'static str,
+    pub store: &'static str,
     /// The key of the object, or an empty string.
     pub key: String,
 }
 
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.verb, self.place, self.key)
+        write!(f, "{} {} {}", self.verb, self.store, self.key)
     }
 }
 
@@ -123,7 +129,7 @@ enum Event {
 struct State {
     now: Millis,
     sequence: u64,
-    events: BTreeMap<Place, Event>,
+    events: BTreeMap<EventKey, Event>,
     /// The number of events for which each running lifetime waits.
     running: HashMap<u64, usize>,
     lives: u64,
@@ -131,7 +137,7 @@ struct State {
     counts: Counts,
     log: DefaultHasher,
     trace: bool,
-    calm: bool,
+    faults_stopped: bool,
     clocks: Vec<WatchedClock>,
     panics: Vec<String>,
 }
@@ -146,7 +152,7 @@ struct WatchedClock {
 }
 
 /// The key of an event: its time, and a sequence number that orders events of the same time.
-type Place = (Millis, u64);
+type EventKey = (Millis, u64);
 
 /// The virtual time of one run, and all its pending events.
 pub struct Schedule {
@@ -185,7 +191,7 @@ impl Schedule {
                 counts: Counts::default(),
                 log: DefaultHasher::new(),
                 trace,
-                calm: false,
+                faults_stopped: false,
                 clocks: Vec::new(),
                 panics: Vec::new(),
             }),
@@ -231,13 +237,13 @@ impl Schedule {
     }
 
     /// Stops all faults.
-    pub fn calm(&self) {
-        self.state().calm = true;
+    pub fn stop_faults(&self) {
+        self.state().faults_stopped = true;
     }
 
     /// Returns whether the faults have stopped.
-    pub fn is_calm(&self) -> bool {
-        self.state().calm
+    pub fn is_fault_free(&self) -> bool {
+        self.state().faults_stopped
     }
 
     /// Counts an event.
@@ -278,7 +284,7 @@ impl Schedule {
     /// faults of buckets and queues. Always returns false once the faults have stopped.
     pub fn chance(&self, per_mille: u64) -> bool {
         let mut state = self.state();
-        !state.calm && state.dice.chance(per_mille)
+        !state.faults_stopped && state.dice.chance(per_mille)
     }
 
     /// Returns a number below `bound`, from the schedule's own stream.
@@ -287,7 +293,7 @@ impl Schedule {
     }
 
     /// Creates a lifetime of a process.
-    pub fn life(&self, name: &str, weather: NetworkFaults) -> Arc<Life> {
+    pub fn life(&self, name: &str, network_faults: NetworkFaults) -> Arc<Life> {
         let mut state = self.state();
         state.lives += 1;
         Arc::new(Life {
@@ -295,7 +301,7 @@ impl Schedule {
             name: name.to_owned(),
             dead: AtomicBool::new(false),
             outside: false,
-            weather: Mutex::new(weather),
+            network_faults: Mutex::new(network_faults),
         })
     }
 
@@ -307,7 +313,7 @@ impl Schedule {
             name: "outsider".to_owned(),
             dead: AtomicBool::new(false),
             outside: true,
-            weather: Mutex::default(),
+            network_faults: Mutex::default(),
         })
     }
 
@@ -341,7 +347,7 @@ impl Schedule {
 
     /// Ends a lifetime from outside, as if its machine were switched off.
     pub fn kill(&self, life: &Arc<Life>) {
-        self.state().bury(life);
+        self.state().end_life(life);
     }
 
     /// Waits for the turn of an operation, and returns its result.
@@ -355,12 +361,12 @@ impl Schedule {
         let (answer, turn) = oneshot::channel();
         let waiting = {
             let mut state = self.state();
-            let delay = state.dice.delay(life.weather().delay.max(1));
+            let delay = state.dice.delay(life.network_faults().delay.max(1));
             let at = state.now + delay;
             if let Some(pending) = state.running.get_mut(&life.number) {
                 *pending += 1;
             }
-            let place = state.push(
+            let key = state.push(
                 at,
                 Event::Operation {
                     life: Arc::clone(life),
@@ -370,7 +376,7 @@ impl Schedule {
             );
             Waiting {
                 schedule: self,
-                place,
+                key,
             }
         };
         self.changed.notify_one();
@@ -422,35 +428,35 @@ impl Schedule {
 /// A pending operation, which is removed from the schedule when its caller is cancelled.
 struct Waiting<'s> {
     schedule: &'s Schedule,
-    place: Place,
+    key: EventKey,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut state = self.schedule.state();
-        if let Some(Event::Operation { life, .. }) = state.events.remove(&self.place) {
-            state.waits_no_more(&life);
+        if let Some(Event::Operation { life, .. }) = state.events.remove(&self.key) {
+            state.end_wait(&life);
         }
     }
 }
 
 impl State {
-    fn push(&mut self, at: Millis, event: Event) -> Place {
+    fn push(&mut self, at: Millis, event: Event) -> EventKey {
         self.sequence += 1;
-        let place = (at, self.sequence);
-        self.events.insert(place, event);
-        place
+        let key = (at, self.sequence);
+        self.events.insert(key, event);
+        key
     }
 
-    fn waits_no_more(&mut self, life: &Life) {
+    fn end_wait(&mut self, life: &Life) {
         if let Some(pending) = self.running.get_mut(&life.number) {
             *pending = pending.saturating_sub(1);
         }
     }
 
     fn turn(&mut self, life: &Arc<Life>, asked: &Asked, answer: oneshot::Sender<Answer>) {
-        self.waits_no_more(life);
-        let what = self.judge(life);
+        self.end_wait(life);
+        let what = self.draw_answer(life);
         (self.now, &life.name, asked, what).hash(&mut self.log);
         self.counts.add("operations", 1);
         if self.trace {
@@ -461,29 +467,32 @@ impl State {
             );
         }
         if matches!(what, Answer::Died | Answer::DiedAfter) {
-            self.bury(life);
+            self.end_life(life);
         }
         // The task may have been cancelled meanwhile.
         let _ = answer.send(what);
     }
 
-    fn judge(&mut self, life: &Life) -> Answer {
-        let weather = life.weather();
+    fn draw_answer(&mut self, life: &Life) -> Answer {
+        let network_faults = life.network_faults();
         let draw = self.dice.below(10_000);
         if life.is_dead() {
             return Answer::Died;
         }
-        if self.calm {
+        if self.faults_stopped {
             return Answer::Done;
         }
-        let (failed, lost) = (weather.failed, weather.failed + weather.lost);
+        let (failed, lost) = (
+            network_faults.failed,
+            network_faults.failed + network_faults.lost,
+        );
         let (what, name) = if draw < failed {
             (Answer::Failed, "failures")
         } else if draw < lost {
             (Answer::Lost, "lost-answers")
-        } else if draw < lost + weather.died / 2 {
+        } else if draw < lost + network_faults.died / 2 {
             (Answer::Died, "crashes")
-        } else if draw < lost + weather.died {
+        } else if draw < lost + network_faults.died {
             (Answer::DiedAfter, "crashes")
         } else {
             return Answer::Done;
@@ -493,7 +502,7 @@ impl State {
     }
 
     /// Ends a lifetime. All its pending operations fail at once.
-    fn bury(&mut self, life: &Arc<Life>) {
+    fn end_life(&mut self, life: &Arc<Life>) {
         life.dead.store(true, Ordering::SeqCst);
         let its = |event: &Event| matches!(event, Event::Operation { life: other, .. } if other.number == life.number);
         let keys: Vec<_> = self

@@ -16,7 +16,7 @@ use crate::bucket::StoredBucket;
 use crate::dice::Dice;
 use crate::dishonest_ingestor::CopiedBatch;
 use crate::evidence::{Batches, objects};
-use crate::machine::{Places, own_records};
+use crate::machine::{Storage, own_records};
 use crate::pool::Pool;
 use crate::scenario::{PERIOD, Scenario};
 use crate::schedule::{Millis, Schedule};
@@ -32,7 +32,7 @@ pub struct Stale {
     /// The processor that does not have the packet key.
     pub victim: Role,
     /// The batch from which the packets were copied.
-    of: BatchName,
+    original: BatchName,
 }
 
 /// The result of a step of a workflow manager of an older version.
@@ -51,7 +51,7 @@ impl Stale {
     /// batch is in a window before all reports, which contains no other batch. Returns `None` if
     /// the window has rosters.
     pub fn draw(
-        of: &BatchName,
+        original: &BatchName,
         scenario: &Scenario,
         (now, alone): (Millis, bool),
         dice: &mut Dice,
@@ -67,12 +67,12 @@ impl Stale {
         let window = aligned_window(BatchTime::from_millis(time)?, PERIOD)?;
         let stale = Self {
             name: BatchName {
-                aggregation: of.aggregation.clone(),
+                aggregation: original.aggregation.clone(),
                 date: window.start().plus_minutes(within)?,
                 id,
             },
             victim,
-            of: of.clone(),
+            original: original.clone(),
         };
         scenario.is_without_rosters(window).then_some(stale)
     }
@@ -93,7 +93,7 @@ impl Stale {
     /// side received it.
     pub async fn write(&self, mailboxes: &[Arc<StoredBucket>; 2], now: Millis) -> bool {
         let copy = CopiedBatch {
-            of: self.of.clone(),
+            original: self.original.clone(),
             to: self.name.clone(),
             packets: u64::MAX,
             sides: [true, true],
@@ -101,7 +101,9 @@ impl Stale {
         let mut is_written = false;
         for role in Role::ALL {
             let retired = role == self.victim;
-            is_written |= copy.write_one(&mailboxes[role.index()], retired, now).await;
+            is_written |= copy
+                .write_to_mailbox(&mailboxes[role.index()], retired, now)
+                .await;
         }
         is_written
     }
@@ -110,20 +112,20 @@ impl Stale {
 /// Fixes the batches of a window as older versions did: they named a batch as soon as the peer had
 /// validated it, even if their own side had not taken it in. The fixed batches remain valid after
 /// an upgrade.
-pub async fn fix_as_before(places: &Places, stale: &Stale, is_off: bool, now: Millis) -> Fixing {
+pub async fn fix_as_before(storage: &Storage, stale: &Stale, is_off: bool, now: Millis) -> Fixing {
     let Some(name) = stale.window_name() else {
         return Fixing::TooLate;
     };
     let side = stale.victim.index();
-    let own = &places.own[side];
+    let own = &storage.own[side];
     if own.made_at(&name.batches()).is_some() || now > name.window.end().millis() + 2 * HOUR {
         return Fixing::TooLate;
     }
     let validated = |batch: &BatchName| {
         let signature = batch.validation(stale.victim.peer()).signature;
-        places.validation[side].made_at(&signature).is_some()
+        storage.validation[side].made_at(&signature).is_some()
     };
-    let keys = places.ingestion[side].keys();
+    let keys = storage.ingestion[side].keys();
     let batches = keys
         .iter()
         .filter_map(|key| BatchName::from_ingestion_signature(key));
@@ -157,17 +159,17 @@ pub async fn fix_as_before(places: &Places, stale: &Stale, is_off: bool, now: Mi
 /// in, if another one can.
 pub async fn unblocked(
     scenario: &Scenario,
-    places: &Places,
+    storage: &Storage,
     schedule: &Schedule,
-    (batches, lies): (&Batches, &Violations),
+    (batches, violations): (&Batches, &Violations),
     problems: &mut Vec<String>,
 ) {
-    let doubtful = lies.doubtful();
-    for stale in &lies.stale {
+    let doubtful = violations.doubtful();
+    for stale in &violations.stale {
         let Some(name) = stale.window_name() else {
             continue;
         };
-        let (role, own) = (stale.victim, &places.own[stale.victim.index()]);
+        let (role, own) = (stale.victim, &storage.own[stale.victim.index()]);
         let key = name.batches();
         let Some(fixed) = objects(own).await.remove(&key) else {
             continue;
@@ -182,7 +184,7 @@ pub async fn unblocked(
                 .iter()
                 .any(|report| Pool::get().report(*report).counts);
             let signature = batch.validation(role.peer()).signature;
-            let is_validated = places.validation[role.index()].keys().contains(&signature);
+            let is_validated = storage.validation[role.index()].keys().contains(&signature);
             named.contains(&batch.id) && !doubtful.contains(&batch.id) && good && is_validated
         };
         let summable = batches.keys().any(is_summable);
@@ -192,7 +194,7 @@ pub async fn unblocked(
         let is_made = |key: String| own.made_at(&key).is_some();
         // An operator may have summed the other batches manually in a window of another length.
         let excused =
-            scenario.has(Trouble::ByHand) || is_made(name.held()) || is_made(name.given_up());
+            scenario.has(Trouble::ManualSum) || is_made(name.held()) || is_made(name.given_up());
         match is_made(name.done()) {
             true => schedule.count("stale-key-batches-left-out"),
             false if excused => {}

@@ -18,11 +18,11 @@ pub enum Timer {
     /// A dishonest ingestor copies a batch.
     Copy,
     /// A dishonest processor tampers with an object that it sent to its peer.
-    Lie,
+    Tamper,
     /// A dishonest processor rejects all packets but one of each new batch.
     Choose,
     /// An operator sums a window manually.
-    ByHand,
+    ManualSum,
     /// An attacker starts to wait for a record to edit.
     Edit,
     /// The edited records are restored.
@@ -35,5 +35,5 @@ pub enum Timer {
     /// window.
     OldScheduler(usize),
     /// The period without faults begins.
-    Calm,
+    EndFaults,
 }

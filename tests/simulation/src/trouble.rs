@@ -53,7 +53,7 @@ pub enum Trouble {
     /// Mailboxes return an object with a wrong byte, once for each batch or roster.
     BadReads,
     /// An operator sums windows of any length manually.
-    ByHand,
+    ManualSum,
     /// A dishonest processor removes nearly all packets from the sums.
     Choosing,
     /// The file of a processor's packet key contains another key for some hours.
@@ -93,7 +93,7 @@ const NAMES: [(Trouble, &str); 29] = [
     (Trouble::ExtensionOff, "extension-off"),
     (Trouble::Phantoms, "phantoms"),
     (Trouble::BadReads, "bad-reads"),
-    (Trouble::ByHand, "by-hand"),
+    (Trouble::ManualSum, "by-hand"),
     (Trouble::Choosing, "choosing"),
     (Trouble::WrongKey, "wrong-key"),
     (Trouble::Editing, "editing"),

@@ -11,7 +11,7 @@ use tallybox_model::time::Window;
 use crate::dishonest_ingestor::CopiedBatch;
 use crate::dishonest_processor::{Tampering, TamperingKind};
 use crate::editor::Edit;
-use crate::machine::Places;
+use crate::machine::Storage;
 use crate::stale::Stale;
 
 /// All violations of the rules in a run.
@@ -35,8 +35,11 @@ impl Violations {
     /// batch was replaced.
     #[must_use]
     pub fn doubtful(&self) -> BTreeSet<BatchId> {
-        let copies = self.copies.iter().filter(|copy| copy.of.id == copy.to.id);
-        let validations = self.tampered.iter().filter_map(|told| match &told.kind {
+        let copies = self
+            .copies
+            .iter()
+            .filter(|copy| copy.original.id == copy.to.id);
+        let validations = self.tampered.iter().filter_map(|act| match &act.kind {
             TamperingKind::Validation(name) | TamperingKind::Oversized(name) => Some(name.id),
             TamperingKind::Roster(_)
             | TamperingKind::Replay(_)
@@ -44,7 +47,10 @@ impl Violations {
             | TamperingKind::Entry(_)
             | TamperingKind::Terms(_) => None,
         });
-        copies.map(|copy| copy.of.id).chain(validations).collect()
+        copies
+            .map(|copy| copy.original.id)
+            .chain(validations)
+            .collect()
     }
 
     /// Returns whether rosters of an aggregation may have been delayed until the manipulated
@@ -56,7 +62,7 @@ impl Violations {
             .iter()
             .any(|edit| edit.window.aggregation == *aggregation);
         edited
-            || self.tampered.iter().any(|told| match &told.kind {
+            || self.tampered.iter().any(|act| match &act.kind {
                 TamperingKind::Roster(name)
                 | TamperingKind::Replay(name)
                 | TamperingKind::Flood(name) => name.aggregation == *aggregation,
@@ -80,21 +86,21 @@ impl Violations {
     pub fn is_false_entry(&self, batch: &BatchName) -> bool {
         self.tampered
             .iter()
-            .any(|told| matches!(&told.kind, TamperingKind::Entry(name) if name == batch))
+            .any(|act| matches!(&act.kind, TamperingKind::Entry(name) if name == batch))
     }
 
     /// Returns the aggregations of which the two sides have read different rosters, with the first
     /// such window. This happens if a roster was replaced before its reader had copied it.
     #[must_use]
-    pub fn split(&self, places: &Places) -> BTreeMap<AggregationId, Window> {
+    pub fn split(&self, storage: &Storage) -> BTreeMap<AggregationId, Window> {
         let mut split: BTreeMap<AggregationId, Window> = BTreeMap::new();
-        for told in &self.tampered {
-            let TamperingKind::Roster(name) = &told.kind else {
+        for act in &self.tampered {
+            let TamperingKind::Roster(name) = &act.kind else {
                 continue;
             };
-            let writer: Role = told.victim.peer();
-            let copied = places.own[told.victim.index()].made_at(&name.roster(writer));
-            if copied.is_none_or(|copied| copied >= told.at) {
+            let writer: Role = act.victim.peer();
+            let copied = storage.own[act.victim.index()].made_at(&name.roster(writer));
+            if copied.is_none_or(|copied| copied >= act.at) {
                 let first = split.entry(name.aggregation.clone()).or_insert(name.window);
                 *first = name.window.min(*first);
             }

@@ -8,7 +8,7 @@ use tallybox_model::role::Role;
 
 use crate::agreement::{AgreementAudit, BatchStatus};
 use crate::evidence::{Batches, objects};
-use crate::machine::Places;
+use crate::machine::Storage;
 use crate::pool::Pool;
 use crate::scenario::Scenario;
 use crate::schedule::Schedule;
@@ -17,7 +17,7 @@ use crate::trouble::Trouble;
 /// Compares the counters in the own buckets with the reports that were generated with false proofs.
 pub async fn counted_failures(
     scenario: &Scenario,
-    places: &Places,
+    storage: &Storage,
     schedule: &Schedule,
     (batches, audit): (&Batches, &AgreementAudit),
     problems: &mut Vec<String>,
@@ -28,7 +28,7 @@ pub async fn counted_failures(
     let certain = |batch: &BatchName| !audit.doubtful.contains(&batch.id);
     for role in Role::ALL {
         let mut counted: BTreeSet<BatchName> = BTreeSet::new();
-        for count in objects(&places.own[role.index()])
+        for count in objects(&storage.own[role.index()])
             .await
             .keys()
             .filter_map(|key| FailedProofs::parse(key))
@@ -47,7 +47,7 @@ pub async fn counted_failures(
         let summed = audit
             .statuses
             .iter()
-            .filter(|(_, fate)| matches!(fate, BatchStatus::Summed(_)));
+            .filter(|(_, status)| matches!(status, BatchStatus::Summed(_)));
         for (batch, _) in summed.filter(|(batch, _)| exact && certain(batch)) {
             if false_proofs(batches, batch) > 0 && !counted.contains(batch) {
                 problems.push(format!(

@@ -14,7 +14,7 @@ use crate::timer::Timer;
 impl RunState<'_> {
     /// A dishonest processor chooses to enlarge the next validation batch that it writes.
     pub(super) fn wait_to_oversize(&mut self) {
-        if self.schedule.is_calm() {
+        if self.schedule.is_fault_free() {
             return;
         }
         let victim = if self.sizes.chance(500) {
@@ -23,7 +23,7 @@ impl RunState<'_> {
             Role::Second
         };
         // A validation batch that was written before now may already have been read.
-        let _ = self.places.validation[victim.index()].fresh();
+        let _ = self.storage.validation[victim.index()].fresh();
         self.oversize_target = Some(victim);
     }
 
@@ -33,8 +33,8 @@ impl RunState<'_> {
             return;
         };
         let now = self.schedule.now();
-        let Some(told) = oversize(
-            &self.places,
+        let Some(act) = oversize(
+            &self.storage,
             victim,
             &self.violations,
             (&mut self.sizes, now),
@@ -43,7 +43,7 @@ impl RunState<'_> {
         else {
             return;
         };
-        self.tell(vec![told]);
+        self.record_tampering(vec![act]);
         self.oversize_target = None;
         let next = now + self.sizes.between(20 * MINUTE, 2 * HOUR);
         self.schedule.timer(next, Timer::Oversize);
@@ -52,11 +52,11 @@ impl RunState<'_> {
     /// A dishonest ingestor writes a batch for which one side has no packet key, either into the
     /// current window or into one without any other batch.
     pub(super) async fn stale_key(&mut self) {
-        if self.schedule.is_calm() {
+        if self.schedule.is_fault_free() {
             return;
         }
         let now = self.schedule.now();
-        let keys = self.places.ingestion[0].keys();
+        let keys = self.storage.ingestion[0].keys();
         let batches = keys
             .iter()
             .filter_map(|key| BatchName::from_ingestion_signature(key));
@@ -64,9 +64,10 @@ impl RunState<'_> {
             .filter(|name| !self.violations.is_no_batch(name))
             .collect();
         let alone = self.violations.stale.is_empty();
-        if let Some(of) = self.retired.pick(&originals)
-            && let Some(stale) = Stale::draw(of, self.scenario, (now, alone), &mut self.retired)
-            && stale.write(&self.places.ingestion, now).await
+        if let Some(original) = self.retired.pick(&originals)
+            && let Some(stale) =
+                Stale::draw(original, self.scenario, (now, alone), &mut self.retired)
+            && stale.write(&self.storage.ingestion, now).await
         {
             self.schedule.count("stale-key-batches");
             self.schedule.note(|| format!("{stale:?}"));
@@ -88,9 +89,9 @@ impl RunState<'_> {
         let stale = &self.violations.stale[number];
         let now = self.schedule.now();
         let is_off = self.off_until(Actor::Manager(stale.victim)).is_some();
-        match fix_as_before(&self.places, stale, is_off, now).await {
+        match fix_as_before(&self.storage, stale, is_off, now).await {
             Fixing::Named => self.schedule.count("stale-key-batches-named"),
-            Fixing::Waits if !self.schedule.is_calm() => {
+            Fixing::Waits if !self.schedule.is_fault_free() => {
                 self.schedule
                     .timer(now + 2 * MINUTE, Timer::OldScheduler(number));
             }
