@@ -117,15 +117,16 @@ impl Graph {
             .iter()
             .find(|(_, package)| package.name == name)
             .map(|(id, _)| id.clone());
-        let (mut seen, mut open) = (BTreeSet::new(), Vec::from_iter(start));
+        let (mut reached, mut open) = (BTreeSet::new(), Vec::from_iter(start));
         while let Some(id) = open.pop() {
             for next in self.needs.get(&id).into_iter().flatten() {
-                if seen.insert(next.clone()) {
+                if reached.insert(next.clone()) {
                     open.push(next.clone());
                 }
             }
         }
-        seen.iter()
+        reached
+            .iter()
             .filter_map(|id| self.packages.get(id))
             .map(|package| package.name.clone())
             .collect()

@@ -88,9 +88,11 @@ pub fn pairs(first: &Batches, second: &Batches) -> BTreeMap<[Vec<u8>; 2], usize>
     let mut pairs = BTreeMap::new();
     for (first, second) in first.values().zip(second.values()) {
         assert_eq!(first.len(), second.len());
-        for ((id, one), (other_id, other)) in first.iter().zip(second) {
+        for ((id, share), (other_id, other_share)) in first.iter().zip(second) {
             assert_eq!(id, other_id, "expected the same packet id on both sides");
-            *pairs.entry([one.clone(), other.clone()]).or_default() += 1;
+            *pairs
+                .entry([share.clone(), other_share.clone()])
+                .or_default() += 1;
         }
     }
     pairs

@@ -13,21 +13,21 @@ pub type Snapshot = BTreeMap<String, Vec<u8>>;
 /// # Panics
 /// If a bucket cannot be read.
 pub async fn written(buckets: &ProcessorBuckets) -> Snapshot {
-    let places = [
+    let named_buckets = [
         ("own", &buckets.own),
         ("validation", &buckets.peer_validation_out),
         ("sum", &buckets.sum_parts),
     ];
-    all(&places).await
+    all(&named_buckets).await
 }
 
 /// Returns a snapshot of these buckets.
 ///
 /// # Panics
 /// If a bucket cannot be read.
-pub async fn all(places: &[(&str, &SharedBucket)]) -> Snapshot {
+pub async fn all(named_buckets: &[(&str, &SharedBucket)]) -> Snapshot {
     let mut all = Snapshot::new();
-    for (name, bucket) in places {
+    for (name, bucket) in named_buckets {
         add(&mut all, name, bucket).await;
     }
     all
@@ -49,11 +49,11 @@ async fn add(all: &mut Snapshot, name: &str, bucket: &SharedBucket) {
 
 /// Returns the names of the objects that differ, for a readable message.
 #[must_use]
-pub fn difference(one: &Snapshot, other: &Snapshot) -> Vec<String> {
-    let names: std::collections::BTreeSet<_> = one.keys().chain(other.keys()).collect();
+pub fn difference(first: &Snapshot, second: &Snapshot) -> Vec<String> {
+    let names: std::collections::BTreeSet<_> = first.keys().chain(second.keys()).collect();
     names
         .into_iter()
-        .filter(|name| one.get(*name) != other.get(*name))
+        .filter(|name| first.get(*name) != second.get(*name))
         .cloned()
         .collect()
 }

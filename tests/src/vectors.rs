@@ -119,7 +119,7 @@ impl Case {
 
 /// The directories of one processor.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct BucketPaths {
     /// The mailbox of the ingestor's batches.
     pub ingestion: PathBuf,
     /// The own bucket.
@@ -132,7 +132,7 @@ pub struct Places {
     pub sum_parts: PathBuf,
 }
 
-impl Places {
+impl BucketPaths {
     /// Returns the directories of a processor under `root` that reads ENPA's files, including those
     /// of ENPA's processor as its peer.
     #[must_use]
@@ -148,7 +148,7 @@ impl Places {
 
     /// Returns the directories of a processor under `root` whose peer is a Tallybox processor, too.
     #[must_use]
-    pub fn among_ours(case: &Case, root: &Path, role: Role) -> Self {
+    pub fn beside_tallybox(case: &Case, root: &Path, role: Role) -> Self {
         let validation_in = root.join(format!("validation-for-{role}"));
         Self {
             validation_in,
@@ -162,7 +162,7 @@ impl Places {
 /// # Panics
 /// If the folder cannot be written.
 #[must_use]
-pub fn write_config(folder: &Path, role: Role, places: &Places, more: &str) -> PathBuf {
+pub fn write_config(folder: &Path, role: Role, paths: &BucketPaths, more: &str) -> PathBuf {
     let (side, peer, keys) = (side(role), side(role.peer()), folder.join("keys"));
     std::fs::create_dir_all(&keys).expect("a folder");
     for file in std::fs::read_dir(vectors().join("keys")).expect("ENPA's keys") {
@@ -200,11 +200,11 @@ points: per-packet
 accept-replay-risk: true
 minimum-contributions: 1
 {more}",
-        ingestion = places.ingestion.display(),
-        own = places.own.display(),
-        validation_in = places.validation_in.display(),
-        validation_out = places.validation_out.display(),
-        sum_parts = places.sum_parts.display(),
+        ingestion = paths.ingestion.display(),
+        own = paths.own.display(),
+        validation_in = paths.validation_in.display(),
+        validation_out = paths.validation_out.display(),
+        sum_parts = paths.sum_parts.display(),
     );
     let path = folder.join(format!("{role}.yaml"));
     std::fs::write(&path, text).expect("a config file");

@@ -223,24 +223,24 @@ fn every_locked_package_comes_from_crates_io() {
             "{lock} has only {} sources",
             sources.len()
         );
-        let foreign: Vec<_> = sources
+        let other_sources: Vec<_> = sources
             .into_iter()
             .filter(|line| *line != CRATES_IO)
             .collect();
-        assert_eq!(foreign, [""; 0], "{lock}");
+        assert_eq!(other_sources, [""; 0], "{lock}");
     }
 }
 
 #[test]
 fn a_crate_uses_only_crates_above_it() {
     let graph = Graph::load(&["--all-features"]);
-    let place = |name: &str| LAYERS.iter().position(|layer| *layer == short(name));
+    let layer = |name: &str| LAYERS.iter().position(|layer| *layer == short(name));
     for (id, package) in graph.members() {
-        let own = place(&package.name)
+        let own = layer(&package.name)
             .unwrap_or_else(|| panic!("{} is missing in the list LAYERS", package.name));
         for needed in graph.own_needs(id) {
             assert!(
-                place(&needed) < Some(own),
+                layer(&needed) < Some(own),
                 "{} uses {needed}, which comes after it in the list LAYERS",
                 package.name
             );
@@ -253,14 +253,14 @@ fn a_crate_uses_only_crates_above_it() {
 
 /// Returns the forbidden texts, assembled here so that this file does not contain them.
 fn forbidden() -> Vec<String> {
-    let word = |parts: [&str; 2]| parts.concat();
+    let text = |parts: [&str; 2]| parts.concat();
     vec![
-        word(["../sha", "red"]),
-        word(["/wo", "rk/"]),
-        word(["/ro", "ot/"]),
-        word(["/ho", "me/"]),
-        word(["index.crates.io", "-"]),
-        word(["unwrap_or_else(|_| unreach", "able!"]),
+        text(["../sha", "red"]),
+        text(["/wo", "rk/"]),
+        text(["/ro", "ot/"]),
+        text(["/ho", "me/"]),
+        text(["index.crates.io", "-"]),
+        text(["unwrap_or_else(|_| unreach", "able!"]),
     ]
 }
 
@@ -273,8 +273,11 @@ fn no_file_mentions_a_developers_machine() {
         let Ok(text) = std::fs::read_to_string(path) else {
             continue;
         };
-        for word in forbidden().iter().filter(|word| text.contains(*word)) {
-            found.push(format!("{}: {word}", path.display()));
+        for forbidden in forbidden()
+            .iter()
+            .filter(|forbidden| text.contains(*forbidden))
+        {
+            found.push(format!("{}: {forbidden}", path.display()));
         }
     }
     assert_eq!(found, [""; 0]);

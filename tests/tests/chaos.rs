@@ -36,8 +36,8 @@ fn run(arguments: &[&str], seconds: u64, seed: u64) -> (Option<i32>, Vec<Value>)
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let verdict = events.last().unwrap();
-    println!("{verdict:#}");
+    let report = events.last().unwrap();
+    println!("{report:#}");
     assert!(
         output.stderr.is_empty(),
         "{}",
@@ -46,20 +46,20 @@ fn run(arguments: &[&str], seconds: u64, seed: u64) -> (Option<i32>, Vec<Value>)
     (output.status.code(), events)
 }
 
-fn well(code: Option<i32>, verdict: &Value) {
-    let count = |name: &str| verdict[name].as_u64().unwrap();
-    assert_eq!(verdict["event"], "verdict");
+fn assert_good(code: Option<i32>, report: &Value) {
+    let count = |name: &str| report[name].as_u64().unwrap();
+    assert_eq!(report["event"], "verdict");
     let bad = ["lost", "double", "unsummable", "wrong"].map(count);
     assert_eq!(
-        (code, bad, &verdict["good"]),
+        (code, bad, &report["good"]),
         (Some(0), [0; 4], &true.into()),
-        "{verdict:#}"
+        "{report:#}"
     );
     let explained = ["counted", "too-few", "given-up", "below-minimum"].map(count);
     assert_eq!(
         explained.iter().sum::<u64>(),
-        verdict["reports"]["acknowledged"].as_u64().unwrap(),
-        "{verdict:#}"
+        report["reports"]["acknowledged"].as_u64().unwrap(),
+        "{report:#}"
     );
 }
 
@@ -71,27 +71,27 @@ fn under_chaos_every_report_counts_once() {
     );
     println!("TALLYBOX_CHAOS_SEED={seed}");
     let (code, events) = run(&["--chaos"], seconds, seed);
-    let verdict = events.last().unwrap();
-    well(code, verdict);
+    let report = events.last().unwrap();
+    assert_good(code, report);
     let kills = events
         .iter()
         .filter(|event| event["event"] == "killed")
         .count() as u64;
     assert!(kills >= seconds / 4, "{kills} kills in {seconds} seconds");
     assert!(
-        verdict["counted"].as_u64().unwrap() > 5 * seconds,
-        "{verdict:#}"
+        report["counted"].as_u64().unwrap() > 5 * seconds,
+        "{report:#}"
     );
-    assert!(verdict["windows"].as_u64().unwrap() > 4, "{verdict:#}");
+    assert!(report["windows"].as_u64().unwrap() > 4, "{report:#}");
 }
 
 #[test]
 fn in_fine_weather_everything_is_in_one_process() {
     let (code, events) = run(&["--traffic", "30", "--packets", "100"], 8, 7);
-    let verdict = events.last().unwrap();
-    well(code, verdict);
-    assert!(verdict["counted"].as_u64().unwrap() > 150, "{verdict:#}");
-    assert_eq!(verdict["processes"]["killed"], serde_json::json!({}));
+    let report = events.last().unwrap();
+    assert_good(code, report);
+    assert!(report["counted"].as_u64().unwrap() > 150, "{report:#}");
+    assert_eq!(report["processes"]["killed"], serde_json::json!({}));
     assert!(events.iter().any(|event| event["event"] == "state"));
     assert!(events.iter().any(|event| event["event"] == "summed"));
 }

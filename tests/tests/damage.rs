@@ -13,7 +13,7 @@ use tallybox_model::path::{BatchName, BatchObjects};
 use tallybox_model::role::Role;
 use tallybox_service::config::load;
 use tallybox_tests::forge::{Batch, signing_key};
-use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, write_config};
 use tallybox_transport::batch::signature_file;
 use tallybox_transport::{SharedBucket, memory, publish_bytes, read_all};
 
@@ -87,7 +87,7 @@ impl World {
             let config = write_config(
                 root.path(),
                 role,
-                &Places::beside_predecessor(case, root.path(), role),
+                &BucketPaths::beside_predecessor(case, root.path(), role),
                 "",
             );
             let mut processor = Processor::open(&load::<Config>(&config).unwrap()).unwrap();
@@ -137,7 +137,7 @@ impl World {
     }
 
     /// Returns the location where the first processor reads this object of a batch.
-    fn place(&self, object: Object, batch: &BatchName) -> (SharedBucket, String) {
+    fn locate(&self, object: Object, batch: &BatchName) -> (SharedBucket, String) {
         let first = &self.processors[0];
         let (ingestion, validation) = (batch.ingestion(), batch.validation(Role::Second));
         let (bucket, name) = match object {
@@ -156,8 +156,8 @@ impl World {
     }
 
     async fn damage(&self, object: Object, damage: Damage) {
-        let (bucket, name) = self.place(object, &self.batches[1]);
-        let (_, next) = self.place(object, &self.batches[2]);
+        let (bucket, name) = self.locate(object, &self.batches[1]);
+        let (_, next) = self.locate(object, &self.batches[2]);
         let Ok(bytes) = read_all(&*bucket, &name, u64::MAX).await else {
             return;
         };
@@ -166,8 +166,8 @@ impl World {
         let length = bytes.len();
         match damage {
             Damage::Delete => return,
-            Damage::Flip(place) => bytes[(length * place / 16).min(length - 1)] ^= 0x10,
-            Damage::Truncate(place) => bytes.truncate(length * place / 16),
+            Damage::Flip(position) => bytes[(length * position / 16).min(length - 1)] ^= 0x10,
+            Damage::Truncate(position) => bytes.truncate(length * position / 16),
             Damage::Append => bytes.push(0),
             Damage::Swap | Damage::Replace => {
                 let other = read_all(&*bucket, &next, u64::MAX).await.unwrap();
@@ -210,7 +210,7 @@ struct Truth {
 type BatchIds = Vec<BatchId>;
 
 impl Truth {
-    async fn of(case: &Case, forged: &[[Batch; 2]]) -> Self {
+    async fn compute(case: &Case, forged: &[[Batch; 2]]) -> Self {
         let mut parts = [BTreeMap::new(), BTreeMap::new()];
         for batch in forged {
             let alone = World::new(case, std::slice::from_ref(batch)).await;
@@ -261,9 +261,9 @@ fn widen(sum: &[u32]) -> Vec<u64> {
     sum.iter().map(|value| u64::from(*value)).collect()
 }
 
-fn add(one: &[u64], other: &[u64]) -> Vec<u64> {
-    one.iter()
-        .zip(other)
+fn add(left: &[u64], right: &[u64]) -> Vec<u64> {
+    left.iter()
+        .zip(right)
         .map(|(a, b)| (a + b) % PRIME)
         .collect()
 }
@@ -290,7 +290,7 @@ fn must_be_left_out(object: Object, stage: Stage) -> bool {
 async fn damage_to_one_object_costs_at_most_its_batch() {
     let case = Case::load("dim8");
     let forged = forge(&case);
-    let truth = Truth::of(&case, &forged).await;
+    let truth = Truth::compute(&case, &forged).await;
     let flips = (0..=16).step_by(4).map(Damage::Flip);
     let cuts = [0, 1, 8, 15].map(Damage::Truncate);
     let others = [
@@ -316,13 +316,13 @@ async fn damage_to_one_object_costs_at_most_its_batch() {
                 continue;
             }
             for damage in &damages {
-                one(&case, &forged, &truth, (stage, object, *damage)).await;
+                check_damage(&case, &forged, &truth, (stage, object, *damage)).await;
             }
         }
     }
 }
 
-async fn one(
+async fn check_damage(
     case: &Case,
     forged: &[[Batch; 2]],
     truth: &Truth,
@@ -383,7 +383,12 @@ async fn one(
 }
 
 /// Signs the header of an object again with another party's key.
-async fn sign_again(bucket: &SharedBucket, objects: &BatchObjects, key_id: &str, key_file: &str) {
+async fn replace_signature(
+    bucket: &SharedBucket,
+    objects: &BatchObjects,
+    key_id: &str,
+    key_file: &str,
+) {
     let header = read_all(&**bucket, &objects.header, u64::MAX)
         .await
         .unwrap();
@@ -403,7 +408,7 @@ async fn sign_again(bucket: &SharedBucket, objects: &BatchObjects, key_id: &str,
 async fn a_signature_by_anybody_else_is_no_signature() {
     let case = Case::load("dim8");
     let forged = forge(&case);
-    let truth = Truth::of(&case, &forged).await;
+    let truth = Truth::compute(&case, &forged).await;
     let keys = [
         ("ingestor-key-1", "pha-signing.pkcs8.b64"),
         ("facilitator-key-1", "ingestor-signing.pkcs8.b64"),
@@ -414,11 +419,11 @@ async fn a_signature_by_anybody_else_is_no_signature() {
             let buckets = &world.processors[0].buckets;
             let batch = &world.batches[1];
             if before_intake {
-                sign_again(&buckets.ingestion, &batch.ingestion(), key_id, key_file).await;
+                replace_signature(&buckets.ingestion, &batch.ingestion(), key_id, key_file).await;
             }
             world.intake().await;
             if !before_intake {
-                sign_again(
+                replace_signature(
                     &buckets.peer_validation_in,
                     &batch.validation(Role::Second),
                     key_id,
@@ -452,7 +457,7 @@ async fn a_signature_by_anybody_else_is_no_signature() {
 async fn a_batch_copied_to_another_path_is_not_summed_again() {
     let case = Case::load("dim8");
     let forged = forge(&case);
-    let truth = Truth::of(&case, &forged).await;
+    let truth = Truth::compute(&case, &forged).await;
     let original = &forged[1][0].name;
     let copies = [
         (
@@ -518,7 +523,7 @@ async fn a_packet_in_two_batches_counts_in_the_first() {
         let replayed = forged[0][role.index()].packets[1].clone();
         forged[2][role.index()].packets.push(replayed);
     }
-    let truth = Truth::of(&case, &crate::forge(&case)).await;
+    let truth = Truth::compute(&case, &crate::forge(&case)).await;
     let world = World::new(&case, &forged).await;
     world.intake().await;
     for (role, result) in world.aggregate(false).await.into_iter().enumerate() {
@@ -542,7 +547,7 @@ async fn batches_of_other_parameters_never_meet() {
     for batch in &mut forged[1] {
         batch.header.epsilon = 0.5;
     }
-    let truth = Truth::of(&case, &crate::forge(&case)).await;
+    let truth = Truth::compute(&case, &crate::forge(&case)).await;
     let world = World::new(&case, &forged).await;
     world.intake().await;
     for (role, result) in world.aggregate(false).await.into_iter().enumerate() {
@@ -560,7 +565,7 @@ async fn batches_of_other_parameters_never_meet() {
 async fn foreign_objects_in_the_mailbox_are_passed_over() {
     let case = Case::load("dim8");
     let forged = forge(&case);
-    let truth = Truth::of(&case, &forged).await;
+    let truth = Truth::compute(&case, &forged).await;
     let world = World::new(&case, &forged).await;
     let day = format!("{}/2023/11/14/22", case.aggregation());
     for name in [

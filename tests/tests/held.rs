@@ -24,7 +24,7 @@ use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
 use tallybox_tests::forge::signing_key;
 use tallybox_tests::snapshot::written;
-use tallybox_tests::vectors::{Case, Places, side, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, side, write_config};
 use tallybox_transport::batch::signature_file;
 use tallybox_transport::{Bucket, memory, publish_bytes, read_all};
 
@@ -41,8 +41,8 @@ impl Pair {
         let case = Case::load("dim8");
         let root = tempfile::tempdir().unwrap();
         let configs = Role::ALL.map(|role| {
-            let places = Places::among_ours(&case, root.path(), role);
-            write_config(&root.path().join(role.to_string()), role, &places, "")
+            let paths = BucketPaths::beside_tallybox(&case, root.path(), role);
+            write_config(&root.path().join(role.to_string()), role, &paths, "")
         });
         let mailboxes = Role::ALL.map(|_| memory("mailbox"));
         let buckets = Role::ALL.map(|role| {
@@ -93,14 +93,14 @@ impl Pair {
         }
     }
 
-    /// Reduces the verification messages of each batch to the first `kept`, in what each side
+    /// Reduces the verification messages of each batch to the first `count`, in what each side
     /// reads.
-    async fn choose(&self, kept: [usize; 3]) {
-        for (batch, kept) in self.case.batches().iter().zip(kept) {
+    async fn choose(&self, counts: [usize; 3]) {
+        for (batch, count) in self.case.batches().iter().zip(counts) {
             let mut ids = None;
             for reader in Role::ALL {
                 let mailbox = &*self.buckets[reader.index()].peer_validation_in;
-                ids = Some(keep(mailbox, batch, reader.peer(), kept, ids).await);
+                ids = Some(keep_messages(mailbox, batch, reader.peer(), count, ids).await);
             }
         }
     }
@@ -130,11 +130,11 @@ type Ids = Vec<tallybox_model::id::PacketId>;
 
 /// Rewrites a validation batch with fewer messages, signed by its writer; returns the remaining
 /// packets.
-async fn keep(
+async fn keep_messages(
     mailbox: &dyn Bucket,
     batch: &BatchName,
     writer: Role,
-    kept: usize,
+    count: usize,
     ids: Option<Ids>,
 ) -> Ids {
     let (objects, limits) = (batch.validation(writer), Limits::default());
@@ -152,7 +152,7 @@ async fn keep(
             );
         }
     }
-    let ids = ids.unwrap_or_else(|| packets.iter().take(kept).map(|packet| packet.id).collect());
+    let ids = ids.unwrap_or_else(|| packets.iter().take(count).map(|packet| packet.id).collect());
     let mut out = ContainerWriter::new(Vec::new(), ValidationPacket::KIND, [9; 16]);
     for packet in packets.iter().filter(|packet| ids.contains(&packet.id)) {
         out.append(packet).unwrap();
@@ -237,24 +237,24 @@ async fn a_sum_of_the_peers_choice_is_held_without_rosters() {
     // A release applies to the counts that the operator has seen. With fewer remaining packets the
     // window is held again.
     let Error::Held {
-        rejections: seen, ..
+        rejections: counts, ..
     } = error
     else {
         panic!("{error}");
     };
-    release(&first, &pair.name(), seen).await.unwrap();
+    release(&first, &pair.name(), counts).await.unwrap();
     pair.choose([69, 1, 0]).await;
     let error = aggregate(&first, &pair.task(), no_progress())
         .await
         .unwrap_err();
     assert_eq!(rejections(&error), (230, 300));
     let Error::Held {
-        rejections: seen, ..
+        rejections: counts, ..
     } = error
     else {
         panic!("{error}");
     };
-    release(&first, &pair.name(), seen).await.unwrap();
+    release(&first, &pair.name(), counts).await.unwrap();
     // The restarted task finds the release.
     assert_eq!(
         handle(&first, Kind::Aggregate, &task.to_json()).await,
@@ -294,12 +294,12 @@ async fn a_sum_of_the_peers_choice_is_held_with_rosters() {
     assert_eq!(rejections(&error), (229, 300));
     assert!(!pair.has_sum().await && pair.has(&pair.name().held()).await);
     let Error::Held {
-        rejections: seen, ..
+        rejections: counts, ..
     } = error
     else {
         panic!("{error}");
     };
-    release(&first, &pair.name(), seen).await.unwrap();
+    release(&first, &pair.name(), counts).await.unwrap();
     let summary = aggregate_agreed(&first, &pair.name(), no_progress())
         .await
         .unwrap();

@@ -14,7 +14,7 @@ use tallybox_service::clock::Clock;
 use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
 use tallybox_tests::snapshot::{Snapshot, difference, written};
-use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, write_config};
 use tallybox_transport::faults::{Faults, Kind};
 use tallybox_transport::{memory, publish_bytes};
 
@@ -36,7 +36,7 @@ impl World {
         let config = write_config(
             root.path(),
             role,
-            &Places::beside_predecessor(&case, root.path(), role),
+            &BucketPaths::beside_predecessor(&case, root.path(), role),
             "",
         );
         let mut world = Self {
@@ -80,9 +80,9 @@ impl World {
         if self.young {
             let now: BatchTime = "2023/11/15/01/00".parse().unwrap();
             processor.clock = Clock::manual(now.millis());
-            let (own, born) = (&*processor.buckets.own, bucket_created(&processor.instance));
-            let born = processor.records.create(own, &born, b"2023/11/01/00/00");
-            futures::executor::block_on(born).unwrap();
+            let (own, key) = (&*processor.buckets.own, bucket_created(&processor.instance));
+            let created = processor.records.create(own, &key, b"2023/11/01/00/00");
+            futures::executor::block_on(created).unwrap();
         }
         processor.buckets = change(processor.buckets);
         processor.generation = generation;
@@ -192,9 +192,9 @@ async fn a_failure_of_any_bucket_operation_leaves_nothing_that_a_rerun_does_not_
                 let faults = Faults::new(n, kind);
                 let sound = world.processor(1, |buckets| buckets);
                 let buckets = wrap(&faults, &sound.buckets);
-                let struck = world.processor(1, |_| buckets);
-                let first = world.intake(&struck).await;
-                let second = world.aggregate(&struck).await;
+                let faulty = world.processor(1, |_| buckets);
+                let first = world.intake(&faulty).await;
+                let second = world.aggregate(&faulty).await;
                 let through = faults.operations() < n;
                 assert!(
                     through || first.is_err() || second.is_err() || kind != Kind::Die,
@@ -232,9 +232,9 @@ async fn another_generation(world: &World) {
     loop {
         let faults = Faults::new(n, Kind::Die);
         let old = world.processor(1, |buckets| buckets);
-        let struck = world.processor(1, |_| wrap(&faults, &old.buckets));
-        let _ = world.intake(&struck).await;
-        let _ = world.aggregate(&struck).await;
+        let faulty = world.processor(1, |_| wrap(&faults, &old.buckets));
+        let _ = world.intake(&faulty).await;
+        let _ = world.aggregate(&faulty).await;
         let before = written(&old.buckets).await;
         let new = world.processor(2, |_| old.buckets.clone());
         let has = |name: &str| before.keys().any(|key| key.ends_with(name));
@@ -321,10 +321,10 @@ async fn a_sum_part_of_other_batches_is_a_conflict_that_names_both() {
         "{message}"
     );
     assert!(message.contains(&batches[2].id.to_string()), "{message}");
-    let kept: Vec<_> = difference(&before, &written(&processor.buckets).await);
+    let changed: Vec<_> = difference(&before, &written(&processor.buckets).await);
     assert!(
-        kept.iter().all(|name| !name.starts_with("sum:")),
-        "{kept:?}"
+        changed.iter().all(|name| !name.starts_with("sum:")),
+        "{changed:?}"
     );
 }
 
@@ -333,13 +333,13 @@ async fn an_object_with_other_bytes_is_never_overwritten() {
     let world = World::new("dim2", Role::First, ValidationForm::ThreeObjects);
     let processor = world.processor(1, |buckets| buckets);
     let objects = world.case.batches()[0].validation(Role::First);
-    let foreign = publish_bytes(
+    let other = publish_bytes(
         &*processor.buckets.peer_validation_out,
         &objects.header,
         b"something else".to_vec().into(),
         false,
     );
-    foreign.await.unwrap();
+    other.await.unwrap();
     let error = world.intake(&processor).await.unwrap_err();
     assert_eq!(
         (error.exit(), error.reason().as_str()),
@@ -347,10 +347,10 @@ async fn an_object_with_other_bytes_is_never_overwritten() {
     );
     assert!(error.to_string().contains(&objects.header), "{error}");
     let out = &processor.buckets.peer_validation_out;
-    let kept = tallybox_transport::read_all(&**out, &objects.header, 100)
+    let bytes = tallybox_transport::read_all(&**out, &objects.header, 100)
         .await
         .unwrap();
-    assert_eq!(&kept[..], b"something else");
+    assert_eq!(&bytes[..], b"something else");
     assert!(
         out.size(&objects.signature).await.is_err(),
         "the batch does not exist"
@@ -389,8 +389,8 @@ async fn a_record_made_again_holds_what_was_published_and_no_other_packet() {
     let world = World::new("dim2", Role::First, ValidationForm::ThreeObjects);
     let batch = world.case.batches().remove(0);
     let objects = batch.validation(Role::First);
-    let theirs = world.case.validation_for(Role::Second);
-    let read = |name: &str| std::fs::read(theirs.join(name)).unwrap();
+    let peer_folder = world.case.validation_for(Role::Second);
+    let read = |name: &str| std::fs::read(peer_folder.join(name)).unwrap();
     for dropped in [0, 3] {
         // ENPA's processor, with the same key, has published all of its messages or all but three;
         // the own bucket is empty.
@@ -454,7 +454,7 @@ async fn a_bucket_that_fails_for_a_moment_costs_the_run_and_not_a_batch() {
     loop {
         let faults = Faults::new(n, Kind::Fail);
         // No sum part is fixed yet, so a fixed one must contain all three batches.
-        let struck = world.processor(1, |fresh| {
+        let faulty = world.processor(1, |fresh| {
             let ProcessorBuckets { sum_parts, .. } = fresh;
             wrap(
                 &faults,
@@ -464,7 +464,7 @@ async fn a_bucket_that_fails_for_a_moment_costs_the_run_and_not_a_batch() {
                 },
             )
         });
-        match world.aggregate(&struck).await {
+        match world.aggregate(&faulty).await {
             Ok(summary) => assert_eq!(summary.packets_accepted, 300, "operation {n}"),
             Err(error) => assert_eq!(error.exit(), Exit::Retry, "operation {n}: {error:?}"),
         }
@@ -500,9 +500,9 @@ async fn another_signing_key(world: &World) {
     loop {
         let faults = Faults::new(n, Kind::Die);
         let old = world.processor(1, |buckets| buckets);
-        let struck = world.processor(1, |_| wrap(&faults, &old.buckets));
-        let _ = world.intake(&struck).await;
-        let _ = world.aggregate(&struck).await;
+        let faulty = world.processor(1, |_| wrap(&faults, &old.buckets));
+        let _ = world.intake(&faulty).await;
+        let _ = world.aggregate(&faulty).await;
         let before = written(&old.buckets).await;
         let mut new = Arc::into_inner(world.processor(1, |_| old.buckets.clone())).unwrap();
         new.signing_key = tallybox_tests::forge::signing_key("facilitator-signing.pkcs8.b64");

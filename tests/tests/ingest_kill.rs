@@ -6,16 +6,16 @@
 //! of a minute. `TALLYBOX_KILL_SEED` repeats the random choices of a run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod storm;
+mod crash_load;
 
-use storm::site::Site;
-use storm::{Storm, blow, number};
+use crash_load::site::Site;
+use crash_load::{LoadTest, number, run_load_test};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_acknowledged_is_batched_exactly_once() {
     let seed = number("TALLYBOX_KILL_SEED", rand::random());
     println!("TALLYBOX_KILL_SEED={seed}");
-    let storm = Storm {
+    let load = LoadTest {
         windows: 120,
         reports: 40,
         seconds: number("TALLYBOX_KILL_SECONDS", 20),
@@ -23,9 +23,9 @@ async fn what_was_acknowledged_is_batched_exactly_once() {
         posters: 8,
         last_kills: 12,
     };
-    blow(
+    run_load_test(
         Site::new(seed, |name| format!(r#""buckets/{name}""#)),
-        storm,
+        load,
         seed,
     )
     .await;

@@ -5,17 +5,17 @@
 //! tests print a note and pass, except in CI, where they fail. The `ingestor` needs support for S3.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod crash_load;
 mod seaweed;
-mod storm;
 #[path = "../../ingestor/tests/support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crash_load::site::Site;
+use crash_load::{LoadTest, number, run_load_test};
 use seaweed::Seaweed;
-use storm::site::Site;
-use storm::{Storm, blow, number};
 use support::World;
 use tallybox_ingestor::batch::BatchOptions;
 use tallybox_transport::conformance::conformance_of_tree;
@@ -46,7 +46,7 @@ async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
     undisturbed.batched().await.assert_exactly(&reports);
     // The objects on S3 equal those in memory.
     let expected = undisturbed.snapshot().await;
-    let mut struck = 0;
+    let mut failures = 0;
     let every = number("TALLYBOX_S3_EVERY", 4) as usize;
     for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
         // Each run starts at a random operation.
@@ -68,7 +68,7 @@ async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
                 assert!(world.snapshot().await == expected, "undisturbed");
                 break;
             }
-            struck += 1;
+            failures += 1;
             for (key, bytes) in world.snapshot().await {
                 assert!(expected.get(&key) == Some(&bytes), "{kind:?} {n}: {key}");
             }
@@ -79,8 +79,8 @@ async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
             );
         }
     }
-    println!("struck {struck} times");
-    assert!(struck * every > 180, "only {struck} operations failed");
+    println!("{failures} operations failed");
+    assert!(failures * every > 180, "only {failures} operations failed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -90,7 +90,7 @@ async fn what_was_acknowledged_is_batched_exactly_once() {
     };
     let seed = number("TALLYBOX_KILL_SEED", rand::random());
     println!("TALLYBOX_KILL_SEED={seed}");
-    let storm = Storm {
+    let load = LoadTest {
         windows: 12,
         reports: 100,
         seconds: number("TALLYBOX_KILL_SECONDS", 15),
@@ -98,5 +98,5 @@ async fn what_was_acknowledged_is_batched_exactly_once() {
         posters: 8,
         last_kills: 8,
     };
-    blow(Site::new(seed, |name| weed.place(name)), storm, seed).await;
+    run_load_test(Site::new(seed, |name| weed.location(name)), load, seed).await;
 }

@@ -188,8 +188,12 @@ async fn after_a_change_of_keys_old_clients_are_told_and_recover() {
     .await;
     // A report of which the client has only the encrypted form cannot be created again: the client
     // receives an error.
-    let told = client.send(Prepared::from(frozen)).await;
-    assert_eq!(dropped(&told), Some(ProblemKind::OutdatedKey), "{told:?}");
+    let outcome = client.send(Prepared::from(frozen)).await;
+    assert_eq!(
+        dropped(&outcome),
+        Some(ProblemKind::OutdatedKey),
+        "{outcome:?}"
+    );
     // If the client still has the answer, it encrypts the report with the new keys automatically.
     assert!(client.send(old).await.is_accepted());
     assert!(
@@ -219,11 +223,11 @@ async fn after_a_change_of_the_registry_old_clients_are_told_and_recover() {
         .write_ingestor(&metrics, Some(4.0), &Served::default())
         .unwrap();
     let after = Running::start(&world, |ingestor| ingestor.serve.listen = address).await;
-    let told = client.send(Prepared::from(frozen)).await;
+    let outcome = client.send(Prepared::from(frozen)).await;
     assert_eq!(
-        dropped(&told),
+        dropped(&outcome),
         Some(ProblemKind::ParameterMismatch),
-        "{told:?}"
+        "{outcome:?}"
     );
     assert!(client.send(old).await.is_accepted());
     // A client with a lower limit for epsilon refuses to answer with so little noise.

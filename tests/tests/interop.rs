@@ -20,7 +20,7 @@ use tallybox_model::role::Role;
 use tallybox_model::signature::BatchSignature;
 use tallybox_service::exit::Exit;
 use tallybox_tests::frame::assert_framed_as_the_predecessors;
-use tallybox_tests::vectors::{Case, Places, open, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, open, write_config};
 
 const GOOD: [&str; 7] = [
     "dim2",
@@ -106,11 +106,11 @@ fn numbers(value: &Value) -> Vec<u64> {
 
 /// Returns the first message of each packet, in order.
 fn first_of_each(packets: &[ValidationPacket]) -> Vec<ValidationPacket> {
-    let mut seen = HashSet::new();
+    let mut ids = HashSet::new();
     packets
         .iter()
         .copied()
-        .filter(|packet| seen.insert(packet.id))
+        .filter(|packet| ids.insert(packet.id))
         .collect()
 }
 
@@ -120,18 +120,18 @@ async fn both_roles_say_of_every_packet_what_the_predecessor_said() {
         let case = Case::load(name);
         for role in Role::ALL {
             let root = tempfile::tempdir().unwrap();
-            let places = Places::beside_predecessor(&case, root.path(), role);
-            let processor = open(&write_config(root.path(), role, &places, ""));
+            let paths = BucketPaths::beside_predecessor(&case, root.path(), role);
+            let processor = open(&write_config(root.path(), role, &paths, ""));
             for batch in case.batches() {
                 let summary = intake(&processor, &batch, no_progress()).await.unwrap();
                 assert_eq!(summary.packets_rejected, 0);
                 let objects = batch.validation(role);
-                let (our_header, ours) = validation(&places.validation_out, &objects);
-                let (their_header, theirs) =
+                let (own_header, own) = validation(&paths.validation_out, &objects);
+                let (reference_header, reference) =
                     validation(&case.validation_for(role.peer()), &objects);
-                assert_eq!(ours, first_of_each(&theirs), "{name} {role}");
-                assert!(our_header.parameters().same(&their_header.parameters()));
-                assert_eq!(our_header.batch_uuid, their_header.batch_uuid);
+                assert_eq!(own, first_of_each(&reference), "{name} {role}");
+                assert!(own_header.parameters().same(&reference_header.parameters()));
+                assert_eq!(own_header.batch_uuid, reference_header.batch_uuid);
             }
         }
     }
@@ -144,8 +144,8 @@ async fn beside_the_predecessor_we_reach_its_sum_count_and_invalid_list() {
         let mut total = vec![0; case.expected["dimension"].as_u64().unwrap() as usize];
         for role in Role::ALL {
             let root = tempfile::tempdir().unwrap();
-            let places = Places::beside_predecessor(&case, root.path(), role);
-            let processor = open(&write_config(root.path(), role, &places, ""));
+            let paths = BucketPaths::beside_predecessor(&case, root.path(), role);
+            let processor = open(&write_config(root.path(), role, &paths, ""));
             // For one case, the aggregation includes the intake.
             if name != "dim8" {
                 for batch in case.batches() {
@@ -153,12 +153,12 @@ async fn beside_the_predecessor_we_reach_its_sum_count_and_invalid_list() {
                 }
             }
             sum(&processor, &case).await.unwrap();
-            let ours = sum_part(&places.sum_parts, &case, role);
-            let theirs = sum_part(&case.sum_part(role), &case, role);
-            assert_eq!(ours, theirs, "{name} {role}");
+            let own = sum_part(&paths.sum_parts, &case, role);
+            let reference = sum_part(&case.sum_part(role), &case, role);
+            assert_eq!(own, reference, "{name} {role}");
             total
                 .iter_mut()
-                .zip(&ours.0.sum)
+                .zip(&own.0.sum)
                 .for_each(|(t, s)| *t = (*t + *s as u64) % PRIME);
         }
         assert_eq!(total, numbers(&case.expected["expected_sum"]), "{name}");
@@ -169,8 +169,8 @@ async fn beside_the_predecessor_we_reach_its_sum_count_and_invalid_list() {
 async fn our_files_are_framed_as_the_predecessors() {
     let case = Case::load("bad/invalid-proof");
     let root = tempfile::tempdir().unwrap();
-    let places = Places::beside_predecessor(&case, root.path(), Role::First);
-    let processor = open(&write_config(root.path(), Role::First, &places, ""));
+    let paths = BucketPaths::beside_predecessor(&case, root.path(), Role::First);
+    let processor = open(&write_config(root.path(), Role::First, &paths, ""));
     sum(&processor, &case).await.unwrap();
     let check = |bucket: &Path, objects: BatchObjects, header: RecordKind, packets: RecordKind| {
         let read = |name: &str| std::fs::read(bucket.join(name)).unwrap();
@@ -190,14 +190,14 @@ async fn our_files_are_framed_as_the_predecessors() {
     };
     let validation = case.batches()[0].validation(Role::First);
     check(
-        &places.validation_out,
+        &paths.validation_out,
         validation,
         RecordKind::ValidationHeader,
         RecordKind::ValidationPacket,
     );
     let part = sum_objects(&case, Role::First);
     check(
-        &places.sum_parts,
+        &paths.sum_parts,
         part,
         RecordKind::SumPart,
         RecordKind::InvalidPacket,
@@ -219,8 +219,8 @@ async fn run_bad(
 ) {
     let root = tempfile::tempdir().unwrap();
     let processors = Role::ALL.map(|role| {
-        let places = Places::among_ours(case, root.path(), role);
-        open(&write_config(root.path(), role, &places, ""))
+        let paths = BucketPaths::beside_tallybox(case, root.path(), role);
+        open(&write_config(root.path(), role, &paths, ""))
     });
     for processor in &processors {
         for batch in case.batches() {
@@ -266,22 +266,22 @@ fn plain_sum(case: &Case, without: &BTreeSet<PacketId>) -> Vec<u64> {
         .unwrap();
     let file = std::fs::read(case.ingestion(Role::First).join(batch.ingestion().packets)).unwrap();
     let mut reader = ContainerReader::open(&file[..], &Limits::default()).unwrap();
-    let (mut sum, mut seen) = (vec![0; 8], Vec::new());
+    let (mut sum, mut ids) = (vec![0; 8], Vec::new());
     while let Some(block) = reader.next_block().unwrap() {
         for packet in
             Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &Limits::default())
         {
             let id = packet.unwrap().packet_id().unwrap();
-            if seen.contains(&id) {
+            if ids.contains(&id) {
                 continue;
             }
             if !without.contains(&id) {
-                numbers(&bits[seen.len()])
+                numbers(&bits[ids.len()])
                     .iter()
                     .zip(&mut sum)
                     .for_each(|(bit, sum)| *sum += bit);
             }
-            seen.push(id);
+            ids.push(id);
         }
     }
     sum

@@ -63,7 +63,7 @@ impl World {
         }
     }
 
-    fn forget(&self) {
+    fn empty_buckets(&self) {
         for bucket in [
             "own-first",
             "own-second",
@@ -108,21 +108,21 @@ fn fifty_kills_leave_nothing_that_a_rerun_does_not_heal() {
     let world = World { folder, generated };
     let start = Instant::now();
     world.run();
-    let whole = start.elapsed();
+    let duration = start.elapsed();
     let reference = world.snapshot();
     let kills: u32 = std::env::var("TALLYBOX_KILLS").map_or(50, |text| text.parse().unwrap());
     let seed = std::process::id();
-    println!("seed {seed}; a run without kills takes {whole:?}");
+    println!("seed {seed}; a run without kills takes {duration:?}");
     let mut random = ChaCha20Rng::seed_from_u64(u64::from(seed));
-    let (mut killed, mut turn) = (0, 0);
+    let (mut killed, mut round) = (0, 0);
     while killed < kills {
-        assert!(turn < 20 * kills, "commands end before they can be killed");
-        // Start from an empty state in every fifth turn, otherwise from the state that the last
+        assert!(round < 20 * kills, "commands end before they can be killed");
+        // Start from an empty state in every fifth round, otherwise from the state that the last
         // kill left.
-        if turn % 5 == 0 {
-            world.forget();
+        if round % 5 == 0 {
+            world.empty_buckets();
         }
-        turn += 1;
+        round += 1;
         for (role, what) in [
             ("first", "intake-batch"),
             ("second", "intake-batch"),
@@ -130,14 +130,14 @@ fn fifty_kills_leave_nothing_that_a_rerun_does_not_heal() {
         ] {
             let mut child = world.command(role, what).spawn().unwrap();
             std::thread::sleep(Duration::from_micros(
-                random.random_range(0..whole.as_micros() as u64 / 3),
+                random.random_range(0..duration.as_micros() as u64 / 3),
             ));
             let early = child.try_wait().unwrap().is_none();
             child.kill().unwrap();
             child.wait().unwrap();
             killed += u32::from(early);
         }
-        if turn % 5 == 4 {
+        if round % 5 == 4 {
             world.run();
             let now = world.snapshot();
             let names: Vec<_> = reference

@@ -19,7 +19,7 @@ use tallybox_model::role::Role;
 use tallybox_model::roster::WindowName;
 use tallybox_service::config::load;
 use tallybox_tests::snapshot::written;
-use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, write_config};
 use tallybox_transport::faults::{FlippedReads, Phantoms, WriteOnly};
 use tallybox_transport::{BucketError, SharedBucket, memory, publish_bytes, read_all};
 
@@ -35,8 +35,8 @@ impl Pair {
     fn new() -> Self {
         let (case, root) = (Case::load("dim8"), tempfile::tempdir().unwrap());
         let configs = Role::ALL.map(|role| {
-            let places = Places::among_ours(&case, root.path(), role);
-            write_config(&root.path().join(role.to_string()), role, &places, "")
+            let paths = BucketPaths::beside_tallybox(&case, root.path(), role);
+            write_config(&root.path().join(role.to_string()), role, &paths, "")
         });
         let mailboxes = Role::ALL.map(|_| memory("mailbox"));
         let buckets = Role::ALL.map(|role| {

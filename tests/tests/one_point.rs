@@ -5,7 +5,8 @@
 mod offered;
 
 use offered::{
-    FIRST_POINT, OTHER_POINT, messages, of_other_bins, processor, restarted, take_in, twice,
+    FIRST_POINT, OTHER_POINT, messages, processor, restarted, run_intake, two_batches,
+    with_other_bins,
 };
 use tallybox_client::sample_bits;
 use tallybox_crypto::PacketPrivateKey;
@@ -18,7 +19,7 @@ use tallybox_model::role::Role;
 use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
 use tallybox_tests::forge::Packet;
-use tallybox_tests::vectors::{Case, Places, packet_documents, vectors, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, packet_documents, vectors, write_config};
 
 const PRIME: u64 = 4_293_918_721;
 
@@ -27,9 +28,9 @@ async fn a_packet_offered_again_at_another_point_gets_no_second_message() {
     let case = Case::load("dim8");
     for role in Role::ALL {
         let processor = processor(&case, role, Points::Pinned);
-        let [first, again] = twice(&case, role);
-        assert_eq!(take_in(&processor, &first).await.packets_accepted, 100);
-        let summary = take_in(&processor, &again).await;
+        let [first, second] = two_batches(&case, role);
+        assert_eq!(run_intake(&processor, &first).await.packets_accepted, 100);
+        let summary = run_intake(&processor, &second).await;
         assert_eq!(
             (summary.packets_accepted, summary.packets_rejected),
             (0, 100)
@@ -38,18 +39,18 @@ async fn a_packet_offered_again_at_another_point_gets_no_second_message() {
             summary.rejected_by_reason.count(PacketReason::PointChanged),
             100
         );
-        assert!(messages(&processor, &again).await.is_empty());
+        assert!(messages(&processor, &second).await.is_empty());
         // At the first point the packets are accepted again, since the same message reveals nothing
         // new.
-        let mut third = again.clone().renamed(BatchName {
+        let mut third = second.clone().renamed(BatchName {
             id: "0badcafe-0001-4000-8000-000000000003".parse().unwrap(),
-            ..again.name.clone()
+            ..second.name.clone()
         });
         third
             .packets
             .iter_mut()
             .for_each(|packet| packet.r_pit = FIRST_POINT);
-        assert_eq!(take_in(&processor, &third).await.packets_accepted, 100);
+        assert_eq!(run_intake(&processor, &third).await.packets_accepted, 100);
         let both = [
             messages(&processor, &first).await,
             messages(&processor, &third).await,
@@ -67,14 +68,14 @@ async fn a_packet_offered_again_at_another_point_gets_no_second_message() {
 async fn the_point_is_pinned_within_a_batch_too_and_by_the_order_of_the_file() {
     let case = Case::load("dim8");
     let processor = processor(&case, Role::First, Points::Pinned);
-    let [mut batch, _] = twice(&case, Role::First);
+    let [mut batch, _] = two_batches(&case, Role::First);
     batch
         .packets
         .iter_mut()
         .skip(1)
         .step_by(2)
         .for_each(|packet| packet.r_pit = OTHER_POINT);
-    let summary = take_in(&processor, &batch).await;
+    let summary = run_intake(&processor, &batch).await;
     assert_eq!(summary.packets_accepted, 50);
     assert_eq!(
         summary.rejected_by_reason.count(PacketReason::PointChanged),
@@ -86,9 +87,9 @@ async fn the_point_is_pinned_within_a_batch_too_and_by_the_order_of_the_file() {
 async fn with_a_point_a_packet_a_ciphertext_gets_one_message_within_its_batch() {
     let case = Case::load("dim8");
     let processor = processor(&case, Role::Second, Points::PerPacket);
-    let [mut batch, again] = twice(&case, Role::Second);
-    batch.packets.extend(again.packets);
-    let summary = take_in(&processor, &batch).await;
+    let [mut batch, second] = two_batches(&case, Role::Second);
+    batch.packets.extend(second.packets);
+    let summary = run_intake(&processor, &batch).await;
     assert_eq!(summary.packets_accepted, 100);
     assert_eq!(
         summary
@@ -103,14 +104,14 @@ async fn a_packet_offered_again_in_a_batch_of_other_bins_gets_no_second_message(
     let case = Case::load("dim8");
     for role in Role::ALL {
         let processor = processor(&case, role, Points::Pinned);
-        let [first, _] = twice(&case, role);
-        assert_eq!(take_in(&processor, &first).await.packets_accepted, 100);
+        let [first, _] = two_batches(&case, role);
+        assert_eq!(run_intake(&processor, &first).await.packets_accepted, 100);
         // Second's share is a seed, which is valid for any number of bins. Each run uses a new
         // process.
         for bins in [1, 4, 5, 7, 9, 15, 16] {
-            let other = of_other_bins(&first, bins);
+            let other = with_other_bins(&first, bins);
             let fresh = restarted(&case, &processor, Points::Pinned, 8);
-            let summary = take_in(&fresh, &other).await;
+            let summary = run_intake(&fresh, &other).await;
             assert_eq!(
                 (summary.packets_accepted, summary.packets_rejected),
                 (0, 100),
@@ -129,21 +130,21 @@ async fn a_packet_offered_again_in_a_batch_of_other_bins_gets_no_second_message(
 async fn a_key_without_a_point_is_not_pinned_by_a_batch_of_other_bins() {
     let case = Case::load("dim8");
     let processor = processor(&case, Role::Second, Points::Pinned);
-    let [first, again] = twice(&case, Role::Second);
-    let summary = take_in(&processor, &of_other_bins(&again, 9)).await;
+    let [first, second] = two_batches(&case, Role::Second);
+    let summary = run_intake(&processor, &with_other_bins(&second, 9)).await;
     assert_eq!(
         summary.rejected_by_reason.count(PacketReason::BinsChanged),
         100
     );
-    assert_eq!(take_in(&processor, &first).await.packets_accepted, 100);
+    assert_eq!(run_intake(&processor, &first).await.packets_accepted, 100);
 }
 
 #[test]
 fn an_instance_that_shares_a_packet_key_is_refused() {
     let (case, root) = (Case::load("dim8"), tempfile::tempdir().unwrap());
     for role in Role::ALL {
-        let places = Places::beside_predecessor(&case, root.path(), role);
-        let config = write_config(root.path(), role, &places, "");
+        let paths = BucketPaths::beside_predecessor(&case, root.path(), role);
+        let config = write_config(root.path(), role, &paths, "");
         let mut config = load::<Config>(&config).unwrap();
         config.value.packet_decryption_keys = packet_documents(root.path(), role, 8);
         for points in [Points::Pinned, Points::PerPacket] {
@@ -178,9 +179,9 @@ fn inverse(a: u64) -> u64 {
 /// Returns the weights of f at a point: of the mask f(1), then of each bin.
 fn weights(prio2: &Prio2, point: i64) -> (u64, Vec<u64>) {
     let evaluator = prio2.evaluator(Point::new(point, prio2).unwrap());
-    let weight = |place: usize| {
+    let weight = |position: usize| {
         let mut unit = vec![0; prio2.proof_length()];
-        unit[place] = 1;
+        unit[position] = 1;
         u64::from(evaluator.message(0, &unit).f)
     };
     (
@@ -197,10 +198,10 @@ async fn two_points_would_tell_the_answer() {
     let mut f = [[0; 2]; 100];
     for role in Role::ALL {
         let processor = processor(&case, role, Points::PerPacket);
-        for (turn, batch) in twice(&case, role).iter().enumerate() {
-            take_in(&processor, batch).await;
+        for (index, batch) in two_batches(&case, role).iter().enumerate() {
+            run_intake(&processor, batch).await;
             for (packet, message) in f.iter_mut().zip(messages(&processor, batch).await) {
-                packet[turn] = (packet[turn] + u64::from(message.message.f)) % PRIME;
+                packet[index] = (packet[index] + u64::from(message.message.f)) % PRIME;
             }
         }
     }
@@ -214,14 +215,14 @@ async fn two_points_would_tell_the_answer() {
         .map(|(a, b)| minus(a * mask % PRIME, b * other_mask % PRIME))
         .collect();
     let batch = case.batches()[0].id;
-    for (k, [one, other]) in f.into_iter().enumerate() {
-        let target = minus(one * mask % PRIME, other * other_mask % PRIME);
+    for (k, [first, second]) in f.into_iter().enumerate() {
+        let difference = minus(first * mask % PRIME, second * other_mask % PRIME);
         let fits = |answer: &u32| {
             let sum = (0..8)
                 .filter(|bin| answer >> bin & 1 == 1)
                 .map(|bin| equation[bin])
                 .sum::<u64>();
-            sum % PRIME == target
+            sum % PRIME == difference
         };
         let answers: Vec<u32> = (0..256).filter(fits).collect();
         let bits = sample_bits(batch, k as u64, 8).unwrap();
@@ -256,17 +257,17 @@ async fn two_numbers_of_bins_would_tell_the_answer() {
     // Bare keys belong to no number of bins: Second answers for the same seed, at the same point,
     // with 8 and with 9 bins.
     let second = processor(&case, Role::Second, Points::PerPacket);
-    let [at_second, _] = twice(&case, Role::Second);
-    let evil = of_other_bins(&at_second, 9);
+    let [at_second, _] = two_batches(&case, Role::Second);
+    let evil = with_other_bins(&at_second, 9);
     for batch in [&at_second, &evil] {
-        assert_eq!(take_in(&second, batch).await.packets_accepted, 100);
+        assert_eq!(run_intake(&second, batch).await.packets_accepted, 100);
     }
     let (narrow, wide) = (
         messages(&second, &at_second).await,
         messages(&second, &evil).await,
     );
     // First is curious: it has its own shares, and Second's messages.
-    let [at_first, _] = twice(&case, Role::First);
+    let [at_first, _] = two_batches(&case, Role::First);
     let evaluator = prio2.evaluator(Point::new(point, &prio2).unwrap());
     let ((mask, bins), (wide_mask, wide_bins)) = (weights(&prio2, point), weights(&wider, point));
     let (sum, minus) = (
@@ -304,8 +305,8 @@ async fn two_numbers_of_bins_would_tell_the_answer() {
                 .collect();
             let wide_f = (sum(&terms) + wide_mask * other[9]) % PRIME;
             let wide_g = (sum(&terms) + wide_mask * other[10]) % PRIME;
-            let told = wide[k].message;
-            (wide_f, wide_g) == (u64::from(told.f), u64::from(told.g))
+            let message = wide[k].message;
+            (wide_f, wide_g) == (u64::from(message.f), u64::from(message.g))
         };
         let answers: Vec<u32> = (0..256).filter(fits).collect();
         let bits = sample_bits(batch, k as u64, 8).unwrap();

@@ -48,12 +48,12 @@ impl Side {
         let mut processor = Processor::open(&config).unwrap();
         // The own bucket is older than the batches, and the batches are of today.
         let own = memory("own");
-        let born = bucket_created(&processor.instance);
-        let born = processor
+        let key = bucket_created(&processor.instance);
+        let created = processor
             .records
-            .create(&*own, &born, b"2025/12/01/00/00")
+            .create(&*own, &key, b"2025/12/01/00/00")
             .await;
-        born.unwrap();
+        created.unwrap();
         let now: BatchTime = "2026/01/01/08/30".parse().unwrap();
         processor.clock = Clock::manual(now.millis());
         processor.validation_form = run.form;
@@ -161,7 +161,7 @@ struct Run {
 }
 
 /// Processes all batches from intake to sum part. Returns each side's requests per batch.
-async fn whole_way(layout: &Layout, generated: &GeneratedBatches, run: Run) -> [f64; 2] {
+async fn run_pipeline(layout: &Layout, generated: &GeneratedBatches, run: Run) -> [f64; 2] {
     let mailboxes = [memory("for-first"), memory("for-second")];
     let first = Side::new(layout, Role::First, &mailboxes, run).await;
     let sides = [
@@ -285,7 +285,7 @@ async fn a_thousand_small_batches_cost_at_most_thirteen_operations_each_or_nine_
                 choice,
                 cache,
             };
-            for total in whole_way(&layout, &generated, run).await {
+            for total in run_pipeline(&layout, &generated, run).await {
                 assert!(
                     total <= most + claim,
                     "{run:?}: {total} operations per batch"
@@ -306,7 +306,7 @@ async fn without_memory_of_prepared_batches_each_costs_one_read_more() {
     let (layout, generated) = (Layout::at(&world), generated.generated);
     for form in [ValidationForm::ThreeObjects, ValidationForm::SingleObject] {
         let choice = Choice::Named;
-        let with = whole_way(
+        let with = run_pipeline(
             &layout,
             &generated,
             Run {
@@ -316,7 +316,7 @@ async fn without_memory_of_prepared_batches_each_costs_one_read_more() {
             },
         )
         .await;
-        let without = whole_way(
+        let without = run_pipeline(
             &layout,
             &generated,
             Run {
@@ -352,7 +352,7 @@ async fn a_batch_that_is_older_than_the_own_bucket_is_looked_for_in_the_peers_ma
         date: batch.date,
         id: batch.id,
     };
-    for (clock, looks) in [
+    for (clock, reads_first) in [
         ("2026/01/01/08/30", false),
         ("2026/01/03/08/30", true),
         ("2025/12/31/08/30", true),
@@ -379,7 +379,7 @@ async fn a_batch_that_is_older_than_the_own_bucket_is_looked_for_in_the_peers_ma
             .next();
         assert_eq!(
             first == Some(OperationKind::Get),
-            looks,
+            reads_first,
             "at {clock}: {first:?}"
         );
     }

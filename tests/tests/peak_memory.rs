@@ -27,7 +27,7 @@ use tallybox_queue::{DirectoryQueue, TaskQueue as _};
 use tallybox_tests::forge::{Batch, signing_key};
 use tallybox_tests::forged;
 use tallybox_tests::process::binary;
-use tallybox_tests::vectors::{Case, Places, side, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, side, write_config};
 use tallybox_transport::batch::signature_file;
 use tallybox_transport::{Bucket as _, LocalBucket, TRAILER_BYTES, publish_bytes, read_all};
 use uuid::Uuid;
@@ -37,7 +37,7 @@ const MEMORY_MIB: u64 = 96;
 /// The memory that the worker may use in addition, in MiB.
 const BEYOND_MIB: u64 = 64;
 /// The timeout of a task on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(300);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(300);
 /// The number of messages in a forged validation batch, 80 MB in total.
 const MESSAGES: usize = 2_000_000;
 
@@ -45,7 +45,7 @@ const MESSAGES: usize = 2_000_000;
 struct World {
     case: Case,
     root: tempfile::TempDir,
-    places: Places,
+    paths: BucketPaths,
     config: PathBuf,
     queue: DirectoryQueue,
 }
@@ -53,7 +53,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let (case, root) = (Case::load("dim8"), tempfile::tempdir().unwrap());
-        let places = Places::among_ours(&case, root.path(), Role::First);
+        let paths = BucketPaths::beside_tallybox(&case, root.path(), Role::First);
         let more = format!(
             "threads: 1
 queues: {{ intake: queues/intake, aggregate: queues/aggregate }}
@@ -71,9 +71,9 @@ rosters:
             Duration::from_secs(600),
         );
         Self {
-            config: write_config(root.path(), Role::First, &places, &more),
+            config: write_config(root.path(), Role::First, &paths, &more),
             case,
-            places,
+            paths,
             queue,
             root,
         }
@@ -87,7 +87,7 @@ rosters:
     }
 
     async fn put(&self, key: &str, bytes: Vec<u8>) {
-        let mailbox = LocalBucket::new(&self.places.validation_in);
+        let mailbox = LocalBucket::new(&self.paths.validation_in);
         publish_bytes(&mailbox, key, bytes.into(), false)
             .await
             .unwrap();
@@ -140,7 +140,7 @@ rosters:
 
     /// Reads the entries of the roster that the worker has written.
     async fn listed(&self) -> Vec<RosterEntry> {
-        let own = LocalBucket::new(&self.places.own);
+        let own = LocalBucket::new(&self.paths.own);
         let record = read_all(&own, &self.name().roster(Role::First), 1 << 24)
             .await
             .unwrap();
@@ -162,7 +162,7 @@ rosters:
         process.wait_for(r#"facilitator_task_duration_seconds_count{task="roster"} 1"#);
         let peak = process.peak_mib();
         drop(process);
-        let own = LocalBucket::new(&self.places.own);
+        let own = LocalBucket::new(&self.paths.own);
         own.size(&self.name().roster(Role::First))
             .await
             .expect("the worker has written its roster");
@@ -223,7 +223,7 @@ impl Process {
             answer
         };
         while !page().lines().any(|found| found == line) {
-            assert!(begun.elapsed() < PATIENCE, "{line} in {}", page());
+            assert!(begun.elapsed() < WAIT_TIMEOUT, "{line} in {}", page());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -306,17 +306,13 @@ fn entry(number: u64) -> RosterEntry {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_roster_of_the_peers_takes_bounded_memory() {
     let most = tallybox_model::roster::MOST_ENTRIES;
-    let of = |entries: u64| forged::file(&(0..entries).map(entry).collect::<Vec<_>>());
-    let record = {
-        let one = of(1);
-        let two = of(2);
-        two.len() - one.len()
-    };
+    let file_of = |entries: u64| forged::file(&(0..entries).map(entry).collect::<Vec<_>>());
+    let record = file_of(2).len() - file_of(1).len();
     let schema = include_str!("../../model/schema/roster-entry.avsc");
     let bomb = deflated(schema, &[(20_000_000 / record, vec![0; 60_000_000])]);
     for (what, entries) in [
-        ("the most", of(most)),
-        ("too many", of(most * 4)),
+        ("the most", file_of(most)),
+        ("too many", file_of(most * 4)),
         ("a bomb", bomb),
         ("a large file", vec![0; 63 << 20]),
     ] {

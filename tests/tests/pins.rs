@@ -5,7 +5,9 @@
 mod offered;
 
 use futures::TryStreamExt as _;
-use offered::{FIRST_POINT, OTHER_POINT, of_other_bins, processor, restarted, take_in, twice};
+use offered::{
+    FIRST_POINT, OTHER_POINT, processor, restarted, run_intake, two_batches, with_other_bins,
+};
 use std::sync::Arc;
 use tallybox_facilitator::config::{Config, Points};
 use tallybox_facilitator::error::Error;
@@ -16,7 +18,7 @@ use tallybox_model::role::Role;
 use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
 use tallybox_tests::forge::Batch;
-use tallybox_tests::vectors::{Case, Places, packet_documents, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, packet_documents, write_config};
 use tallybox_transport::{BucketError, ListRange, publish_bytes};
 
 /// Runs the intake of a batch that must fail.
@@ -46,13 +48,13 @@ async fn a_pin_that_was_removed_is_missed_and_no_other_point_is_taken() {
     let case = Case::load("dim8");
     for role in Role::ALL {
         let processor = processor(&case, role, Points::Pinned);
-        let [first, again] = twice(&case, role);
-        take_in(&processor, &first).await;
+        let [first, second] = two_batches(&case, role);
+        run_intake(&processor, &first).await;
         for pin in pins(&processor).await {
             processor.buckets.own.delete(&pin).await.unwrap();
         }
         let fresh = restarted(&case, &processor, Points::Pinned, 8);
-        let missed = refused(&fresh, &again).await;
+        let missed = refused(&fresh, &second).await;
         assert!(matches!(missed, Error::PinMissing { .. }), "{missed}");
         assert_eq!(
             (missed.exit(), missed.reason().as_str()),
@@ -60,7 +62,7 @@ async fn a_pin_that_was_removed_is_missed_and_no_other_point_is_taken() {
         );
         // The pin has been restored from the footer of the first batch, and is enforced.
         let fresh = restarted(&case, &processor, Points::Pinned, 8);
-        let summary = intake(&fresh, &again.name, no_progress()).await.unwrap();
+        let summary = intake(&fresh, &second.name, no_progress()).await.unwrap();
         assert_eq!(
             summary.rejected_by_reason.count(PacketReason::PointChanged),
             100
@@ -72,8 +74,8 @@ async fn a_pin_that_was_removed_is_missed_and_no_other_point_is_taken() {
 async fn a_prepared_batch_that_is_read_witnesses_its_pins() {
     let case = Case::load("dim8");
     let processor = processor(&case, Role::First, Points::Pinned);
-    let [first, _] = twice(&case, Role::First);
-    take_in(&processor, &first).await;
+    let [first, _] = two_batches(&case, Role::First);
+    run_intake(&processor, &first).await;
     let pin = pins(&processor).await.remove(0);
     let text = processor.read_record(&pin, 4096).await.unwrap().unwrap();
     processor.buckets.own.delete(&pin).await.unwrap();
@@ -111,8 +113,8 @@ async fn a_prepared_batch_that_is_read_witnesses_its_pins() {
 async fn a_pin_that_another_wrote_is_not_believed() {
     let case = Case::load("dim8");
     let processor = processor(&case, Role::First, Points::Pinned);
-    let [first, again] = twice(&case, Role::First);
-    take_in(&processor, &first).await;
+    let [first, second] = two_batches(&case, Role::First);
+    run_intake(&processor, &first).await;
     let pin = pins(&processor).await.remove(0);
     let text = processor.read_record(&pin, 4096).await.unwrap().unwrap();
     let text = String::from_utf8(text.to_vec()).unwrap();
@@ -122,7 +124,7 @@ async fn a_pin_that_another_wrote_is_not_believed() {
         .await
         .unwrap();
     let fresh = restarted(&case, &processor, Points::Pinned, 8);
-    let refused = refused(&fresh, &again).await;
+    let refused = refused(&fresh, &second).await;
     assert!(
         matches!(refused, Error::Bucket(BucketError::Unverified { .. })),
         "{refused}"
@@ -135,17 +137,17 @@ async fn a_pin_that_another_wrote_is_not_believed() {
 async fn a_pin_that_was_fixed_meanwhile_is_read_by_the_next_try() {
     let case = Case::load("dim8");
     let late = processor(&case, Role::First, Points::Pinned);
-    let [first, again] = twice(&case, Role::First);
+    let [first, second] = two_batches(&case, Role::First);
     // A separate processor creates the other pin, which is copied after the late processor has
     // looked for it.
     let other = processor(&case, Role::First, Points::Pinned);
-    take_in(&other, &again).await;
-    let mut unreadable = of_other_bins(&first, 8);
+    run_intake(&other, &second).await;
+    let mut unreadable = with_other_bins(&first, 8);
     unreadable
         .packets
         .iter_mut()
         .for_each(|packet| packet.payload.clear());
-    take_in(&late, &unreadable).await;
+    run_intake(&late, &unreadable).await;
     for pin in pins(&other).await {
         let text = other.read_record(&pin, 4096).await.unwrap().unwrap();
         late.create_record(&pin, &text).await.unwrap();
@@ -165,10 +167,10 @@ async fn a_pin_that_was_fixed_meanwhile_is_read_by_the_next_try() {
 async fn a_key_cannot_be_given_other_bins_or_a_point_after_it_was_used() {
     let case = Case::load("dim8");
     let processor = processor(&case, Role::Second, Points::Pinned);
-    let [first, again] = twice(&case, Role::Second);
-    take_in(&processor, &first).await;
+    let [first, second] = two_batches(&case, Role::Second);
+    run_intake(&processor, &first).await;
     let other = restarted(&case, &processor, Points::Pinned, 9);
-    let misused = refused(&other, &of_other_bins(&again, 9)).await;
+    let misused = refused(&other, &with_other_bins(&second, 9)).await;
     assert!(matches!(misused, Error::KeyMisused { .. }), "{misused}");
     assert_eq!(misused.exit(), Exit::Usage);
     // Without the pin, the prepared batch has the same information.
@@ -176,7 +178,7 @@ async fn a_key_cannot_be_given_other_bins_or_a_point_after_it_was_used() {
         processor.buckets.own.delete(&pin).await.unwrap();
     }
     let other = restarted(&case, &processor, Points::Pinned, 9);
-    let misused = refused(&other, &of_other_bins(&again, 9)).await;
+    let misused = refused(&other, &with_other_bins(&second, 9)).await;
     assert!(matches!(misused, Error::KeyMisused { .. }), "{misused}");
 }
 
@@ -184,10 +186,10 @@ async fn a_key_cannot_be_given_other_bins_or_a_point_after_it_was_used() {
 async fn a_key_that_was_used_with_a_point_for_each_packet_is_never_pinned() {
     let case = Case::load("dim8");
     let processor = processor(&case, Role::Second, Points::PerPacket);
-    let [first, again] = twice(&case, Role::Second);
-    take_in(&processor, &first).await;
+    let [first, second] = two_batches(&case, Role::Second);
+    run_intake(&processor, &first).await;
     let pinned = restarted(&case, &processor, Points::Pinned, 8);
-    let misused = refused(&pinned, &again).await;
+    let misused = refused(&pinned, &second).await;
     assert!(matches!(misused, Error::KeyMisused { .. }), "{misused}");
 }
 
@@ -196,12 +198,12 @@ async fn a_key_that_has_a_point_keeps_it_whatever_the_configuration_says() {
     let case = Case::load("dim8");
     let root = tempfile::tempdir().unwrap();
     let processor = processor(&case, Role::Second, Points::Pinned);
-    let [first, again] = twice(&case, Role::Second);
-    take_in(&processor, &first).await;
+    let [first, second] = two_batches(&case, Role::Second);
+    run_intake(&processor, &first).await;
     let config = write_config(
         root.path(),
         Role::Second,
-        &Places::beside_predecessor(&case, root.path(), Role::Second),
+        &BucketPaths::beside_predecessor(&case, root.path(), Role::Second),
         "",
     );
     let mut config = load::<Config>(&config).unwrap();
@@ -209,7 +211,7 @@ async fn a_key_that_has_a_point_keeps_it_whatever_the_configuration_says() {
     let mut free = Processor::open(&config).unwrap();
     free.buckets = processor.buckets.clone();
     free.wrong_key.accept = true;
-    let summary = take_in(&Arc::new(free), &again).await;
+    let summary = run_intake(&Arc::new(free), &second).await;
     assert_eq!(
         summary.rejected_by_reason.count(PacketReason::PointChanged),
         100
@@ -222,11 +224,11 @@ async fn a_packet_that_names_one_key_and_is_sealed_to_another_pins_nothing() {
     let mut undecryptable = Vec::new();
     for named in ["pha-packet-1", "pha-packet-2"] {
         let processor = processor(&case, Role::First, Points::Pinned);
-        let [mut first, _] = twice(&case, Role::First);
+        let [mut first, _] = two_batches(&case, Role::First);
         for packet in &mut first.packets {
             packet.key = Some(named.to_owned());
         }
-        let summary = take_in(&processor, &first).await;
+        let summary = run_intake(&processor, &first).await;
         undecryptable.push(
             summary
                 .rejected_by_reason

@@ -27,7 +27,7 @@ use tallybox_sandbox::portal::Parts;
 use tallybox_service::config::load;
 use tallybox_tests::forge::Batch;
 use tallybox_tests::process::binary;
-use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, write_config};
 use tempfile::TempDir;
 
 /// The maximum number of times that every program runs until a window has its sums.
@@ -61,8 +61,8 @@ impl Site {
     async fn new(weed: &Seaweed, name: &'static str, ago: i64, rosters: bool) -> Self {
         let (case, root, window) = (Case::load("dim8"), tempfile::tempdir().unwrap(), hour(ago));
         let mut batches = Vec::new();
-        for (place, batch) in case.batches().into_iter().enumerate() {
-            let minutes = 7 * i64::try_from(place).unwrap();
+        for (index, batch) in case.batches().into_iter().enumerate() {
+            let minutes = 7 * i64::try_from(index).unwrap();
             let renamed = BatchName {
                 date: window.start().plus_minutes(minutes).unwrap(),
                 ..batch.clone()
@@ -80,8 +80,8 @@ impl Site {
             roster: Some(announced),
         };
         std::fs::write(root.path().join("peer.json"), document.to_json()).unwrap();
-        let place = |bucket: &str| weed.place(&format!("{name}/{bucket}"));
-        let workers = Role::ALL.map(|role| worker(&root, &place, role, rosters));
+        let location = |bucket: &str| weed.location(&format!("{name}/{bucket}"));
+        let workers = Role::ALL.map(|role| worker(&root, &location, role, rosters));
         let managers = Role::ALL.map(|role| {
             let roster = if rosters {
                 format!("roster: {{ since: '{since}', peer: peer.json }}\n")
@@ -99,9 +99,9 @@ buckets:
 queues: {{ intake: queues/intake-{role}, aggregate: queues/aggregate-{role} }}
 schedule: {{ period-minutes: 60, grace-minutes: 0, look-back-hours: 4, horizon-hours: 4, reenqueue-after-minutes: 1 }}
 {roster}",
-                place(&format!("ingestion-{role}")),
-                place(&format!("own-{role}")),
-                place(&format!("validation-for-{role}")),
+                location(&format!("ingestion-{role}")),
+                location(&format!("own-{role}")),
+                location(&format!("validation-for-{role}")),
             );
             let path = root.path().join(format!("manager-{role}.yaml"));
             std::fs::write(&path, text).unwrap();
@@ -193,12 +193,12 @@ schedule: {{ period-minutes: 60, grace-minutes: 0, look-back-hours: 4, horizon-h
 /// Creates a processor's worker, with all buckets of the configuration on the server.
 fn worker(
     root: &TempDir,
-    place: &dyn Fn(&str) -> String,
+    location: &dyn Fn(&str) -> String,
     role: Role,
     rosters: bool,
 ) -> Arc<Worker> {
     let nowhere = |name: &str| Path::new("/nowhere").join(name);
-    let places = Places {
+    let paths = BucketPaths {
         ingestion: nowhere("ingestion"),
         own: nowhere("own"),
         validation_in: nowhere("validation-in"),
@@ -210,21 +210,21 @@ fn worker(
     } else {
         ""
     };
-    let path = write_config(&root.path().join(role.to_string()), role, &places, more);
+    let path = write_config(&root.path().join(role.to_string()), role, &paths, more);
     let mut text = std::fs::read_to_string(&path).unwrap();
     for (local, bucket) in [
-        (&places.ingestion, format!("ingestion-{role}")),
-        (&places.own, format!("own-{role}")),
-        (&places.validation_in, format!("validation-for-{role}")),
+        (&paths.ingestion, format!("ingestion-{role}")),
+        (&paths.own, format!("own-{role}")),
+        (&paths.validation_in, format!("validation-for-{role}")),
         (
-            &places.validation_out,
+            &paths.validation_out,
             format!("validation-for-{}", role.peer()),
         ),
-        (&places.sum_parts, format!("sum-{role}")),
+        (&paths.sum_parts, format!("sum-{role}")),
     ] {
         text = text.replace(
             &format!(": {}\n", local.display()),
-            &format!(": {}\n", place(&bucket)),
+            &format!(": {}\n", location(&bucket)),
         );
     }
     assert!(!text.contains("/nowhere"), "{text}");

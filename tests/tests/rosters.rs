@@ -43,8 +43,8 @@ async fn both_sum_what_both_can() {
         (second.written.len(), second.agreed.len(), second.waits_for),
         (1, 1, None)
     );
-    let again = pair.roster(Role::First, 0).await;
-    assert_eq!((again.written.len(), again.agreed.len()), (0, 1));
+    let repeated = pair.roster(Role::First, 0).await;
+    assert_eq!((repeated.written.len(), repeated.agreed.len()), (0, 1));
     let agreed = pair.agreed(Role::First, 0).await;
     assert_eq!(agreed, pair.agreed(Role::Second, 0).await);
     assert_eq!(agreed.batches.len(), batches.len());
@@ -121,14 +121,14 @@ async fn what_an_operator_sees_of_a_window() {
     for later in 1..=3 {
         pair.agree(later).await;
     }
-    let way = explain(&first, &name.aggregation, late.date, late.id)
+    let views = explain(&first, &name.aggregation, late.date, late.id)
         .await
         .unwrap();
-    let outcomes: Vec<Outcome> = way.iter().map(|view| view.outcome).collect();
-    assert_eq!(outcomes.last(), Some(&Outcome::Expired), "{way:?}");
+    let outcomes: Vec<Outcome> = views.iter().map(|view| view.outcome).collect();
+    assert_eq!(outcomes.last(), Some(&Outcome::Expired), "{views:?}");
     assert_eq!(
-        way[0].sides[0].as_ref().unwrap().accepted,
-        way[1].sides[0].as_ref().unwrap().accepted
+        views[0].sides[0].as_ref().unwrap().accepted,
+        views[1].sides[0].as_ref().unwrap().accepted
     );
     // A roster with an unknown signer is shown as refused.
     let pair = Pair::new("dim8");
@@ -193,9 +193,9 @@ async fn w3_a_late_batch_is_summed_by_both_in_the_next_window() {
     pair.intake(Role::First, std::slice::from_ref(late)).await;
     let mailbox = &pair.buckets[1].peer_validation_in;
     let objects = late.validation(Role::First);
-    let mut kept = Vec::new();
+    let mut removed = Vec::new();
     for key in [objects.packets, objects.header, objects.signature] {
-        kept.push((
+        removed.push((
             key.clone(),
             read_all(&**mailbox, &key, 1 << 20).await.unwrap(),
         ));
@@ -204,7 +204,7 @@ async fn w3_a_late_batch_is_summed_by_both_in_the_next_window() {
     pair.agree(0).await;
     let (_, now) = pair.sums(0).await;
     assert_eq!(pair.agreed(Role::First, 0).await.batches.len(), rest.len());
-    for (key, bytes) in kept {
+    for (key, bytes) in removed {
         publish_bytes(&**mailbox, &key, bytes, false).await.unwrap();
     }
     pair.agree(1).await;

@@ -18,7 +18,7 @@ use tallybox_model::time::Window;
 use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
 use tallybox_tests::snapshot::{difference, written};
-use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, write_config};
 use tallybox_transport::faults::{Faults, Kind as Fault};
 use tallybox_transport::{memory, read_all};
 
@@ -35,8 +35,8 @@ impl Pair {
         let case = Case::load("dim8");
         let root = tempfile::tempdir().unwrap();
         let configs = Role::ALL.map(|role| {
-            let places = Places::among_ours(&case, root.path(), role);
-            write_config(&root.path().join(role.to_string()), role, &places, "")
+            let paths = BucketPaths::beside_tallybox(&case, root.path(), role);
+            write_config(&root.path().join(role.to_string()), role, &paths, "")
         });
         let mailboxes = Role::ALL.map(|_| memory("mailbox"));
         let buckets = Role::ALL.map(|role| {
@@ -160,8 +160,11 @@ async fn a_batch_that_one_window_sums_is_a_conflict_in_another_that_names_both()
     );
     let rest = pair.sum(hour, &batches[2..]).await.unwrap();
     assert_eq!((rest.packets_accepted, rest.done_before), (100, false));
-    let again = pair.sum(two, &[]).await.unwrap();
-    assert_eq!((again.packets_accepted, again.done_before), (200, true));
+    let repeated = pair.sum(two, &[]).await.unwrap();
+    assert_eq!(
+        (repeated.packets_accepted, repeated.done_before),
+        (200, true)
+    );
 }
 
 /// A sum part that is fixed with other batches stays unchanged, and the additional batch of the
@@ -312,10 +315,10 @@ async fn an_agreed_batch_that_is_claimed_meanwhile_is_not_summed_twice() {
     pair.agree(hour).await;
     let own = &*pair.buckets[0].own;
     let agreed = pair.name(hour).agreed();
-    let kept = read_all(own, &agreed, 1 << 20).await.unwrap();
+    let bytes = read_all(own, &agreed, 1 << 20).await.unwrap();
     own.delete(&agreed).await.unwrap();
     pair.sum(window("22/00", "22/03"), &[]).await.unwrap();
-    let published = tallybox_transport::publish_bytes(own, &agreed, kept, false).await;
+    let published = tallybox_transport::publish_bytes(own, &agreed, bytes, false).await;
     published.unwrap();
     let first = pair.with(Role::First, Some("2023/11/14/22/00"));
     let error = aggregate_agreed(&first, &pair.name(hour), no_progress())

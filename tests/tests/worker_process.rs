@@ -15,13 +15,13 @@ use tallybox_model::task::IntakeTask;
 use tallybox_queue::{DirectoryQueue, TaskQueue as _};
 use tallybox_tests::forge::Batch;
 use tallybox_tests::process::binary;
-use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, write_config};
 use tallybox_transport::LocalBucket;
 use uuid::Uuid;
 
 const LEASE: Duration = Duration::from_secs(600);
 /// The timeout of any step on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A processor with a single batch that takes one thread many seconds, since it has many packets,
 /// most of them repeated.
@@ -48,11 +48,11 @@ impl World {
             .take(packets)
             .cloned()
             .collect();
-        let places = Places {
+        let paths = BucketPaths {
             ingestion: root.path().join("ingestion"),
-            ..Places::beside_predecessor(&case, root.path(), role)
+            ..BucketPaths::beside_predecessor(&case, root.path(), role)
         };
-        batch.write(&LocalBucket::new(&places.ingestion)).await;
+        batch.write(&LocalBucket::new(&paths.ingestion)).await;
         let more = "threads: 1
 queues: { intake: queues/intake, aggregate: queues/aggregate }
 worker: { operations: '192.0.2.1:1', reload-secs: 0 }
@@ -66,9 +66,9 @@ worker: { operations: '192.0.2.1:1', reload-secs: 0 }
         };
         queue.publish(task.to_json().into()).await.unwrap();
         Self {
-            config: write_config(root.path(), role, &places, more),
+            config: write_config(root.path(), role, &paths, more),
             queue,
-            own: places.own,
+            own: paths.own,
             _root: root,
         }
     }
@@ -135,7 +135,7 @@ impl Process {
         let begun = Instant::now();
         while !self.get("/metrics").lines().any(|found| found == line) {
             assert!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < WAIT_TIMEOUT,
                 "{line} in {}",
                 self.get("/metrics")
             );
@@ -151,7 +151,7 @@ impl Process {
                 assert!(status.success(), "{status}");
                 return begun.elapsed();
             }
-            assert!(begun.elapsed() < PATIENCE, "the worker does not exit");
+            assert!(begun.elapsed() < WAIT_TIMEOUT, "the worker does not exit");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -5,7 +5,7 @@
 mod offered;
 
 use futures::TryStreamExt as _;
-use offered::{opened, take_in};
+use offered::{opened, run_intake};
 use std::sync::Arc;
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::config::Points;
@@ -76,20 +76,20 @@ async fn failed_proofs_count_once_however_often_their_batch_is_judged() {
     let case = Case::load(CASE);
     let first = processor(&case, None, 100);
     let batch = Batch::read(&case, &case.batches()[0], Role::First);
-    take_in(&first, &batch).await;
+    run_intake(&first, &batch).await;
     assert!(counts(&first).await.is_empty(), "no batch is evaluated yet");
     for _ in 0..2 {
-        let again = processor(&case, Some(&first), 100);
-        assert_eq!(sum(&again, &batch.name).await, 2);
-        let counts = counts(&again).await;
+        let restarted = processor(&case, Some(&first), 100);
+        assert_eq!(sum(&restarted, &batch.name).await, 2);
+        let counts = counts(&restarted).await;
         assert_eq!(counts.len(), 1, "{counts:?}");
         assert_eq!((counts[0].failed, &counts[0].batch), (2, &batch.name));
-        let known: Vec<&str> = first
+        let fingerprints: Vec<&str> = first
             .packet_keys
             .iter()
             .map(|key| key.fingerprint.as_str())
             .collect();
-        assert!(known.contains(&counts[0].key.as_str()));
+        assert!(fingerprints.contains(&counts[0].key.as_str()));
     }
 }
 
@@ -99,24 +99,24 @@ async fn a_key_that_is_worn_out_opens_no_packet_any_more() {
     for (refuse, refused) in [(2, 20), (3, 0)] {
         let first = processor(&case, None, refuse);
         let batch = Batch::read(&case, &case.batches()[0], Role::First);
-        take_in(&first, &batch).await;
+        run_intake(&first, &batch).await;
         sum(&first, &batch.name).await;
         // The first processor has the count in its cache; the second reads it from the own bucket.
-        for (place, processor) in [first.clone(), processor(&case, Some(&first), refuse)]
+        for (index, processor) in [first.clone(), processor(&case, Some(&first), refuse)]
             .iter()
             .enumerate()
         {
             let mut other = renamed(&batch);
-            other.name.date = other.name.date.plus_minutes(place as i64).unwrap();
-            other.name.id = format!("0badcafe-0007-4000-8000-{place:012x}")
+            other.name.date = other.name.date.plus_minutes(index as i64).unwrap();
+            other.name.id = format!("0badcafe-0007-4000-8000-{index:012x}")
                 .parse()
                 .unwrap();
-            let summary = take_in(processor, &other.clone().renamed(other.name.clone())).await;
+            let summary = run_intake(processor, &other.clone().renamed(other.name.clone())).await;
             let worn_out = summary.rejected_by_reason.count(PacketReason::KeyWornOut);
             assert_eq!(
                 (worn_out, summary.packets_rejected),
                 (refused, refused),
-                "{refuse}, {place}"
+                "{refuse}, {index}"
             );
         }
     }

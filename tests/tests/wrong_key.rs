@@ -20,7 +20,7 @@ use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
 use tallybox_tests::forge::Batch;
 use tallybox_tests::snapshot::{difference, written};
-use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, write_config};
 use tallybox_transport::{ListRange, SharedBucket, memory, publish_bytes, read_all};
 
 /// Two processors that read the case's batches and forged ones.
@@ -36,8 +36,8 @@ impl Pair {
         let case = Case::load("dim8");
         let root = tempfile::tempdir().unwrap();
         let configs = Role::ALL.map(|role| {
-            let places = Places::among_ours(&case, root.path(), role);
-            write_config(&root.path().join(role.to_string()), role, &places, "")
+            let paths = BucketPaths::beside_tallybox(&case, root.path(), role);
+            write_config(&root.path().join(role.to_string()), role, &paths, "")
         });
         let mailboxes = Role::ALL.map(|_| memory("mailbox"));
         let buckets = Role::ALL.map(|role| ProcessorBuckets {
@@ -103,11 +103,11 @@ async fn copy(from: &SharedBucket, to: &SharedBucket) {
 
 /// Damages the ciphertexts of some packets, so that they fail as with a wrong key. All packets name
 /// the key `id`.
-fn spoil(batch: &mut Batch, packets: usize, spoilt: usize, id: Option<&str>) {
+fn spoil(batch: &mut Batch, packets: usize, damaged: usize, id: Option<&str>) {
     batch.packets.truncate(packets);
-    for (place, packet) in batch.packets.iter_mut().enumerate() {
+    for (index, packet) in batch.packets.iter_mut().enumerate() {
         packet.key = id.map(str::to_owned);
-        if place < spoilt {
+        if index < damaged {
             *packet.payload.last_mut().unwrap() ^= 1;
         }
     }
@@ -117,7 +117,7 @@ fn spoil(batch: &mut Batch, packets: usize, spoilt: usize, id: Option<&str>) {
 async fn nearly_all_of_at_least_twenty_packets_and_nothing_is_fixed() {
     let pair = Pair::new().await;
     let first = pair.with(Role::First, |_| {});
-    for (id, (packets, spoilt, waits)) in [
+    for (id, (packets, damaged, waits)) in [
         (20, 20, true),
         (20, 19, true),
         (20, 18, false),
@@ -130,7 +130,7 @@ async fn nearly_all_of_at_least_twenty_packets_and_nothing_is_fixed() {
     {
         let name = pair.name(u8::try_from(id).unwrap() + 1);
         pair.forge(Role::First, &name, |batch| {
-            spoil(batch, packets, spoilt, Some("pha-packet-1"))
+            spoil(batch, packets, damaged, Some("pha-packet-1"))
         })
         .await;
         let before = written(&pair.buckets[0]).await;
@@ -140,7 +140,7 @@ async fn nearly_all_of_at_least_twenty_packets_and_nothing_is_fixed() {
             let undecryptable = summary
                 .rejected_by_reason
                 .count(PacketReason::Undecryptable);
-            assert_eq!(undecryptable, spoilt as u64);
+            assert_eq!(undecryptable, damaged as u64);
             continue;
         }
         let error = done.unwrap_err();
@@ -151,7 +151,7 @@ async fn nearly_all_of_at_least_twenty_packets_and_nothing_is_fixed() {
         assert!(
             error
                 .to_string()
-                .contains(&format!("{spoilt} of {packets} packets")),
+                .contains(&format!("{damaged} of {packets} packets")),
             "{error}"
         );
         let changed = difference(&before, &written(&pair.buckets[0]).await);
@@ -163,7 +163,7 @@ async fn nearly_all_of_at_least_twenty_packets_and_nothing_is_fixed() {
         );
         let accepting = pair.with(Role::First, |processor| processor.wrong_key.accept = true);
         let summary = intake(&accepting, &name, no_progress()).await.unwrap();
-        assert_eq!(summary.packets_rejected, spoilt as u64);
+        assert_eq!(summary.packets_rejected, damaged as u64);
     }
 }
 
@@ -173,11 +173,11 @@ async fn a_roster_says_that_a_key_may_be_wrong() {
     let pair = Pair::new().await;
     let bad = pair.name(7);
     for role in Role::ALL {
-        let (id, spoilt) = match role {
+        let (id, damaged) = match role {
             Role::First => ("pha-packet-1", 20),
             _ => ("facilitator-packet-1", 0),
         };
-        pair.forge(role, &bad, |batch| spoil(batch, 20, spoilt, Some(id)))
+        pair.forge(role, &bad, |batch| spoil(batch, 20, damaged, Some(id)))
             .await;
     }
     let window = WindowName {

@@ -12,7 +12,7 @@ use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_service::config::load;
 use tallybox_tests::forge::Batch;
-use tallybox_tests::vectors::{Case, Places, packet_documents, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, packet_documents, write_config};
 use tallybox_transport::memory;
 
 /// The evaluation point of the predecessor's packets.
@@ -36,7 +36,7 @@ pub(crate) fn opened(
     let config = write_config(
         root.path(),
         role,
-        &Places::beside_predecessor(case, root.path(), role),
+        &BucketPaths::beside_predecessor(case, root.path(), role),
         "",
     );
     let mut config = load::<Config>(&config).unwrap();
@@ -69,21 +69,21 @@ pub(crate) fn restarted(
 
 /// Returns the first batch of the case, and a second batch with the same packets under new
 /// identifiers and another evaluation point.
-pub(crate) fn twice(case: &Case, role: Role) -> [Batch; 2] {
+pub(crate) fn two_batches(case: &Case, role: Role) -> [Batch; 2] {
     let first = Batch::read(case, &case.batches()[0], role);
     let name = BatchName {
         id: "0badcafe-0001-4000-8000-000000000001".parse().unwrap(),
         ..first.name.clone()
     };
-    let mut again = first.clone().renamed(name);
-    for (i, packet) in again.packets.iter_mut().enumerate() {
+    let mut second = first.clone().renamed(name);
+    for (i, packet) in second.packets.iter_mut().enumerate() {
         packet.r_pit = OTHER_POINT;
         packet.id = format!("0badcafe-0002-4000-8000-{i:012x}");
     }
-    [first, again]
+    [first, second]
 }
 
-pub(crate) async fn take_in(processor: &Arc<Processor>, batch: &Batch) -> IntakeSummary {
+pub(crate) async fn run_intake(processor: &Arc<Processor>, batch: &Batch) -> IntakeSummary {
     batch.write(&*processor.buckets.ingestion).await;
     intake(processor, &batch.name, no_progress()).await.unwrap()
 }
@@ -102,7 +102,7 @@ pub(crate) async fn messages(processor: &Processor, batch: &Batch) -> Vec<Prepar
 
 /// Returns a batch of another metric with the same packets, under new identifiers and with another
 /// number of bins.
-pub(crate) fn of_other_bins(batch: &Batch, bins: i32) -> Batch {
+pub(crate) fn with_other_bins(batch: &Batch, bins: i32) -> Batch {
     let mut other = batch.clone().renamed(BatchName {
         aggregation: "org.example.other".parse().unwrap(),
         id: format!("0badcafe-0004-4000-8000-{bins:012x}")

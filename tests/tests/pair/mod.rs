@@ -14,7 +14,7 @@ use tallybox_model::role::Role;
 use tallybox_model::roster::{AgreedWindow, WindowName};
 use tallybox_model::time::next_window;
 use tallybox_service::config::load;
-use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, write_config};
 use tallybox_transport::{SharedBucket, memory, publish_bytes, read_all};
 
 /// Two processors. Their buckets are in memory, except for the ingestion batches, which are the
@@ -31,8 +31,8 @@ impl Pair {
         let case = Case::load(case);
         let root = tempfile::tempdir().unwrap();
         let configs = Role::ALL.map(|role| {
-            let places = Places::among_ours(&case, root.path(), role);
-            write_config(&root.path().join(role.to_string()), role, &places, "")
+            let paths = BucketPaths::beside_tallybox(&case, root.path(), role);
+            write_config(&root.path().join(role.to_string()), role, &paths, "")
         });
         let mailboxes = Role::ALL.map(|_| memory("mailbox"));
         let buckets = Role::ALL.map(|role| {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 const KEY: (&str, &str) = ("adminkey", "adminsecret");
 /// The time limit for the start of the server on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(90);
 /// The S3 bucket, which the first object creates.
 const BUCKET: &str = "box";
 
@@ -50,7 +50,7 @@ impl Seaweed {
     }
 
     async fn wait(&mut self) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + WAIT_TIMEOUT;
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             assert!(self.process.try_wait().unwrap().is_none(), "{}", self.log());
             assert!(Instant::now() < end, "{}", self.log());
@@ -65,7 +65,7 @@ impl Seaweed {
                 sleep(Duration::from_millis(100)).await;
             }
         };
-        let stored = timeout(PATIENCE, storing).await;
+        let stored = timeout(WAIT_TIMEOUT, storing).await;
         assert!(stored.is_ok(), "{}", self.log());
     }
 
@@ -74,7 +74,7 @@ impl Seaweed {
     }
 
     /// Returns the location of a bucket on the server, in JSON, as a configuration contains it.
-    pub fn place(&self, name: &str) -> String {
+    pub fn location(&self, name: &str) -> String {
         let file = |name: &str| self.directory.path().join(name);
         serde_json::json!({
             "url": format!("s3://us-east-1/{BUCKET}/{name}"),
@@ -90,8 +90,8 @@ impl Seaweed {
 
     /// Opens the bucket with this name.
     pub fn bucket(&self, name: &str) -> SharedBucket {
-        let place: BucketPlace = serde_json::from_str(&self.place(name)).unwrap();
-        place.open(self.directory.path()).unwrap()
+        let location: BucketPlace = serde_json::from_str(&self.location(name)).unwrap();
+        location.open(self.directory.path()).unwrap()
     }
 }
 
@@ -134,9 +134,9 @@ fn command(binary: &PathBuf, directory: &TempDir, ports: &[u16; 8]) -> Command {
         .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
         .args(["-volume.max=100", "-master.volumeSizeLimitMB=64"]);
     let names = ["s3.port", "master.port", "volume.port", "filer.port"];
-    for (place, name) in names.iter().enumerate() {
-        command.arg(format!("-{name}={}", ports[place]));
-        command.arg(format!("-{name}.grpc={}", ports[place + names.len()]));
+    for (index, name) in names.iter().enumerate() {
+        command.arg(format!("-{name}={}", ports[index]));
+        command.arg(format!("-{name}.grpc={}", ports[index + names.len()]));
     }
     let log = File::create(at("log")).unwrap();
     command

@@ -7,5 +7,5 @@
 mod messages;
 mod queues;
 mod reload;
-mod way_down;
+mod shutdown;
 mod world;

@@ -19,7 +19,7 @@ use tallybox_model::role::Role;
 use tallybox_model::task::{AggregationTask, IntakeTask, TaskBatch};
 use tallybox_queue::{Delivery, Depth, Lease, MemoryQueue, QueueError, SharedQueue, TaskQueue};
 use tallybox_service::config::load;
-use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_tests::vectors::{BucketPaths, Case, write_config};
 use tallybox_transport::{
     Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload, memory,
 };
@@ -47,9 +47,9 @@ impl World {
     /// Creates a processor for a test case, with queues whose leases last for `lease`.
     pub(crate) fn new(case: &str, lease: Duration) -> Self {
         let (case, root, role) = (Case::load(case), tempfile::tempdir().unwrap(), Role::First);
-        let places = Places::beside_predecessor(&case, root.path(), role);
+        let paths = BucketPaths::beside_predecessor(&case, root.path(), role);
         Self {
-            config: write_config(root.path(), role, &places, "threads: 2\n"),
+            config: write_config(root.path(), role, &paths, "threads: 2\n"),
             case,
             intake: MemoryQueue::new("intake", lease),
             aggregate: MemoryQueue::new("aggregate", lease),
@@ -264,7 +264,7 @@ impl TaskQueue for Flaky {
 
 /// The fault of a bucket in every request for an object.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum BucketFault {
     /// The response is delayed.
     Slow(Duration),
     /// The request panics.
@@ -273,17 +273,17 @@ pub(crate) enum Trouble {
 
 /// A bucket with a fault.
 #[derive(Debug)]
-pub(crate) struct Troubled {
+pub(crate) struct FaultyBucket {
     pub(crate) inner: SharedBucket,
-    pub(crate) trouble: Trouble,
+    pub(crate) fault: BucketFault,
 }
 
 #[async_trait]
-impl Bucket for Troubled {
+impl Bucket for FaultyBucket {
     async fn get(&self, key: &str) -> Result<Object, BucketError> {
-        match self.trouble {
-            Trouble::Slow(time) => tokio::time::sleep(time).await,
-            Trouble::Panic => panic!("this bucket panics in every get"),
+        match self.fault {
+            BucketFault::Slow(time) => tokio::time::sleep(time).await,
+            BucketFault::Panic => panic!("this bucket panics in every get"),
         }
         self.inner.get(key).await
     }

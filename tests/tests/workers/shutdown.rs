@@ -9,7 +9,7 @@ use tallybox_service::operations::Operable as _;
 use tallybox_transport::faults::{Faults, Kind as FaultKind};
 use tokio::time::Instant;
 
-use crate::world::{Trouble, Troubled, World, emptied, start};
+use crate::world::{BucketFault, FaultyBucket, World, emptied, start};
 
 /// The predecessor checked for the signal only between tasks, so that a long task was killed while
 /// its lease still ran.
@@ -17,9 +17,9 @@ use crate::world::{Trouble, Troubled, World, emptied, start};
 async fn w20_a_worker_that_is_told_to_stop_gives_its_tasks_back_within_five_seconds() {
     let world = World::new("dim8", Duration::from_secs(600));
     let mut processor = world.processor();
-    processor.buckets.ingestion = Arc::new(Troubled {
+    processor.buckets.ingestion = Arc::new(FaultyBucket {
         inner: processor.buckets.ingestion,
-        trouble: Trouble::Slow(Duration::from_secs(100_000)),
+        fault: BucketFault::Slow(Duration::from_secs(100_000)),
     });
     let running = start(world.worker(processor));
     world.publish_intakes().await;
@@ -45,8 +45,8 @@ async fn w20_a_worker_that_is_told_to_stop_gives_its_tasks_back_within_five_seco
         "all tasks have to be available immediately"
     );
     assert!(!worker.readiness().ready());
-    let handed_back = r#"facilitator_tasks_handed_back_total{queue="intake"}"#;
-    assert_eq!(crate::world::metric(&worker, handed_back), 2);
+    let returned_tasks = r#"facilitator_tasks_handed_back_total{queue="intake"}"#;
+    assert_eq!(crate::world::metric(&worker, returned_tasks), 2);
 
     // Another worker completes them.
     let other = start(world.worker(world.processor()));
@@ -58,9 +58,9 @@ async fn w20_a_worker_that_is_told_to_stop_gives_its_tasks_back_within_five_seco
 async fn w20_a_task_that_ends_in_a_moment_is_not_given_back() {
     let world = World::new("dim2", Duration::from_secs(600));
     let mut processor = world.processor();
-    processor.buckets.ingestion = Arc::new(Troubled {
+    processor.buckets.ingestion = Arc::new(FaultyBucket {
         inner: processor.buckets.ingestion,
-        trouble: Trouble::Slow(Duration::from_millis(500)),
+        fault: BucketFault::Slow(Duration::from_millis(500)),
     });
     let running = start(world.worker(processor));
     let task = world.intake_task(&world.case.batches()[0]);
@@ -94,9 +94,9 @@ async fn an_idle_worker_stops_within_a_moment_and_loses_no_message_that_comes_me
 async fn a_stuck_task_fails_liveness_and_an_idle_or_busy_worker_does_not() {
     let world = World::new("dim2", Duration::from_secs(600));
     let mut processor = world.processor();
-    processor.buckets.ingestion = Arc::new(Troubled {
+    processor.buckets.ingestion = Arc::new(FaultyBucket {
         inner: processor.buckets.ingestion,
-        trouble: Trouble::Slow(Duration::from_secs(100_000)),
+        fault: BucketFault::Slow(Duration::from_secs(100_000)),
     });
     let running = start(world.worker(processor));
     tokio::time::sleep(Duration::from_secs(10_000)).await;

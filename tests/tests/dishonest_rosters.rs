@@ -203,8 +203,13 @@ async fn terms_that_a_roster_changes_do_not_hold() {
     pair.agree(0).await;
     let terms = pair.same(0).await.terms.expect("both have begun");
     // The late batch arrives only at the first.
-    let whole = Pair::new("dim8");
-    copy_all(&whole.buckets[0].ingestion, &pair.buckets[0].ingestion, "-").await;
+    let complete = Pair::new("dim8");
+    copy_all(
+        &complete.buckets[0].ingestion,
+        &pair.buckets[0].ingestion,
+        "-",
+    )
+    .await;
     pair.intake(Role::First, std::slice::from_ref(late)).await;
     pair.roster(Role::Second, 1).await;
     pair.forge(1, |header, _| {
@@ -231,7 +236,12 @@ async fn terms_that_a_roster_changes_do_not_hold() {
     let agreed = pair.same(1).await;
     assert!(agreed.expired.is_empty(), "{:?}", agreed.expired);
     assert_eq!(agreed.terms, Some(terms));
-    copy_all(&whole.buckets[1].ingestion, &pair.buckets[1].ingestion, "-").await;
+    copy_all(
+        &complete.buckets[1].ingestion,
+        &pair.buckets[1].ingestion,
+        "-",
+    )
+    .await;
     pair.intake(Role::Second, std::slice::from_ref(late)).await;
     pair.agree(2).await;
     assert_eq!(

@@ -18,9 +18,9 @@ pub type Pair = [Vec<u8>; 2];
 
 /// The reports to post next, and those that were posted and acknowledged.
 #[derive(Default)]
-pub struct Ledger {
+pub struct PostedReports {
     next: u64,
-    again: VecDeque<Prepared>,
+    unacknowledged: VecDeque<Prepared>,
     pub posted: BTreeSet<Pair>,
     pub acknowledged: BTreeSet<Pair>,
     /// The number of acknowledgements by servers. Reports that were in the spool from the start are
@@ -29,7 +29,7 @@ pub struct Ledger {
     abandoned: u64,
 }
 
-impl fmt::Debug for Ledger {
+impl fmt::Debug for PostedReports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -46,26 +46,27 @@ fn pair(upload: &ReportUpload) -> Pair {
     upload.payloads().map(<[u8]>::to_vec)
 }
 
-impl Ledger {
+impl PostedReports {
     /// Adds reports that are in the spool from the start, and those of them that clients post again
     /// because they did not receive the response.
     pub fn with(mut self, filled: Vec<ReportUpload>, repeated: Vec<ReportUpload>) -> Self {
         self.next = filled.len() as u64;
         self.acknowledged.extend(filled.iter().map(pair));
         self.posted.clone_from(&self.acknowledged);
-        self.again.extend(repeated.into_iter().map(Prepared::from));
+        self.unacknowledged
+            .extend(repeated.into_iter().map(Prepared::from));
         self
     }
 
     /// Returns the next report to post: in most cases one that was not acknowledged, if there is
     /// one.
     fn draw(&mut self, site: &Site, rng: &mut ChaCha20Rng) -> Prepared {
-        if let Some(again) = rng
+        if let Some(unacknowledged) = rng
             .random_bool(0.7)
-            .then(|| self.again.pop_front())
+            .then(|| self.unacknowledged.pop_front())
             .flatten()
         {
-            return again;
+            return unacknowledged;
         }
         let upload = site.upload(self.next);
         self.next += 1;
@@ -82,7 +83,7 @@ impl Ledger {
             }
             // Most real clients retry; the others abandon their reports.
             Outcome::TryLater { report, .. } if rng.random_bool(0.8) => {
-                self.again.push_back(*report)
+                self.unacknowledged.push_back(*report)
             }
             Outcome::TryLater { .. } => self.abandoned += 1,
             other => panic!("{other:?}"),
@@ -92,21 +93,21 @@ impl Ledger {
 
 /// Posts new reports, and reports that were not acknowledged, to both replicas until the time
 /// `end`.
-pub async fn post(site: Arc<Site>, ledger: Arc<Mutex<Ledger>>, seed: u64, end: Instant) {
+pub async fn post(site: Arc<Site>, reports: Arc<Mutex<PostedReports>>, seed: u64, end: Instant) {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let reporters = [0, 1].map(|replica| site.reporter(replica));
     while Instant::now() < end {
         let post: Vec<Prepared> = {
-            let mut ledger = ledger.lock().unwrap();
+            let mut reports = reports.lock().unwrap();
             let many = rng.random_range(1..9);
-            (0..many).map(|_| ledger.draw(&site, &mut rng)).collect()
+            (0..many).map(|_| reports.draw(&site, &mut rng)).collect()
         };
         let pairs: Vec<Pair> = post.iter().map(|report| pair(report.upload())).collect();
         let outcomes = reporters[rng.random_range(0..2)].send_all(post).await;
         {
-            let mut ledger = ledger.lock().unwrap();
+            let mut reports = reports.lock().unwrap();
             for (outcome, pair) in outcomes.into_iter().zip(pairs) {
-                ledger.note(outcome, pair, &mut rng);
+                reports.note(outcome, pair, &mut rng);
             }
         }
         sleep(Duration::from_millis(rng.random_range(0..300))).await;

@@ -28,7 +28,7 @@ use tempfile::TempDir;
 const METRIC: &str = "CodeVerified-v1";
 /// The `settle-secs` of the ingestor: the time between the end of a window and its planning, in
 /// seconds. Short, so that the test ends soon.
-pub const SETTLE: u64 = 3;
+pub const SETTLE_SECS: u64 = 3;
 /// The number of slabs of each window that is filled in advance.
 const SLABS: usize = 2;
 
@@ -53,9 +53,9 @@ fn free_address() -> SocketAddr {
 }
 
 impl Site {
-    /// Creates a site. `place` returns the location of a bucket, in JSON, as a configuration
+    /// Creates a site. `location` returns the location of a bucket, in JSON, as a configuration
     /// contains it. The reports follow from `seed`.
-    pub fn new(seed: u64, place: impl Fn(&str) -> String) -> Self {
+    pub fn new(seed: u64, location: impl Fn(&str) -> String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let world = World::create(directory.path(), None, Points::Pinned).unwrap();
         let metric = Metric::named(METRIC).unwrap();
@@ -67,10 +67,10 @@ impl Site {
         )
         .unwrap();
         let open = |name: &str| {
-            let place: BucketPlace = serde_json::from_str(&place(name)).unwrap();
-            place.open(directory.path()).unwrap()
+            let location: BucketPlace = serde_json::from_str(&location(name)).unwrap();
+            location.open(directory.path()).unwrap()
         };
-        let replicas = [0, 1].map(|replica| configuration(&world, replica, &place));
+        let replicas = [0, 1].map(|replica| configuration(&world, replica, &location));
         let registry = load::<Registry>(&directory.path().join("registry.yaml")).unwrap();
         Self {
             spool: open("spool"),
@@ -129,13 +129,16 @@ impl Site {
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap();
         let now = BatchTime::from_millis(now.as_millis() as i64).unwrap();
-        for (window, ours) in all.chunks(reports as usize).enumerate() {
+        for (window, reports_of_window) in all.chunks(reports as usize).enumerate() {
             // The window that has just ended may not be due yet, so it is left to the running
             // servers.
             let start = now
                 .plus_minutes(window as i64 - windows as i64 - 1)
                 .unwrap();
-            for (number, chunk) in ours.chunks(ours.len().div_ceil(SLABS)).enumerate() {
+            for (number, chunk) in reports_of_window
+                .chunks(reports_of_window.len().div_ceil(SLABS))
+                .enumerate()
+            {
                 // One report is repeated, as if its client had not received the response and had
                 // retried.
                 let earlier = &all[window * 7 % all.len()];
@@ -177,13 +180,13 @@ impl Site {
 fn configuration(
     world: &World,
     replica: usize,
-    place: impl Fn(&str) -> String,
+    location: impl Fn(&str) -> String,
 ) -> (PathBuf, SocketAddr) {
     let served = Served {
         listen: free_address(),
         operations: free_address(),
         window_minutes: 1,
-        settle_secs: SETTLE,
+        settle_secs: SETTLE_SECS,
         ..Served::default()
     };
     let metrics = [*Metric::named(METRIC).unwrap()];
@@ -194,9 +197,9 @@ fn configuration(
     let mut text = std::fs::read_to_string(world.layout.ingestor_config()).unwrap();
     let mailbox = |role| BucketKind::Ingestion.path(role);
     for (old, new) in [
-        ("buckets/spool".to_owned(), place("spool")),
-        (mailbox(Role::First), place("first")),
-        (mailbox(Role::Second), place("second")),
+        ("buckets/spool".to_owned(), location("spool")),
+        (mailbox(Role::First), location("first")),
+        (mailbox(Role::Second), location("second")),
         (
             "min-packets: 1".to_owned(),
             "min-packets: 1\n  max-packets: 50\n  partition-bytes: 40000".to_owned(),

@@ -2,8 +2,8 @@
 //! random under load. Afterwards, the test verifies that no report was lost or batched twice.
 #![allow(dead_code, unreachable_pub)]
 
-pub mod ledger;
 pub mod process;
+pub mod reports;
 pub mod site;
 
 use std::collections::BTreeSet;
@@ -16,13 +16,13 @@ use tallybox_tests::ingest::{batches, pairs};
 use tallybox_tests::snapshot::all;
 use tokio::time::{Instant, sleep};
 
-use ledger::{Ledger, post};
 use process::Process;
-use site::{SETTLE, Site};
+use reports::{PostedReports, post};
+use site::{SETTLE_SECS, Site};
 
 /// The parameters of a load test.
 #[derive(Clone, Copy, Debug)]
-pub struct Storm {
+pub struct LoadTest {
     /// The number of windows that are filled with reports and are due before the servers start.
     pub windows: u64,
     /// The number of reports in each of these windows.
@@ -56,22 +56,22 @@ fn until_minute() -> Duration {
 /// Runs the load test on a site. Asserts that every acknowledged report is in exactly one batch on
 /// both sides, that no other report is in two, and that another run of the batch job changes no
 /// byte.
-pub async fn blow(site: Site, storm: Storm, seed: u64) {
-    let ledger = Ledger::default();
-    let filled = site.fill(storm.windows, storm.reports).await;
+pub async fn run_load_test(site: Site, load: LoadTest, seed: u64) {
+    let reports = PostedReports::default();
+    let filled = site.fill(load.windows, load.reports).await;
     let repeated: Vec<_> = filled.iter().step_by(37).cloned().collect();
-    let ledger = Arc::new(Mutex::new(ledger.with(filled, repeated)));
+    let reports = Arc::new(Mutex::new(reports.with(filled, repeated)));
     let site = Arc::new(site);
 
-    let beyond = until_minute() + Duration::from_secs(SETTLE + 5);
-    let least = Duration::from_secs(storm.seconds);
-    let stretched = beyond <= least + Duration::from_secs(storm.stretch);
+    let beyond = until_minute() + Duration::from_secs(SETTLE_SECS + 5);
+    let least = Duration::from_secs(load.seconds);
+    let stretched = beyond <= least + Duration::from_secs(load.stretch);
     let end = Instant::now() + if stretched { beyond.max(least) } else { least };
-    let posters: Vec<_> = (0..storm.posters)
+    let posters: Vec<_> = (0..load.posters)
         .map(|poster| {
             let task = post(
                 Arc::clone(&site),
-                Arc::clone(&ledger),
+                Arc::clone(&reports),
                 seed ^ (1 << (poster + 8)),
                 end,
             );
@@ -82,14 +82,14 @@ pub async fn blow(site: Site, storm: Storm, seed: u64) {
     for poster in posters {
         poster.await.unwrap();
     }
-    let ledger = std::mem::take(&mut *ledger.lock().unwrap());
-    println!("{kills:?}, {ledger:?}");
+    let reports = std::mem::take(&mut *reports.lock().unwrap());
+    println!("{kills:?}, {reports:?}");
     assert!(kills.servers > 5, "{kills:?}");
-    assert!(ledger.acknowledged_live > 200, "{ledger:?}");
+    assert!(reports.acknowledged_live > 200, "{reports:?}");
 
     // The window of the last slab ends within a minute, and is planned some seconds later.
-    sleep(until_minute() + Duration::from_millis(SETTLE * 1000 + 500)).await;
-    let last = kill_jobs(&site, seed, storm.last_kills).await;
+    sleep(until_minute() + Duration::from_millis(SETTLE_SECS * 1000 + 500)).await;
+    let last = kill_jobs(&site, seed, load.last_kills).await;
     assert!(kills.jobs + last > 8, "{kills:?} and {last}");
     let together = [
         Process::start(&site, 0, "batch"),
@@ -98,7 +98,7 @@ pub async fn blow(site: Site, storm: Storm, seed: u64) {
     for mut job in together {
         job.ends_well().await;
     }
-    check(&site, &ledger, last).await;
+    check(&site, &reports, last).await;
 }
 
 /// The numbers of processes that were killed while they ran.
@@ -144,7 +144,7 @@ async fn kill_jobs(site: &Site, seed: u64, most: u32) -> u32 {
     killed
 }
 
-async fn check(site: &Site, ledger: &Ledger, last: u32) {
+async fn check(site: &Site, reports: &PostedReports, last: u32) {
     let before = all(&site.buckets()).await;
     for which in [0, 1] {
         Process::start(site, which, "batch").ends_well().await;
@@ -174,7 +174,7 @@ async fn check(site: &Site, ledger: &Ledger, last: u32) {
             "a share is paired with two different shares"
         );
     }
-    let lost = ledger
+    let lost = reports
         .acknowledged
         .iter()
         .filter(|pair| !counts.contains_key(*pair));
@@ -182,10 +182,10 @@ async fn check(site: &Site, ledger: &Ledger, last: u32) {
         lost.count(),
         0,
         "some of {} acknowledged reports are lost",
-        ledger.acknowledged.len()
+        reports.acknowledged.len()
     );
     assert!(
-        counts.keys().all(|pair| ledger.posted.contains(pair)),
+        counts.keys().all(|pair| reports.posted.contains(pair)),
         "a batch contains a report that no client posted"
     );
     println!(
