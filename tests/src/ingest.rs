@@ -13,7 +13,7 @@ use tallybox_model::signature::BatchSignature;
 use tallybox_transport::{Bucket, ListRange, read_all};
 
 /// The largest object that is read, in bytes.
-const LIMIT: u64 = 1 << 30;
+const MAX_OBJECT_BYTES: u64 = 1 << 30;
 
 /// The encrypted shares of each batch with their packet ids, in the order of the file.
 pub type Batches = BTreeMap<BatchName, Vec<(String, Vec<u8>)>>;
@@ -46,7 +46,11 @@ pub async fn batches(mailbox: &dyn Bucket, key: &VerifyingKey) -> Batches {
     let mut all = Batches::new();
     for name in names {
         let objects = name.ingestion();
-        let read = async |object: &str| read_all(mailbox, object, LIMIT).await.expect("an object");
+        let read = async |object: &str| {
+            read_all(mailbox, object, MAX_OBJECT_BYTES)
+                .await
+                .expect("an object")
+        };
         let (header, packets) = (read(&objects.header).await, read(&objects.packets).await);
         let signature: BatchSignature =
             decode_one(&read(&objects.signature).await, &Limits::default()).expect("a signature");

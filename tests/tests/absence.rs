@@ -35,7 +35,7 @@ const PROGRAMS: [&str; 5] = [
     "portal",
 ];
 /// Crates that give network access.
-const NETWORK: [&str; 15] = [
+const NETWORK_CRATES: [&str; 15] = [
     "tokio",
     "mio",
     "socket2",
@@ -53,7 +53,7 @@ const NETWORK: [&str; 15] = [
     "native-tls",
 ];
 /// Files that may contain unsafe code: none.
-const UNSAFE: [&str; 0] = [];
+const UNSAFE_FILES: [&str; 0] = [];
 /// The source of every package, as it appears in a lock file.
 const CRATES_IO: &str = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
 
@@ -67,7 +67,7 @@ fn the_pure_crates_cannot_reach_a_network() {
     for pure in ["tallybox-model", "tallybox-crypto"] {
         let reached = graph.reaches(pure);
         assert!(reached.len() > 5, "{pure} needs something");
-        let bad: Vec<_> = NETWORK
+        let bad: Vec<_> = NETWORK_CRATES
             .into_iter()
             .filter(|name| reached.contains(*name))
             .collect();
@@ -295,7 +295,7 @@ fn faults(name: &str, text: &str) -> Vec<String> {
         let code = line.split("//").next().unwrap_or_default();
         let mut words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
         // Neither the keyword itself nor an attribute that would allow it.
-        if !UNSAFE.contains(&name)
+        if !UNSAFE_FILES.contains(&name)
             && words.any(|word| word == keyword || word == format!("{keyword}_code"))
         {
             faults.push(format!("{name}:{number} has {keyword} code"));

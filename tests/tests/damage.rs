@@ -36,7 +36,7 @@ use Object::{
     ValidationPackets, ValidationSignature,
 };
 
-const ALL: [Object; 7] = [
+const ALL_OBJECTS: [Object; 7] = [
     IngestionPackets,
     IngestionHeader,
     IngestionSignature,
@@ -305,7 +305,7 @@ async fn damage_to_one_object_costs_at_most_its_batch() {
         Stage::BeforeAggregate,
         Stage::AfterAggregate,
     ] {
-        for object in ALL {
+        for object in ALL_OBJECTS {
             // An object cannot be damaged before the stage that creates it.
             if stage == Stage::BeforeIntake
                 && !matches!(

@@ -22,7 +22,7 @@ use tallybox_service::exit::Exit;
 use tallybox_tests::frame::assert_framed_as_the_predecessors;
 use tallybox_tests::vectors::{BucketPaths, Case, open, write_config};
 
-const GOOD: [&str; 7] = [
+const GOOD_CASES: [&str; 7] = [
     "dim2",
     "dim8",
     "dim250",
@@ -116,7 +116,7 @@ fn first_of_each(packets: &[ValidationPacket]) -> Vec<ValidationPacket> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_roles_say_of_every_packet_what_the_predecessor_said() {
-    for name in GOOD {
+    for name in GOOD_CASES {
         let case = Case::load(name);
         for role in Role::ALL {
             let root = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ async fn both_roles_say_of_every_packet_what_the_predecessor_said() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beside_the_predecessor_we_reach_its_sum_count_and_invalid_list() {
-    for name in GOOD {
+    for name in GOOD_CASES {
         let case = Case::load(name);
         let mut total = vec![0; case.expected["dimension"].as_u64().unwrap() as usize];
         for role in Role::ALL {

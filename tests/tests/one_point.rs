@@ -258,13 +258,13 @@ async fn two_numbers_of_bins_would_tell_the_answer() {
     // with 8 and with 9 bins.
     let second = processor(&case, Role::Second, Points::PerPacket);
     let [at_second, _] = two_batches(&case, Role::Second);
-    let evil = with_other_bins(&at_second, 9);
-    for batch in [&at_second, &evil] {
+    let dishonest = with_other_bins(&at_second, 9);
+    for batch in [&at_second, &dishonest] {
         assert_eq!(run_intake(&second, batch).await.packets_accepted, 100);
     }
     let (narrow, wide) = (
         messages(&second, &at_second).await,
-        messages(&second, &evil).await,
+        messages(&second, &dishonest).await,
     );
     // First is curious: it has its own shares, and Second's messages.
     let [at_first, _] = two_batches(&case, Role::First);

@@ -27,9 +27,9 @@ use tallybox_transport::{SharedBucket, memory};
 use uuid::Uuid;
 
 /// The number of windows with batches.
-const WINDOWS: i64 = 8;
+const WINDOW_COUNT: i64 = 8;
 /// The length of a window in minutes.
-const MINUTES: i64 = 60;
+const WINDOW_MINUTES: i64 = 60;
 
 /// A processor with recorded bucket operations.
 struct Side {
@@ -136,8 +136,8 @@ impl Side {
 
 fn windows() -> Vec<Window> {
     let start: BatchTime = "2026/01/01/00/00".parse().unwrap();
-    let at = |i: i64| start.plus_minutes(i * MINUTES).unwrap();
-    (0..WINDOWS)
+    let at = |i: i64| start.plus_minutes(i * WINDOW_MINUTES).unwrap();
+    (0..WINDOW_COUNT)
         .map(|i| Window::new(at(i), at(i + 1)).unwrap())
         .collect()
 }

@@ -27,12 +27,12 @@ use tallybox_transport::{
 };
 
 /// The length of a window in minutes. All batches are in the first window.
-const PERIOD: u32 = 480;
+const PERIOD_MINUTES: u32 = 480;
 /// The minimum number of packets of a sum. One batch has 20 packets, all batches have 80.
-const MINIMUM: u64 = 50;
+const MIN_PACKETS: u64 = 50;
 
 /// The batches and configurations that all worlds share.
-struct Scene {
+struct Setup {
     layout: Layout,
     generated: GeneratedBatches,
     _root: tempfile::TempDir,
@@ -45,7 +45,7 @@ struct World {
     sums: [SharedBucket; 2],
 }
 
-impl Scene {
+impl Setup {
     async fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let world = root.path().join("world");
@@ -69,10 +69,12 @@ impl Scene {
     }
 
     fn window(&self, later: u32) -> WindowName {
-        let first = aligned_window(self.generated.batches[0].date, PERIOD).unwrap();
+        let first = aligned_window(self.generated.batches[0].date, PERIOD_MINUTES).unwrap();
         WindowName {
             aggregation: self.generated.aggregation.clone(),
-            window: (0..later).fold(first, |window, _| next_window(window, PERIOD).unwrap()),
+            window: (0..later).fold(first, |window, _| {
+                next_window(window, PERIOD_MINUTES).unwrap()
+            }),
         }
     }
 
@@ -97,13 +99,13 @@ impl Scene {
         processor.buckets.peer_validation_in = world.validations[role.index()].clone();
         processor.buckets.peer_validation_out = world.validations[role.peer().index()].clone();
         processor.buckets.sum_parts = world.sums[role.index()].clone();
-        processor.minimum_contributions = MINIMUM;
+        processor.minimum_contributions = MIN_PACKETS;
         processor.rosters = Some(RosterRules {
             origin: Some(self.window(0).window.start()),
-            period_minutes: PERIOD,
+            period_minutes: PERIOD_MINUTES,
             grace_minutes: 0,
             replay_horizon: 10,
-            minimum: MINIMUM,
+            minimum: MIN_PACKETS,
             maximum_age: 3,
         });
         processor
@@ -262,7 +264,7 @@ fn is_refused(error: &Error, named: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
-    let scene = Scene::new().await;
+    let setup = Setup::new().await;
     let (mut all, mut refused) = (BTreeSet::new(), BTreeSet::new());
     for stage in [
         Stage::PreparedLost,
@@ -270,9 +272,9 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
         Stage::Agreed,
         Stage::Summed,
     ] {
-        let before = scene.at(stage).await;
-        scene.run(&before.copy().await).await.unwrap();
-        let records = scene.processor(&before, Role::First).records;
+        let before = setup.at(stage).await;
+        setup.run(&before.copy().await).await.unwrap();
+        let records = setup.processor(&before, Role::First).records;
         let sums = objects(&before.sums[0]).await;
         for (key, payload) in records_in(objects(&before.own[0]).await) {
             for edit in [Edit::Payload, Edit::NoTrailer, Edit::Moved] {
@@ -283,7 +285,7 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
                     .await;
                 let own = RecordedBucket::new(world.own[0].clone());
                 world.own[0] = own.clone();
-                match scene.run(&world).await {
+                match setup.run(&world).await {
                     Ok(()) => assert!(
                         !own.keys(OperationKind::Get).contains(&key),
                         "{context}: the modified record was accepted"
@@ -324,10 +326,10 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_birth_of_the_bucket_is_refused_when_it_is_edited() {
-    let scene = Scene::new().await;
+    let setup = Setup::new().await;
     let world = World::new();
-    let mut first = scene.processor(&world, Role::First);
-    let name = scene.batches().remove(0);
+    let mut first = setup.processor(&world, Role::First);
+    let name = setup.batches().remove(0);
     // Only a batch of today needs the time of the bucket's first use.
     let now: BatchTime = name.date.plus_minutes(120).unwrap();
     first.clock = Clock::manual(now.millis());
@@ -345,15 +347,15 @@ async fn the_birth_of_the_bucket_is_refused_when_it_is_edited() {
 /// far below the minimum.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edited_agreed_set_makes_nobody_sign_a_small_sum() {
-    let scene = Scene::new().await;
-    let before = scene.at(Stage::Agreed).await;
-    let first = scene.processor(&before, Role::First);
-    let key = scene.window(0).agreed();
+    let setup = Setup::new().await;
+    let before = setup.at(Stage::Agreed).await;
+    let first = setup.processor(&before, Role::First);
+    let key = setup.window(0).agreed();
     let payload = first.read_record(&key, 1 << 20).await.unwrap().unwrap();
     let agreed: AgreedWindow = serde_json::from_slice(&payload).unwrap();
     assert_eq!(
         (agreed.batches.len(), agreed.counted, agreed.minimum),
-        (4, 80, MINIMUM)
+        (4, 80, MIN_PACKETS)
     );
     let mut small = agreed.clone();
     small.batches.truncate(1);
@@ -363,8 +365,8 @@ async fn an_edited_agreed_set_makes_nobody_sign_a_small_sum() {
     for object in [text.clone(), [&text[..], &trailer].concat()] {
         let world = before.copy().await;
         world.replace(&key, object.into()).await;
-        let processor = Arc::new(scene.processor(&world, Role::First));
-        let error = aggregate_agreed(&processor, &scene.window(0), no_progress())
+        let processor = Arc::new(setup.processor(&world, Role::First));
+        let error = aggregate_agreed(&processor, &setup.window(0), no_progress())
             .await
             .unwrap_err();
         assert!(is_refused(&error, &key), "{error}");
@@ -387,8 +389,8 @@ async fn an_edited_agreed_set_makes_nobody_sign_a_small_sum() {
         let world = before.copy().await;
         let text = serde_json::to_vec_pretty(set).unwrap();
         world.replace(&key, first.records.seal(&key, &text)).await;
-        let processor = Arc::new(scene.processor(&world, Role::First));
-        let error = aggregate_agreed(&processor, &scene.window(0), no_progress())
+        let processor = Arc::new(setup.processor(&world, Role::First));
+        let error = aggregate_agreed(&processor, &setup.window(0), no_progress())
             .await
             .unwrap_err();
         assert_eq!(error.reason(), reason, "{error}");
@@ -401,15 +403,15 @@ async fn an_edited_agreed_set_makes_nobody_sign_a_small_sum() {
 /// summed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edited_object_takes_no_batch_out_of_a_sum() {
-    let scene = Scene::new().await;
-    let world = scene.at(Stage::PreparedLost).await;
-    let mut first = scene.processor(&world, Role::First);
+    let setup = Setup::new().await;
+    let world = setup.at(Stage::PreparedLost).await;
+    let mut first = setup.processor(&world, Role::First);
     first.rosters = None;
-    let name = scene.batches().remove(1);
+    let name = setup.batches().remove(1);
     world
         .replace(&name.first_seen(), "2026/01/01/00/00".into())
         .await;
-    let window: Window = scene.window(0).window;
+    let window: Window = setup.window(0).window;
     let task = AggregateTask {
         aggregation: name.aggregation.clone(),
         window,

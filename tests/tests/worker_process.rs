@@ -19,7 +19,7 @@ use tallybox_tests::vectors::{BucketPaths, Case, write_config};
 use tallybox_transport::LocalBucket;
 use uuid::Uuid;
 
-const LEASE: Duration = Duration::from_secs(600);
+const LEASE_TIME: Duration = Duration::from_secs(600);
 /// The timeout of any step on a busy machine.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -57,7 +57,7 @@ impl World {
 queues: { intake: queues/intake, aggregate: queues/aggregate }
 worker: { operations: '192.0.2.1:1', reload-secs: 0 }
 ";
-        let queue = DirectoryQueue::new(root.path().join("queues/intake"), LEASE);
+        let queue = DirectoryQueue::new(root.path().join("queues/intake"), LEASE_TIME);
         let task = IntakeTask {
             trace_id: Uuid::nil(),
             aggregation_id: name.aggregation.clone(),

@@ -22,7 +22,7 @@ const WINDOW_SETTLED_MILLIS: i64 = START_MILLIS + 46 * MINUTE_MILLIS;
 /// A time when the first window and its grace period are over.
 const GRACE_OVER_MILLIS: i64 = START_MILLIS + 111 * MINUTE_MILLIS;
 
-struct Stand {
+struct TestSandbox {
     directory: tempfile::TempDir,
     serving: Serving,
     clock: Clock,
@@ -47,7 +47,7 @@ pub(super) fn options(clock: &Clock) -> ServeOptions {
     }
 }
 
-impl Stand {
+impl TestSandbox {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Clock::manual(START_MILLIS);
@@ -122,16 +122,16 @@ impl Stand {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_developer_learns_what_became_of_each_report() {
-    let stand = Stand::new().await;
-    let good = stand.traffic.packet(0).unwrap().report;
+    let sandbox = TestSandbox::new().await;
+    let good = sandbox.traffic.packet(0).unwrap().report;
     let mut replay = good.clone();
-    replay.id = stand.traffic.packet(2).unwrap().report.id;
-    let bad = stand.undecryptable(1);
-    let ids = stand.post(vec![good, bad, replay]).await;
+    replay.id = sandbox.traffic.packet(2).unwrap().report.id;
+    let bad = sandbox.undecryptable(1);
+    let ids = sandbox.post(vec![good, bad, replay]).await;
     let [good, bad, replay] = [&ids[0], &ids[1], &ids[2]];
 
-    stand.at(START_MILLIS).await;
-    let trace = stand.trace(good).await;
+    sandbox.at(START_MILLIS).await;
+    let trace = sandbox.trace(good).await;
     assert_eq!(trace["stage"], "spooled", "its window has not ended");
     assert_eq!(
         (&trace["metric"], &trace["first"]["verdict"]),
@@ -139,15 +139,15 @@ async fn a_client_developer_learns_what_became_of_each_report() {
     );
     assert!(trace["slab"].as_str().unwrap().ends_with(".slab"));
 
-    stand.clock.set(WINDOW_SETTLED_MILLIS);
-    stand.roles().batch().await.unwrap();
-    let trace = stand.trace(good).await;
+    sandbox.clock.set(WINDOW_SETTLED_MILLIS);
+    sandbox.roles().batch().await.unwrap();
+    let trace = sandbox.trace(good).await;
     assert_eq!(
         (&trace["stage"], &trace["second"]["verdict"]),
         (&"batched".into(), &"not yet".into())
     );
     assert_eq!(trace["batch"]["date"], "2026/01/01/00/00");
-    let dropped = stand.trace(replay).await;
+    let dropped = sandbox.trace(replay).await;
     assert_eq!(
         (&dropped["stage"], &dropped["sum"]["counted"]),
         (&"dropped".into(), &false.into())
@@ -159,15 +159,15 @@ async fn a_client_developer_learns_what_became_of_each_report() {
             .contains("shares are identical to those of report")
     );
 
-    stand.roles().run_until_idle().await.unwrap();
-    let trace = stand.trace(bad).await;
+    sandbox.roles().run_until_idle().await.unwrap();
+    let trace = sandbox.trace(bad).await;
     assert_eq!(
         (&trace["stage"], &trace["sum"]["counted"]),
         (&"checked".into(), &Value::Null)
     );
 
-    stand.at(GRACE_OVER_MILLIS).await;
-    let trace = stand.trace(good).await;
+    sandbox.at(GRACE_OVER_MILLIS).await;
+    let trace = sandbox.trace(good).await;
     assert_eq!(
         (&trace["stage"], &trace["sum"]["counted"], &trace["kept"]),
         (&"summed".into(), &true.into(), &1.into())
@@ -186,7 +186,7 @@ async fn a_client_developer_learns_what_became_of_each_report() {
             "{view}"
         );
     }
-    let trace = stand.trace(&bad.to_uppercase()).await;
+    let trace = sandbox.trace(&bad.to_uppercase()).await;
     assert_eq!(
         (&trace["stage"], &trace["sum"]["counted"]),
         (&"summed".into(), &false.into())
@@ -200,11 +200,11 @@ async fn a_client_developer_learns_what_became_of_each_report() {
         (&"rejected".into(), &"undecryptable".into())
     );
 
-    let (_, list) = stand.get("/debug/reports").await;
+    let (_, list) = sandbox.get("/debug/reports").await;
     let list: Value = serde_json::from_str(&list).unwrap();
     let stages: Vec<&str> = ids.iter().map(|id| stage(&list, id)).collect();
     assert_eq!(stages, ["summed", "summed", "dropped"]);
-    let (status, window) = stand
+    let (status, window) = sandbox
         .get(&format!("/debug/windows/{METRIC}/202601010000"))
         .await;
     let window: Value = serde_json::from_str(&window).unwrap();
@@ -213,7 +213,7 @@ async fn a_client_developer_learns_what_became_of_each_report() {
         (200, &1.into()),
         "{window}"
     );
-    stand.serving.stop().await.unwrap();
+    sandbox.serving.stop().await.unwrap();
 }
 
 fn stage<'l>(list: &'l Value, id: &str) -> &'l str {
@@ -225,11 +225,11 @@ fn stage<'l>(list: &'l Value, id: &str) -> &'l str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_without_a_good_report_has_an_end_too() {
-    let stand = Stand::new().await;
-    let ids = stand.post(vec![stand.undecryptable(1)]).await;
-    stand.at(WINDOW_SETTLED_MILLIS).await;
-    stand.at(GRACE_OVER_MILLIS).await;
-    let trace = stand.serving.lookup.trace(&ids[0]).await.unwrap();
+    let sandbox = TestSandbox::new().await;
+    let ids = sandbox.post(vec![sandbox.undecryptable(1)]).await;
+    sandbox.at(WINDOW_SETTLED_MILLIS).await;
+    sandbox.at(GRACE_OVER_MILLIS).await;
+    let trace = sandbox.serving.lookup.trace(&ids[0]).await.unwrap();
     assert_eq!(
         (trace.stage, trace.sum.counted),
         (ReportStage::Checked, None)
@@ -241,59 +241,61 @@ async fn a_batch_without_a_good_report_has_an_end_too() {
         (IntakeStatus::Message, Some(PacketReason::Undecryptable))
     );
     for hour in 1..=25 {
-        stand
+        sandbox
             .at(GRACE_OVER_MILLIS + hour * 60 * MINUTE_MILLIS)
             .await;
     }
-    let trace = stand.serving.lookup.trace(&ids[0]).await.unwrap();
+    let trace = sandbox.serving.lookup.trace(&ids[0]).await.unwrap();
     assert_eq!(
         (trace.stage, trace.sum.counted),
         (ReportStage::GivenUp, Some(false))
     );
     assert!(trace.sum.why.unwrap().contains("second processor"));
-    stand.serving.stop().await.unwrap();
+    sandbox.serving.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sums_are_compared_with_the_truth() {
-    let mut stand = Stand::new().await;
-    let traffic = Arc::clone(&stand.serving.traffic);
+    let mut sandbox = TestSandbox::new().await;
+    let traffic = Arc::clone(&sandbox.serving.traffic);
     Arc::clone(&traffic)
-        .burst(&stand.serving.reporter().unwrap(), 12)
+        .burst(&sandbox.serving.reporter().unwrap(), 12)
         .await;
-    let other = stand.traffic.packet(1 << 40).unwrap().report;
-    stand.post(vec![other, stand.undecryptable(1 << 41)]).await;
+    let other = sandbox.traffic.packet(1 << 40).unwrap().report;
+    sandbox
+        .post(vec![other, sandbox.undecryptable(1 << 41)])
+        .await;
     let mut spool = SpoolReader::default();
     spool
-        .read(&stand.serving.lookup, &traffic.ledger)
+        .read(&sandbox.serving.lookup, &traffic.ledger)
         .await
         .unwrap();
-    assert_eq!(spool.waiting(&stand.serving.lookup).await.unwrap(), 14);
+    assert_eq!(spool.waiting(&sandbox.serving.lookup).await.unwrap(), 14);
     assert_eq!(traffic.ledger.lock().counts().foreign, 2);
-    stand.at(WINDOW_SETTLED_MILLIS).await;
-    assert_eq!(spool.waiting(&stand.serving.lookup).await.unwrap(), 0);
+    sandbox.at(WINDOW_SETTLED_MILLIS).await;
+    assert_eq!(spool.waiting(&sandbox.serving.lookup).await.unwrap(), 0);
     assert_eq!(
-        stand
+        sandbox
             .serving
             .audit
-            .check_windows(stand.serving.now())
+            .check_windows(sandbox.serving.now())
             .await
             .unwrap()
             .len(),
         0
     );
     // Two of them were posted by another client.
-    assert_eq!(stand.serving.audit.unsettled(), 14);
-    stand.at(GRACE_OVER_MILLIS).await;
-    let added = stand
+    assert_eq!(sandbox.serving.audit.unsettled(), 14);
+    sandbox.at(GRACE_OVER_MILLIS).await;
+    let added = sandbox
         .serving
         .audit
-        .check_windows(stand.serving.now())
+        .check_windows(sandbox.serving.now())
         .await
         .unwrap();
     assert!(added.len() == 1 && added[0].has_foreign());
-    assert_eq!(stand.serving.audit.unsettled(), 0);
-    let report = FinalReport::from_audit(&mut stand.serving.audit, 0, Kills::default())
+    assert_eq!(sandbox.serving.audit.unsettled(), 0);
+    let report = FinalReport::from_audit(&mut sandbox.serving.audit, 0, Kills::default())
         .await
         .unwrap();
     assert!(report.good, "{report:?}");
@@ -323,23 +325,23 @@ async fn sums_are_compared_with_the_truth() {
         let number = ledger.post(posted);
         ledger.acknowledge(number);
     }
-    let report = FinalReport::from_audit(&mut stand.serving.audit, 0, Kills::default())
+    let report = FinalReport::from_audit(&mut sandbox.serving.audit, 0, Kills::default())
         .await
         .unwrap();
     assert_eq!((report.good, report.lost), (false, 1), "{report:?}");
-    stand.serving.stop().await.unwrap();
+    sandbox.serving.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_of_its_own_and_the_pages_around_them() {
-    let stand = Stand::new().await;
-    let traffic = Arc::clone(&stand.serving.traffic);
-    traffic.burst(&stand.serving.reporter().unwrap(), 3).await;
-    let (_, list) = stand.get("/debug/reports").await;
+    let sandbox = TestSandbox::new().await;
+    let traffic = Arc::clone(&sandbox.serving.traffic);
+    traffic.burst(&sandbox.serving.reporter().unwrap(), 3).await;
+    let (_, list) = sandbox.get("/debug/reports").await;
     let list: Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list["reports"].as_array().unwrap().len(), 3);
     let id = list["reports"][0]["id"].as_str().unwrap();
-    let (status, asked) = stand.get(&format!("/debug/reports?id={id}")).await;
+    let (status, asked) = sandbox.get(&format!("/debug/reports?id={id}")).await;
     assert!(status == 200 && asked.contains("\"spooled\""), "{asked}");
     for (path, expected) in [
         ("/debug/reports/nobody", "invalid report id"),
@@ -349,14 +351,14 @@ async fn packets_of_its_own_and_the_pages_around_them() {
         ),
         ("/elsewhere", "no such page"),
     ] {
-        let (status, body) = stand.get(path).await;
+        let (status, body) = sandbox.get(path).await;
         assert!(status == 404 && body.contains(expected), "{path}: {body}");
     }
-    let (status, page) = stand.get("/").await;
+    let (status, page) = sandbox.get("/").await;
     assert!(
         status == 200 && page.contains("<form action=/debug/reports>") && !page.contains("script")
     );
-    stand.serving.stop().await.unwrap();
+    sandbox.serving.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -372,10 +374,10 @@ async fn the_debug_pages_are_for_this_machine_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_start_fits_a_terminal() {
-    let stand = Stand::new().await;
+    let sandbox = TestSandbox::new().await;
     let text = Human(&Announcement::from_serving(
-        &stand.serving,
-        &options(&stand.clock),
+        &sandbox.serving,
+        &options(&sandbox.clock),
     ))
     .to_string();
     // Lines with keys and paths may be longer.
@@ -396,7 +398,7 @@ async fn the_start_fits_a_terminal() {
     ] {
         assert!(text.contains(needed), "{needed}");
     }
-    stand.serving.stop().await.unwrap();
+    sandbox.serving.stop().await.unwrap();
 }
 
 /// Displays a summary in its text form.
@@ -409,8 +411,8 @@ impl std::fmt::Display for Human<'_> {
 }
 
 /// Posts a body over a plain TCP connection. Returns the status; `None` if the connection broke.
-async fn post_raw(stand: &Stand, body: String) -> Option<u16> {
-    let (address, length) = (stand.serving.address, body.len());
+async fn post_raw(sandbox: &TestSandbox, body: String) -> Option<u16> {
+    let (address, length) = (sandbox.serving.address, body.len());
     let posting = tokio::task::spawn_blocking(move || {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
         let head = format!(
@@ -430,8 +432,8 @@ async fn post_raw(stand: &Stand, body: String) -> Option<u16> {
     posting.await.unwrap()
 }
 
-async fn ask_for(stand: &Stand, kind: &str) -> u16 {
-    let address = stand.serving.debug_address;
+async fn ask_for(sandbox: &TestSandbox, kind: &str) -> u16 {
+    let address = sandbox.serving.debug_address;
     let request = format!("POST /debug/unfriendly/{kind} HTTP/1.0\r\nHost: {address}\r\n\r\n");
     let asking = tokio::task::spawn_blocking(move || {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -444,8 +446,8 @@ async fn ask_for(stand: &Stand, kind: &str) -> u16 {
 }
 
 /// Returns the example request of the ingestor's OpenAPI document, with another id.
-async fn example(stand: &Stand, id: &str) -> String {
-    let address = stand.serving.address;
+async fn example(sandbox: &TestSandbox, id: &str) -> String {
+    let address = sandbox.serving.address;
     let asking = tokio::task::spawn_blocking(move || {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
         let request = "GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -465,12 +467,12 @@ async fn example(stand: &Stand, id: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_remembered_and_unfriendliness_can_be_asked_for() {
     const ID: &str = "3f0c8a52-9d1e-4b7a-8c66-0e4f5a6b7c8d";
-    let stand = Stand::new().await;
-    let good = example(&stand, ID).await;
+    let sandbox = TestSandbox::new().await;
+    let good = example(&sandbox, ID).await;
     let mut bad: Value = serde_json::from_str(&good).unwrap();
     bad["payload"]["prioParams"]["epsilon"] = 1.5.into();
-    assert_eq!(post_raw(&stand, bad.to_string()).await, Some(400));
-    let trace = stand.trace(ID).await;
+    assert_eq!(post_raw(&sandbox, bad.to_string()).await, Some(400));
+    let trace = sandbox.trace(ID).await;
     assert_eq!(
         (&trace["stage"], &trace["problem"]["status"]),
         (&"refused".into(), &400.into())
@@ -489,16 +491,16 @@ async fn refusals_are_remembered_and_unfriendliness_can_be_asked_for() {
         ("closed-metric", Some(410)),
         ("lost-answer", None),
     ] {
-        assert_eq!(ask_for(&stand, kind).await, 200);
-        assert_eq!(post_raw(&stand, good.clone()).await, status, "{kind}");
+        assert_eq!(ask_for(&sandbox, kind).await, 200);
+        assert_eq!(post_raw(&sandbox, good.clone()).await, status, "{kind}");
     }
     // The post whose answer was lost has been stored.
-    assert_eq!(stand.trace(ID).await["stage"], "spooled");
-    assert_eq!(post_raw(&stand, good).await, Some(200));
-    assert_eq!(ask_for(&stand, "rude").await, 404);
-    assert_eq!(ask_for(&stand, "expired-config").await, 200);
+    assert_eq!(sandbox.trace(ID).await["stage"], "spooled");
+    assert_eq!(post_raw(&sandbox, good).await, Some(200));
+    assert_eq!(ask_for(&sandbox, "rude").await, 404);
+    assert_eq!(ask_for(&sandbox, "expired-config").await, 200);
     let metric = Metric::named(METRIC).unwrap();
-    let refused = stand.serving.reporter().unwrap().source().refresh().await;
+    let refused = sandbox.serving.reporter().unwrap().source().refresh().await;
     assert!(refused.is_err(), "{} {refused:?}", metric.name);
-    stand.serving.stop().await.unwrap();
+    sandbox.serving.stop().await.unwrap();
 }

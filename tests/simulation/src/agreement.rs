@@ -13,14 +13,14 @@ use crate::bucket::StoredBucket;
 use crate::evidence::{Batches, objects};
 use crate::machine::Storage;
 use crate::pool::Pool;
-use crate::scenario::{PERIOD, Scenario};
+use crate::scenario::{PERIOD_MINUTES, Scenario};
 use crate::schedule::{Millis, Schedule};
-use crate::time::HOUR;
+use crate::time::HOUR_MILLIS;
 use crate::violations::Violations;
 
 /// The time before the writing of a roster by which an object has to exist for the roster to
 /// contain it. The margin covers stale listings and slow processors.
-const MARGIN: Millis = 2 * HOUR;
+const ROSTER_MARGIN_MILLIS: Millis = 2 * HOUR_MILLIS;
 
 /// The outcome of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub async fn audit_agreement(
         names.extend(state.rosters.iter().chain(state.agreed.keys()));
     }
     // The agreement on the last windows may be incomplete when the run ends.
-    let complete_until = scenario.end() - 3 * HOUR;
+    let complete_until = scenario.end() - 3 * HOUR_MILLIS;
     let split = violations.split(storage);
     for (role, state) in Role::ALL.into_iter().zip(&states) {
         check_summed_once(&state.agreed, role, problems);
@@ -300,7 +300,8 @@ impl AgreementAudit {
                 batch.aggregation == name.aggregation
                     && certain(batch)
                     && status.is_some_and(|status| status >= name.window)
-                    && aligned_window(batch.date, PERIOD).is_some_and(|own| own <= name.window)
+                    && aligned_window(batch.date, PERIOD_MINUTES)
+                        .is_some_and(|own| own <= name.window)
                     && is_held(scenario, storage, batch, limits)
             };
             let held: Vec<&BatchName> = batches.keys().filter(held).collect();
@@ -429,15 +430,15 @@ fn named(aggregation: &AggregationId, batch: DatedBatch) -> BatchName {
 
 /// Returns the age of a batch in a window: the number of windows since its own.
 fn age_in(date: BatchTime, window: Window) -> Option<u32> {
-    let own = aligned_window(date, PERIOD)?;
-    u32::try_from((window.start().millis() - own.start().millis()) / HOUR).ok()
+    let own = aligned_window(date, PERIOD_MINUTES)?;
+    u32::try_from((window.start().millis() - own.start().millis()) / HOUR_MILLIS).ok()
 }
 
 /// Returns whether a batch arrived too late for any roster to list it. Rosters look back twice the
 /// maximum age.
 fn far_too_late(scenario: &Scenario, storage: &Storage, batch: &BatchName) -> bool {
     let age = i64::from(scenario.maximum_age[0].min(scenario.maximum_age[1]));
-    let end = batch.date.millis() + 2 * age * HOUR;
+    let end = batch.date.millis() + 2 * age * HOUR_MILLIS;
     let arrived = storage
         .ingestion
         .iter()
@@ -484,7 +485,9 @@ fn unlisted<'a>(
 /// window to contain it. The verdicts, from which a roster is made, may be fixed long before the
 /// roster is written. `None` if one of the sides fixed no verdicts.
 fn roster_times(storage: &Storage, name: &WindowName) -> Option<[Millis; 2]> {
-    let time = |role: Role| Some(storage.own[role.index()].made_at(&name.verdicts())? - MARGIN);
+    let time = |role: Role| {
+        Some(storage.own[role.index()].made_at(&name.verdicts())? - ROSTER_MARGIN_MILLIS)
+    };
     Some([time(Role::First)?, time(Role::Second)?])
 }
 
@@ -496,7 +499,8 @@ fn is_held(scenario: &Scenario, storage: &Storage, batch: &BatchName, limits: [M
         let prepared = storage.own[side].first_made(&format!("{batch}."), ".prepared");
         let made = |object: &String| storage.validation[side].made_at(object);
         let retention = scenario.retention.unwrap_or(Millis::MAX);
-        let is_there = |at: Millis| at <= limit && limit + MARGIN < at.saturating_add(retention);
+        let is_there =
+            |at: Millis| at <= limit && limit + ROSTER_MARGIN_MILLIS < at.saturating_add(retention);
         // A mailbox may have reported that packets or header exist when they did not, and some
         // buckets do not store empty objects. So these two objects may be missing.
         prepared.is_some_and(|at| at <= limit)

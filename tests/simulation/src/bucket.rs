@@ -15,7 +15,7 @@ use tallybox_transport::{
 };
 
 use crate::schedule::{Answer, Asked, Life, Millis, Schedule};
-use crate::time::MINUTE;
+use crate::time::MINUTE_MILLIS;
 
 /// The objects of a simulated bucket, shared by all processes that use it.
 #[derive(Debug)]
@@ -203,7 +203,7 @@ pub struct View {
 }
 
 /// The maximum time for which an absent object is reported to exist.
-const MAX_PHANTOM_TIME: Millis = 20 * MINUTE;
+const MAX_PHANTOM_MILLIS: Millis = 20 * MINUTE_MILLIS;
 
 /// A bucket as one process sees it during one lifetime.
 #[derive(Clone, Debug)]
@@ -281,7 +281,7 @@ impl SimBucket {
         let (now, chance) = (self.schedule.now(), self.view.phantoms);
         let draw = || match chance > 0 && self.schedule.chance(chance) {
             true => {
-                now + i64::try_from(self.schedule.below(MAX_PHANTOM_TIME.unsigned_abs()))
+                now + i64::try_from(self.schedule.below(MAX_PHANTOM_MILLIS.unsigned_abs()))
                     .unwrap_or(0)
             }
             false => now,

@@ -79,7 +79,7 @@ Examples:
       print the names of all planted faults";
 
 /// The number of failing seeds that are shrunk and printed in full.
-const SHOWN: usize = 3;
+const MAX_SHOWN_FAILURES: usize = 3;
 /// The number of seeds within which each planted fault has to be found.
 const BUG_SEEDS: u64 = 200;
 
@@ -138,7 +138,7 @@ impl Cli {
     /// Prints the violated properties of the first failing seeds, and the commands that repeat
     /// them.
     fn show(&self, campaign: &Campaign, failures: &[Outcome]) {
-        for failed in failures.iter().take(SHOWN) {
+        for failed in failures.iter().take(MAX_SHOWN_FAILURES) {
             println!("seed {} fails:", failed.seed);
             list(failed);
             if self.no_shrink || self.trace {
@@ -151,10 +151,14 @@ impl Cli {
             }
             println!("  to repeat: {}", self.replay(&least));
         }
-        if let Some(more) = failures.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        if let Some(more) = failures
+            .len()
+            .checked_sub(MAX_SHOWN_FAILURES)
+            .filter(|more| *more > 0)
+        {
             let seeds: Vec<String> = failures
                 .iter()
-                .skip(SHOWN)
+                .skip(MAX_SHOWN_FAILURES)
                 .take(20)
                 .map(|failed| failed.seed.to_string())
                 .collect();

@@ -20,7 +20,7 @@ use crate::pool::METRICS;
 use crate::schedule::Millis;
 
 /// The maximum size of an object, in bytes.
-const LIMIT: u64 = 1 << 20;
+const MAX_OBJECT_BYTES: u64 = 1 << 20;
 
 /// A copy of a batch.
 #[derive(Clone, Debug)]
@@ -113,7 +113,7 @@ impl CopiedBatch {
         retired: bool,
         now: Millis,
     ) -> bool {
-        let read = async |key: &str| read_all(&*mailbox.inner, key, LIMIT).await;
+        let read = async |key: &str| read_all(&*mailbox.inner, key, MAX_OBJECT_BYTES).await;
         let from = self.original.ingestion();
         let (Ok(header), Ok(packets)) = (read(&from.header).await, read(&from.packets).await)
         else {

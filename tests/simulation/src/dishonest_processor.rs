@@ -28,11 +28,11 @@ use crate::evidence::payload;
 use crate::forger::forge;
 use crate::keyring::{Keyring, signing_key_id};
 use crate::machine::Storage;
-use crate::scenario::{PERIOD, ROSTER_ENTRIES};
+use crate::scenario::{MAX_ROSTER_ENTRIES, PERIOD_MINUTES};
 use crate::schedule::Millis;
 
 /// The maximum size of an object, in bytes.
-pub(crate) const LIMIT: u64 = 1 << 20;
+pub(crate) const MAX_OBJECT_BYTES: u64 = 1 << 20;
 
 /// A kind of tampering.
 #[derive(Clone, Debug)]
@@ -103,9 +103,13 @@ pub async fn restore(storage: &Storage, tampering: &Tampering, now: Millis) {
         &storage.validation[tampering.victim.index()],
     );
     let key = name.roster(tamperer);
-    let right = read_all(&*storage.own[tamperer.index()].inner, &key, LIMIT)
-        .await
-        .ok();
+    let right = read_all(
+        &*storage.own[tamperer.index()].inner,
+        &key,
+        MAX_OBJECT_BYTES,
+    )
+    .await
+    .ok();
     let right = right.map(|record| payload(&record));
     put(mailbox, &key, right, now).await;
 }
@@ -224,7 +228,9 @@ async fn shorten(
 ) -> Option<Tampering> {
     let (tamperer, mailbox) = (victim.peer(), &storage.validation[victim.index()]);
     let key = &name.roster(tamperer);
-    let old = read_all(&*mailbox.inner, key, LIMIT).await.ok()?;
+    let old = read_all(&*mailbox.inner, key, MAX_OBJECT_BYTES)
+        .await
+        .ok()?;
     let limits = Limits::default();
     let signature: BatchSignature = decode_one(&old, &limits).ok()?;
     let (header, entries) = signature.inline()?;
@@ -262,7 +268,7 @@ fn before_next(
         .filter(|(_, other)| other.aggregation == name.aggregation)
         .max()?;
     let next = WindowName {
-        window: aligned_window(last.window.end(), PERIOD)?,
+        window: aligned_window(last.window.end(), PERIOD_MINUTES)?,
         aggregation: name.aggregation.clone(),
     };
     Some((key.clone(), next))
@@ -272,7 +278,9 @@ async fn flood(storage: &Storage, victim: Role, dice: &mut Dice, now: Millis) ->
     let (tamperer, mailbox) = (victim.peer(), &storage.validation[victim.index()]);
     let (key, next) = before_next(mailbox, tamperer, dice)?;
     let limits = Limits::default();
-    let old = read_all(&*mailbox.inner, &key, LIMIT).await.ok()?;
+    let old = read_all(&*mailbox.inner, &key, MAX_OBJECT_BYTES)
+        .await
+        .ok()?;
     let (header, _) = decode_one::<BatchSignature>(&old, &limits).ok()?.inline()?;
     let header: RosterHeader = decode_one(&header, &limits).ok()?;
     let listing = Listing::Open(OpenReason::NoIngestion);
@@ -285,7 +293,7 @@ async fn flood(storage: &Storage, victim: Role, dice: &mut Dice, now: Millis) ->
         };
         RosterEntry::new(batch, &listing)
     };
-    let entries = write_records(&(0..=ROSTER_ENTRIES).map(entry).collect::<Vec<_>>());
+    let entries = write_records(&(0..=MAX_ROSTER_ENTRIES).map(entry).collect::<Vec<_>>());
     let header = RosterHeader {
         window_start: next.window.start().millis(),
         window_end: next.window.end().millis(),
@@ -311,7 +319,9 @@ async fn replay(
 ) -> Option<Tampering> {
     let (tamperer, mailbox) = (victim.peer(), &storage.validation[victim.index()]);
     let (key, next) = before_next(mailbox, tamperer, dice)?;
-    let bytes = read_all(&*mailbox.inner, &key, LIMIT).await.ok()?;
+    let bytes = read_all(&*mailbox.inner, &key, MAX_OBJECT_BYTES)
+        .await
+        .ok()?;
     let key = next.roster(tamperer);
     put(mailbox, &key, Some(bytes), now).await;
     Some(Tampering {
@@ -451,13 +461,13 @@ pub(crate) async fn rewrite(
     change: impl FnOnce(&mut Vec<ValidationPacket>) -> Option<()>,
 ) -> Option<()> {
     let (objects, limits) = (name.validation(tamperer), Limits::default());
-    let header = read_all(&*mailbox.inner, &objects.header, LIMIT)
+    let header = read_all(&*mailbox.inner, &objects.header, MAX_OBJECT_BYTES)
         .await
         .ok()?;
-    let old = read_all(&*mailbox.inner, &objects.packets, LIMIT)
+    let old = read_all(&*mailbox.inner, &objects.packets, MAX_OBJECT_BYTES)
         .await
         .ok()?;
-    read_all(&*mailbox.inner, &objects.signature, LIMIT)
+    read_all(&*mailbox.inner, &objects.signature, MAX_OBJECT_BYTES)
         .await
         .ok()?;
     let header: ValidationHeader = decode_one(&header, &limits).ok()?;

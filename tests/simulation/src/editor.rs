@@ -9,7 +9,7 @@ use tallybox_transport::{TRAILER_BYTES, publish_bytes, read_all};
 use crate::machine::Storage;
 
 /// The maximum size of an object, in bytes.
-const LIMIT: u64 = 1 << 20;
+const MAX_OBJECT_BYTES: u64 = 1 << 20;
 
 /// An edited record.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub async fn edit(storage: &Storage, victim: Role, agreed_only: bool) -> Option<
         // These objects are sealed files, which an attacker without the key cannot edit.
         return None;
     }
-    let original = read_all(&*own.inner, &key, LIMIT).await.ok()?;
+    let original = read_all(&*own.inner, &key, MAX_OBJECT_BYTES).await.ok()?;
     let (payload, trailer) = original.split_at(original.len().checked_sub(TRAILER_BYTES)?);
     let changed = match object {
         RosterObject::Agreed => smaller(payload)?,

@@ -22,7 +22,7 @@ use crate::machine::Storage;
 use crate::pool::Pool;
 
 /// The maximum size of an object, in bytes.
-const LIMIT: u64 = 1 << 30;
+const MAX_OBJECT_BYTES: u64 = 1 << 30;
 
 /// The objects of a simulated bucket by key, including those that its retention has deleted.
 pub type Objects = BTreeMap<String, Bytes>;
@@ -63,7 +63,9 @@ async fn present(bucket: &SharedBucket) -> Objects {
         .expect("a listing");
     let mut all = Objects::new();
     for key in keys {
-        let bytes = read_all(&**bucket, &key, LIMIT).await.expect("an object");
+        let bytes = read_all(&**bucket, &key, MAX_OBJECT_BYTES)
+            .await
+            .expect("an object");
         all.insert(key, bytes);
     }
     all

@@ -15,12 +15,12 @@ use tallybox_transport::read_all;
 
 use crate::dice::Dice;
 use crate::dishonest_processor::{
-    LIMIT, Tampering, TamperingKind, put, read_records, sign, write_records,
+    MAX_OBJECT_BYTES, Tampering, TamperingKind, put, read_records, sign, write_records,
 };
 use crate::evidence::payload;
 use crate::machine::{Storage, own_records};
 use crate::schedule::Millis;
-use crate::time::HOUR;
+use crate::time::HOUR_MILLIS;
 
 /// Changes the roster that this dishonest processor has just written to its peer's mailbox, if no
 /// side has used it yet.
@@ -38,12 +38,18 @@ pub async fn forge(
     }
     let key = name.roster(tamperer);
     let limits = Limits::default();
-    let old = read_all(&*mailbox.inner, &key, LIMIT).await.ok()?;
+    let old = read_all(&*mailbox.inner, &key, MAX_OBJECT_BYTES)
+        .await
+        .ok()?;
     // The roster in the mailbox may already have been replaced.
     if payload(
-        &read_all(&*storage.own[tamperer.index()].inner, &key, LIMIT)
-            .await
-            .ok()?,
+        &read_all(
+            &*storage.own[tamperer.index()].inner,
+            &key,
+            MAX_OBJECT_BYTES,
+        )
+        .await
+        .ok()?,
     ) != old
     {
         return None;
@@ -121,7 +127,7 @@ fn false_entry(
         .collect();
     batches.sort_by_key(|batch| (batch.date, batch.id));
     let batch = dice.pick(&batches[batches.len().saturating_sub(3)..])?;
-    let back = dice.between(age, age + 1) * HOUR / 60_000;
+    let back = dice.between(age, age + 1) * HOUR_MILLIS / 60_000;
     let date = name.window.start().plus_minutes(-back)?;
     let forged = DatedBatch { date, id: batch.id };
     // The entry would not be false if the batch existed under this date or were listed already.
@@ -151,7 +157,7 @@ async fn terms_are_fixed(storage: &Storage, name: &WindowName) -> bool {
         let Some(last) = agreed.max() else {
             return false;
         };
-        let Ok(text) = read_all(&*own.inner, last, LIMIT).await else {
+        let Ok(text) = read_all(&*own.inner, last, MAX_OBJECT_BYTES).await else {
             return false;
         };
         let agreed: Option<AgreedWindow> = serde_json::from_slice(&payload(&text)).ok();

@@ -8,7 +8,7 @@ use tallybox_transport::{publish_bytes, read_all};
 
 use crate::bucket::StoredBucket;
 use crate::dice::Dice;
-use crate::dishonest_processor::LIMIT;
+use crate::dishonest_processor::MAX_OBJECT_BYTES;
 use crate::schedule::Millis;
 
 /// The objects to write, and their batch name.
@@ -62,7 +62,7 @@ impl Garbage {
                     (&from.signature, &to.signature),
                 ] {
                     // The retention may have deleted the object.
-                    if let Ok(bytes) = read_all(&*mailbox.inner, from, LIMIT).await {
+                    if let Ok(bytes) = read_all(&*mailbox.inner, from, MAX_OBJECT_BYTES).await {
                         files.push((to, bytes));
                     }
                 }

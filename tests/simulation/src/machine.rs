@@ -44,9 +44,12 @@ use crate::keyring::{
 };
 use crate::process::Actor;
 use crate::queue::{SimQueue, StoredQueue};
-use crate::scenario::{GRACE, HORIZON, LEAVE_OUT_AFTER, PERIOD, ROSTER_ENTRIES, Scenario};
+use crate::scenario::{
+    GRACE_MINUTES, LEAVE_OUT_AFTER_MINUTES, MAX_ROSTER_ENTRIES, PERIOD_MINUTES,
+    REPLAY_HORIZON_WINDOWS, Scenario,
+};
 use crate::schedule::{Life, Millis, Schedule};
-use crate::time::MINUTE;
+use crate::time::MINUTE_MILLIS;
 use crate::trouble::Trouble;
 
 /// Every bucket and queue of a run.
@@ -109,7 +112,7 @@ impl Machines<'_> {
             } else {
                 0
             },
-            staleness: 20 * MINUTE,
+            staleness: 20 * MINUTE_MILLIS,
             phantoms: if !reads && self.scenario.has(Trouble::Phantoms) {
                 50
             } else {
@@ -194,8 +197,8 @@ impl Machines<'_> {
             }),
             policy: Policy {
                 role,
-                period_minutes: PERIOD,
-                grace_minutes: GRACE,
+                period_minutes: PERIOD_MINUTES,
+                grace_minutes: GRACE_MINUTES,
                 wait_minutes: 0,
                 look_back_minutes: horizon_minutes.min(2 * 24 * 60),
                 horizon_minutes,
@@ -285,11 +288,11 @@ impl Machines<'_> {
                 packets: 1,
                 accept: false,
             },
-            leave_out_after_minutes: LEAVE_OUT_AFTER,
+            leave_out_after_minutes: LEAVE_OUT_AFTER_MINUTES,
             wear: WearLimits::default(),
             legacy_count: false,
             limits: Limits {
-                roster_entries: ROSTER_ENTRIES,
+                roster_entries: MAX_ROSTER_ENTRIES,
                 ..Limits::default()
             },
             pool: Arc::clone(&keyring.pool),
@@ -322,9 +325,9 @@ impl Machines<'_> {
         self.scenario.since[side]?;
         Some(RosterRules {
             origin: None,
-            period_minutes: PERIOD,
-            grace_minutes: GRACE,
-            replay_horizon: HORIZON,
+            period_minutes: PERIOD_MINUTES,
+            grace_minutes: GRACE_MINUTES,
+            replay_horizon: REPLAY_HORIZON_WINDOWS,
             minimum: self.scenario.minimum[side],
             maximum_age: self.scenario.maximum_age[side],
         })
@@ -350,7 +353,7 @@ impl Machines<'_> {
             name: INGESTOR.to_owned(),
             serve: ServeConfig::default(),
             batches: BatchConfig {
-                window_minutes: PERIOD,
+                window_minutes: PERIOD_MINUTES,
                 settle_secs: 300,
                 max_packets: self.scenario.batch_packets.1,
                 min_packets: self.scenario.batch_packets.0,

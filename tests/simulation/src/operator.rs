@@ -20,7 +20,7 @@ use crate::machine::{Machine, Machines, Storage};
 use crate::pool::{METRICS, Pool};
 use crate::process::Actor;
 use crate::scenario::Scenario;
-use crate::time::HOUR;
+use crate::time::HOUR_MILLIS;
 use crate::trouble::Trouble;
 
 /// The result of a manual sum.
@@ -43,8 +43,9 @@ pub async fn sum_window_manually(machines: &Machines<'_>, dice: &mut Dice) -> Op
     } else {
         Role::Second
     };
-    let start = scenario.start() - HOUR
-        + dice.between(0, (now - scenario.start() + HOUR) / HOUR * 4) * HOUR / 4;
+    let start = scenario.start() - HOUR_MILLIS
+        + dice.between(0, (now - scenario.start() + HOUR_MILLIS) / HOUR_MILLIS * 4) * HOUR_MILLIS
+            / 4;
     let minutes = dice.between(2, 12) * 15;
     let aggregation = METRICS[dice.size(0, scenario.metrics - 1)].parse().ok()?;
     let start = BatchTime::from_millis(start)?;

@@ -16,7 +16,7 @@ use crate::violations::Violations;
 
 /// The minimum number of added messages, which every processor has to refuse: the permitted
 /// surplus, and a reserve for packets without a message.
-const TOO_MANY: u64 = 1024 + 64;
+const MIN_ADDED_MESSAGES: u64 = 1024 + 64;
 
 /// Adds messages to the object that was just written to the victim's mailbox, if it is a validation
 /// batch.
@@ -35,7 +35,7 @@ pub async fn oversize(
         // The validation batch may itself be a replacement of one that was already read.
         return None;
     }
-    let more = TOO_MANY + dice.below(2000);
+    let more = MIN_ADDED_MESSAGES + dice.below(2000);
     let added: Vec<PacketId> = (0..more)
         .map(|_| PacketId::from_bytes(dice.bytes()))
         .collect();

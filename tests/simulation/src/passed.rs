@@ -12,9 +12,9 @@ use tallybox_service::clock::Clock;
 
 use crate::machine::{Machine, Machines, Storage};
 use crate::process::Actor;
-use crate::scenario::{PERIOD, Scenario};
+use crate::scenario::{PERIOD_MINUTES, Scenario};
 use crate::schedule::{Millis, Schedule};
-use crate::time::{HOUR, MINUTE};
+use crate::time::{HOUR_MILLIS, MINUTE_MILLIS};
 
 /// Finds windows that contain a batch, are not done, have passed the horizon while a workflow
 /// manager ran, and have no mark or are missing in the status.
@@ -24,7 +24,7 @@ pub async fn passed(
     schedule: &Arc<Schedule>,
     problems: &mut Vec<String>,
 ) {
-    let horizon = i64::from(scenario.horizon_minutes()) * MINUTE;
+    let horizon = i64::from(scenario.horizon_minutes()) * MINUTE_MILLIS;
     if scenario.start() + horizon > scenario.end() {
         return;
     }
@@ -44,7 +44,7 @@ pub async fn passed(
             // manager ran, may be too old to be listed by now.
             let passes = name.window.start().millis() + horizon;
             let from = passes.max(scenario.faults_end()).max(held_since);
-            let must_be_marked = from + 2 * HOUR <= (passes + horizon).min(scenario.end());
+            let must_be_marked = from + 2 * HOUR_MILLIS <= (passes + horizon).min(scenario.end());
             if own.made_at(&name.done()).is_some() || !must_be_marked {
                 continue;
             }
@@ -71,7 +71,7 @@ fn windows(storage: &Storage, role: Role) -> BTreeMap<WindowName, Millis> {
                 .or_else(|| BatchName::from_prepared(&key));
             let name = batch.and_then(|batch| {
                 Some(WindowName {
-                    window: aligned_window(batch.date, PERIOD)?,
+                    window: aligned_window(batch.date, PERIOD_MINUTES)?,
                     aggregation: batch.aggregation,
                 })
             });

@@ -9,7 +9,7 @@ use tallybox_service::clock::Clock;
 use crate::machine::Machine;
 use crate::scenario::Scenario;
 use crate::schedule::{Life, Millis, NetworkFaults};
-use crate::time::MINUTE;
+use crate::time::MINUTE_MILLIS;
 use crate::trouble::Trouble;
 
 /// The kind of a process.
@@ -39,8 +39,8 @@ impl Actor {
     #[must_use]
     pub fn pause(self) -> Millis {
         match self {
-            Self::Batcher | Self::Manager(_) => 20 * MINUTE,
-            Self::Intake(_) | Self::Aggregate(_) => 3 * MINUTE,
+            Self::Batcher | Self::Manager(_) => 20 * MINUTE_MILLIS,
+            Self::Intake(_) | Self::Aggregate(_) => 3 * MINUTE_MILLIS,
         }
     }
 }
@@ -117,6 +117,10 @@ pub fn network_faults(scenario: &Scenario, actor: Actor) -> NetworkFaults {
         failed: has(Trouble::Failures, 100),
         lost: has(Trouble::LostAnswers, 100),
         died: has(Trouble::Crashes, 150),
-        delay: if slow { 5 * MINUTE } else { MINUTE / 2 },
+        delay: if slow {
+            5 * MINUTE_MILLIS
+        } else {
+            MINUTE_MILLIS / 2
+        },
     }
 }

@@ -30,7 +30,7 @@ use crate::process::{Actor, Process, Running, network_faults, processes};
 use crate::queue::{QueueFaults, StoredQueue};
 use crate::scenario::{Cuts, Scenario};
 use crate::schedule::{Fired, Millis, NetworkFaults, Schedule};
-use crate::time::{HOUR, MINUTE};
+use crate::time::{HOUR_MILLIS, MINUTE_MILLIS};
 use crate::timer::Timer;
 use crate::trouble::Trouble;
 use crate::violations::Violations;
@@ -122,7 +122,7 @@ fn create_storage(scenario: &Scenario) -> Storage {
         doubles: has(150),
         loses: has(80),
         forgets: has(80),
-        lease: 10 * MINUTE,
+        lease: 10 * MINUTE_MILLIS,
     };
     Storage {
         spool: StoredBucket::new("spool"),
@@ -184,28 +184,28 @@ impl<'s> RunState<'s> {
             schedule.timer(scenario.start(), Timer::Clocks);
         }
         if scenario.has(Trouble::Copies) {
-            schedule.timer(scenario.start() + 90 * MINUTE, Timer::Copy);
+            schedule.timer(scenario.start() + 90 * MINUTE_MILLIS, Timer::Copy);
         }
         if scenario.has(Trouble::Tampering) {
-            schedule.timer(scenario.start() + 70 * MINUTE, Timer::Tamper);
+            schedule.timer(scenario.start() + 70 * MINUTE_MILLIS, Timer::Tamper);
         }
         if scenario.has(Trouble::Editing) {
-            schedule.timer(scenario.start() + HOUR, Timer::Edit);
+            schedule.timer(scenario.start() + HOUR_MILLIS, Timer::Edit);
         }
         if scenario.has(Trouble::Oversized) {
-            schedule.timer(scenario.start() + 70 * MINUTE, Timer::Oversize);
+            schedule.timer(scenario.start() + 70 * MINUTE_MILLIS, Timer::Oversize);
         }
         if scenario.has(Trouble::StaleKeys) {
-            schedule.timer(scenario.start() + 80 * MINUTE, Timer::StaleKey);
+            schedule.timer(scenario.start() + 80 * MINUTE_MILLIS, Timer::StaleKey);
         }
         if scenario.retention.is_some() {
             schedule.timer(scenario.start(), Timer::Retention);
         }
         if scenario.has(Trouble::Choosing) {
-            schedule.timer(scenario.start() + 30 * MINUTE, Timer::Choose);
+            schedule.timer(scenario.start() + 30 * MINUTE_MILLIS, Timer::Choose);
         }
         if scenario.has(Trouble::ManualSum) {
-            schedule.timer(scenario.start() + 80 * MINUTE, Timer::ManualSum);
+            schedule.timer(scenario.start() + 80 * MINUTE_MILLIS, Timer::ManualSum);
         }
         schedule.timer(scenario.faults_end(), Timer::EndFaults);
     }
@@ -235,7 +235,7 @@ impl<'s> RunState<'s> {
                 .note(|| format!("{victim}: {} is edited", done.key));
             self.violations.edits.push(done);
             self.edit_target = None;
-            let pause = self.editor.between(20 * MINUTE, 2 * HOUR);
+            let pause = self.editor.between(20 * MINUTE_MILLIS, 2 * HOUR_MILLIS);
             self.schedule
                 .timer(self.schedule.now() + pause, Timer::PutBack);
         }
@@ -322,7 +322,7 @@ impl<'s> RunState<'s> {
         process.running = Some(Running {
             machine: machines.start(process.actor, &life, &process.clock),
             life,
-            until: self.schedule.now() + self.dice.between(HOUR, 4 * HOUR),
+            until: self.schedule.now() + self.dice.between(HOUR_MILLIS, 4 * HOUR_MILLIS),
         });
     }
 
@@ -333,7 +333,7 @@ impl<'s> RunState<'s> {
             .as_ref()
             .is_some_and(|running| running.life.is_dead());
         let pause = if died {
-            self.dice.between(1000, 10 * MINUTE)
+            self.dice.between(1000, 10 * MINUTE_MILLIS)
         } else if found {
             0
         } else {
@@ -387,11 +387,11 @@ impl<'s> RunState<'s> {
             .unwrap_or(&None);
         let skew = match self.dice.below(4) {
             0 => 0,
-            1 => self.dice.between(-2 * MINUTE, 2 * MINUTE),
-            _ => self.dice.between(-3 * HOUR, 3 * HOUR),
+            1 => self.dice.between(-2 * MINUTE_MILLIS, 2 * MINUTE_MILLIS),
+            _ => self.dice.between(-3 * HOUR_MILLIS, 3 * HOUR_MILLIS),
         };
         self.schedule.skew(whose, skew);
-        let next = self.schedule.now() + self.dice.between(10 * MINUTE, 2 * HOUR);
+        let next = self.schedule.now() + self.dice.between(10 * MINUTE_MILLIS, 2 * HOUR_MILLIS);
         self.schedule.timer(next, Timer::Clocks);
     }
 
@@ -447,7 +447,7 @@ impl<'s> RunState<'s> {
                 self.violations.copies.push(copy);
             }
         }
-        let next = self.schedule.now() + self.dice.between(20 * MINUTE, 2 * HOUR);
+        let next = self.schedule.now() + self.dice.between(20 * MINUTE_MILLIS, 2 * HOUR_MILLIS);
         self.schedule.timer(next, Timer::Copy);
     }
 
@@ -463,7 +463,7 @@ impl<'s> RunState<'s> {
             let acts = tamper(&self.storage, &mut self.dice, self.schedule.now()).await;
             self.record_tampering(acts);
         }
-        let next = self.schedule.now() + self.dice.between(10 * MINUTE, HOUR);
+        let next = self.schedule.now() + self.dice.between(10 * MINUTE_MILLIS, HOUR_MILLIS);
         self.schedule.timer(next, Timer::Tamper);
     }
 
@@ -487,7 +487,7 @@ impl<'s> RunState<'s> {
         for edit in &self.violations.edits {
             put_back(&self.storage, edit).await;
         }
-        let next = self.schedule.now() + self.editor.between(10 * MINUTE, 2 * HOUR);
+        let next = self.schedule.now() + self.editor.between(10 * MINUTE_MILLIS, 2 * HOUR_MILLIS);
         self.schedule.timer(next, Timer::Edit);
     }
 
@@ -522,7 +522,7 @@ impl<'s> RunState<'s> {
         }
         self.record_tampering(acts);
         self.schedule
-            .timer(self.schedule.now() + 5 * MINUTE, Timer::Choose);
+            .timer(self.schedule.now() + 5 * MINUTE_MILLIS, Timer::Choose);
     }
 
     /// An operator sums a window manually.
@@ -542,7 +542,7 @@ impl<'s> RunState<'s> {
                 ManualSum::Nothing => "nothing-by-hand",
             });
         }
-        let next = self.schedule.now() + self.dice.between(20 * MINUTE, HOUR);
+        let next = self.schedule.now() + self.dice.between(20 * MINUTE_MILLIS, HOUR_MILLIS);
         self.schedule.timer(next, Timer::ManualSum);
     }
 
@@ -561,7 +561,7 @@ impl<'s> RunState<'s> {
             self.schedule.count_many("deleted-by-retention", deleted);
         }
         if now < self.scenario.end() {
-            self.schedule.timer(now + HOUR / 2, Timer::Retention);
+            self.schedule.timer(now + HOUR_MILLIS / 2, Timer::Retention);
         }
     }
 

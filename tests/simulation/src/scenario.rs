@@ -11,22 +11,22 @@ use tallybox_model::time::{BatchTime, Window};
 use crate::dice::Dice;
 use crate::pool::{METRICS, Pool};
 use crate::schedule::Millis;
-use crate::time::{HOUR, MINUTE, clock};
+use crate::time::{HOUR_MILLIS, MINUTE_MILLIS, clock};
 use crate::trouble::Trouble;
 
 /// The virtual time at which every run starts.
-const START: &str = "2026/11/23/10/00";
+const START_DATE: &str = "2026/11/23/10/00";
 /// The length of all windows, of the ingestor and of the aggregations, in minutes.
-pub const PERIOD: u32 = 60;
+pub const PERIOD_MINUTES: u32 = 60;
 /// The grace period between the end of a window and its roster, in minutes.
-pub const GRACE: u32 = 20;
+pub const GRACE_MINUTES: u32 = 20;
 /// The time after a window's end, in minutes, at which it is summed without the batches that one
 /// side cannot take in.
-pub const LEAVE_OUT_AFTER: u32 = 120;
+pub const LEAVE_OUT_AFTER_MINUTES: u32 = 120;
 /// The maximum number of entries of a roster that a processor reads.
-pub const ROSTER_ENTRIES: u64 = 512;
+pub const MAX_ROSTER_ENTRIES: u64 = 512;
 /// The replay horizon, in windows.
-pub const HORIZON: u32 = 60;
+pub const REPLAY_HORIZON_WINDOWS: u32 = 60;
 
 /// The reductions of a run. A person who repeats a failing seed, or the shrinking, uses them to
 /// find out which parts of the run matter.
@@ -218,13 +218,13 @@ impl Scenario {
     /// Returns the start of the run.
     #[must_use]
     pub fn start(&self) -> Millis {
-        START.parse::<BatchTime>().map_or(0, BatchTime::millis)
+        START_DATE.parse::<BatchTime>().map_or(0, BatchTime::millis)
     }
 
     /// Returns the end of the last window with reports.
     #[must_use]
     pub fn last_window_ends(&self) -> Millis {
-        self.start() + self.windows as i64 * HOUR
+        self.start() + self.windows as i64 * HOUR_MILLIS
     }
 
     /// Returns the time at which the faults stop.
@@ -232,7 +232,7 @@ impl Scenario {
     pub fn faults_end(&self) -> Millis {
         let down = self.down.map_or(0, |(_, _, until)| until);
         let wrong_key = self.wrong_key.map_or(0, |(_, _, until)| until);
-        (self.last_window_ends() + 2 * HOUR)
+        (self.last_window_ends() + 2 * HOUR_MILLIS)
             .max(down)
             .max(wrong_key)
     }
@@ -244,17 +244,18 @@ impl Scenario {
         let late = if self.has(Trouble::LateReports) { 3 } else { 1 };
         let copied = if self.has(Trouble::Copies) { 2 } else { 0 };
         let age = i64::from(self.maximum_age[0].max(self.maximum_age[1])) + 1;
-        let last = self.last_window_ends() + (late + copied + i64::from(self.carry) + age) * HOUR;
+        let last =
+            self.last_window_ends() + (late + copied + i64::from(self.carry) + age) * HOUR_MILLIS;
         // A processor that was offline for days has many windows to complete.
         let missed = self.down.map_or(0, |(_, from, until)| until - from);
-        last.max(self.faults_end() + missed / 3) + 5 * HOUR
+        last.max(self.faults_end() + missed / 3) + 5 * HOUR_MILLIS
     }
 
     /// Returns the start of the first window for which both processors use rosters, if they do.
     #[must_use]
     pub fn rosters_from(&self) -> Option<BatchTime> {
         let since = self.since[0]?.max(self.since[1]?);
-        first_window(since, PERIOD).map(|window| window.start())
+        first_window(since, PERIOD_MINUTES).map(|window| window.start())
     }
 
     fn rosters(&mut self, dice: &mut Dice) {
@@ -274,7 +275,7 @@ impl Scenario {
         } else {
             Role::Second
         };
-        let at = self.start() + dice.between(2 * HOUR, 6 * HOUR);
+        let at = self.start() + dice.between(2 * HOUR_MILLIS, 6 * HOUR_MILLIS);
         // A processor that is offline during the other's announcement would never learn of it, so a
         // run does not have both faults.
         self.off =
@@ -284,16 +285,19 @@ impl Scenario {
         self.maximum_age = [age, other];
         let repair = dice.between(2, 4);
         let longest = i64::from(age.max(other)) + repair + 1;
-        self.retention = self.has(Trouble::Retention).then_some(longest * HOUR);
+        self.retention = self
+            .has(Trouble::Retention)
+            .then_some(longest * HOUR_MILLIS);
     }
 
     fn rotation(&self, dice: &mut Dice) -> Option<Rotation> {
-        let within = |dice: &mut Dice| self.start() + dice.between(0, self.windows as i64 * HOUR);
+        let within =
+            |dice: &mut Dice| self.start() + dice.between(0, self.windows as i64 * HOUR_MILLIS);
         let clients = within(dice);
         // One processor may receive its new key late; the packets sealed to that key wait.
-        let mut late = [-HOUR; 2];
+        let mut late = [-HOUR_MILLIS; 2];
         if dice.chance(500) {
-            late[dice.size(0, 1)] = dice.between(0, 2 * HOUR);
+            late[dice.size(0, 1)] = dice.between(0, 2 * HOUR_MILLIS);
         }
         let rotation = Rotation {
             clients,
@@ -311,8 +315,8 @@ impl Scenario {
         } else {
             Role::Second
         };
-        let from = self.start() + dice.between(0, 2 * HOUR);
-        let until = from + dice.between(HOUR, 3 * HOUR);
+        let from = self.start() + dice.between(0, 2 * HOUR_MILLIS);
+        let until = from + dice.between(HOUR_MILLIS, 3 * HOUR_MILLIS);
         // During a rotation, a batch may contain packets sealed to both keys, and lose those of
         // only one key. This cannot be distinguished from invalid packets, so a run does not have
         // both faults.
@@ -325,9 +329,9 @@ impl Scenario {
         } else {
             Role::Second
         };
-        let from = self.start() + dice.between(0, self.windows as i64 * HOUR);
+        let from = self.start() + dice.between(0, self.windows as i64 * HOUR_MILLIS);
         let long = if dice.chance(150) { 40 } else { 5 };
-        let until = from + dice.between(HOUR, long * HOUR);
+        let until = from + dice.between(HOUR_MILLIS, long * HOUR_MILLIS);
         self.has(Trouble::Down).then_some((role, from, until))
     }
 
@@ -343,9 +347,9 @@ impl Scenario {
             }
         }
         for window in 0..self.windows {
-            let start = self.start() + window as i64 * HOUR;
+            let start = self.start() + window as i64 * HOUR_MILLIS;
             for _ in 0..dice.size(1, 3) {
-                let begun = start + dice.between(0, HOUR - MINUTE);
+                let begun = start + dice.between(0, HOUR_MILLIS - MINUTE_MILLIS);
                 let mut reports = Vec::new();
                 for metric in 0..self.metrics {
                     // Some clients still use the old configuration after the key rotation.
@@ -371,7 +375,7 @@ impl Scenario {
                 if repeats && self.has(Trouble::Replays) {
                     reports.extend(replays);
                 }
-                let (late, long) = (dice.chance(300), dice.between(0, 3 * HOUR));
+                let (late, long) = (dice.chance(300), dice.between(0, 3 * HOUR_MILLIS));
                 let late = if late && self.has(Trouble::LateReports) {
                     long
                 } else {

@@ -18,9 +18,9 @@ use crate::dishonest_ingestor::CopiedBatch;
 use crate::evidence::{Batches, objects};
 use crate::machine::{Storage, own_records};
 use crate::pool::Pool;
-use crate::scenario::{PERIOD, Scenario};
+use crate::scenario::{PERIOD_MINUTES, Scenario};
 use crate::schedule::{Millis, Schedule};
-use crate::time::HOUR;
+use crate::time::HOUR_MILLIS;
 use crate::trouble::Trouble;
 use crate::violations::Violations;
 
@@ -63,8 +63,12 @@ impl Stale {
             Role::Second
         };
         let id = BatchId::from_bytes(dice.bytes());
-        let time = if alone { scenario.start() - HOUR } else { now };
-        let window = aligned_window(BatchTime::from_millis(time)?, PERIOD)?;
+        let time = if alone {
+            scenario.start() - HOUR_MILLIS
+        } else {
+            now
+        };
+        let window = aligned_window(BatchTime::from_millis(time)?, PERIOD_MINUTES)?;
         let stale = Self {
             name: BatchName {
                 aggregation: original.aggregation.clone(),
@@ -79,7 +83,7 @@ impl Stale {
 
     /// Returns the window of the batch.
     pub fn window(&self) -> Option<Window> {
-        aligned_window(self.name.date, PERIOD)
+        aligned_window(self.name.date, PERIOD_MINUTES)
     }
 
     fn window_name(&self) -> Option<WindowName> {
@@ -118,7 +122,8 @@ pub async fn fix_as_before(storage: &Storage, stale: &Stale, is_off: bool, now: 
     };
     let side = stale.victim.index();
     let own = &storage.own[side];
-    if own.made_at(&name.batches()).is_some() || now > name.window.end().millis() + 2 * HOUR {
+    if own.made_at(&name.batches()).is_some() || now > name.window.end().millis() + 2 * HOUR_MILLIS
+    {
         return Fixing::TooLate;
     }
     let validated = |batch: &BatchName| {

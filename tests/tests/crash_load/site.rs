@@ -30,7 +30,7 @@ const METRIC: &str = "CodeVerified-v1";
 /// seconds. Short, so that the test ends soon.
 pub const SETTLE_SECS: u64 = 3;
 /// The number of slabs of each window that is filled in advance.
-const SLABS: usize = 2;
+const SLABS_PER_WINDOW: usize = 2;
 
 /// An ingestor with two replicas.
 pub struct Site {
@@ -136,7 +136,7 @@ impl Site {
                 .plus_minutes(window as i64 - windows as i64 - 1)
                 .unwrap();
             for (number, chunk) in reports_of_window
-                .chunks(reports_of_window.len().div_ceil(SLABS))
+                .chunks(reports_of_window.len().div_ceil(SLABS_PER_WINDOW))
                 .enumerate()
             {
                 // One report is repeated, as if its client had not received the response and had

@@ -13,7 +13,7 @@ use tallybox_tests::vectors::Case;
 
 use crate::world::{BucketFault, FaultyBucket, World, emptied, metric, start};
 
-const LEASE: Duration = Duration::from_secs(600);
+const LEASE_TIME: Duration = Duration::from_secs(600);
 
 /// Handles all messages of a queue, one after another.
 async fn drain(worker: &tallybox_facilitator::worker::Worker, kind: Kind) -> Vec<Outcome> {
@@ -26,7 +26,7 @@ async fn drain(worker: &tallybox_facilitator::worker::Worker, kind: Kind) -> Vec
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_go_from_intake_to_sum_part_and_the_window_is_marked_done() {
-    let world = World::new("dim8", LEASE);
+    let world = World::new("dim8", LEASE_TIME);
     let worker = world.worker(world.processor());
     world.publish_intakes().await;
     assert_eq!(
@@ -62,7 +62,7 @@ async fn tasks_go_from_intake_to_sum_part_and_the_window_is_marked_done() {
 /// the header of one and the packets of the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn w6_redelivered_tasks_and_two_workers_on_one_task_leave_the_same_bytes() {
-    let world = World::new("dim8", LEASE);
+    let world = World::new("dim8", LEASE_TIME);
     let alone = world.worker(world.processor());
     let batches = world.case.batches();
     for batch in &batches {
@@ -105,7 +105,7 @@ async fn w6_redelivered_tasks_and_two_workers_on_one_task_leave_the_same_bytes()
 /// The predecessor took a batch in a second time if the batch had been copied to another date.
 #[tokio::test(flavor = "multi_thread")]
 async fn w8_a_copied_batch_is_rejected_with_its_first_date() {
-    let world = World::new("dim2", LEASE);
+    let world = World::new("dim2", LEASE_TIME);
     let root = tempfile::tempdir().unwrap();
     let batch = world.case.batches().remove(0);
     let mut copy = batch.clone();
@@ -145,7 +145,7 @@ async fn w8_a_copied_batch_is_rejected_with_its_first_date() {
 /// redelivered, and ended the next worker.
 #[tokio::test(flavor = "multi_thread")]
 async fn w12_poison_messages_are_rejected_with_a_reason_and_the_worker_goes_on() {
-    let world = World::new("dim2", LEASE);
+    let world = World::new("dim2", LEASE_TIME);
     let batch = world.case.batches().remove(0);
     let good = String::from_utf8(world.intake_task(&batch)).unwrap();
     let sum = String::from_utf8(world.aggregate_task(&[])).unwrap();
@@ -222,7 +222,7 @@ async fn w12_poison_messages_are_rejected_with_a_reason_and_the_worker_goes_on()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w12_a_panic_costs_the_task_an_attempt_and_in_the_end_the_task() {
-    let world = World::new("dim2", LEASE);
+    let world = World::new("dim2", LEASE_TIME);
     let mut processor = world.processor();
     processor.buckets.ingestion = Arc::new(FaultyBucket {
         inner: processor.buckets.ingestion,
@@ -254,7 +254,7 @@ async fn w12_a_panic_costs_the_task_an_attempt_and_in_the_end_the_task() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_there_yet_comes_back_later_each_time() {
-    let world = World::new("dim2", LEASE);
+    let world = World::new("dim2", LEASE_TIME);
     let mut batch = world.case.batches().remove(0);
     batch.date = batch.date.plus_minutes(1).unwrap();
     let worker = world.worker(world.processor());
@@ -290,7 +290,7 @@ async fn what_is_not_there_yet_comes_back_later_each_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_below_the_minimum_is_done_without_a_sum_part() {
-    let world = World::new("dim2", LEASE);
+    let world = World::new("dim2", LEASE_TIME);
     let mut processor = world.processor();
     processor.minimum_contributions = 1000;
     let worker = world.worker(processor);
@@ -330,7 +330,7 @@ async fn a_window_below_the_minimum_is_done_without_a_sum_part() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn roster_tasks_are_told_from_aggregations() {
-    let world = World::new("dim2", LEASE);
+    let world = World::new("dim2", LEASE_TIME);
     let task = RosterTask {
         trace_id: uuid::Uuid::nil(),
         aggregation_id: world.case.aggregation(),

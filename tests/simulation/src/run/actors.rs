@@ -8,7 +8,7 @@ use super::RunState;
 use crate::oversize::oversize;
 use crate::process::Actor;
 use crate::stale::{Fixing, Stale, fix_as_before};
-use crate::time::{HOUR, MINUTE};
+use crate::time::{HOUR_MILLIS, MINUTE_MILLIS};
 use crate::timer::Timer;
 
 impl RunState<'_> {
@@ -45,7 +45,7 @@ impl RunState<'_> {
         };
         self.record_tampering(vec![act]);
         self.oversize_target = None;
-        let next = now + self.sizes.between(20 * MINUTE, 2 * HOUR);
+        let next = now + self.sizes.between(20 * MINUTE_MILLIS, 2 * HOUR_MILLIS);
         self.schedule.timer(next, Timer::Oversize);
     }
 
@@ -73,13 +73,13 @@ impl RunState<'_> {
             self.schedule.note(|| format!("{stale:?}"));
             if !alone && self.retired.chance(700) {
                 let first =
-                    stale.window().map_or(now, |window| window.end().millis()) + 20 * MINUTE;
+                    stale.window().map_or(now, |window| window.end().millis()) + 20 * MINUTE_MILLIS;
                 self.schedule
                     .timer(first, Timer::OldScheduler(self.violations.stale.len()));
             }
             self.violations.stale.push(stale);
         }
-        let next = now + self.retired.between(20 * MINUTE, 50 * MINUTE);
+        let next = now + self.retired.between(20 * MINUTE_MILLIS, 50 * MINUTE_MILLIS);
         self.schedule.timer(next, Timer::StaleKey);
     }
 
@@ -93,7 +93,7 @@ impl RunState<'_> {
             Fixing::Named => self.schedule.count("stale-key-batches-named"),
             Fixing::Waits if !self.schedule.is_fault_free() => {
                 self.schedule
-                    .timer(now + 2 * MINUTE, Timer::OldScheduler(number));
+                    .timer(now + 2 * MINUTE_MILLIS, Timer::OldScheduler(number));
             }
             Fixing::Waits | Fixing::TooLate => {}
         }
