@@ -107,9 +107,9 @@ impl Layout {
         self.root.join("logs")
     }
 
-    /// Returns the path of the ledger of posted reports.
+    /// Returns the path of the file that lists the posted reports.
     #[must_use]
-    pub fn ledger(&self) -> PathBuf {
+    pub fn posted_reports(&self) -> PathBuf {
         self.root.join("ledger.jsonl")
     }
 

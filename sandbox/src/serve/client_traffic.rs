@@ -1,5 +1,5 @@
 //! Simulated clients that report continuously: honest ones, hostile ones, and some that repeat
-//! earlier posts. Every report is recorded in the ledger before it is posted.
+//! earlier posts. Every report is recorded before it is posted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::truth::{Discrepancy, Posted, SharedLedger};
+use super::truth::{Discrepancy, Posted, SharedPostedReports};
 use crate::error::Error;
 use crate::keys::SandboxKeys;
 
@@ -52,7 +52,7 @@ pub(super) struct Flow {
 /// All clients.
 pub(super) struct ClientTraffic {
     pub(super) flows: Vec<Flow>,
-    pub(super) ledger: SharedLedger,
+    pub(super) posted_reports: SharedPostedReports,
     pub(super) keys: Arc<SandboxKeys>,
     /// The clock of the clients.
     pub(super) clock: Clock,
@@ -77,7 +77,7 @@ pub(super) struct State {
 /// A report that is ready to be posted.
 #[derive(Debug, Clone)]
 struct Sealed {
-    /// Its number in the ledger.
+    /// Its number among the posted reports.
     number: usize,
     upload: ReportUpload,
 }
@@ -197,11 +197,11 @@ impl ClientTraffic {
             .collect();
         let outcomes = reporter.send_all(prepared).await;
         let mut state = self.state();
-        let mut ledger = self.ledger.lock();
+        let mut posted_reports = self.posted_reports.lock();
         for (sealed, outcome) in reports.into_iter().zip(outcomes) {
             match outcome {
                 Outcome::Accepted | Outcome::AlreadyAccepted => {
-                    ledger.acknowledge(sealed.number);
+                    posted_reports.acknowledge(sealed.number);
                     state.accepted.push_back(sealed);
                     if state.accepted.len() > MAX_REPEATABLE {
                         state.accepted.pop_front();
@@ -209,7 +209,7 @@ impl ClientTraffic {
                 }
                 Outcome::TryLater { .. } => state.waiting.push_back(sealed),
                 Outcome::Dropped(problem) => {
-                    if !ledger.refuse(sealed.number, &problem.kind) {
+                    if !posted_reports.refuse(sealed.number, &problem.kind) {
                         let sentence = format!(
                             "the ingestor refused honest report {}: {}",
                             sealed.number, problem.kind
@@ -277,7 +277,7 @@ impl ClientTraffic {
             Some(hostility) => traffic.hostile(HOSTILE_INDEX | index, hostility)?,
         };
         let upload = report.into_upload(metric, *SCHEMA_VERSIONS.end(), Some(self.clock.millis()));
-        let number = self.ledger.lock().post(Posted {
+        let number = self.posted_reports.lock().post(Posted {
             metric: aggregation.clone(),
             bits: noisy_bits,
             honest: hostility.is_none(),
@@ -294,7 +294,7 @@ impl ClientTraffic {
                 PacketId(uuid::Builder::from_random_bytes(dice.random()).into_uuid()).to_string();
             self.packet(&sealed.upload)
         });
-        self.ledger.lock().repeat(sealed.number, other);
+        self.posted_reports.lock().repeat(sealed.number, other);
         sealed
     }
 

@@ -7,7 +7,7 @@
 //! | `announce` | the text at the start, with commands for client developers |
 //! | `client_traffic` | simulated clients: honest, hostile, and some that post twice |
 //! | `processes` | the programs as child processes; kills and restarts |
-//! | `truth` | the ledger of posted reports, and the audit of the sums |
+//! | `truth` | the posted reports, and the audit of the sums |
 //! | `observer`, `frame` | the progress of each window, and the live screen |
 //! | `watch` | the main loop |
 //! | `window` | the sum of one window |
@@ -63,7 +63,7 @@ use front::Front;
 use lookup::Lookup;
 use processes::Processes;
 use spool::SpoolReader;
-use truth::{Audit, SharedLedger};
+use truth::{Audit, SharedPostedReports};
 
 pub use front::Unfriendly;
 
@@ -220,16 +220,16 @@ impl Serving {
                 Arc::new(setting.processor(&layout.config(Role::Second))?),
             ],
         };
-        let ledger = SharedLedger::create(&layout.ledger())?;
+        let posted_reports = SharedPostedReports::create(&layout.posted_reports())?;
         let registry = load::<Registry>(&layout.root().join("registry.yaml"))?.value;
         let noise = registry.metrics.iter();
         let noise = noise.filter_map(|(name, entry)| {
             Some((name.clone(), RandomisedResponse::new(entry.epsilon).ok()?))
         });
-        let audit = Audit::new(&world, noise.collect(), ledger.clone())?;
+        let audit = Audit::new(&world, noise.collect(), posted_reports.clone())?;
         let traffic = ClientTraffic {
             flows: flows(&world, &registry, options, seed)?,
-            ledger,
+            posted_reports,
             keys: Arc::clone(&world.keys),
             clock: setting.clients_clock(),
             rate: options.traffic,

@@ -6,7 +6,7 @@ use tallybox_ingestor::batch::records;
 use tallybox_model::id::PacketId;
 
 use super::lookup::Lookup;
-use super::truth::SharedLedger;
+use super::truth::SharedPostedReports;
 use crate::error::Error;
 use crate::layout::LOCALITY;
 
@@ -18,11 +18,11 @@ pub(super) struct SpoolReader {
 }
 
 impl SpoolReader {
-    /// Reads the new slabs, and records their reports in the ledger.
+    /// Reads the new slabs, and records that their reports are stored.
     pub(super) async fn read(
         &mut self,
         lookup: &Lookup,
-        ledger: &SharedLedger,
+        posted_reports: &SharedPostedReports,
     ) -> Result<(), Error> {
         let listed = lookup.slabs().await?;
         for key in &listed {
@@ -30,10 +30,10 @@ impl SpoolReader {
                 continue;
             }
             let reports = lookup.slab(key, |_| true).await?;
-            let mut ledger = ledger.lock();
+            let mut posted_reports = posted_reports.lock();
             for report in &reports {
                 let secret = &lookup.world.keys.secret;
-                ledger.spooled(PacketId::from_bytes(
+                posted_reports.spooled(PacketId::from_bytes(
                     secret.packet(&report.digest.report).packet,
                 ));
             }

@@ -267,11 +267,11 @@ async fn sums_are_compared_with_the_truth() {
         .await;
     let mut spool = SpoolReader::default();
     spool
-        .read(&sandbox.serving.lookup, &traffic.ledger)
+        .read(&sandbox.serving.lookup, &traffic.posted_reports)
         .await
         .unwrap();
     assert_eq!(spool.waiting(&sandbox.serving.lookup).await.unwrap(), 14);
-    assert_eq!(traffic.ledger.lock().counts().foreign, 2);
+    assert_eq!(traffic.posted_reports.lock().counts().foreign, 2);
     sandbox.at(WINDOW_SETTLED_MILLIS).await;
     assert_eq!(spool.waiting(&sandbox.serving.lookup).await.unwrap(), 0);
     assert_eq!(
@@ -321,9 +321,9 @@ async fn sums_are_compared_with_the_truth() {
         packet,
     };
     {
-        let mut ledger = traffic.ledger.lock();
-        let number = ledger.post(posted);
-        ledger.acknowledge(number);
+        let mut posted_reports = traffic.posted_reports.lock();
+        let number = posted_reports.post(posted);
+        posted_reports.acknowledge(number);
     }
     let report = FinalReport::from_audit(&mut sandbox.serving.audit, 0, Kills::default())
         .await

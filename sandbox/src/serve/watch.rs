@@ -136,7 +136,10 @@ impl Serving {
             self.audit.discrepancies.note(discrepancy, sentence);
         }
         // A slab that cannot be read now is read by the next audit.
-        let _ = self.spool.read(&self.lookup, &self.traffic.ledger).await;
+        let _ = self
+            .spool
+            .read(&self.lookup, &self.traffic.posted_reports)
+            .await;
         // Objects can appear or be deleted during a listing. The next audit repeats it.
         let added = match self.audit.check_windows(self.now()).await {
             Ok(added) => added,
@@ -192,7 +195,7 @@ impl Serving {
             seconds: show.begun.elapsed().as_secs(),
             rate: show.rate,
             chaos: show.chaos,
-            reports: self.traffic.ledger.lock().counts(),
+            reports: self.traffic.posted_reports.lock().counts(),
             windows: observer.windows().into_iter().map(row).collect(),
             summed: self.audit.summed(),
             queues: depths.map(|side| side.map(Into::into)),

@@ -1,5 +1,5 @@
 //! Audit: reads the stored state of all roles, adds the sum parts, and compares each sum with the
-//! ledger.
+//! posted reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use tallybox_model::time::{BatchTime, Window};
 use tallybox_transport::{Bucket, ListRange, Records as OwnRecords, SharedBucket, read_all};
 
 use super::discrepancy::{Discrepancies, Discrepancy};
-use super::ledger::SharedLedger;
+use super::posted_reports::SharedPostedReports;
 use super::window::{Summed, WindowParts};
 use crate::always::{MAX_AGE_WINDOWS, PERIOD_MINUTES};
 use crate::error::Error;
@@ -44,7 +44,7 @@ struct Batch {
 
 /// The audit's state: sums so far, batches, windows, discrepancies.
 pub(in crate::serve) struct Audit {
-    ledger: SharedLedger,
+    posted_reports: SharedPostedReports,
     metrics: BTreeMap<AggregationId, RandomisedResponse>,
     parts: Parts,
     ingestion: [SharedBucket; 2],
@@ -88,11 +88,11 @@ impl Audit {
     pub(in crate::serve) fn new(
         world: &World,
         metrics: BTreeMap<AggregationId, RandomisedResponse>,
-        ledger: SharedLedger,
+        posted_reports: SharedPostedReports,
     ) -> Result<Self, Error> {
         let bucket = |kind| Role::ALL.map(|role| world.layout.bucket(kind, role));
         Ok(Self {
-            ledger,
+            posted_reports,
             metrics,
             parts: Parts::open(world)?,
             ingestion: bucket(BucketKind::Ingestion),
@@ -137,7 +137,7 @@ impl Audit {
         for (window, metric) in ready {
             added.extend(self.add(window, &metric).await?);
         }
-        self.ledger.lock().flush();
+        self.posted_reports.lock().flush();
         Ok(added)
     }
 
@@ -179,12 +179,12 @@ impl Audit {
                 continue;
             }
             let packets = read_packets(&*mailbox, &name).await?;
-            let mut ledger = self.ledger.lock();
+            let mut posted_reports = self.posted_reports.lock();
             let foreign = packets
                 .iter()
-                .filter(|packet| ledger.batched(**packet, name.id))
+                .filter(|packet| posted_reports.batched(**packet, name.id))
                 .count() as u64;
-            drop(ledger);
+            drop(posted_reports);
             let batch = Batch {
                 packets,
                 foreign,
@@ -263,7 +263,7 @@ impl Audit {
         }
     }
 
-    /// Adds both sum parts of a window, and compares the sum with the ledger.
+    /// Adds both sum parts of a window, and compares the sum with the posted reports.
     async fn add(
         &mut self,
         window: Window,
@@ -307,7 +307,7 @@ impl Audit {
     /// Compares a sum with the posted reports. Returns the number of other clients' reports in it.
     fn compare_sum(&mut self, window: Window, metric: &AggregationId, total: &Total) -> u64 {
         let discrepancies = &mut self.discrepancies;
-        let mut ledger = self.ledger.lock();
+        let mut posted_reports = self.posted_reports.lock();
         let mut truth = vec![0_u64; total.sums.len()];
         let (mut counted, mut foreign) = (BTreeSet::new(), 0_u64);
         for id in &total.batches {
@@ -321,16 +321,18 @@ impl Audit {
                 );
             }
             for packet in &batch.packets {
-                let (number, valid) =
-                    (ledger.find_report(*packet), !total.invalid.contains(packet));
+                let (number, valid) = (
+                    posted_reports.find_report(*packet),
+                    !total.invalid.contains(packet),
+                );
                 match (number, valid) {
                     (None, true) => {
                         foreign += u64::from(counted.insert(*packet));
-                        ledger.count_foreign(*packet);
+                        posted_reports.count_foreign(*packet);
                     }
                     (None, false) => {}
                     (Some(number), false) => {
-                        if ledger.reports[number].honest {
+                        if posted_reports.entries[number].honest {
                             let sentence =
                                 format!("{metric} {window}: honest report {number} is not counted");
                             discrepancies.note(Discrepancy::Lost, sentence);
@@ -340,12 +342,12 @@ impl Audit {
                         if !counted.insert(*packet) {
                             continue;
                         }
-                        if let Some(before) = ledger.count(number, window) {
+                        if let Some(before) = posted_reports.count(number, window) {
                             let sentence =
                                 format!("report {number} is counted in {before} and in {window}");
                             discrepancies.note(Discrepancy::Double, sentence);
                         }
-                        let report = &ledger.reports[number];
+                        let report = &posted_reports.entries[number];
                         if !report.honest {
                             discrepancies.note(
                                 Discrepancy::Wrong,
@@ -436,11 +438,11 @@ impl Audit {
             .filter(open)
             .map(|batch| batch.foreign)
             .sum();
-        let ledger = self.ledger.lock();
-        let waiting = |report: &&super::ledger::Report| {
+        let posted_reports = self.posted_reports.lock();
+        let waiting = |report: &&super::posted_reports::PostedReport| {
             report.honest && report.acknowledged && report.counted.is_none()
         };
-        for report in ledger.reports.iter().filter(waiting) {
+        for report in posted_reports.entries.iter().filter(waiting) {
             let batch = report.batch.and_then(|id| self.batches.get(&id));
             let count = match batch {
                 None => &mut left.unbatched,
@@ -516,8 +518,8 @@ impl Audit {
         }
     }
 
-    pub(super) fn ledger(&self) -> &SharedLedger {
-        &self.ledger
+    pub(super) fn posted_reports(&self) -> &SharedPostedReports {
+        &self.posted_reports
     }
 }
 

@@ -9,7 +9,7 @@ use tallybox_service::progress::grouped;
 
 use super::audit::Audit;
 use super::discrepancy::{Discrepancies, Discrepancy};
-use super::ledger::ReportCounts;
+use super::posted_reports::ReportCounts;
 use crate::error::Error;
 
 /// Processes that were killed or exited.
@@ -79,7 +79,7 @@ impl FinalReport {
         processes: Kills,
     ) -> Result<Self, Error> {
         let left = audit.close(dropped).await?;
-        let reports = audit.ledger().lock().counts();
+        let reports = audit.posted_reports().lock().counts();
         let discrepancies: &Discrepancies = &audit.discrepancies;
         Ok(Self {
             event: "verdict",

@@ -1,9 +1,8 @@
-//! The ledger of every report that the sandbox has posted, and the audit that compares the sums
-//! with it.
+//! Every report that the sandbox has posted, and the audit that compares the sums with them.
 //!
 //! | file | content |
 //! |---|---|
-//! | `ledger` | the posted reports and the status of each, in memory and on disk |
+//! | `posted_reports` | the posted reports and the status of each, in memory and on disk |
 //! | `audit` | reads the stored state of all roles, adds the sum parts and compares the sums |
 //! | `window` | one window of one metric, from its rosters to its sum |
 //! | `discrepancy` | the discrepancies that the audit has found |
@@ -12,11 +11,11 @@
 mod audit;
 mod discrepancy;
 mod final_report;
-mod ledger;
+mod posted_reports;
 mod window;
 
 pub(super) use audit::Audit;
 pub use discrepancy::{Discrepancies, Discrepancy};
 pub use final_report::{FinalReport, Kills};
-pub use ledger::ReportCounts;
-pub(super) use ledger::{Posted, SharedLedger};
+pub use posted_reports::ReportCounts;
+pub(super) use posted_reports::{Posted, SharedPostedReports};

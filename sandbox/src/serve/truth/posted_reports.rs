@@ -1,4 +1,4 @@
-//! The ledger of posted reports: in memory, and as lines of `ledger.jsonl` for later analysis. The
+//! The posted reports: in memory, and as lines of `ledger.jsonl` for later analysis. The
 //! sandbox's parent process owns it, because that process is never killed.
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use crate::error::Error;
 
 /// A posted report.
 #[derive(Debug, Clone)]
-pub(in crate::serve) struct Report {
+pub(in crate::serve) struct PostedReport {
     /// The bins that were shared.
     pub(super) bits: Vec<bool>,
     /// True if the report is valid and must be counted.
@@ -100,8 +100,8 @@ struct ForeignReport {
 
 /// The posted reports and their status.
 #[derive(Debug, Default)]
-pub(in crate::serve) struct Ledger {
-    pub(super) reports: Vec<Report>,
+pub(in crate::serve) struct PostedReports {
+    pub(super) entries: Vec<PostedReport>,
     /// Index of the reports by packet id. A report that was also posted under other ids has several
     /// entries.
     packets: HashMap<PacketId, usize>,
@@ -111,30 +111,30 @@ pub(in crate::serve) struct Ledger {
     journal: Option<BufWriter<File>>,
 }
 
-/// A ledger that several tasks write to.
+/// The posted reports, to which several tasks write.
 #[derive(Debug, Clone, Default)]
-pub(in crate::serve) struct SharedLedger(Arc<Mutex<Ledger>>);
+pub(in crate::serve) struct SharedPostedReports(Arc<Mutex<PostedReports>>);
 
-impl SharedLedger {
-    /// Creates an empty ledger that is also written to a file.
+impl SharedPostedReports {
+    /// Creates an empty list of posted reports that is also written to a file.
     pub(in crate::serve) fn create(path: &Path) -> Result<Self, Error> {
         let file = File::create(path).map_err(Error::file(path))?;
-        let ledger = Ledger {
+        let posted_reports = PostedReports {
             journal: Some(BufWriter::new(file)),
-            ..Ledger::default()
+            ..PostedReports::default()
         };
-        Ok(Self(Arc::new(Mutex::new(ledger))))
+        Ok(Self(Arc::new(Mutex::new(posted_reports))))
     }
 
-    pub(in crate::serve) fn lock(&self) -> MutexGuard<'_, Ledger> {
+    pub(in crate::serve) fn lock(&self) -> MutexGuard<'_, PostedReports> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Ledger {
+impl PostedReports {
     /// Records a report before it is posted, and returns its number.
     pub(in crate::serve) fn post(&mut self, posted: Posted) -> usize {
-        let number = self.reports.len();
+        let number = self.entries.len();
         let Posted {
             metric,
             bits,
@@ -150,7 +150,7 @@ impl Ledger {
             self.counts.hostile += 1;
         }
         self.packets.insert(posted.packet, number);
-        self.reports.push(Report {
+        self.entries.push(PostedReport {
             bits,
             honest,
             acknowledged: false,
@@ -173,7 +173,7 @@ impl Ledger {
 
     /// Records that the ingestor acknowledged the report.
     pub(in crate::serve) fn acknowledge(&mut self, number: usize) {
-        let Some(report) = self.reports.get_mut(number) else {
+        let Some(report) = self.entries.get_mut(number) else {
             return;
         };
         if !std::mem::replace(&mut report.acknowledged, true) {
@@ -185,7 +185,7 @@ impl Ledger {
     /// Records that the ingestor refused the report. Returns true if that was expected, since the
     /// report is hostile.
     pub(in crate::serve) fn refuse(&mut self, number: usize, reason: &str) -> bool {
-        let Some(report) = self.reports.get_mut(number) else {
+        let Some(report) = self.entries.get_mut(number) else {
             return false;
         };
         let honest = report.honest;
@@ -201,8 +201,8 @@ impl Ledger {
         self.packets.get(&packet).copied()
     }
 
-    /// Records that a report is in the spool. A report that is not in the ledger belongs to another
-    /// client.
+    /// Records that a report is in the spool. A report that the sandbox did not post belongs to
+    /// another client.
     pub(in crate::serve) fn spooled(&mut self, packet: PacketId) {
         self.foreign(packet);
     }
@@ -244,7 +244,7 @@ impl Ledger {
 
     /// Records the batch of the sandbox's report `number`.
     pub(super) fn batch(&mut self, number: usize, batch: BatchId) {
-        let Some(report) = self.reports.get_mut(number) else {
+        let Some(report) = self.entries.get_mut(number) else {
             return;
         };
         if report.batch.replace(batch).is_none() {
@@ -256,7 +256,7 @@ impl Ledger {
     /// Records the window that counts the report. Returns the window that had counted it before, if
     /// any.
     pub(super) fn count(&mut self, number: usize, window: Window) -> Option<Window> {
-        let report = self.reports.get_mut(number)?;
+        let report = self.entries.get_mut(number)?;
         let before = report.counted;
         if before.is_none() {
             report.counted = Some(window);
@@ -308,29 +308,29 @@ mod tests {
     fn a_report_counts_once_under_all_its_ids() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ledger.jsonl");
-        let shared = SharedLedger::create(&path).unwrap();
-        let mut ledger = shared.lock();
-        let number = ledger.post(posted(true, 1));
-        let bad = ledger.post(posted(false, 2));
-        ledger.repeat(number, Some(PacketId::from_bytes([3; 16])));
+        let shared = SharedPostedReports::create(&path).unwrap();
+        let mut posted_reports = shared.lock();
+        let number = posted_reports.post(posted(true, 1));
+        let bad = posted_reports.post(posted(false, 2));
+        posted_reports.repeat(number, Some(PacketId::from_bytes([3; 16])));
         for _ in 0..2 {
-            ledger.acknowledge(number);
-            ledger.acknowledge(bad);
+            posted_reports.acknowledge(number);
+            posted_reports.acknowledge(bad);
         }
         assert_eq!(
-            ledger.find_report(PacketId::from_bytes([3; 16])),
+            posted_reports.find_report(PacketId::from_bytes([3; 16])),
             Some(number)
         );
-        assert!(ledger.refuse(bad, "conflict"));
+        assert!(posted_reports.refuse(bad, "conflict"));
         let time = |text: &str| text.parse().unwrap();
         let window = Window::new(time("2026/01/01/00/00"), time("2026/01/01/01/00")).unwrap();
-        assert_eq!(ledger.count(number, window), None);
+        assert_eq!(posted_reports.count(number, window), None);
         assert_eq!(
-            ledger.count(number, window),
+            posted_reports.count(number, window),
             Some(window),
             "the second count is reported"
         );
-        let counts = ledger.counts();
+        let counts = posted_reports.counts();
         let expected = ReportCounts {
             posted: 1,
             acknowledged: 1,
@@ -340,7 +340,7 @@ mod tests {
             ..ReportCounts::default()
         };
         assert_eq!(counts, expected);
-        ledger.flush();
+        posted_reports.flush();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 8, "{text}");
     }
