@@ -6,7 +6,7 @@ use rand::{CryptoRng, Rng};
 use tallybox_model::report::{ProblemKind, ReportUpload};
 
 use super::LoadError;
-use super::body::{Form, PLACEHOLDER, Template};
+use super::body::{LoadFormat, PLACEHOLDER, Template};
 use super::mix::Mix;
 use crate::config::TrustedConfig;
 use crate::encoding::{Encoding, Value};
@@ -59,7 +59,7 @@ pub(super) struct Ready {
 pub(super) struct Maker {
     config: TrustedConfig,
     mix: Mix,
-    form: Form,
+    form: LoadFormat,
     good: Vec<Ready>,
     bad: Vec<Ready>,
 }
@@ -69,7 +69,7 @@ impl Maker {
     pub(super) fn new(
         config: TrustedConfig,
         mix: Mix,
-        form: Form,
+        form: LoadFormat,
         pool: usize,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, LoadError> {

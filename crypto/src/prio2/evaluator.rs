@@ -1,8 +1,8 @@
 //! Verification messages at one point: Lagrange weights, computed once, and dot products.
 //!
 //! Let w be the root of unity of order n, and v that of order 2n. At the point r, the values of f
-//! at the roots have the weights (r^n - 1)/n * w^i/(r - w^i), and those of h have the weights (r^2n
-//! - 1)/2n * v^k/(r - v^k). f and g have the same weights and, except for the "minus 1" of the
+//! at the roots have the weights (r^n - 1)/n * w^i/(r - w^i), and those of h have the weights
+//! (r^2n - 1)/2n * v^k/(r - v^k). f and g have the same weights and, except for the "minus 1" of the
 //! first processor, the same values, so one product serves both.
 
 use std::fmt;

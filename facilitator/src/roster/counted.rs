@@ -58,8 +58,8 @@ pub(super) async fn write_counted(
         file.append(Part::Counted, id.as_bytes()).await?;
     }
     let mut duplicates = 0;
-    for (index, duplicates) in (0_u32..).zip(&count.duplicates) {
-        for id in duplicates {
+    for (index, ids) in (0_u32..).zip(&count.duplicates) {
+        for id in ids {
             duplicates += 1;
             file.append(Part::Duplicates, &index.to_le_bytes()).await?;
             file.append(Part::Duplicates, id.as_bytes()).await?;
