@@ -512,7 +512,7 @@ fn the_largest_rosters_are_compared_in_linear_time() {
         [terms(1, 3); 2],
         |_| vec![],
     );
-    assert!(now.expired.len() == MOST_EXPIRED && now.several_dates.len() > 200);
+    assert!(now.expired.len() == MOST_EXPIRED_BATCHES && now.several_dates.len() > 200);
 }
 
 /// The largest agreed set of two rosters, with the longest names, is within the size limit of the
