@@ -6,8 +6,7 @@ use crate::processor::Processor;
 use bytes::Bytes;
 use std::fmt::Display;
 use std::str::FromStr;
-use tallybox_service::fault;
-use tallybox_transport::{BucketError, Created, Published, TRAILER_BYTES, read_all};
+use tallybox_transport::{BucketError, Created, Published};
 
 /// The largest size of a date or number, in bytes.
 const TEXT_BYTES: u64 = 64;
@@ -35,17 +34,7 @@ impl Processor {
     /// [`BucketError::Unverified`] if the object is not a record of this processor, or another
     /// error of the own bucket.
     pub async fn read_record(&self, name: &str, limit: u64) -> Result<Option<Bytes>, BucketError> {
-        let own = &*self.buckets.own;
-        if fault::is_on("records-unverified") {
-            return match read_all(own, name, limit.saturating_add(TRAILER_BYTES as u64)).await {
-                Ok(object) => Ok(Some(
-                    object.slice(..object.len().saturating_sub(TRAILER_BYTES)),
-                )),
-                Err(BucketError::NotFound { .. }) => Ok(None),
-                Err(error) => Err(error),
-            };
-        }
-        self.records.read(own, name, limit).await
+        self.records.read(&*self.buckets.own, name, limit).await
     }
 
     /// Reads a record that has to exist, with a payload of at most `limit` bytes.

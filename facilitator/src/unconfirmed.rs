@@ -19,7 +19,6 @@ use tallybox_model::id::AggregationId;
 use tallybox_model::path::{BatchName, SumPartName, Unconfirmed};
 use tallybox_model::roster::WindowName;
 use tallybox_service::cause::chain;
-use tallybox_service::fault;
 use tallybox_transport::{BucketError, ListRange, Published};
 
 /// The time for which a mailbox has to answer "exists" until the answer is trusted, in
@@ -38,9 +37,7 @@ pub(crate) async fn note(
 ) -> Result<(), Error> {
     let own = &*processor.buckets.own;
     // Nothing is in doubt: every write created its object, and no earlier run can have left notes.
-    if fault::is_on("exists-is-there")
-        || (!rerun && put.iter().all(|(_, published)| !published.is_assumed()))
-    {
+    if !rerun && put.iter().all(|(_, published)| !published.is_assumed()) {
         return Ok(());
     }
     let mut noted = Vec::new();

@@ -22,7 +22,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tallybox_model::id::BatchId;
 use tallybox_model::path::{FailedProofs, failed_proofs_directory};
-use tallybox_service::fault;
 use tallybox_transport::{ListRange, Published};
 
 /// The time for which a total is used before the counts are listed again, in milliseconds.
@@ -75,10 +74,7 @@ pub(crate) async fn count(
     result: &BatchResult,
     keys: &[KeyUse],
 ) -> Result<(), Error> {
-    let mut failed = result.rejections.count(PacketReason::InvalidProof);
-    if fault::is_on("silence-wears") {
-        failed += result.rejections.count(PacketReason::NoPeerMessage);
-    }
+    let failed = result.rejections.count(PacketReason::InvalidProof);
     // With a point for each packet, a guess gives no information about the next packet's point.
     for key in keys.iter().filter(|key| key.point.is_some() && failed > 0) {
         let count = FailedProofs {

@@ -16,7 +16,6 @@ use tallybox_model::id::AggregationId;
 use tallybox_model::path::{BatchName, summed_range};
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::Window;
-use tallybox_service::fault;
 use tallybox_transport::{BucketError, ListRange};
 
 /// The largest size of a claim, in bytes.
@@ -79,9 +78,6 @@ pub(super) async fn check(
     name: &WindowName,
     batches: &[BatchName],
 ) -> Result<BTreeMap<BatchName, Window>, Error> {
-    if fault::is_on("summed-twice") {
-        return Ok(BTreeMap::new());
-    }
     let mut claimed = claimed(processor, &name.aggregation, name.window).await?;
     let agreed = agreed_in(processor, name).await?;
     for batch in batches {
@@ -133,7 +129,6 @@ async fn claim_batch(
 ) -> Result<(), Error> {
     match processor.create_record(&batch.summed(), text).await {
         Ok(_) => Ok(()),
-        Err(BucketError::Conflict { .. }) if fault::is_on("summed-twice") => Ok(()),
         // Another run has claimed the batch. A claim for the same window has the same effect.
         Err(BucketError::Conflict { .. }) => {
             same_window(batch, read(processor, batch).await?, window)

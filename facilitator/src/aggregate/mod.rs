@@ -54,7 +54,6 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::time::Window;
 use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
-use tallybox_service::fault;
 use tallybox_transport::BucketError;
 use tallybox_transport::batch::{BatchError, SignedBatch};
 use tokio_util::sync::CancellationToken;
@@ -205,7 +204,7 @@ pub(crate) async fn join_peer(
 ) -> Result<JoinedBatch, Error> {
     let prepared = Arc::new(prepared);
     match join_once(processor, name, &prepared, progress).await {
-        Err(error) if error.is_damage() && !fault::is_on("believed-bad-read") => {
+        Err(error) if error.is_damage() => {
             tracing::warn!(
                 error = chain(&error),
                 "validation batch does not verify; reading it again"
@@ -226,13 +225,10 @@ async fn join_once(
     let bucket = &*processor.buckets.peer_validation_in;
     // The peer decides how many messages it sends; an honest peer sends at most one for each packet
     // of the batch.
-    let most = match fault::is_on("validation-unbounded") {
-        true => u64::MAX,
-        false => prepared
-            .footer()
-            .packets
-            .saturating_add(join::MOST_EXTRA_MESSAGES),
-    };
+    let most = prepared
+        .footer()
+        .packets
+        .saturating_add(join::MOST_EXTRA_MESSAGES);
     let share = processor
         .budget
         .take_memory(join::memory(most), progress)

@@ -13,7 +13,6 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use tallybox_model::id::AggregationId;
 use tallybox_model::roster::WindowName;
-use tallybox_service::fault;
 use tallybox_transport::BucketError;
 
 /// The fraction above which a window is reported in the log.
@@ -124,10 +123,7 @@ pub(crate) async fn check_share(
         summary.rejections,
         processor.rejection_limits.maximum_share(&name.aggregation),
     );
-    if rejections.share() <= maximum
-        || is_released(processor, name, rejections).await?
-        || fault::is_on("never-held")
-    {
+    if rejections.share() <= maximum || is_released(processor, name, rejections).await? {
         return Ok(());
     }
     if !dry_run {

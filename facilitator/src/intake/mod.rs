@@ -40,7 +40,6 @@ use tallybox_crypto::SealingKey;
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::path::BatchName;
 use tallybox_service::cause::chain;
-use tallybox_service::fault;
 use tallybox_transport::Published;
 use tallybox_transport::batch::SignedBatch;
 use tokio_util::sync::CancellationToken;
@@ -195,7 +194,7 @@ async fn read(
     progress: &Progress,
 ) -> Result<Reading, Error> {
     match read_once(processor, name, prior, published.clone(), progress).await {
-        Err(error) if error.is_damage() && !fault::is_on("believed-bad-read") => {
+        Err(error) if error.is_damage() => {
             tracing::warn!(
                 error = chain(&error),
                 "ingestion batch does not verify; reading it again"

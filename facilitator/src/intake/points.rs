@@ -18,7 +18,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tallybox_crypto::prio2::{Evaluator, Point, Prio2};
 use tallybox_model::id::AggregationId;
-use tallybox_service::fault;
 
 /// The state of one key during the intake of a batch.
 #[derive(Debug, Default)]
@@ -71,7 +70,7 @@ impl BatchPoints {
             let pin = pins::read_pin(processor, key).await?;
             let point = pin.as_ref().and_then(|pin| pin.point);
             let fits = |bins| usize::try_from(bins) == Ok(prio2.bins());
-            let changed = !key.bins.is_none_or(fits) && !fault::is_on("bins-unchecked");
+            let changed = !key.bins.is_none_or(fits);
             let worn_out =
                 wear::is_worn_out(processor, key, &failures).then_some(PacketReason::KeyWornOut);
             slots.push(Slot {

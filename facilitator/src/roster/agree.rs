@@ -19,7 +19,6 @@ use tallybox_model::id::PacketId;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::{AgreedWindow, DatedBatch, Listing, OpenReason, WindowName};
 use tallybox_model::time::Window;
-use tallybox_service::fault;
 
 /// The largest size of an agreed set, in bytes: larger than the set of two rosters with the most
 /// entries.
@@ -39,9 +38,6 @@ pub(super) async fn agree(
         let name = with_window(name, window);
         let Some(theirs) = peer::theirs(processor, &name, state, summary).await? else {
             summary.waits_for = Some(window);
-            if fault::is_on("out-of-order") {
-                continue;
-            }
             return Ok(());
         };
         let ours = retry_read!(ours(processor, &name))?;
@@ -65,9 +61,7 @@ pub(super) async fn agree(
         if !agreed.batches.is_empty() {
             // Later windows of this run search these packets for repetitions, just as a later run
             // does.
-            if !fault::is_on("run-forgets") {
-                state.own.counted.insert(window);
-            }
+            state.own.counted.insert(window);
         }
         summary.agreed.push(window);
         if agreed.batches.is_empty() {
@@ -216,9 +210,6 @@ async fn count(
                 before.insert(id);
             }
         }))?;
-    }
-    if fault::is_on("forgotten-packets") {
-        before = IdSet::default();
     }
     let mut count = Count::new(before);
     for ids in &accepted {

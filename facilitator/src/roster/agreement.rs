@@ -11,7 +11,6 @@ use tallybox_model::roster::{
     RosterTerms, SeveralDates,
 };
 use tallybox_model::time::{BatchTime, Window, aligned_window};
-use tallybox_service::fault;
 
 use super::history::History;
 use crate::ids::IdSet;
@@ -114,19 +113,12 @@ pub fn compare(
     }
     let (window, period, origin) = (first.window, terms[0].period_minutes, terms[0].origin);
     let ages = terms.map(|terms| terms.maximum_age);
-    let maximum_age = match fault::is_on("larger-age") {
-        true => ages[0].max(ages[1]),
-        false => ages[0].min(ages[1]),
-    };
-    let maximum_age = maximum_age.max(RosterTerms::SMALLEST_AGE);
+    let maximum_age = ages[0].min(ages[1]).max(RosterTerms::SMALLEST_AGE);
     // Both processors store at least this many windows, so that both get the same answer.
     let remembered = |closed: Window| {
         age(closed.start(), window, period).is_some_and(|age| age <= memory(maximum_age))
     };
-    let is_closed = |batch: &DatedBatch| {
-        let closed = history.closed_in(batch);
-        closed.is_some_and(remembered) && !fault::is_on("double-listing")
-    };
+    let is_closed = |batch: &DatedBatch| history.closed_in(batch).is_some_and(remembered);
     // No window with rosters can contain a batch that is dated before the first one.
     let is_possible = |batch: &DatedBatch| batch.date >= origin && !is_closed(batch);
     let age = |batch: &DatedBatch| age(batch.date, window, period).filter(|_| is_possible(batch));
@@ -137,7 +129,7 @@ pub fn compare(
             continue;
         };
         match second.entries.get(batch) {
-            Some(Listing::Summable(theirs)) if ours == theirs || alike(ours, theirs) => {
+            Some(Listing::Summable(theirs)) if ours == theirs => {
                 drop(equal.insert(*batch, ours.clone()))
             }
             Some(Listing::Summable(_)) => drop(excluded.insert(*batch)),
@@ -189,17 +181,14 @@ pub fn compare(
             .map(|batch| (batch, statuses(batch)))
             .collect(),
         several_dates,
-        minimum: match fault::is_on("smaller-minimum") {
-            true => terms[0].minimum.min(terms[1].minimum),
-            false => terms[0].minimum.max(terms[1].minimum),
-        },
+        minimum: terms[0].minimum.max(terms[1].minimum),
     })
 }
 
 /// Returns the terms in force (rule 6): those of the first window of both processors, with the
 /// minimums that the rosters state now.
 fn terms_that_hold(stated: [RosterTerms; 2], history: &History) -> [RosterTerms; 2] {
-    let Some([first, second]) = history.terms().filter(|_| !fault::is_on("terms-as-stated")) else {
+    let Some([first, second]) = history.terms() else {
         return stated;
     };
     [
@@ -244,11 +233,6 @@ fn several_dates(
         .collect();
     several.sort_by_key(|several| several.batch);
     several
-}
-
-/// Equality as relaxed by a planted fault.
-fn alike(ours: &Claim, theirs: &Claim) -> bool {
-    fault::is_on("equal-count") && ours.accepted == theirs.accepted
 }
 
 /// Removes every batch that is listed under a second date, and returns the removed ones. A batch is
@@ -344,13 +328,7 @@ impl Draft {
     #[must_use]
     pub fn conclude(self, count: &Count) -> AgreedWindow {
         let counted = count.counted.len() as u64;
-        let before = self.batches.iter().map(|(_, claim)| claim.accepted).sum();
-        let enough = if fault::is_on("minimum-before-dedupe") {
-            before
-        } else {
-            counted
-        };
-        let below = !self.batches.is_empty() && enough < self.minimum;
+        let below = !self.batches.is_empty() && counted < self.minimum;
         let duplicates = count.duplicates.iter().map(|ids| ids.len() as u64);
         let agreed = self.batches.into_iter().zip(duplicates);
         let agreed = agreed.map(|((batch, claim), duplicates)| AgreedBatch {

@@ -13,7 +13,6 @@ use tallybox_model::role::Role;
 use tallybox_model::roster::{
     ChainReach, DatedBatch, RosterEntry, RosterHeader, RosterTerms, WindowName,
 };
-use tallybox_service::fault;
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys, signature_file};
 
 /// The largest block of entries that is read, in bytes. Our writer's blocks have 16,000 bytes.
@@ -32,10 +31,7 @@ fn objects(name: &WindowName, writer: Role) -> BatchObjects {
 
 /// Returns the largest size of a stored roster, in bytes.
 pub(super) fn roster_bytes(processor: &Processor) -> u64 {
-    match fault::is_on("unbounded-roster") {
-        true => processor.limits.object_bytes,
-        false => processor.limits.for_roster().object_bytes,
-    }
+    processor.limits.for_roster().object_bytes
 }
 
 /// Encodes our roster of a window. The same list gives the same bytes, as long as the signing key
@@ -103,10 +99,7 @@ pub(super) fn decode(
         object: object.clone(),
         problem,
     };
-    let limits = match fault::is_on("unbounded-roster") {
-        true => processor.limits.clone(),
-        false => processor.limits.for_roster(),
-    };
+    let limits = processor.limits.for_roster();
     let batch = SignedBatch::inline(objects, file, keys, &limits)?;
     let header: RosterHeader = batch.header()?;
     if !header.is_of(&processor.instance, name, writer) {

@@ -22,7 +22,6 @@ use std::sync::Arc;
 use tallybox_model::path::{BatchName, BatchPart, window_range};
 use tallybox_model::roster::{Claim, DatedBatch, MOST_ENTRIES, OpenReason, WindowName};
 use tallybox_model::time::Window;
-use tallybox_service::fault;
 use tallybox_transport::batch::BatchError;
 use tallybox_transport::{Bucket, BucketError, ListRange};
 
@@ -104,10 +103,6 @@ impl Gathering<'_> {
                 existing.entry(batch).or_default().listed = true;
                 continue;
             }
-            if fault::is_on("lost-carry") {
-                existing.remove(&batch);
-                continue;
-            }
             match listed.relisted_in(previous(policy, name.window)) {
                 Some(relisted) => {
                     existing.remove(&batch);
@@ -115,17 +110,6 @@ impl Gathering<'_> {
                 }
                 None => existing.entry(batch).or_default().listed = true,
             }
-        }
-        if fault::is_on("late-batch-dropped") {
-            existing.retain(|batch, _| name.window.contains(batch.date));
-        }
-        if fault::is_on("expiry-by-clock") {
-            let retention_millis = i64::from(policy.terms.maximum_age + 1)
-                * i64::from(policy.terms.period_minutes)
-                * 60_000;
-            existing.retain(|batch, _| {
-                batch.date.millis() + retention_millis > processor.clock.millis()
-            });
         }
         existing.retain(|batch, _| !self.state.history.is_closed(batch) && !summed.contains(batch));
         existing.retain(|batch, _| self.is_open(*batch) || self.is_remembered(*batch));

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use tallybox_model::id::BatchId;
 use tallybox_model::roster::{AgreedWindow, DatedBatch, RosterTerms};
 use tallybox_model::time::Window;
-use tallybox_service::fault;
 
 /// The results of earlier windows.
 #[derive(Clone, Debug, Default)]
@@ -30,9 +29,6 @@ impl History {
             self.settled.insert(batch.id, window);
         }
         for expired in &agreed.expired {
-            if fault::is_on("expiry-closes-id") {
-                self.settled.insert(expired.batch.id, window);
-            }
             self.expired.insert(expired.batch, window);
         }
         for several in &agreed.several_dates {

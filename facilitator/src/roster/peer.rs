@@ -20,7 +20,6 @@ use tallybox_model::digest::Digest;
 use tallybox_model::id::AggregationId;
 use tallybox_model::roster::{ChainReach, WindowName};
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_service::fault;
 use tallybox_transport::{BucketError, read_all};
 
 /// The greatest time by which a window may end after our present time if the peer's roster of it is
@@ -82,8 +81,7 @@ pub(super) async fn theirs(
     state: &mut AgreementState,
     summary: &mut RosterSummary,
 ) -> Result<Option<Roster>, Error> {
-    let reread = fault::is_on("peer-roster-reread") && state.mailbox.theirs.contains(&name.window);
-    if state.own.theirs.contains(&name.window) && !reread {
+    if state.own.theirs.contains(&name.window) {
         return copy(processor, name).await.map(Some);
     }
     if !state.mailbox.theirs.contains(&name.window) {
@@ -108,7 +106,7 @@ pub(super) async fn theirs(
     };
     let share = memory(processor, &file).await;
     let mut decoded = decode(processor, name, role, keys, &file);
-    if decoded.is_err() && !fault::is_on("believed-bad-read") {
+    if decoded.is_err() {
         // A single bad read is not evidence of a bad roster. The first file is dropped to save
         // memory, and identical bytes need no second check.
         let first = Digest::sha256(&file);
@@ -141,12 +139,6 @@ pub(super) async fn theirs(
     }
     drop(share);
     state.own.theirs.insert(name.window);
-    if fault::is_on("peer-roster-reread") {
-        let Some(file) = fetch(processor, name).await? else {
-            return Ok(None);
-        };
-        return decode(processor, name, role, keys, &file).map(Some);
-    }
     copy(processor, name).await.map(Some)
 }
 

@@ -8,7 +8,6 @@ use crate::processor::Processor;
 use tallybox_model::extensions::{ROSTERS_FROM, ROSTERS_UNTIL, RosterSwitch};
 use tallybox_model::roster::RosterTerms;
 use tallybox_model::time::{BatchTime, Window, aligned_window};
-use tallybox_service::fault;
 
 /// The largest size of a switch record, in bytes.
 const SWITCH_BYTES: u64 = 4 << 10;
@@ -104,10 +103,6 @@ impl RosterPolicy {
     /// [`Error::TouchesRosters`] if the window overlaps the time of rosters and is not one of their
     /// windows: rosters decide on some of its batches, whichever batches it names.
     pub fn holds(&self, window: Window) -> Result<bool, Error> {
-        if fault::is_on("window-start-only") {
-            return Ok(window.start() >= self.terms.origin
-                && self.until.is_none_or(|until| window.start() < until));
-        }
         let before = window.end() <= self.terms.origin;
         let after = self.until.is_some_and(|until| until <= window.start());
         if before || after {

@@ -11,7 +11,6 @@ use tallybox_model::avro::Record;
 use tallybox_model::header::{IngestionHeader, ValidationHeader};
 use tallybox_model::id::BatchId;
 use tallybox_model::path::{BatchName, BatchObjects};
-use tallybox_service::fault;
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys};
 use tallybox_transport::{Bucket, BucketError};
 
@@ -90,9 +89,6 @@ fn judge<H>(
     opened: Result<H, BatchError>,
     is_of: impl FnOnce(&H) -> bool,
 ) -> Result<Signature, Error> {
-    if fault::is_on("unsigned-listed") {
-        return Ok(Signature::Good);
-    }
     match opened {
         Ok(header) if is_of(&header) => Ok(Signature::Good),
         Ok(_) => Ok(Signature::Bad(

@@ -19,7 +19,6 @@ use tallybox_crypto::prio2::Prio2;
 use tallybox_model::id::PacketId;
 use tallybox_model::path::{BatchName, SumPartName};
 use tallybox_model::roster::{AgreedWindow, WindowName};
-use tallybox_service::fault;
 
 /// Sums the batches that both processors agree on for a window. The operation is idempotent.
 ///
@@ -154,16 +153,11 @@ async fn group(
             )));
         }
         let mut result = file.read(&batch, verdict).await?;
-        if fault::is_on("live-validation") {
-            let prepared = prepared(processor, &batch, false).await?;
-            let joined = crate::aggregate::join_peer(processor, &batch, prepared, progress).await?;
-            result = joined.judge(processor.role, |_| false).await?.0;
-        }
         progress(result.packets, 0);
         subtract_duplicates(processor, &mut result, &duplicates).await?;
         group.push(result, &[]);
     }
-    if group.accepted() != agreed.counted && !fault::is_on("live-validation") {
+    if group.accepted() != agreed.counted {
         return Err(Error::Internal(format!(
             "{}: {} packets are agreed on, but our verdicts count {}",
             name.agreed(),

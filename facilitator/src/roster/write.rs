@@ -15,7 +15,6 @@ use bytes::Bytes;
 use std::sync::Arc;
 use tallybox_model::roster::{ChainReach, WindowName};
 use tallybox_model::time::Window;
-use tallybox_service::fault;
 use tallybox_transport::{BucketError, publish_bytes};
 
 /// Writes every missing roster up to this window, and copies those without an agreed set into the
@@ -50,20 +49,6 @@ pub(super) async fn publish_rosters(
         )
         .await?;
         summary.written.push(window);
-    }
-    if fault::is_on("twice-is-new") && !state.own.agreed.contains(&name.window) {
-        processor.buckets.own.delete(&name.verdicts()).await?;
-        processor
-            .buckets
-            .own
-            .delete(&name.roster(processor.role))
-            .await?;
-        processor
-            .buckets
-            .peer_validation_out
-            .delete(&name.roster(processor.role))
-            .await?;
-        write(processor, name, &mut state, summary, progress).await?;
     }
     for window in windows_to_publish(processor, name, &state, summary).await? {
         publish(processor, &with_window(name, window), None).await?;
@@ -111,9 +96,6 @@ async fn write(
     summary: &mut RosterSummary,
     progress: &Progress,
 ) -> Result<(), Error> {
-    if fault::is_on("overwrite") {
-        processor.buckets.own.delete(&name.verdicts()).await?;
-    }
     let gathering = gather::Gathering {
         processor,
         name,
@@ -133,18 +115,6 @@ async fn write(
         &verdicts.listed,
     )?);
     let object = name.roster(processor.role);
-    if fault::is_on("overwrite") {
-        processor.buckets.own.delete(&object).await?;
-        processor
-            .buckets
-            .peer_validation_out
-            .delete(&object)
-            .await?;
-    }
-    if fault::is_on("skipped-empty-roster") && verdicts.listed.is_empty() {
-        state.own.ours.insert(name.window);
-        return Ok(());
-    }
     let fixed = processor.create_record(&object, &file).await;
     let file = match fixed {
         Ok(_) => Some(file),
