@@ -7,7 +7,6 @@ use tallybox_model::digest::Digest;
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::spool::{Cut, Plan, PlannedSlab};
 use tallybox_model::time::{BatchTime, Window, aligned_window, next_window};
-use tallybox_service::fault;
 use tallybox_transport::{Bucket, BucketError, ListRange};
 
 use super::retry::RetryingBucket;
@@ -75,9 +74,6 @@ impl<'i> PlanLog<'i> {
     pub(super) async fn plan(&self, start: BatchTime) -> Result<FixedPlan, Error> {
         match self.plans.get(&start) {
             Some(plan) => Ok(plan.clone()),
-            None if fault::is_on("listed-plans-only") => {
-                Err(RetryingBucket::spool(self.ingestor).missing("plan").into())
-            }
             None => {
                 read_plan(
                     RetryingBucket::spool(self.ingestor),

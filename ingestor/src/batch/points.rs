@@ -11,7 +11,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tallybox_model::digest::Digest;
 use tallybox_model::id::KeyId;
-use tallybox_service::fault;
 use tallybox_transport::BucketError;
 
 use super::index::Group;
@@ -49,7 +48,7 @@ pub(super) async fn point(
         &group.key_ids,
         group.parameters.bins,
     );
-    let fits = |origin: &Origin| origin.bins == bins || fault::is_on("keys-of-any-bins");
+    let fits = |origin: &Origin| origin.bins == bins;
     let objects = [0, 1].map(|side| object(locality, side, &key_ids[side]));
     let origins = [
         read(spool, &objects[0]).await?,
@@ -62,7 +61,7 @@ pub(super) async fn point(
         Some(origin) => origin.clone(),
         // For a key without an object, the configured bins decide: the first batch may contain
         // reports of the wrong number of bins.
-        None if !fits_configuration(locality, group) && !fault::is_on("keys-of-any-bins") => {
+        None if !fits_configuration(locality, group) => {
             return Ok(None);
         }
         None => Origin {

@@ -9,7 +9,6 @@ use tallybox_model::id::BatchId;
 use tallybox_model::path::BatchName;
 use tallybox_model::time::BatchTime;
 use tallybox_service::cause;
-use tallybox_service::fault;
 use tallybox_transport::BucketError;
 
 use super::plan_log::PlanLog;
@@ -112,7 +111,7 @@ pub(super) async fn create_note(
     let objects: BTreeSet<(usize, String)> = assumed
         .map(|written| (written.side, written.object.clone()))
         .collect();
-    if objects.is_empty() || fault::is_on("exists-is-delivered") {
+    if objects.is_empty() {
         return Ok(());
     }
     let (spool, tries) = (&*job.ingestor.spool, job.ingestor.batches.write_tries);

@@ -10,7 +10,6 @@ use tallybox_model::id::BatchId;
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::spool::BatchList;
 use tallybox_model::time::BatchTime;
-use tallybox_service::fault;
 use tallybox_transport::{BucketError, publish_bytes};
 
 use super::build::{Builder, BuiltBatch};
@@ -68,11 +67,6 @@ impl<'j> WindowJob<'j> {
         let index = Arc::new(Index::read(job.spool(), &plan.plan, &secret).await?);
         let within = Arc::clone(&index);
         let mut replays = blocking(move || Ok(Replays::within(&within.entries))).await?;
-        let records = if fault::is_on("forgotten-reports") {
-            &[]
-        } else {
-            records
-        };
         for (window, secret_id) in records {
             let record = open_record(job, *window, secret_id).await?;
             replays = blocking(move || {
@@ -256,7 +250,7 @@ impl<'j> WindowJob<'j> {
     async fn finish(&self, builder: &Arc<Builder>) -> Result<WindowRecord, Error> {
         let Job { locality, .. } = self.job;
         let window = self.plan.plan.window;
-        if !self.cutting.carried.is_empty() && !fault::is_on("lost-reports") {
+        if !self.cutting.carried.is_empty() {
             let start = window.start();
             let object = locality
                 .names

@@ -20,7 +20,6 @@ use tallybox_model::id::AggregationId;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_service::fault;
 
 use crate::inventory::{Aggregation, Inventory, Started, StartedAt};
 use crate::policy::Policy;
@@ -137,9 +136,6 @@ impl AggregationAssessor<'_> {
                 attempt: 1,
                 last: None,
             },
-            Some(Started { attempt, .. }) if fault::is_on("marker-is-truth") => {
-                Turn::Running { attempt, at: None }
-            }
             Some(Started { attempt, at }) => match at {
                 StartedAt::Time(at) | StartedAt::Since(at)
                     if self.policy.restarts(at) > self.now =>
