@@ -65,10 +65,10 @@ chaos: ## run the sandbox under chaos for CHAOS_SECONDS (600): no lost or double
 # docs/simulation.md.
 SEEDS ?= 200
 FIRST_SEED ?= 1
-SIMULATE = cargo run --quiet --no-default-features -p tallybox-simulation --features faults --example simulate --
+SIMULATE = cargo run --quiet --no-default-features -p tallybox-simulation --example simulate --
 
 simulate: ## simulate the complete pipeline in virtual time with injected faults: SEEDS (200) runs from FIRST_SEED (1), with the planted fault BUG=name
-	$(SIMULATE) --seeds $(SEEDS) --first-seed $(FIRST_SEED) $(if $(BUG),--bug $(BUG)) $(if $(WITHOUT),--without $(WITHOUT)) $(if $(WINDOWS),--windows $(WINDOWS)) $(if $(METRICS),--metrics $(METRICS)) $(if $(TRACE),--trace)
+	$(if $(BUG),./scripts/planted-faults,$(SIMULATE)) --seeds $(SEEDS) --first-seed $(FIRST_SEED) $(if $(BUG),--bug $(BUG)) $(if $(WITHOUT),--without $(WITHOUT)) $(if $(WINDOWS),--windows $(WINDOWS)) $(if $(METRICS),--metrics $(METRICS)) $(if $(TRACE),--trace)
 
-simulate-bugs: ## list the planted faults that the simulation can enable
-	$(SIMULATE) --list-bugs
+simulate-bugs: ## list the planted faults that the simulation has to find
+	./scripts/planted-faults --list

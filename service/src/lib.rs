@@ -18,7 +18,6 @@ pub mod config;
 pub mod connections;
 mod error;
 pub mod exit;
-pub mod fault;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 pub mod live;

@@ -58,7 +58,7 @@ mod tests {
     fn a_build_names_version_commit_and_features() {
         let build = Build::new(
             "x",
-            &[("cloud", true), ("faults", false), ("kubernetes", true)],
+            &[("cloud", true), ("fetch", false), ("kubernetes", true)],
         );
         let expected = format!("{VERSION} (commit {COMMIT}, features cloud,kubernetes)");
         assert_eq!(build.to_string(), expected);

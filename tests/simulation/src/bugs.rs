@@ -1,7 +1,7 @@
-//! Planted faults in the product. The simulation has to find each of them, which shows that its
-//! audit can fail.
+//! The planted faults. The simulation has to find each of them, which shows that its audit can
+//! fail. The product does not contain them: `scripts/planted-faults` adds their code to a copy.
 
-/// A planted fault, which a build with the feature `faults` can switch on.
+/// A planted fault, which the simulation of `scripts/planted-faults` can switch on.
 #[derive(Clone, Copy, Debug)]
 pub struct Bug {
     /// The name by which the code queries the fault.
@@ -174,13 +174,10 @@ pub fn switch(name: &str) -> Result<(), String> {
     switch_on(bug.name)
 }
 
-#[cfg(feature = "faults")]
-fn switch_on(name: &'static str) -> Result<(), String> {
-    tallybox_service::fault::switch(Some(name));
-    Ok(())
-}
-
-#[cfg(not(feature = "faults"))]
-fn switch_on(_: &'static str) -> Result<(), String> {
-    Err("this build has no planted faults; build with --features faults".to_owned())
+/// Fails in this build; `faults/switch.patch` replaces the body.
+fn switch_on(_name: &'static str) -> Result<(), String> {
+    Err(
+        "this build has no planted faults; run scripts/planted-faults with these arguments"
+            .to_owned(),
+    )
 }

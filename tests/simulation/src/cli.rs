@@ -31,14 +31,15 @@ pub struct Cli {
     /// First seed
     #[arg(long, value_name = "K", default_value_t = 1)]
     first_seed: u64,
-    /// Switch on a planted fault in the product, which the audit has to find; requires a build with
-    /// --features faults
+    /// Switch on a planted fault, which the audit has to find; requires the build of
+    /// scripts/planted-faults
     #[arg(long, value_name = "NAME")]
     bug: Option<String>,
     /// Print the names and descriptions of all planted faults
     #[arg(long)]
     list_bugs: bool,
-    /// Switch on one planted fault after another; each has to be found within 200 seeds
+    /// Switch on one planted fault after another; each has to be found within 200 seeds; requires
+    /// the build of scripts/planted-faults
     #[arg(long)]
     all_bugs: bool,
     /// Faults to leave out, separated by commas
@@ -74,7 +75,7 @@ Examples:
       run it without two faults and with two windows only; a failing seed prints such a command
       after it was shrunk
   make simulate BUG=lost-carry
-      run with a planted fault in the product, which has to fail
+      run with a planted fault, which has to fail
   make simulate-bugs
       print the names of all planted faults";
 
