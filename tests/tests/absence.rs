@@ -131,40 +131,46 @@ fn the_scheduler_cannot_open_a_packet() {
     );
 }
 
-/// Faults for the simulation are in no release build, and in no other test.
-#[test]
-fn releases_have_no_faults_to_switch_on() {
-    let faults = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO"))
-            .args([
-                "tree",
-                "--locked",
-                "--edges",
-                "normal,build,dev",
-                "--prefix",
-                "none",
-                "--format",
-                "{p} [{f}]",
-            ])
-            .args(arguments)
-            .current_dir(root())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().filter(|line| line.contains("faults")).count()
+/// Returns the places where a file switches planted faults.
+fn fault_switches(name: &str, text: &str) -> Vec<String> {
+    let is_switch = |line: &str| match name.ends_with(".toml") {
+        true => line.split('=').next().map(str::trim) == Some("faults"),
+        false => line.contains("fault::is_on"),
     };
-    assert_eq!(faults(&["--workspace"]), 0);
-    assert_eq!(faults(&["--workspace", "--no-default-features"]), 0);
-    let simulation = ["--package", "tallybox-simulation", "--features", "faults"];
-    assert!(
-        faults(&simulation) > 3,
-        "the check must be able to find faults"
-    );
+    (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| is_switch(line))
+        .map(|(number, line)| format!("{name}:{number}: {line}"))
+        .collect()
+}
+
+/// The product has one implementation. Planted faults are patches for a copy of the sources, which
+/// `scripts/planted-faults` builds for the simulation.
+#[test]
+fn no_product_crate_has_a_switch_for_planted_faults() {
+    let mut all = Vec::new();
+    files(&root(), &mut all);
+    all.retain(|path| !path.starts_with(root().join("tests")));
+    all.retain(|path| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        matches!(extension, Some("rs" | "toml"))
+    });
+    assert!(all.len() > 300, "only {} files", all.len());
+    let switches = |path: &PathBuf| {
+        let name = path.strip_prefix(root()).unwrap().display().to_string();
+        fault_switches(&name, &std::fs::read_to_string(path).unwrap())
+    };
+    let found: Vec<String> = all.iter().flat_map(switches).collect();
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn the_check_for_switches_can_fail() {
+    let patch = root().join("tests/simulation/faults/lost-carry.patch");
+    let patch = std::fs::read_to_string(patch).unwrap();
+    assert_eq!(fault_switches("gather.rs", &patch).len(), 1);
+    let manifest = "[features]\nfaults = []\nno-faults = []\n";
+    assert_eq!(fault_switches("Cargo.toml", manifest).len(), 1);
 }
 
 /// `ring` is in the lock file as an option of other packages. Cargo's resolver, unlike its
