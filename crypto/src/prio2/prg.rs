@@ -83,4 +83,23 @@ mod tests {
         assert_eq!(words[..3], [7, MODULUS - 1, 5]);
         assert!(words.len() == 4 && words[3] < MODULUS);
     }
+    /// The shortcut for blocks without a word to discard must not take one.
+    #[test]
+    fn no_word_from_p_on_is_taken_alone() {
+        let block = |words: [u32; WORDS]| -> Vec<u8> {
+            words.into_iter().flat_map(u32::to_le_bytes).collect()
+        };
+        let top = MODULUS - 1;
+        for (words, expected) in [
+            ([MODULUS; WORDS], vec![]),
+            ([u32::MAX; WORDS], vec![]),
+            ([top, 1, MODULUS, 2], vec![top, 1, 2]),
+            ([top, 1, u32::MAX, 2], vec![top, 1, 2]),
+            ([top, 1, 0, 2], vec![top, 1, 0, 2]),
+        ] {
+            let mut output = Vec::new();
+            take_elements(&[block(words)], &mut output);
+            assert_eq!(output, expected, "{words:?}");
+        }
+    }
 }

@@ -49,3 +49,42 @@ impl fmt::Debug for Randomness {
         f.debug_struct("Randomness").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use rand_core::{TryCryptoRng, TryRng};
+
+    use super::*;
+
+    /// Returns the given words in order.
+    struct Words(std::vec::IntoIter<u32>);
+
+    impl TryRng for Words {
+        type Error = Infallible;
+
+        fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+            Ok(self.0.next().unwrap_or_default())
+        }
+
+        fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+            Ok(u64::from(self.try_next_u32()?))
+        }
+
+        fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+            bytes.fill(7);
+            Ok(())
+        }
+    }
+
+    impl TryCryptoRng for Words {}
+
+    #[test]
+    fn the_first_words_below_p_hide_the_data() {
+        let words = vec![u32::MAX, MODULUS, MODULUS - 1, MODULUS, 5, 6];
+        let randomness = Randomness::draw(&mut Words(words.into_iter()));
+        assert_eq!(randomness.seed, [7; SEED_LENGTH]);
+        assert_eq!((randomness.f0, randomness.g0), (MODULUS - 1, 5));
+    }
+}

@@ -124,6 +124,7 @@ fn proof_known_answer() {
     );
     assert!(ours.is_valid_with(&theirs));
     assert!(Message::is_valid(&[theirs, ours]));
+    assert!(!ours.is_valid_with(&ours));
 }
 
 #[test]
@@ -223,6 +224,13 @@ fn shares_of_another_shape_are_refused() {
         bad[4 * at..4 * at + 4].copy_from_slice(&(MODULUS - 1).to_le_bytes());
         assert_eq!(prio2.decode_share(0, &bad, &mut out), Ok(()));
     }
+    // Two elements out of range do not cancel each other.
+    let mut bad = good;
+    bad[..8].fill(0xff);
+    assert_eq!(
+        prio2.decode_share(0, &bad, &mut out),
+        Err(ShareError::Element)
+    );
     assert_eq!(
         prio2.decode_share(2, &good, &mut out),
         Err(ShareError::Processor { index: 2 })
