@@ -276,6 +276,24 @@ async fn a_share_at_the_limit_is_released() {
     assert!(summary.rejections.is_alarming());
 }
 
+/// A validation batch that does not verify rejects every packet of its batch, as an empty one does.
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_of_a_damaged_validation_batch_count_as_rejected() {
+    let pair = Pair::new().await;
+    let mailbox = &*pair.buckets[0].peer_validation_in;
+    let object = pair.case.batches()[0].validation(Role::Second).packets;
+    mailbox.delete(&object).await.unwrap();
+    publish_bytes(mailbox, &object, b"damaged".as_slice().into(), false)
+        .await
+        .unwrap();
+    let summary = aggregate(&pair.get(Role::First, false), &pair.task(), no_progress()).await;
+    let summary = summary.unwrap();
+    assert_eq!(
+        (summary.rejections.rejected, summary.rejections.messages),
+        (100, 300)
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sum_of_the_peers_choice_is_held_with_rosters() {
     let pair = Pair::new().await;

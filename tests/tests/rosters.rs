@@ -10,8 +10,10 @@ use tallybox_facilitator::intake::no_progress;
 use tallybox_facilitator::roster::{
     Alarm, Outcome, Whereabouts, aggregate_agreed, explain, roster, show,
 };
+use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::time::next_window;
+use tallybox_tests::forge::Batch;
 use tallybox_tests::snapshot::{difference, written};
 use tallybox_tests::vectors::Case;
 use tallybox_transport::faults::{Faults, Kind};
@@ -59,6 +61,10 @@ async fn both_sum_what_both_can() {
         difference(&before, &written(&pair.buckets[0]).await),
         [""; 0]
     );
+    // The next window does not list summed batches again.
+    pair.agree(1).await;
+    let next = show(&pair.get(Role::First), &pair.window(1)).await.unwrap();
+    assert!(next.batches.is_empty(), "{next}");
 }
 
 /// An operator who asks why a window waits sees the peer's roster before it is copied into the own
@@ -178,6 +184,53 @@ async fn a_batch_that_an_earlier_window_has_summed_is_marked() {
     );
 }
 
+/// A packet that an earlier window has counted is subtracted from a later batch that contains it
+/// again, whether one run agrees on both windows or each has its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packet_that_an_earlier_window_has_counted_does_not_count_again() {
+    for windows_of_runs in [vec![0, 1], vec![1]] {
+        let mut pair = Pair::new("dim8");
+        let mut batches = pair.case.batches();
+        let last = batches.pop().unwrap();
+        // The last batch never arrives. Its packets come in the next window, in a batch that repeats
+        // the packets of an earlier batch.
+        let later = BatchName {
+            date: pair.window(1).window.start(),
+            id: "0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a".parse().unwrap(),
+            ..last.clone()
+        };
+        for role in Role::ALL {
+            let repeated = Batch::read(&pair.case, &batches[0], role);
+            let mut batch = Batch::read(&pair.case, &last, role).renamed(later.clone());
+            batch.packets.extend(repeated.packets);
+            let ingestion = memory("ingestion");
+            copy_all(
+                &pair.buckets[role.index()].ingestion,
+                &ingestion,
+                &last.to_string(),
+            )
+            .await;
+            batch.write(&*ingestion).await;
+            pair.buckets[role.index()].ingestion = ingestion;
+        }
+        for role in Role::ALL {
+            pair.intake(role, &batches).await;
+            pair.intake(role, std::slice::from_ref(&later)).await;
+        }
+        for window in windows_of_runs {
+            pair.agree(window).await;
+        }
+        let (first, sum) = pair.sums(0).await;
+        let (second, rest) = pair.sums(1).await;
+        assert_eq!(add(&sum, &rest), pair.expected());
+        for (window, parts) in [(0, first), (1, second)] {
+            let agreed = pair.agreed(Role::First, window).await;
+            assert_eq!(parts[0].total_individual_clients as u64, agreed.counted);
+        }
+        assert_eq!(pair.agreed(Role::First, 1).await.batches.len(), 1);
+    }
+}
+
 /// Case W3: ENPA's processors select their batches independently, so that one late validation makes
 /// a window useless.
 #[tokio::test(flavor = "multi_thread")]
@@ -220,6 +273,95 @@ async fn w3_a_late_batch_is_summed_by_both_in_the_next_window() {
     assert!(third.batches.is_empty() && third.expired.is_empty());
     let done = pair.buckets[1].own.size(&pair.window(2).done()).await;
     assert!(done.is_ok(), "an empty window is complete");
+}
+
+/// A verdict replaces the objects from which it was computed: an open batch is listed again after
+/// they are deleted, and summed as soon as the peer lists it, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_batch_is_listed_again_after_its_objects_are_deleted() {
+    let mut pair = Pair::new("dim8");
+    let batches = pair.case.batches();
+    let late = batches.last().unwrap();
+    for role in Role::ALL {
+        pair.intake(role, &batches).await;
+    }
+    // The validation of the first has not reached the second, which therefore cannot list the batch.
+    let lost = late.validation(Role::First);
+    for key in [&lost.packets, &lost.header, &lost.signature] {
+        pair.buckets[1]
+            .peer_validation_in
+            .delete(key)
+            .await
+            .unwrap();
+    }
+    pair.agree(0).await;
+    let (_, now) = pair.sums(0).await;
+    let buckets = &mut pair.buckets[0];
+    for bucket in [&mut buckets.ingestion, &mut buckets.own] {
+        let rest = memory("rest");
+        copy_all(bucket, &rest, &late.to_string()).await;
+        *bucket = rest;
+    }
+    let read = late.validation(Role::Second);
+    for key in [&read.packets, &read.header, &read.signature] {
+        pair.buckets[0]
+            .peer_validation_in
+            .delete(key)
+            .await
+            .unwrap();
+    }
+    pair.agree(1).await;
+    let (parts, later) = pair.sums(1).await;
+    assert_eq!(parts[0].batch_uuids, [late.id]);
+    assert_eq!(add(&now, &later), pair.expected());
+}
+
+/// A roster of a later window is copied as soon as it is seen, because the mailbox may delete it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_roster_is_copied_before_the_mailbox_deletes_it() {
+    let pair = Pair::new("dim8");
+    pair.roster(Role::Second, 1).await;
+    pair.roster(Role::First, 0).await;
+    let object = pair.window(1).roster(Role::Second);
+    pair.buckets[0]
+        .peer_validation_in
+        .delete(&object)
+        .await
+        .unwrap();
+    let summary = pair.roster(Role::First, 1).await;
+    assert_eq!((summary.waits_for, summary.agreed.len()), (None, 1));
+}
+
+/// A mailbox deletes a roster that an offline peer does not fetch in time. The next run publishes
+/// it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roster_that_the_peer_may_lack_is_published_again() {
+    let pair = Pair::new("dim8");
+    pair.roster(Role::First, 0).await;
+    let (mailbox, object) = (
+        &pair.buckets[1].peer_validation_in,
+        pair.window(0).roster(Role::First),
+    );
+    mailbox.delete(&object).await.unwrap();
+    let again = pair.roster(Role::First, 0).await;
+    assert!(again.written.is_empty());
+    assert!(mailbox.size(&object).await.is_ok());
+}
+
+/// After a pause that is longer than the replay horizon, rosters continue where they ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_long_pause_rosters_continue_with_the_next_window() {
+    let pair = Pair::new("dim8");
+    let batches = pair.case.batches();
+    for role in Role::ALL {
+        pair.intake(role, &batches).await;
+    }
+    pair.agree(0).await;
+    let first = pair.roster(Role::First, 15).await;
+    assert_eq!((first.written.len(), first.agreed.len()), (15, 0));
+    let second = pair.roster(Role::Second, 15).await;
+    assert_eq!((second.written.len(), second.agreed.len()), (15, 15));
+    assert_eq!(second.agreed[0], pair.window(1).window);
 }
 
 /// The intake crashed between the prepared batch and the validation batch, and its task was lost.
@@ -355,7 +497,16 @@ async fn a_roster_waits_for_its_time_and_for_equal_rules() {
     let error = roster(&stepped, &pair.window(0), no_progress())
         .await
         .unwrap_err();
-    assert!(matches!(error, Error::Clocks { .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::Clocks {
+                seconds: 590..=600,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let mut name = pair.window(0);
     name.window = next_window(name.window, 30).unwrap();
     let error = roster(&pair.get(Role::First), &name, no_progress())
@@ -373,6 +524,32 @@ async fn a_roster_waits_for_its_time_and_for_equal_rules() {
         .await
         .unwrap_err();
     assert_eq!(error.reason(), "terms-differ");
+}
+
+/// Both clocks have to be past the due time. A difference of some minutes between them is accepted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roster_is_due_by_both_clocks() {
+    let pair = Pair::new("dim8");
+    let name = pair.window(0);
+    let end = name.window.end().millis();
+    let now = pair.get(Role::First).clock.millis();
+    // The roster is due in about three minutes by the clock of the own bucket.
+    let grace = u32::try_from((now - end) / 60_000 + 3).unwrap();
+    let due = end + i64::from(grace) * 60_000;
+    for (millis, late) in [
+        (due - 1, "the clock of this machine"),
+        (due, "the clock of the own bucket"),
+    ] {
+        let processor = pair.with(Role::First, |processor| {
+            processor.rosters.as_mut().unwrap().grace_minutes = grace;
+            processor.clock = tallybox_service::clock::Clock::manual(millis);
+        });
+        let error = roster(&processor, &name, no_progress()).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::TooEarly { clock, .. } if *clock == late),
+            "{error}"
+        );
+    }
 }
 
 /// Each operation of the first processor on a bucket fails in turn, in each way. A repeated run
