@@ -100,6 +100,32 @@ async fn what_is_said_to_exist_and_is_not_there_is_not_published() {
     }
 }
 
+#[test]
+fn only_an_assumed_object_is_published_again() {
+    let answers = [Published::New, Published::Same, Published::Assumed];
+    assert_eq!(answers.map(Published::is_assumed), [false, false, true]);
+}
+
+/// Empty bytes make an object exactly in a bucket that stores empty objects.
+#[tokio::test]
+async fn empty_bytes_make_an_object_where_empty_objects_are_stored() {
+    let nothing: [u8; 32] = Sha256::digest(b"").into();
+    for stores in [true, false] {
+        let store = std::sync::Arc::new(object_store::memory::InMemory::new());
+        let bucket = crate::store::StoreBucket::new(store, "test".to_owned(), stores);
+        let bytes = publish_bytes(&bucket, "d/bytes", Bytes::new(), false)
+            .await
+            .unwrap();
+        let stream = publish_stream(&bucket, "d/stream", &nothing, 0, false, stream::empty())
+            .await
+            .unwrap();
+        assert_eq!([bytes, stream], [Published::New; 2]);
+        for key in ["d/bytes", "d/stream"] {
+            assert_eq!(read_all(&bucket, key, 0).await.is_ok(), stores, "{key}");
+        }
+    }
+}
+
 /// The bytes are read once more before they count as another writer's.
 #[tokio::test]
 async fn one_bad_read_is_no_conflict() {
