@@ -427,3 +427,61 @@ fn theirs(error: Error) -> Result<OpenReason, Error> {
         other => return Err(other),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tallybox_model::id::BatchId;
+    use tallybox_model::roster::RosterTerms;
+
+    fn policy() -> RosterPolicy {
+        RosterPolicy {
+            terms: RosterTerms {
+                origin: "2026/01/31/00/00".parse().unwrap(),
+                period_minutes: 60,
+                replay_horizon: 10,
+                minimum: 1,
+                maximum_age: 3,
+            },
+            grace_minutes: 0,
+            until: None,
+        }
+    }
+
+    /// Returns the window that is `number` windows after the origin.
+    fn window(number: i64) -> Window {
+        let policy = policy();
+        let start = policy.terms.origin.plus_minutes(60 * number).unwrap();
+        policy.window_of(start).unwrap()
+    }
+
+    #[test]
+    fn the_previous_window_ends_where_this_one_starts() {
+        assert_eq!(previous(&policy(), window(4)), window(3));
+    }
+
+    #[test]
+    fn a_batch_is_open_up_to_the_maximum_age() {
+        let batch = DatedBatch {
+            date: window(4).start(),
+            id: BatchId::from_bytes([1; 16]),
+        };
+        let is_open = |number| is_at_most(&policy(), window(number), batch, 3);
+        assert_eq!([3, 4, 7, 8].map(is_open), [false, true, true, false]);
+    }
+
+    #[test]
+    fn only_an_opened_prepared_batch_gives_a_reason_about_validations() {
+        for reason in [OpenReason::NoIngestion, OpenReason::TooLate] {
+            assert!(is_ours_to_prove(reason), "{reason:?}");
+        }
+        for reason in [
+            OpenReason::NoValidation,
+            OpenReason::BadValidation,
+            OpenReason::NoAcceptedPacket,
+        ] {
+            assert!(!is_ours_to_prove(reason), "{reason:?}");
+        }
+    }
+}

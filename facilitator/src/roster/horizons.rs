@@ -134,7 +134,9 @@ mod tests {
                 *field = days;
                 let answer = fit(&rosters);
                 assert_eq!(answer.is_ok(), good, "{answer:?}");
-                assert!(good || answer.unwrap_err().contains(name));
+                let says =
+                    |problem: String| problem.contains(name) && problem.contains("10.04 days");
+                assert!(good || answer.is_err_and(says));
             }
         }
     }
@@ -160,6 +162,11 @@ mod tests {
             ..rosters()
         };
         assert!(fit(&aged).unwrap_err().contains("maximum-age-windows"));
+        let smallest = Rosters {
+            maximum_age_windows: RosterTerms::SMALLEST_AGE,
+            ..rosters()
+        };
+        fit(&smallest).unwrap();
     }
 
     #[test]

@@ -97,3 +97,52 @@ impl Listed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tallybox_model::header::{BatchParameters, PRIME};
+    use tallybox_model::id::BatchId;
+
+    #[test]
+    fn only_a_batch_that_can_be_summed_is_listed_again() {
+        let window = Window::new(
+            "2026/01/31/12/00".parse().unwrap(),
+            "2026/01/31/13/00".parse().unwrap(),
+        )
+        .unwrap();
+        let batch = DatedBatch {
+            date: window.start(),
+            id: BatchId::from_bytes([1; 16]),
+        };
+        let parameters = BatchParameters {
+            name: "a".to_owned(),
+            bins: 2,
+            epsilon: 1.0,
+            prime: PRIME,
+            number_of_servers: 2,
+            hamming_weight: None,
+        };
+        let claim = Claim {
+            parameters,
+            accepted: 1,
+            digest: Digest::empty(),
+        };
+        let again = Listed::Again {
+            batch,
+            claim,
+            verdicts: window,
+        };
+        // The verdict stays in the file of its window.
+        let later = Window::new(window.end(), window.end().plus_minutes(60).unwrap()).unwrap();
+        assert!(
+            matches!(again.again(later), Some(Listed::Again { verdicts, .. }) if verdicts == window)
+        );
+        let open = Listed::Open {
+            batch,
+            reason: OpenReason::NoValidation,
+        };
+        assert!(open.again(later).is_none());
+    }
+}

@@ -281,3 +281,35 @@ impl fmt::Display for RosterSummary {
         write!(f, "  {:.2} s", self.seconds)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn alarms_beyond_the_limit_are_counted_once_each() {
+        let name = WindowName {
+            aggregation: "a".parse().unwrap(),
+            window: Window::new(
+                "2026/01/31/12/00".parse().unwrap(),
+                "2026/01/31/13/00".parse().unwrap(),
+            )
+            .unwrap(),
+        };
+        let mut summary = RosterSummary::new(Role::First, &name);
+        let alarm = |batches| Alarm::LeftOut {
+            window: name.window.to_string(),
+            batches,
+        };
+        for number in 0..MOST_ALARMS + 3 {
+            let number = number.try_into().unwrap();
+            summary.alarm(alarm(number));
+        }
+        summary.alarm(alarm(0));
+        assert_eq!(
+            (summary.alarms.len(), summary.more_alarms),
+            (MOST_ALARMS, 3)
+        );
+    }
+}

@@ -261,3 +261,19 @@ impl Verdicts {
             .await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_invalid_packet_is_its_identifier_and_its_reason() {
+        let bytes = invalid_bytes(&(PacketId::from_bytes([5; 16]), PacketReason::InvalidProof));
+        assert_eq!(bytes[..16], [5; 16]);
+        assert_eq!(
+            PacketReason::from_code(bytes[16]),
+            Some(PacketReason::InvalidProof)
+        );
+    }
+}

@@ -572,6 +572,90 @@ fn rule_7_unequal_claims_settle_a_batch_as_excluded() {
 }
 
 #[test]
+fn a_roster_before_the_first_is_empty_and_of_the_earlier_window() {
+    let listed = roster(
+        Role::First,
+        5,
+        terms(1, 3),
+        &[(batch(1, 5), summable(8, &[1]))],
+    );
+    let earlier = listed.before_the_chain(window(4));
+    assert_eq!(earlier.window, window(4));
+    assert!(earlier.entries.is_empty());
+    assert_eq!(
+        (earlier.writer, earlier.chain, earlier.terms),
+        (listed.writer, listed.chain, listed.terms)
+    );
+}
+
+/// Rule 4: the limits of reports. One processor alone cannot displace an identifier that both list.
+#[test]
+fn rule_4_reports_of_several_dates_are_limited_and_those_of_both_come_first() {
+    let numbered = |number: u32, window: i64| DatedBatch {
+        id: BatchId::from_bytes(std::array::from_fn(|i| number.to_be_bytes()[i % 4])),
+        ..batch(0, window)
+    };
+    let entry = |batch: DatedBatch| (batch, Listing::Open(OpenReason::NoValidation));
+    let most = u32::try_from(MOST_SEVERAL).unwrap();
+    let of_both = [entry(numbered(most, 4)), entry(numbered(most, 5))];
+    let mut first: Vec<_> = (0..most)
+        .flat_map(|number| [4, 5].map(|window| entry(numbered(number, window))))
+        .collect();
+    first.extend(of_both.clone());
+    let reported = agreed(
+        &first,
+        &of_both,
+        &History::default(),
+        [terms(1, 3); 2],
+        |_| Vec::new(),
+    );
+    assert_eq!(reported.several_dates.len(), MOST_SEVERAL);
+    assert!(
+        reported
+            .several_dates
+            .iter()
+            .any(|several| several.batch == of_both[0].0.id)
+    );
+
+    let dates: Vec<_> = (0..=MOST_DATES as i64)
+        .map(|minute| DatedBatch {
+            date: time(4 * i64::from(PERIOD) + minute),
+            ..batch(1, 4)
+        })
+        .map(entry)
+        .collect();
+    let reported = agreed(&dates, &[], &History::default(), [terms(1, 3); 2], |_| {
+        Vec::new()
+    });
+    assert_eq!(reported.several_dates[0].dates.len(), MOST_DATES);
+    // The next window does not report the same dates again.
+    let mut history = History::default();
+    history.push(&reported);
+    assert!(history.reported_in(&dates[0].0).is_some());
+    let again = agreed(&dates[..2], &[], &history, [terms(1, 3); 2], |_| Vec::new());
+    assert!(again.several_dates.is_empty());
+}
+
+#[test]
+fn a_settled_batch_is_closed_and_an_open_one_is_not() {
+    let entries = [
+        (batch(1, 5), summable(8, &[1])),
+        (batch(2, 5), Listing::Open(OpenReason::NoValidation)),
+    ];
+    let now = agreed(
+        &entries,
+        &entries,
+        &History::default(),
+        [terms(1, 3); 2],
+        |_| vec![1],
+    );
+    let mut history = History::default();
+    history.push(&now);
+    assert!(history.is_closed(&batch(1, 5)));
+    assert!(!history.is_closed(&batch(2, 5)));
+}
+
+#[test]
 fn sides_with_other_rules_do_not_agree() {
     for other in [
         RosterTerms {
