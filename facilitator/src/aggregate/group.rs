@@ -137,37 +137,80 @@ pub(super) fn choose(groups: Vec<Group>, summary: &mut AggregateSummary) -> Opti
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::aggregate::{AggregateTask, Selection};
     use crate::reason::Rejections;
     use tallybox_model::digest::Digest;
     use tallybox_model::header::PRIME;
+    use tallybox_model::role::Role;
+    use tallybox_model::time::Window;
 
-    #[test]
-    fn a_group_is_released_from_the_minimum_on() {
-        let parameters = BatchParameters {
+    const BATCH: &str = "a/2026/01/31/12/00/00112233-4455-4677-8899-aabbccddeeff";
+
+    fn parameters(bins: i32) -> BatchParameters {
+        BatchParameters {
             name: "a".to_owned(),
-            bins: 2,
+            bins,
             epsilon: 1.0,
             prime: PRIME,
             number_of_servers: 2,
             hamming_weight: None,
-        };
-        let mut group = Group::new(parameters, true);
+        }
+    }
+
+    fn verdict(accepted: u64) -> BatchVerdict {
+        BatchVerdict {
+            name: BatchName::parse(BATCH).unwrap(),
+            packets: 100,
+            accepted,
+            both_messages: 100,
+            sum: Sum::new(2),
+            invalid: Vec::new(),
+            rejections: Rejections::default(),
+            inputs: [Digest::empty(); 2],
+        }
+    }
+
+    #[test]
+    fn a_group_is_released_from_the_minimum_on() {
+        let mut group = Group::new(parameters(2), true);
         for accepted in [60, 40] {
-            let result = BatchResult {
-                name: BatchName::parse("a/2026/01/31/12/00/00112233-4455-4677-8899-aabbccddeeff")
-                    .unwrap(),
-                packets: 100,
-                accepted,
-                both_messages: 100,
-                sum: Sum::new(2),
-                invalid: Vec::new(),
-                rejections: Rejections::default(),
-                inputs: [Digest::empty(); 2],
-            };
-            group.push(result, &[]);
+            group.push(verdict(accepted), &[]);
         }
         let released =
             [1, 99, 100, 101, u64::MAX].map(|minimum| group.releasable(minimum).is_some());
         assert_eq!(released, [true, true, true, false, false]);
+        assert_eq!(group.with_both_messages(), 200);
+    }
+
+    #[test]
+    fn the_group_with_most_packets_is_chosen_and_the_first_in_a_tie() {
+        // Number of accepted packets of each group, and the number of bins of the chosen one.
+        for (accepted, bins) in [
+            ([5, 7, 6], 2),
+            ([7, 5, 6], 1),
+            ([5, 6, 7], 3),
+            ([7, 7, 7], 1),
+            ([5, 7, 7], 2),
+        ] {
+            let task = AggregateTask {
+                aggregation: "a".parse().unwrap(),
+                window: Window::new(
+                    "2026/01/31/12/00".parse().unwrap(),
+                    "2026/01/31/13/00".parse().unwrap(),
+                )
+                .unwrap(),
+                batches: Vec::new(),
+                dry_run: false,
+            };
+            let mut summary = AggregateSummary::new(Role::First, &task, &Selection::default());
+            let groups = accepted.iter().zip(1..).map(|(accepted, bins)| {
+                let mut group = Group::new(parameters(bins), true);
+                group.push(verdict(*accepted), &[]);
+                group
+            });
+            let chosen = choose(groups.collect(), &mut summary).unwrap();
+            assert_eq!(chosen.parameters.bins, bins, "{accepted:?}");
+            assert_eq!(summary.batches.len(), 2);
+        }
     }
 }

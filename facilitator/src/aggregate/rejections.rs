@@ -201,6 +201,11 @@ fn release_text(name: &WindowName, rejections: PeerRejections) -> Result<Vec<u8>
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::reason::Rejections;
+    use tallybox_crypto::prio2::Sum;
+    use tallybox_model::digest::Digest;
+    use tallybox_model::path::BatchName;
+    use tallybox_model::time::Window;
 
     #[test]
     fn the_share_is_of_packets_with_a_message() {
@@ -222,5 +227,56 @@ mod tests {
         };
         assert!((limits.maximum_share(&"a".parse().unwrap()) - 0.5).abs() < f64::EPSILON);
         assert!((limits.maximum_share(&"b".parse().unwrap()) - 0.75).abs() < f64::EPSILON);
+    }
+    #[test]
+    fn a_packet_with_a_message_counts_once_whatever_becomes_of_it() {
+        let mut verdict = BatchVerdict {
+            name: BatchName::parse("a/2026/01/31/12/00/00112233-4455-4677-8899-aabbccddeeff")
+                .unwrap(),
+            packets: 100,
+            accepted: 10,
+            both_messages: 14,
+            sum: Sum::new(2),
+            invalid: Vec::new(),
+            rejections: Rejections::default(),
+            inputs: [Digest::empty(); 2],
+        };
+        // The last two reasons arise before a message exists.
+        for (reason, count) in [
+            (PacketReason::DuplicateInWindow, 1),
+            (PacketReason::NoPeerMessage, 2),
+            (PacketReason::BadPeerMessage, 3),
+            (PacketReason::InvalidProof, 4),
+            (PacketReason::KeyWornOut, 5),
+            (PacketReason::PointChanged, 6),
+        ] {
+            (0..count).for_each(|_| verdict.rejections.add(reason));
+        }
+        let mut rejections = PeerRejections::default();
+        for _ in 0..2 {
+            rejections.add(&verdict);
+        }
+        assert_eq!((rejections.messages, rejections.rejected), (2 * 20, 2 * 9));
+    }
+
+    #[test]
+    fn a_release_names_the_window_and_the_counts() {
+        let name = WindowName {
+            aggregation: "a".parse().unwrap(),
+            window: Window::new(
+                "2026/01/31/12/00".parse().unwrap(),
+                "2026/01/31/13/00".parse().unwrap(),
+            )
+            .unwrap(),
+        };
+        let rejections = PeerRejections {
+            messages: 7,
+            rejected: 5,
+        };
+        let text: serde_json::Value =
+            serde_json::from_slice(&release_text(&name, rejections).unwrap()).unwrap();
+        let expected =
+            serde_json::json!({ "window": name.to_string(), "messages": 7, "rejected": 5 });
+        assert_eq!(text, expected);
     }
 }

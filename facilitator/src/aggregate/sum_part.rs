@@ -244,3 +244,46 @@ fn conflict(name: &SumPartName, then: &FixedSumPart, now: &FixedSumPart) -> Erro
         now: show(now),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tallybox_model::role::Role;
+    use tallybox_model::time::Window;
+
+    #[test]
+    fn only_the_same_content_of_another_generation_is_a_matter_of_encoders() {
+        let name = SumPartName {
+            instance: "us-aa-ingestor".parse().unwrap(),
+            aggregation: "a".parse().unwrap(),
+            window: Window::new(
+                "2026/01/31/12/00".parse().unwrap(),
+                "2026/01/31/13/00".parse().unwrap(),
+            )
+            .unwrap(),
+            writer: Role::First,
+        };
+        let part = |generation, batch: &str, accepted| FixedSumPart {
+            generation,
+            batches: vec![batch.to_owned()],
+            accepted,
+            invalid_packets: FixedObject::of("packets", b""),
+            header: FixedObject::of("header", b""),
+        };
+        let then = part(1, "a", 5);
+        for (now, encoders) in [
+            (part(2, "a", 5), true),
+            (part(1, "a", 5), false),
+            (part(2, "b", 5), false),
+            (part(2, "a", 6), false),
+        ] {
+            let error = conflict(&name, &then, &now);
+            assert_eq!(
+                matches!(error, Error::Generation { .. }),
+                encoders,
+                "{error}"
+            );
+        }
+    }
+}

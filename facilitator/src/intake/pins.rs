@@ -362,3 +362,47 @@ fn is_after(day: &str, earliest: Option<BatchTime>) -> bool {
     let end: Option<BatchTime> = format!("{day}/23/59").parse().ok();
     end.is_some_and(|end| end >= earliest)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use bytes::Bytes;
+    use tallybox_transport::{memory, publish_bytes};
+
+    #[tokio::test]
+    async fn days_are_searched_from_the_newest_and_all_aggregations_together() {
+        let own = memory("own");
+        for key in [
+            "a/2026/01/30/x",
+            "a/2026/01/31/x",
+            "b/2026/01/31/x",
+            "b/2025/12/31/x",
+            // These are not days.
+            "a/2026/1/31/x",
+            "a/2026/ab/31/x",
+            "a/20260/01/31/x",
+        ] {
+            let bytes = Bytes::from_static(b"x");
+            publish_bytes(&*own, key, bytes, false).await.unwrap();
+        }
+        let aggregations = ["a", "b"].map(str::to_owned);
+        let all = days(&own, &aggregations, None).await.unwrap();
+        let expected: [&[&str]; 3] = [
+            &["b/2026/01/31", "a/2026/01/31"],
+            &["a/2026/01/30"],
+            &["b/2025/12/31"],
+        ];
+        assert_eq!(all, expected);
+        // A day counts up to its last minute.
+        for (earliest, days_found) in [
+            ("2026/01/30/23/59", 2),
+            ("2026/01/31/00/00", 1),
+            ("2026/02/01/00/00", 0),
+        ] {
+            let earliest = Some(earliest.parse().unwrap());
+            let some = days(&own, &aggregations, earliest).await.unwrap();
+            assert_eq!(some, expected[..days_found], "{earliest:?}");
+        }
+    }
+}

@@ -5,6 +5,7 @@ use super::reader::part;
 use super::{Sealed, SealedChunk, SealedError, SealedReader, SealedWriter};
 use bytes::Bytes;
 use tallybox_crypto::SealingKey;
+use tallybox_crypto::prepared::CHUNK;
 use tallybox_model::id::Instance;
 use tallybox_model::role::Role;
 use tallybox_transport::{SharedBucket, memory, publish_bytes, read_all};
@@ -76,6 +77,39 @@ async fn a_file_that_is_cut_off_does_not_open() {
             read(&instance, cut, LARGE).await.is_err(),
             "{missing} bytes missing"
         );
+    }
+}
+
+/// The bytes differ between positions, and are appended in pieces that end within a chunk.
+#[tokio::test]
+async fn a_range_over_several_chunks_is_read_as_it_was_written() {
+    let instance: Instance = "i".parse().unwrap();
+    let content: Vec<u8> = (0..LARGE)
+        .map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8)
+        .collect();
+    let bucket = memory("own");
+    let mut writer = SealedWriter::create(&*bucket, sealed(&instance), &keys()[0], &[KIND])
+        .await
+        .unwrap();
+    for piece in content.chunks(300_000) {
+        writer.append(KIND, piece).await.unwrap();
+    }
+    assert_eq!(writer.len(KIND), LARGE as u64);
+    writer.finish(|chunks| chunks).await.unwrap();
+    let opened = SealedReader::<Chunks>::open(&bucket, sealed(&instance), &keys()).await;
+    let reader = opened.unwrap().expect("it is there");
+    let lengths: Vec<u64> = reader.footer().iter().map(|chunk| chunk.bytes).collect();
+    assert_eq!(lengths, [CHUNK as u64; LARGE / CHUNK]);
+    for range in [
+        0..LARGE,
+        1..LARGE - 1,
+        CHUNK - 1..CHUNK + 1,
+        2 * CHUNK..2 * CHUNK + 5,
+        CHUNK + 7..4 * CHUNK,
+    ] {
+        let wanted = range.start as u64..range.end as u64;
+        let bytes = reader.bytes(reader.footer(), KIND, wanted).await.unwrap();
+        assert!(bytes[..] == content[range.clone()], "{range:?}");
     }
 }
 
