@@ -249,6 +249,23 @@ mod tests {
     }
 
     #[test]
+    fn full_batches_are_cut_if_even_ones_were_too_small() {
+        // At most 15 packets fit; three even batches of 31 packets would have 10 each.
+        let plan = plan(1000, 5_000, 12, 1);
+        assert_eq!(sizes(&plan, &index(&[31], i64::MAX)), (vec![15, 15], 1, 0));
+    }
+
+    #[test]
+    fn bytes_between_blocks_count_too() {
+        // 100 packets of 257 bytes would fit, but not together with the bytes between blocks.
+        let index = index(&[100], i64::MAX);
+        let fits = |max_bytes| sizes(&plan(1000, max_bytes, 10, 1), &index);
+        assert_eq!(fits(26_734), (vec![50, 50], 0, 0));
+        assert_eq!(file_bytes(&index.groups[0], 0, 100), 26_790);
+        assert_eq!(fits(26_790), (vec![100], 0, 0));
+    }
+
+    #[test]
     fn what_was_carried_too_long_is_dropped() {
         let plan = plan(100, 1 << 20, 10, 1);
         let start = plan.window.start().millis() / 60_000;
