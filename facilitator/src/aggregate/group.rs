@@ -157,8 +157,8 @@ mod tests {
         }
     }
 
-    fn verdict(accepted: u64) -> BatchVerdict {
-        BatchVerdict {
+    fn verdict(accepted: u64) -> BatchResult {
+        BatchResult {
             name: BatchName::parse(BATCH).unwrap(),
             packets: 100,
             accepted,

@@ -230,7 +230,7 @@ mod tests {
     }
     #[test]
     fn a_packet_with_a_message_counts_once_whatever_becomes_of_it() {
-        let mut verdict = BatchVerdict {
+        let mut verdict = BatchResult {
             name: BatchName::parse("a/2026/01/31/12/00/00112233-4455-4677-8899-aabbccddeeff")
                 .unwrap(),
             packets: 100,

@@ -268,8 +268,8 @@ mod tests {
             generation,
             batches: vec![batch.to_owned()],
             accepted,
-            invalid_packets: FixedObject::of("packets", b""),
-            header: FixedObject::of("header", b""),
+            invalid_packets: FixedFile::parse("packets", b""),
+            header: FixedFile::parse("header", b""),
         };
         let then = part(1, "a", 5);
         for (now, encoders) in [

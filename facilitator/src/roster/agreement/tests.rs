@@ -579,7 +579,7 @@ fn a_roster_before_the_first_is_empty_and_of_the_earlier_window() {
         terms(1, 3),
         &[(batch(1, 5), summable(8, &[1]))],
     );
-    let earlier = listed.before_the_chain(window(4));
+    let earlier = listed.empty_before_start(window(4));
     assert_eq!(earlier.window, window(4));
     assert!(earlier.entries.is_empty());
     assert_eq!(
@@ -596,7 +596,7 @@ fn rule_4_reports_of_several_dates_are_limited_and_those_of_both_come_first() {
         ..batch(0, window)
     };
     let entry = |batch: DatedBatch| (batch, Listing::Open(OpenReason::NoValidation));
-    let most = u32::try_from(MOST_SEVERAL).unwrap();
+    let most = u32::try_from(MOST_SEVERAL_DATES).unwrap();
     let of_both = [entry(numbered(most, 4)), entry(numbered(most, 5))];
     let mut first: Vec<_> = (0..most)
         .flat_map(|number| [4, 5].map(|window| entry(numbered(number, window))))
@@ -609,7 +609,7 @@ fn rule_4_reports_of_several_dates_are_limited_and_those_of_both_come_first() {
         [terms(1, 3); 2],
         |_| Vec::new(),
     );
-    assert_eq!(reported.several_dates.len(), MOST_SEVERAL);
+    assert_eq!(reported.several_dates.len(), MOST_SEVERAL_DATES);
     assert!(
         reported
             .several_dates
