@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use support::{FakeIngestor, Script, config, options, trust};
 use tallybox_client::post::{
-    Attested, Attester, BodyFormat, Cause, Options, Outcome, Prepared, ReportError, Reporter,
+    Attested, Attester, BodyFormat, Cause, Options, PostOutcome, Prepared, ReportError, Reporter,
 };
 use tallybox_client::{Value, config::ClientConfigError};
 use tallybox_model::client_config::AttestationPolicy;
@@ -23,7 +23,7 @@ fn with(ingestor: &FakeIngestor, change: impl FnOnce(&mut Options)) -> Reporter 
     Reporter::new(&ingestor.address(), trust(), options).unwrap()
 }
 
-async fn report(ingestor: &FakeIngestor) -> Outcome {
+async fn report(ingestor: &FakeIngestor) -> PostOutcome {
     ingestor
         .reporter()
         .report("bucket-v1", &ANSWER)
@@ -57,7 +57,7 @@ fn ids(posts: &[Vec<ReportUpload>]) -> Vec<&str> {
 #[tokio::test]
 async fn a_report_is_accepted_at_once() {
     let ingestor = FakeIngestor::start().await;
-    assert!(matches!(report(&ingestor).await, Outcome::Accepted));
+    assert!(matches!(report(&ingestor).await, PostOutcome::Accepted));
     let world = ingestor.world();
     let sent = &world.posts[0][0];
     assert_eq!(
@@ -82,7 +82,7 @@ async fn a_busy_ingestor_is_asked_again_with_the_same_report() {
         Script::Raw(200, "<html>log in first</html>"),
         Script::Raw(403, "<html>not from here</html>"),
     ]);
-    assert!(matches!(report(&ingestor).await, Outcome::Accepted));
+    assert!(matches!(report(&ingestor).await, PostOutcome::Accepted));
     let world = ingestor.world();
     assert_eq!(world.posts.len(), 7);
     assert!(world.posts.iter().all(|post| *post == world.posts[0]));
@@ -94,7 +94,7 @@ async fn a_wait_beyond_the_deadline_gives_the_report_back() {
     ingestor.script([Script::Problem(ProblemKind::RateLimited, Some("3600"))]);
     let reporter = ingestor.reporter();
     let outcome = reporter.report("bucket-v1", &ANSWER).await.unwrap();
-    let Outcome::TryLater {
+    let PostOutcome::TryLater {
         after,
         report,
         cause,
@@ -109,7 +109,10 @@ async fn a_wait_beyond_the_deadline_gives_the_report_back() {
     assert_eq!(ingestor.world().posts.len(), 1);
     // Later, possibly in another process: the same report under the same id.
     let prepared = Prepared::from(report.upload().clone());
-    assert!(matches!(reporter.send(prepared).await, Outcome::Accepted));
+    assert!(matches!(
+        reporter.send(prepared).await,
+        PostOutcome::Accepted
+    ));
     let world = ingestor.world();
     assert_eq!(world.posts[0], world.posts[1]);
 }
@@ -118,7 +121,10 @@ async fn a_wait_beyond_the_deadline_gives_the_report_back() {
 async fn a_lost_answer_ends_as_already_accepted() {
     let ingestor = FakeIngestor::start().await;
     ingestor.script([Script::LoseAnswer]);
-    assert!(matches!(report(&ingestor).await, Outcome::AlreadyAccepted));
+    assert!(matches!(
+        report(&ingestor).await,
+        PostOutcome::AlreadyAccepted
+    ));
     assert_eq!(ingestor.world().accepted.len(), 1);
 }
 
@@ -135,7 +141,7 @@ async fn an_ingestor_that_does_not_answer_times_out() {
     assert!(
         matches!(
             &outcome,
-            Outcome::TryLater {
+            PostOutcome::TryLater {
                 cause: Cause::Timeout,
                 ..
             }
@@ -157,7 +163,7 @@ async fn a_changed_key_or_registry_is_recovered_from() {
         ingestor.serve_config(&config(2), "\"2\"");
         ingestor.script([Script::Problem(kind, None)]);
         let outcome = reporter.report("bucket-v1", &ANSWER).await.unwrap();
-        assert!(matches!(outcome, Outcome::Accepted), "{outcome:?}");
+        assert!(matches!(outcome, PostOutcome::Accepted), "{outcome:?}");
         let world = ingestor.world();
         assert_eq!(world.config_requests.len(), 2);
         let [before, after] = [&world.posts[0][0], &world.posts[1][0]];
@@ -172,7 +178,7 @@ async fn a_report_is_made_anew_once_only() {
     ingestor.world().keys = vec!["a-key-that-is-never-served".to_owned()];
     let outcome = report(&ingestor).await;
     assert!(
-        matches!(&outcome, Outcome::Dropped(problem) if problem.known() == Some(ProblemKind::OutdatedKey))
+        matches!(&outcome, PostOutcome::Dropped(problem) if problem.known() == Some(ProblemKind::OutdatedKey))
     );
     let world = ingestor.world();
     assert_eq!((world.posts.len(), world.config_requests.len()), (2, 2));
@@ -187,7 +193,10 @@ async fn a_metric_that_is_gone_is_dropped() {
     gone.metrics.retain(|metric| metric.name != "number-v1");
     ingestor.serve_config(&gone, "\"2\"");
     ingestor.script([Script::Problem(ProblemKind::UnknownMetric, None)]);
-    assert!(matches!(reporter.send(report).await, Outcome::Dropped(_)));
+    assert!(matches!(
+        reporter.send(report).await,
+        PostOutcome::Dropped(_)
+    ));
     let error = reporter
         .prepare("number-v1", &Value::Integer(1))
         .await
@@ -203,7 +212,10 @@ async fn without_a_new_configuration_the_old_report_is_kept() {
     ingestor.world().config_status = Some(500);
     ingestor.script([Script::Problem(ProblemKind::OutdatedKey, None)]);
     let outcome = reporter.send(report).await;
-    assert!(matches!(outcome, Outcome::TryLater { .. }), "{outcome:?}");
+    assert!(
+        matches!(outcome, PostOutcome::TryLater { .. }),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
@@ -220,7 +232,7 @@ async fn what_never_will_be_accepted_is_dropped_with_its_problem() {
         ingestor.script([Script::Problem(kind, None)]);
         let outcome = report(&ingestor).await;
         assert!(
-            matches!(&outcome, Outcome::Dropped(problem) if problem.known() == Some(kind)),
+            matches!(&outcome, PostOutcome::Dropped(problem) if problem.known() == Some(kind)),
             "{outcome:?}"
         );
         assert_eq!(ingestor.world().posts.len(), 1);
@@ -232,7 +244,10 @@ async fn a_wrong_clock_keeps_the_report() {
     let ingestor = FakeIngestor::start().await;
     ingestor.script([Script::Problem(ProblemKind::TooEarly, None)]);
     let outcome = report(&ingestor).await;
-    assert!(matches!(outcome, Outcome::TryLater { .. }), "{outcome:?}");
+    assert!(
+        matches!(outcome, PostOutcome::TryLater { .. }),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
@@ -252,7 +267,7 @@ async fn many_are_posted_as_the_limits_allow() {
         assert!(
             outcomes
                 .iter()
-                .all(|outcome| matches!(outcome, Outcome::Accepted))
+                .all(|outcome| matches!(outcome, PostOutcome::Accepted))
         );
         let world = ingestor.world();
         let sizes: Vec<usize> = world.posts.iter().map(Vec::len).collect();
@@ -276,7 +291,7 @@ async fn a_body_that_is_too_large_is_halved() {
         .map(|report| report.upload().id.clone())
         .collect();
     let outcomes = reporter.send_all(reports).await;
-    assert!(outcomes.iter().all(Outcome::is_accepted));
+    assert!(outcomes.iter().all(PostOutcome::is_accepted));
     let world = ingestor.world();
     let sizes: Vec<usize> = world.posts.iter().map(Vec::len).collect();
     assert_eq!(sizes, [100, 50, 25, 25, 50, 25, 25]);
@@ -299,7 +314,7 @@ async fn of_many_only_those_are_sent_again_that_have_to() {
     assert!(
         outcomes
             .iter()
-            .all(|outcome| matches!(outcome, Outcome::Accepted))
+            .all(|outcome| matches!(outcome, PostOutcome::Accepted))
     );
     let world = ingestor.world();
     assert_eq!(world.posts.iter().map(Vec::len).collect::<Vec<_>>(), [7, 4]);
@@ -319,7 +334,7 @@ async fn a_report_of_many_that_is_put_off_is_sent_again() {
     assert!(
         outcomes
             .iter()
-            .all(|outcome| matches!(outcome, Outcome::Accepted))
+            .all(|outcome| matches!(outcome, PostOutcome::Accepted))
     );
     let world = ingestor.world();
     assert_eq!(world.posts[0], world.posts[1]);
@@ -331,7 +346,7 @@ async fn sampling_and_wrong_answers() {
     let mut nobody = config(1);
     nobody.metrics[0].sampling = 0.0;
     ingestor.serve_config(&nobody, "\"2\"");
-    assert!(matches!(report(&ingestor).await, Outcome::NotSampled));
+    assert!(matches!(report(&ingestor).await, PostOutcome::NotSampled));
     let error = ingestor
         .reporter()
         .report("bucket-v1", &Value::Bucket(5))

@@ -1,6 +1,6 @@
 //! The memory budget for the packets of concurrent batches.
 
-use crate::intake::Progress;
+use crate::intake::ProgressCallback;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -45,14 +45,14 @@ impl Budget {
     /// Reserves memory for a batch of `bytes` bytes, all at once, and waits until it is available.
     /// Requests are served in their order. While it waits, the function calls `progress` at
     /// intervals. A request larger than the budget takes the whole budget.
-    pub async fn acquire(&self, bytes: u64, progress: &Progress) -> MemoryPermit {
+    pub async fn acquire(&self, bytes: u64, progress: &ProgressCallback) -> MemoryPermit {
         self.take_memory(bytes / VARIABLE_DIVISOR, progress).await
     }
 
     /// Reserves `bytes` in addition to the fixed part of every batch, otherwise as
     /// [`Self::acquire`]. For data whose size in memory is known, such as the messages of a peer:
     /// the peer chooses how small a file they come in.
-    pub async fn take_memory(&self, bytes: u64, progress: &Progress) -> MemoryPermit {
+    pub async fn take_memory(&self, bytes: u64, progress: &ProgressCallback) -> MemoryPermit {
         let Some(bounded) = &self.0 else {
             return MemoryPermit(None);
         };

@@ -224,7 +224,7 @@ pub struct LocalityConfig {
     /// number of bins. The configuration for clients names the first pair that has a metric's
     /// bins. Reports that are sealed to later pairs with the same bins are accepted as well, so
     /// that keys can be rotated over some days.
-    pub packet_keys: Vec<KeyPair>,
+    pub packet_keys: Vec<KeyPairConfig>,
     /// The first processor's mailbox for batches.
     pub first_mailbox: BucketPlace,
     /// The second processor's mailbox for batches.
@@ -235,7 +235,7 @@ pub struct LocalityConfig {
 /// with two numbers of bins.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct KeyPair {
+pub struct KeyPairConfig {
     /// The number of bins of the metrics whose shares are sealed to this pair.
     pub bins: u32,
     /// The first processor's public key, in any supported encoding.

@@ -9,7 +9,7 @@ use tallybox_ingestor::batch::{BatchOptions, check_bins};
 use tallybox_ingestor::error::Error;
 use tallybox_ingestor::ingestor::{Ingestor, records};
 use tallybox_model::report::ReportUpload;
-use tallybox_transport::faults::{Faults, Kind};
+use tallybox_transport::faults::{FaultKind, Faults};
 use tallybox_transport::{BucketError, Disposition, RecordFault};
 
 /// Fills four slabs with reports of two metrics: 48 reports and 20.
@@ -245,7 +245,7 @@ async fn a_plan_without_record_is_completed_as_it_was_planned() {
     };
     // A run stops before it writes to the mailboxes, which cannot be reached.
     let broken = |bucket: &tallybox_transport::SharedBucket| {
-        Faults::new(1, Kind::Die).wrap(std::sync::Arc::clone(bucket))
+        Faults::new(1, FaultKind::Die).wrap(std::sync::Arc::clone(bucket))
     };
     let cut_off = world.ingestor_over(
         std::sync::Arc::clone(&world.spool),
@@ -551,7 +551,7 @@ async fn a_server_that_batches_does_so_when_a_window_is_due() {
     let world = World::new();
     let all = filled(&world).await;
     world.slab(time(START), &all[..3]).await;
-    let away = Faults::new(1, Kind::Fail).wrap(std::sync::Arc::clone(&world.mailboxes[0]));
+    let away = Faults::new(1, FaultKind::Fail).wrap(std::sync::Arc::clone(&world.mailboxes[0]));
     let mailboxes = [away, std::sync::Arc::clone(&world.mailboxes[1])];
     let mut ingestor = world.ingestor_over(std::sync::Arc::clone(&world.spool), mailboxes);
     ingestor.batches.poll_secs = 1;

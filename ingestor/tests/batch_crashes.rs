@@ -11,7 +11,7 @@ use bytes::Bytes;
 use support::*;
 use tallybox_ingestor::batch::BatchOptions;
 use tallybox_ingestor::ingestor::Ingestor;
-use tallybox_transport::faults::{Faults, Kind};
+use tallybox_transport::faults::{FaultKind, Faults};
 
 async fn filled() -> (World, Vec<Stored>) {
     World::new().with_two_windows().await
@@ -32,7 +32,7 @@ fn under(world: &World, faults: &Faults) -> Ingestor {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
     let (expected, _) = undisturbed().await;
-    for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+    for kind in [FaultKind::Fail, FaultKind::FailAfterEffect, FaultKind::Die] {
         let mut interrupted = 0;
         for n in 1.. {
             let (world, _) = filled().await;
@@ -116,7 +116,10 @@ async fn jobs_that_share_a_window_by_partition_write_it_together() {
 async fn a_job_that_dies_beside_another_loses_nothing() {
     for n in (1..80).step_by(3) {
         let (world, all) = filled().await;
-        let (dying, living) = (under(&world, &Faults::new(n, Kind::Die)), world.ingestor());
+        let (dying, living) = (
+            under(&world, &Faults::new(n, FaultKind::Die)),
+            world.ingestor(),
+        );
         let options = BatchOptions::default();
         let late = reports(NOTIFIED, 50..56);
         let (_, living, _) = futures::future::join3(

@@ -11,7 +11,7 @@ use futures::TryStreamExt as _;
 use support::*;
 use tallybox_ingestor::batch::BatchOptions;
 use tallybox_ingestor::error::Error;
-use tallybox_transport::faults::{Faults, Kind};
+use tallybox_transport::faults::{FaultKind, Faults};
 use tallybox_transport::recorded::{OperationKind, RecordedBucket};
 use tallybox_transport::{
     BucketError, Disposition, Records, SharedBucket, TRAILER_BYTES, memory, publish_bytes, read_all,
@@ -51,7 +51,7 @@ async fn prepare(progress: Progress) -> World {
         }
         Progress::BrokenOff => {
             let [first, second] = &world.mailboxes;
-            let second = Faults::new(4, Kind::Die).wrap(second.clone());
+            let second = Faults::new(4, FaultKind::Die).wrap(second.clone());
             let cut_off = world.ingestor_over(world.spool.clone(), [first.clone(), second]);
             assert!(
                 world

@@ -1,7 +1,7 @@
 //! The signature object of a batch (`PrioBatchSignature`), which can contain the whole batch
 //! inline.
 
-use crate::avro::{AvroError, ContainerReader, Limits, Record, RecordKind, Records};
+use crate::avro::{AvroError, ContainerReader, Limits, Record, RecordKind, RecordReader};
 use crate::id::KeyId;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -95,7 +95,7 @@ impl ReadSignature {
         let mut found: Option<Self> = None;
         while let Some(block) = reader.next_block()? {
             let mut read = None;
-            for record in Records::<Borrowed<'_>>::new(&block, reader.schema(), limits) {
+            for record in RecordReader::<Borrowed<'_>>::new(&block, reader.schema(), limits) {
                 let record = record?;
                 if found.is_some() || read.is_some() {
                     return Err(AvroError::ExtraRecord(kind));

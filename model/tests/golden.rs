@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tallybox_model::avro::{
-    AvroError, Block, Codec, ContainerReader, ContainerWriter, Limits, Record, RecordKind, Records,
-    decode_one, encode_one,
+    AvroError, Block, Codec, ContainerReader, ContainerWriter, Limits, Record, RecordKind,
+    RecordReader, decode_one, encode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{IngestionHeader, SumPart, ValidationHeader};
@@ -50,7 +50,7 @@ macro_rules! rewrite {
         let (marker, codec_first) = parts(bytes);
         let mut writer = ContainerWriter::new(Vec::new(), <$type as Record>::KIND, marker);
         each(bytes, |block, reader| {
-            for record in Records::<$type>::new(block, reader.schema(), &Limits::default()) {
+            for record in RecordReader::<$type>::new(block, reader.schema(), &Limits::default()) {
                 writer.append(&record.unwrap()).unwrap();
             }
         });
@@ -347,7 +347,7 @@ fn we_read_what_the_judge_writes_in_every_codec() {
         let mut next = 0;
         each(&file, |block, reader| {
             for packet in
-                Records::<ValidationPacket>::new(block, reader.schema(), &Limits::default())
+                RecordReader::<ValidationPacket>::new(block, reader.schema(), &Limits::default())
             {
                 let packet = packet.unwrap();
                 assert_eq!((packet.f_r, packet.g_r, packet.h_r), (next, 2, 3));

@@ -15,7 +15,7 @@ use crate::{Delivery, QueueError, SharedQueue};
 
 /// The timing of a queue under test.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct ConformanceTimes {
     /// The lease time of the queue, equal to its [`crate::TaskQueue::lease_time`].
     pub lease: Duration,
     /// A wait that is long enough to receive a ready message.
@@ -30,7 +30,7 @@ pub struct Pace {
     pub counts: bool,
 }
 
-impl Pace {
+impl ConformanceTimes {
     /// Returns the timing of a queue that is exact in all respects.
     #[must_use]
     pub fn exact(lease: Duration) -> Self {
@@ -54,7 +54,7 @@ pub struct Subject {
     /// The queue of its rejected messages.
     pub rejected: SharedQueue,
     /// The expected timing.
-    pub pace: Pace,
+    pub pace: ConformanceTimes,
 }
 
 /// Runs the whole suite. `make` returns a new, empty queue each time. Panics at the first failure.

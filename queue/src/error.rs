@@ -2,7 +2,7 @@
 
 /// The action that a worker takes after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Disposition {
+pub enum QueueDisposition {
     /// The same operation may succeed later, either unchanged or after an operator has corrected
     /// something.
     Retry,
@@ -69,13 +69,13 @@ impl QueueError {
     /// Returns whether a later attempt may succeed. A lost lease is `Retry`, because the new
     /// receiver of the message processes it.
     #[must_use]
-    pub fn disposition(&self) -> Disposition {
+    pub fn disposition(&self) -> QueueDisposition {
         match self {
             Self::Unavailable { .. }
             | Self::PermissionDenied { .. }
             | Self::LeaseLost { .. }
-            | Self::Setting { .. } => Disposition::Retry,
-            Self::TooLarge { .. } | Self::NotText { .. } => Disposition::Reject,
+            | Self::Setting { .. } => QueueDisposition::Retry,
+            Self::TooLarge { .. } | Self::NotText { .. } => QueueDisposition::Reject,
         }
     }
 }

@@ -62,7 +62,7 @@ pub mod queue;
 mod settings;
 
 pub use directory::DirectoryQueue;
-pub use error::{Disposition, QueueError};
+pub use error::{QueueDisposition, QueueError};
 pub use memory::MemoryQueue;
 pub use place::{QueuePlace, RejectedPlace};
 pub use queue::{Delivery, Depth, Lease, SharedQueue, TaskQueue};

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use server::{Server, program};
-use tallybox_queue::conformance::{Pace, Subject, conformance_at_once};
+use tallybox_queue::conformance::{ConformanceTimes, Subject, conformance_at_once};
 use tallybox_queue::{Lease, QueueError, QueuePlace, SharedQueue};
 
 const REGION: &str = "us-east-1";
@@ -116,12 +116,12 @@ impl Moto {
             queue: open(),
             other: open(),
             rejected: place.open_rejected(Path::new("/")).unwrap(),
-            pace: Pace {
+            pace: ConformanceTimes {
                 receive_timeout: Duration::from_secs(2),
                 slack: Duration::from_secs(2),
                 delay: Some(Duration::from_secs(2)),
                 limit: Some(limit),
-                ..Pace::exact(LEASE)
+                ..ConformanceTimes::exact(LEASE)
             },
         }
     }

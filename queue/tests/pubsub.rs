@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use server::{Server, program};
-use tallybox_queue::conformance::{Pace, Subject, conformance_at_once};
+use tallybox_queue::conformance::{ConformanceTimes, Subject, conformance_at_once};
 use tallybox_queue::{Lease, QueueError, QueuePlace, SharedQueue};
 
 /// The minimum lease time of a subscription.
@@ -101,13 +101,13 @@ async fn pubsub_does_what_every_queue_has_to() {
             queue: open(),
             other: open(),
             rejected: place.open_rejected(Path::new("/")).unwrap(),
-            pace: Pace {
+            pace: ConformanceTimes {
                 receive_timeout: Duration::from_secs(4),
                 slack: Duration::from_secs(3),
                 delay: Some(Duration::from_secs(4)),
                 limit: Some(7_000_000),
                 counts: false,
-                ..Pace::exact(LEASE)
+                ..ConformanceTimes::exact(LEASE)
             },
         }
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use serde::{Serialize, Serializer};
-use tallybox_client::post::{Options, Outcome as Posted, Prepared, Reporter};
+use tallybox_client::post::{Options, PostOutcome as Posted, Prepared, Reporter};
 use tallybox_client::traffic::{Generated, Hostility, Traffic};
 use tallybox_client::{Address, ClientClock, ClientError, Report};
 use tallybox_ingestor::http::Server;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use tallybox_facilitator::aggregate::{AggregateSummary, AggregateTask, aggregate};
 use tallybox_facilitator::error::Error as FacilitatorError;
-use tallybox_facilitator::intake::{Progress, intake, no_progress};
+use tallybox_facilitator::intake::{ProgressCallback, intake, no_progress};
 use tallybox_facilitator::processor::Processor;
 use tallybox_model::digest::Digest;
 use tallybox_model::role::Role;
@@ -154,7 +154,7 @@ pub(crate) async fn intake_all(
     let begin = Instant::now();
     let stage = ["intake-first", "intake-second"][processor.role.index()];
     let bar = watch.bar(stage, flows, processor.role);
-    let progress: Progress = {
+    let progress: ProgressCallback = {
         let bar = bar.clone();
         Arc::new(move |packets, bytes| bar.advance(packets, bytes))
     };

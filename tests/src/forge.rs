@@ -4,7 +4,7 @@
 use crate::vectors::{Case, vectors};
 use tallybox_crypto::SigningKey;
 use tallybox_model::avro::{
-    ContainerReader, ContainerWriter, Limits, Record as _, Records, decode_one, encode_one,
+    ContainerReader, ContainerWriter, Limits, Record as _, RecordReader, decode_one, encode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
@@ -61,7 +61,8 @@ impl Batch {
         let mut reader = ContainerReader::open(&file[..], &limits).expect("a container");
         let mut packets = Vec::new();
         while let Some(block) = reader.next_block().expect("a block") {
-            for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
+            for packet in RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits)
+            {
                 let packet = packet.expect("a packet");
                 packets.push(Packet {
                     id: packet.id.to_owned(),

@@ -3,7 +3,7 @@
 
 use tallybox_crypto::SigningKey;
 use tallybox_model::avro::{
-    ContainerReader, ContainerWriter, Limits, Record, Records, decode_one, encode_one,
+    ContainerReader, ContainerWriter, Limits, Record, RecordReader, decode_one, encode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::roster::{RosterEntry, RosterHeader};
@@ -41,7 +41,7 @@ pub fn records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8]) -> Vec<T
     let (mut all, limits) = (Vec::new(), Limits::default());
     let mut reader = ContainerReader::open(file, &limits).expect("a container");
     while let Some(block) = reader.next_block().expect("a block") {
-        let records = Records::<T>::new(&block, reader.schema(), &limits);
+        let records = RecordReader::<T>::new(&block, reader.schema(), &limits);
         all.extend(records.map(|record| record.expect("a record")));
     }
     all

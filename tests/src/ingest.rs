@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::TryStreamExt as _;
 use tallybox_crypto::VerifyingKey;
-use tallybox_model::avro::{ContainerReader, Limits, Records, decode_one};
+use tallybox_model::avro::{ContainerReader, Limits, RecordReader, decode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::packet::DataSharePacket;
@@ -71,7 +71,7 @@ fn shares(file: &[u8]) -> Vec<(String, Vec<u8>)> {
     let (mut all, limits) = (Vec::new(), Limits::default());
     let mut reader = ContainerReader::open(file, &limits).expect("a packet file");
     while let Some(block) = reader.next_block().expect("a block") {
-        for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
+        for packet in RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
             let packet = packet.expect("a packet");
             all.push((packet.id.to_owned(), packet.encrypted_payload.to_vec()));
         }

@@ -148,8 +148,7 @@ fn fault_switches(name: &str, text: &str) -> Vec<String> {
 /// `scripts/planted-faults` builds for the simulation.
 #[test]
 fn no_product_crate_has_a_switch_for_planted_faults() {
-    let mut all = Vec::new();
-    files(&root(), &mut all);
+    let mut all = files_below(&root());
     all.retain(|path| !path.starts_with(root().join("tests")));
     all.retain(|path| {
         let extension = path.extension().and_then(|extension| extension.to_str());

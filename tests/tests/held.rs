@@ -11,7 +11,7 @@ use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
 use tallybox_facilitator::roster::{RosterRules, aggregate_agreed, roster};
 use tallybox_facilitator::worker::{Kind, Outcome, handle};
 use tallybox_model::avro::{
-    ContainerReader, ContainerWriter, Limits, Record as _, Records, decode_one, encode_one,
+    ContainerReader, ContainerWriter, Limits, Record as _, RecordReader, decode_one, encode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::ValidationHeader;
@@ -147,7 +147,7 @@ async fn keep_messages(
         let mut reader = ContainerReader::open(&file[..], &limits).unwrap();
         while let Some(block) = reader.next_block().unwrap() {
             packets.extend(
-                Records::<ValidationPacket>::new(&block, reader.schema(), &limits)
+                RecordReader::<ValidationPacket>::new(&block, reader.schema(), &limits)
                     .map(Result::unwrap),
             );
         }

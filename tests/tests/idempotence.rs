@@ -15,7 +15,7 @@ use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
 use tallybox_tests::snapshot::{Snapshot, difference, written};
 use tallybox_tests::vectors::{BucketPaths, Case, write_config};
-use tallybox_transport::faults::{Faults, Kind};
+use tallybox_transport::faults::{FaultKind, Faults};
 use tallybox_transport::{memory, publish_bytes};
 
 /// A Tallybox processor with ENPA's as its peer; its own buckets are in memory.
@@ -186,7 +186,7 @@ async fn a_failure_of_any_bucket_operation_leaves_nothing_that_a_rerun_does_not_
         .flat_map(|(role, form)| World::both("dim2", role, form));
     for (world, (role, form)) in worlds.zip(forms.into_iter().flat_map(|form| [form, form])) {
         let reference = world.reference().await;
-        for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+        for kind in [FaultKind::Fail, FaultKind::FailAfterEffect, FaultKind::Die] {
             let mut n = 1;
             loop {
                 let faults = Faults::new(n, kind);
@@ -197,7 +197,7 @@ async fn a_failure_of_any_bucket_operation_leaves_nothing_that_a_rerun_does_not_
                 let second = world.aggregate(&faulty).await;
                 let through = faults.operations() < n;
                 assert!(
-                    through || first.is_err() || second.is_err() || kind != Kind::Die,
+                    through || first.is_err() || second.is_err() || kind != FaultKind::Die,
                     "the failure of operation {n} had no effect"
                 );
                 for error in [first.err(), second.err()].into_iter().flatten() {
@@ -230,7 +230,7 @@ async fn another_encoder_generation_publishes_nothing_of_what_an_older_one_began
 async fn another_generation(world: &World) {
     let (mut conflicts, mut n) = (0, 1);
     loop {
-        let faults = Faults::new(n, Kind::Die);
+        let faults = Faults::new(n, FaultKind::Die);
         let old = world.processor(1, |buckets| buckets);
         let faulty = world.processor(1, |_| wrap(&faults, &old.buckets));
         let _ = world.intake(&faulty).await;
@@ -400,7 +400,7 @@ async fn a_record_made_again_holds_what_was_published_and_no_other_packet() {
             tallybox_model::avro::ContainerReader::open(&file[..], &Limits::default()).unwrap();
         let block = reader.next_block().unwrap().unwrap();
         let limits = Limits::default();
-        let records = tallybox_model::avro::Records::<ValidationPacket>::new(
+        let records = tallybox_model::avro::RecordReader::<ValidationPacket>::new(
             &block,
             reader.schema(),
             &limits,
@@ -452,7 +452,7 @@ async fn a_bucket_that_fails_for_a_moment_costs_the_run_and_not_a_batch() {
     world.intake(&sound).await.unwrap();
     let mut n = 1;
     loop {
-        let faults = Faults::new(n, Kind::Fail);
+        let faults = Faults::new(n, FaultKind::Fail);
         // No sum part is fixed yet, so a fixed one must contain all three batches.
         let faulty = world.processor(1, |fresh| {
             let ProcessorBuckets { sum_parts, .. } = fresh;
@@ -498,7 +498,7 @@ async fn after_a_change_of_the_signing_key_what_is_published_stands_and_what_is_
 async fn another_signing_key(world: &World) {
     let (mut n, mut completed) = (1, 0);
     loop {
-        let faults = Faults::new(n, Kind::Die);
+        let faults = Faults::new(n, FaultKind::Die);
         let old = world.processor(1, |buckets| buckets);
         let faulty = world.processor(1, |_| wrap(&faults, &old.buckets));
         let _ = world.intake(&faulty).await;

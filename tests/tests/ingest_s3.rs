@@ -19,7 +19,7 @@ use seaweed::Seaweed;
 use support::World;
 use tallybox_ingestor::batch::BatchOptions;
 use tallybox_transport::conformance::conformance_of_tree;
-use tallybox_transport::faults::{Faults, Kind};
+use tallybox_transport::faults::{FaultKind, Faults};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_of_s3_does_what_every_bucket_has_to() {
@@ -48,7 +48,7 @@ async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
     let expected = undisturbed.snapshot().await;
     let mut failures = 0;
     let every = number("TALLYBOX_S3_EVERY", 4) as usize;
-    for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+    for kind in [FaultKind::Fail, FaultKind::FailAfterEffect, FaultKind::Die] {
         // Each run starts at a random operation.
         for n in (1 + rand::random_range(0..every as u64)..).step_by(every) {
             let bucket = |name: &str| weed.bucket(&format!("crash-{kind:?}-{n}/{name}"));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use tallybox_client::post::{Options, Outcome, Prepared, Reporter};
+use tallybox_client::post::{Options, PostOutcome, Prepared, Reporter};
 use tallybox_client::traffic::Metric;
 use tallybox_client::{Address, Value};
 use tallybox_crypto::PacketPrivateKey;
@@ -151,9 +151,9 @@ async fn prepared(reporter: &Reporter) -> Prepared {
     reporter.prepare(METRIC, &answer()).await.unwrap().unwrap()
 }
 
-fn dropped(outcome: &Outcome) -> Option<ProblemKind> {
+fn dropped(outcome: &PostOutcome) -> Option<ProblemKind> {
     match outcome {
-        Outcome::Dropped(problem) => problem.known(),
+        PostOutcome::Dropped(problem) => problem.known(),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use tallybox_facilitator::aggregate::{AggregateSummary, AggregateTask, aggregate
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::{intake, no_progress};
 use tallybox_facilitator::processor::Processor;
-use tallybox_model::avro::{ContainerReader, Limits, Record, RecordKind, Records, decode_one};
+use tallybox_model::avro::{ContainerReader, Limits, Record, RecordKind, RecordReader, decode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{SumPart, ValidationHeader};
 use tallybox_model::id::PacketId;
@@ -40,7 +40,7 @@ fn records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8]) -> Vec<T> {
     }
     let mut reader = ContainerReader::open(file, &limits).unwrap();
     while let Some(block) = reader.next_block().unwrap() {
-        all.extend(Records::<T>::new(&block, reader.schema(), &limits).map(Result::unwrap));
+        all.extend(RecordReader::<T>::new(&block, reader.schema(), &limits).map(Result::unwrap));
     }
     all
 }
@@ -269,7 +269,7 @@ fn plain_sum(case: &Case, without: &BTreeSet<PacketId>) -> Vec<u64> {
     let (mut sum, mut ids) = (vec![0; 8], Vec::new());
     while let Some(block) = reader.next_block().unwrap() {
         for packet in
-            Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &Limits::default())
+            RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &Limits::default())
         {
             let id = packet.unwrap().packet_id().unwrap();
             if ids.contains(&id) {

@@ -8,7 +8,7 @@ use pair::{Pair, copy_all};
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::no_progress;
 use tallybox_facilitator::roster::{
-    Alarm, Outcome, Whereabouts, aggregate_agreed, explain, roster, show,
+    Alarm, BatchOutcome, Whereabouts, aggregate_agreed, explain, roster, show,
 };
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
@@ -16,7 +16,7 @@ use tallybox_model::time::next_window;
 use tallybox_tests::forge::Batch;
 use tallybox_tests::snapshot::{difference, written};
 use tallybox_tests::vectors::Case;
-use tallybox_transport::faults::{Faults, Kind};
+use tallybox_transport::faults::{FaultKind, Faults};
 use tallybox_transport::{memory, publish_bytes, read_all};
 
 fn add(left: &[u32], right: &[u32]) -> Vec<u32> {
@@ -103,7 +103,7 @@ async fn what_an_operator_sees_of_a_window() {
         waiting
             .batches
             .iter()
-            .all(|view| view.outcome == Outcome::Waiting)
+            .all(|view| view.outcome == BatchOutcome::Waiting)
     );
     assert!(
         waiting.to_string().contains("the next run copies it"),
@@ -120,7 +120,7 @@ async fn what_an_operator_sees_of_a_window() {
             .count()
     };
     assert_eq!(
-        (outcomes(Outcome::Summed), outcomes(Outcome::Open)),
+        (outcomes(BatchOutcome::Summed), outcomes(BatchOutcome::Open)),
         (rest.len(), 1)
     );
     // Continue window by window until the batch has expired.
@@ -130,8 +130,8 @@ async fn what_an_operator_sees_of_a_window() {
     let views = explain(&first, &name.aggregation, late.date, late.id)
         .await
         .unwrap();
-    let outcomes: Vec<Outcome> = views.iter().map(|view| view.outcome).collect();
-    assert_eq!(outcomes.last(), Some(&Outcome::Expired), "{views:?}");
+    let outcomes: Vec<BatchOutcome> = views.iter().map(|view| view.outcome).collect();
+    assert_eq!(outcomes.last(), Some(&BatchOutcome::Expired), "{views:?}");
     assert_eq!(
         views[0].sides[0].as_ref().unwrap().accepted,
         views[1].sides[0].as_ref().unwrap().accepted
@@ -168,7 +168,7 @@ async fn a_batch_that_an_earlier_window_has_summed_is_marked() {
         let earlier = batch.earlier.unwrap();
         assert_eq!(
             (earlier.window, earlier.outcome),
-            (pair.window(0).window, Outcome::Summed)
+            (pair.window(0).window, BatchOutcome::Summed)
         );
     }
     let marked = format!("summed earlier, in {}", pair.window(0).window);
@@ -564,7 +564,7 @@ async fn whatever_is_broken_off_ends_in_the_same_bytes() {
     let reference = taken_in.copy().await;
     rosters_and_sums(&reference, None).await.unwrap();
     let reference = written(&reference.buckets[0]).await;
-    for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+    for kind in [FaultKind::Fail, FaultKind::FailAfterEffect, FaultKind::Die] {
         let mut at = 1;
         loop {
             let pair = taken_in.copy().await;

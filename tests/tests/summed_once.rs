@@ -19,7 +19,7 @@ use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
 use tallybox_tests::snapshot::{difference, written};
 use tallybox_tests::vectors::{BucketPaths, Case, write_config};
-use tallybox_transport::faults::{Faults, Kind as Fault};
+use tallybox_transport::faults::{FaultKind as Fault, Faults};
 use tallybox_transport::{memory, read_all};
 
 /// Two processors with a completed intake of all batches of a case.

@@ -27,7 +27,7 @@ pub use write_only::WriteOnly;
 
 /// The effect at the chosen operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FaultKind {
     /// The operation fails without effect. Later operations succeed.
     Fail,
     /// The operation takes effect but returns an error, as when a connection breaks. Later
@@ -42,14 +42,14 @@ pub enum Kind {
 #[derive(Debug, Clone)]
 pub struct Faults {
     at: u64,
-    kind: Kind,
+    kind: FaultKind,
     count: Arc<AtomicU64>,
 }
 
 impl Faults {
     /// Creates a plan that fails at the `n`-th operation, counted from 1. With 0, the plan only
     /// counts.
-    pub fn new(n: u64, kind: Kind) -> Self {
+    pub fn new(n: u64, kind: FaultKind) -> Self {
         Self {
             at: n,
             kind,
@@ -79,15 +79,15 @@ impl Faults {
         operation: impl Future<Output = Result<T, BucketError>>,
     ) -> Result<T, BucketError> {
         let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        let is_faulty =
-            self.at != 0 && (number == self.at || (number > self.at && self.kind == Kind::Die));
+        let is_faulty = self.at != 0
+            && (number == self.at || (number > self.at && self.kind == FaultKind::Die));
         if !is_faulty {
             return operation.await;
         }
         match self.kind {
-            Kind::Fail => Err(BucketError::unavailable(bucket, key, Injected { number })),
-            Kind::Die => Err(BucketError::unavailable(bucket, key, Died)),
-            Kind::FailAfterEffect => {
+            FaultKind::Fail => Err(BucketError::unavailable(bucket, key, Injected { number })),
+            FaultKind::Die => Err(BucketError::unavailable(bucket, key, Died)),
+            FaultKind::FailAfterEffect => {
                 operation.await?;
                 Err(BucketError::unavailable(bucket, key, Injected { number }))
             }
@@ -95,7 +95,7 @@ impl Faults {
     }
 }
 
-/// Returns whether the error, or one of its causes, comes from [`Kind::Die`].
+/// Returns whether the error, or one of its causes, comes from [`FaultKind::Die`].
 pub fn died(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -135,7 +135,7 @@ impl FaultyBucket {
     /// Wraps a bucket so that `n` operations succeed, the next one fails, and later ones succeed
     /// again.
     pub fn fail_after(inner: SharedBucket, n: u64) -> SharedBucket {
-        Faults::new(n + 1, Kind::Fail).wrap(inner)
+        Faults::new(n + 1, FaultKind::Fail).wrap(inner)
     }
 
     async fn run<T>(

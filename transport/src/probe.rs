@@ -341,7 +341,7 @@ mod tests {
     use std::time::{SystemTime, UNIX_EPOCH};
 
     use super::*;
-    use crate::faults::{Faults, Kind, WriteOnly};
+    use crate::faults::{FaultKind, Faults, WriteOnly};
     use crate::{LocalBucket, memory};
 
     fn now() -> i64 {
@@ -407,7 +407,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_reached_is_told_from_what_is_refused() {
-        let dead = Faults::new(1, Kind::Die).wrap(memory("dead"));
+        let dead = Faults::new(1, FaultKind::Die).wrap(memory("dead"));
         let probed = probe("own", &*dead, Purpose::Own, now()).await;
         assert!(
             probed.has(CheckResult::Unreachable) && !probed.has(CheckResult::Failed),
@@ -436,7 +436,7 @@ mod tests {
         std::fs::remove_dir(&root).unwrap();
         let error = reachable.ask(&bucket).await.unwrap_err();
         assert!(matches!(error, BucketError::Unavailable { .. }), "{error}");
-        let dead = Faults::new(1, Kind::Die).wrap(memory("dead"));
+        let dead = Faults::new(1, FaultKind::Die).wrap(memory("dead"));
         assert!(Reachable::default().ask(&*dead).await.is_err());
     }
 

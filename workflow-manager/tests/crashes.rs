@@ -15,7 +15,7 @@ use support::{World, at, batch, hour, put};
 use tallybox_model::extensions::{Extensions, RosterExtension, Sighting};
 use tallybox_model::task::WindowTask;
 use tallybox_queue::{Delivery, Depth, Lease, MemoryQueue, QueueError, TaskQueue};
-use tallybox_transport::faults::{Faults, Kind};
+use tallybox_transport::faults::{FaultKind, Faults};
 use tallybox_transport::memory;
 use tallybox_workflow_manager::inventory::ManagerBuckets;
 use tallybox_workflow_manager::start::QueueStarter;
@@ -26,16 +26,16 @@ struct FaultyQueue {
     inner: MemoryQueue,
     count: Arc<AtomicU64>,
     at: u64,
-    kind: Kind,
+    kind: FaultKind,
 }
 
 #[async_trait]
 impl TaskQueue for FaultyQueue {
     async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
         let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        let fails =
-            self.at != 0 && (number == self.at || (number > self.at && self.kind == Kind::Die));
-        if !fails || self.kind == Kind::FailAfterEffect {
+        let fails = self.at != 0
+            && (number == self.at || (number > self.at && self.kind == FaultKind::Die));
+        if !fails || self.kind == FaultKind::FailAfterEffect {
             self.inner.publish(body).await?;
         }
         match fails {
@@ -106,7 +106,12 @@ async fn world(now: &str) -> World {
 }
 
 /// Injects the planned failures into the buckets and queues.
-fn break_at(world: &mut World, buckets: &Faults, publication: u64, kind: Kind) -> Arc<AtomicU64> {
+fn break_at(
+    world: &mut World,
+    buckets: &Faults,
+    publication: u64,
+    kind: FaultKind,
+) -> Arc<AtomicU64> {
     world.manager.buckets = ManagerBuckets {
         ingestion: buckets.wrap(world.ingestion.clone()),
         own: buckets.wrap(world.own.clone()),
@@ -130,7 +135,7 @@ fn break_at(world: &mut World, buckets: &Faults, publication: u64, kind: Kind) -
 }
 
 fn heal(world: &mut World) {
-    break_at(world, &Faults::new(0, Kind::Fail), 0, Kind::Fail);
+    break_at(world, &Faults::new(0, FaultKind::Fail), 0, FaultKind::Fail);
 }
 
 /// Checks that every task has been started after a failed run and a complete one some minutes
@@ -163,15 +168,15 @@ async fn complete(mut world: World, what: &str) {
 #[tokio::test]
 async fn a_crash_at_any_operation_on_a_bucket_loses_no_task() {
     let mut counted = world("09/10").await;
-    let faults = Faults::new(0, Kind::Fail);
-    break_at(&mut counted, &faults, 0, Kind::Fail);
+    let faults = Faults::new(0, FaultKind::Fail);
+    break_at(&mut counted, &faults, 0, FaultKind::Fail);
     counted.run().await;
     let operations = faults.operations();
     assert!(operations > 50, "{operations}");
-    for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+    for kind in [FaultKind::Fail, FaultKind::FailAfterEffect, FaultKind::Die] {
         for number in 1..=operations {
             let mut world = world("09/10").await;
-            break_at(&mut world, &Faults::new(number, kind), 0, Kind::Fail);
+            break_at(&mut world, &Faults::new(number, kind), 0, FaultKind::Fail);
             // The result does not matter; the objects that the run leaves do.
             let _ = world.manager.run_once().await;
             complete(world, &format!("{kind:?} at {number}")).await;
@@ -181,10 +186,10 @@ async fn a_crash_at_any_operation_on_a_bucket_loses_no_task() {
 
 #[tokio::test]
 async fn a_crash_at_any_publication_loses_no_task() {
-    for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+    for kind in [FaultKind::Fail, FaultKind::FailAfterEffect, FaultKind::Die] {
         for number in 1..=10 {
             let mut world = world("09/10").await;
-            break_at(&mut world, &Faults::new(0, Kind::Fail), number, kind);
+            break_at(&mut world, &Faults::new(0, FaultKind::Fail), number, kind);
             let summary = world.manager.run_once().await.unwrap();
             assert!(!summary.failed.is_empty());
             complete(world, &format!("{kind:?} at publication {number}")).await;
@@ -199,13 +204,13 @@ async fn a_crash_while_the_switch_is_fixed_changes_nothing_about_it() {
         since: at(time),
         until: None,
     };
-    for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+    for kind in [FaultKind::Fail, FaultKind::FailAfterEffect, FaultKind::Die] {
         for number in 1..=12 {
             let mut world = world("05/00").await;
             world.manager.announcements.ours = Some(since("08/00"));
             let roster = Some(since("07/20"));
             world.peer.set(Sighting::Announced(Extensions { roster }));
-            break_at(&mut world, &Faults::new(number, kind), 0, Kind::Fail);
+            break_at(&mut world, &Faults::new(number, kind), 0, FaultKind::Fail);
             let _ = world.manager.run_once().await;
             heal(&mut world);
             world.set(at("09/10"));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use support::{World, at, batch, hour};
 use tallybox_queue::TaskQueue as _;
 use tallybox_service::operations::Operable as _;
-use tallybox_transport::faults::{Faults, Kind};
+use tallybox_transport::faults::{FaultKind, Faults};
 use tallybox_workflow_manager::leader::Alone;
 use tallybox_workflow_manager::serve::{RunHeartbeat, Scheduler};
 use tallybox_workflow_manager::start::{QueueStarter, WithRejected};
@@ -89,7 +89,7 @@ async fn rejected_tasks_are_counted_once_each_until_they_are_done() {
 async fn a_scheduler_that_reaches_no_bucket_for_a_minute_is_not_ready() {
     let mut world = World::new(at("08/30"));
     world.ingest(&batch(AGG, at("08/00"), 1)).await;
-    let faults = Faults::new(100, Kind::Die);
+    let faults = Faults::new(100, FaultKind::Die);
     world.manager.buckets.own = faults.wrap(world.own.clone());
     let scheduler = Arc::new(Scheduler {
         manager: world.manager,
@@ -125,7 +125,7 @@ async fn a_scheduler_that_reaches_no_bucket_for_a_minute_is_not_ready() {
 #[tokio::test(start_paused = true)]
 async fn a_scheduler_whose_own_bucket_is_silent_is_not_ready_while_its_run_waits() {
     let mut world = World::new(at("08/30"));
-    world.manager.buckets.own = Faults::new(1, Kind::Die).wrap(world.own.clone());
+    world.manager.buckets.own = Faults::new(1, FaultKind::Die).wrap(world.own.clone());
     let scheduler = Scheduler {
         manager: world.manager,
         election: Arc::new(Alone),

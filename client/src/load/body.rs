@@ -163,7 +163,7 @@ fn long(number: u64, out: &mut BytesMut) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use tallybox_model::avro::Records;
+    use tallybox_model::avro::RecordReader;
     use tallybox_model::report::json::JsonReports;
 
     use super::*;
@@ -221,7 +221,7 @@ mod tests {
         let limits = Limits::default();
         let mut reader = ContainerReader::open(&avro[..], &limits).unwrap();
         let block = reader.next_block().unwrap().unwrap();
-        let read: Vec<ReportUpload> = Records::new(&block, reader.schema(), &limits)
+        let read: Vec<ReportUpload> = RecordReader::new(&block, reader.schema(), &limits)
             .collect::<Result<_, _>>()
             .unwrap();
         assert_eq!(read, expected);

@@ -1,5 +1,5 @@
 //! Reasons why no report could be made. The result of posting a report is an
-//! [`Outcome`](super::Outcome).
+//! [`PostOutcome`](super::PostOutcome).
 
 use std::error::Error as StdError;
 

@@ -19,6 +19,6 @@ pub use attest::{Attested, Attester};
 pub use backoff::Backoff;
 pub use body::BodyFormat;
 pub use error::ReportError;
-pub use outcome::{Cause, Outcome};
+pub use outcome::{Cause, PostOutcome};
 pub use prepared::Prepared;
 pub use reporter::{Options, Reporter};

@@ -10,7 +10,7 @@ use super::Prepared;
 /// The outcome of a report.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum PostOutcome {
     /// The report is durable and will be counted. Discard it.
     Accepted,
     /// The report was accepted earlier, and the response was lost. Discard it.
@@ -58,7 +58,7 @@ impl fmt::Display for Cause {
     }
 }
 
-impl Outcome {
+impl PostOutcome {
     /// Returns whether the report is durable.
     #[must_use]
     pub fn is_accepted(&self) -> bool {

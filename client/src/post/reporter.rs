@@ -17,7 +17,7 @@ use super::decision::{Decision, decide};
 use super::prepared::MakeError;
 use super::reply::Reply;
 use super::slot::{Slot, State, apply};
-use super::{Backoff, Cause, Outcome, Prepared, ReportError};
+use super::{Backoff, Cause, PostOutcome, Prepared, ReportError};
 use crate::address::Address;
 use crate::clock::ClientClock;
 use crate::config::{ClientConfigError, ConfigSource, Trust, TrustedConfig};
@@ -113,9 +113,9 @@ impl Reporter {
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare).
-    pub async fn report(&self, metric: &str, value: &Value) -> Result<Outcome, ReportError> {
+    pub async fn report(&self, metric: &str, value: &Value) -> Result<PostOutcome, ReportError> {
         match self.prepare(metric, value).await? {
-            None => Ok(Outcome::NotSampled),
+            None => Ok(PostOutcome::NotSampled),
             Some(report) => Ok(self.send(report).await),
         }
     }
@@ -158,15 +158,15 @@ impl Reporter {
     }
 
     /// Posts a report until its outcome is known, or the deadline has passed.
-    pub async fn send(&self, report: Prepared) -> Outcome {
+    pub async fn send(&self, report: Prepared) -> PostOutcome {
         let outcome = self.send_all(vec![report]).await.pop();
         // `send_all` returns one outcome per report, so the default is never used.
-        outcome.unwrap_or(Outcome::NotSampled)
+        outcome.unwrap_or(PostOutcome::NotSampled)
     }
 
     /// Posts reports in batches as large as the configuration allows. Returns one outcome per
     /// report, in order.
-    pub async fn send_all(&self, reports: Vec<Prepared>) -> Vec<Outcome> {
+    pub async fn send_all(&self, reports: Vec<Prepared>) -> Vec<PostOutcome> {
         let mut slots: Vec<Slot> = reports.into_iter().map(Slot::new).collect();
         let deadline = Instant::now() + self.options.deadline;
         let mut failures = 0;

@@ -6,7 +6,7 @@ use tallybox_model::report::{Problem, ReportResult, ReportStatus};
 
 use super::decision::{Decision, decide};
 use super::reply::Reply;
-use super::{Cause, Outcome, Prepared};
+use super::{Cause, PostOutcome, Prepared};
 use crate::config::TrustedConfig;
 
 /// A report that is being posted.
@@ -21,7 +21,7 @@ pub(super) enum State {
     Open(Cause),
     /// To be made again, because of this problem.
     Stale(Problem),
-    Done(Outcome),
+    Done(PostOutcome),
 }
 
 /// Applies the response to a post to each of its reports.
@@ -62,9 +62,9 @@ impl Slot {
             return;
         }
         match (result.status, result.problem) {
-            (ReportStatus::Accepted, _) => self.state = State::Done(Outcome::Accepted),
+            (ReportStatus::Accepted, _) => self.state = State::Done(PostOutcome::Accepted),
             (ReportStatus::AlreadyAccepted, _) => {
-                self.state = State::Done(Outcome::AlreadyAccepted)
+                self.state = State::Done(PostOutcome::AlreadyAccepted)
             }
             (ReportStatus::Rejected, Some(problem)) => self.refuse(problem),
             (ReportStatus::Rejected, None) => self.state = State::Open(Cause::Answer),
@@ -78,7 +78,7 @@ impl Slot {
             Decision::Postpone => State::Done(self.later(Duration::ZERO, Cause::Problem(problem))),
             // Includes a report that was made again already, and a single report that is too large.
             Decision::Renew | Decision::Halve | Decision::Drop => {
-                State::Done(Outcome::Dropped(problem))
+                State::Done(PostOutcome::Dropped(problem))
             }
         };
     }
@@ -103,19 +103,19 @@ impl Slot {
                 self.report = report;
                 State::Open(Cause::Problem(problem.clone()))
             }
-            None => State::Done(Outcome::Dropped(problem.clone())),
+            None => State::Done(PostOutcome::Dropped(problem.clone())),
         };
     }
 
-    fn later(&self, after: Duration, cause: Cause) -> Outcome {
-        Outcome::TryLater {
+    fn later(&self, after: Duration, cause: Cause) -> PostOutcome {
+        PostOutcome::TryLater {
             after,
             report: Box::new(self.report.clone()),
             cause,
         }
     }
 
-    pub(super) fn finish(mut self, after: Duration) -> Outcome {
+    pub(super) fn finish(mut self, after: Duration) -> PostOutcome {
         match std::mem::replace(&mut self.state, State::Open(Cause::Answer)) {
             State::Done(outcome) => outcome,
             State::Open(cause) => self.later(after, cause),

@@ -13,7 +13,7 @@ use tallybox_service::output::{Failure, Summary};
 use super::server::ServerArgs;
 use crate::config::TrustedMetric;
 use crate::encoding::Value;
-use crate::post::{Options, Outcome, Reporter};
+use crate::post::{Options, PostOutcome, Reporter};
 
 /// The options of `send`.
 #[derive(Debug, Args)]
@@ -100,16 +100,20 @@ pub(super) async fn run(args: &SendArgs) -> Result<Steps, Failure> {
     Ok(steps)
 }
 
-fn outcome_text(outcome: Outcome) -> Result<String, Failure> {
+fn outcome_text(outcome: PostOutcome) -> Result<String, Failure> {
     match outcome {
-        Outcome::Accepted => Ok("accepted: the report is durable and will be counted".to_owned()),
-        Outcome::AlreadyAccepted => Ok("already accepted: an earlier response was lost".to_owned()),
-        Outcome::NotSampled => Ok("not sampled".to_owned()),
-        Outcome::Dropped(problem) => {
+        PostOutcome::Accepted => {
+            Ok("accepted: the report is durable and will be counted".to_owned())
+        }
+        PostOutcome::AlreadyAccepted => {
+            Ok("already accepted: an earlier response was lost".to_owned())
+        }
+        PostOutcome::NotSampled => Ok("not sampled".to_owned()),
+        PostOutcome::Dropped(problem) => {
             let message = format!("{}: {}; {}", problem.title, problem.detail, problem.next);
             Err(Failure::new(Exit::Rejected, problem.kind, message))
         }
-        Outcome::TryLater { cause, .. } => Err(Failure::new(Exit::Retry, "later", cause)),
+        PostOutcome::TryLater { cause, .. } => Err(Failure::new(Exit::Retry, "later", cause)),
     }
 }
 

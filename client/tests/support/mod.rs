@@ -24,7 +24,7 @@ use tallybox_client::config::Trust;
 use tallybox_client::post::{Backoff, Options, Reporter};
 use tallybox_client::{Address, ClientClock, Timeouts};
 use tallybox_crypto::{PacketPrivateKey, SigningKey, jws};
-use tallybox_model::avro::{ContainerReader, Limits, Records};
+use tallybox_model::avro::{ContainerReader, Limits, RecordReader};
 use tallybox_model::client_config::{
     AttestationPolicy, CLIENT_CONFIG_TYPE, ClientConfig, ClientKey, ClientLimits, ClientMetric,
 };
@@ -299,7 +299,8 @@ fn read(media: &str, packed: bool, body: &[u8]) -> (Vec<ReportUpload>, bool) {
         let mut reports = Vec::new();
         while let Some(block) = reader.next_block().unwrap() {
             reports.extend(
-                Records::<ReportUpload>::new(&block, reader.schema(), &limits).map(Result::unwrap),
+                RecordReader::<ReportUpload>::new(&block, reader.schema(), &limits)
+                    .map(Result::unwrap),
             );
         }
         return (reports, false);

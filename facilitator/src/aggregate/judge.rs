@@ -5,7 +5,7 @@ use super::{
     AggregateSummary, AggregateTask, Group, PeerRejections, Selection, join_peer, prepared,
 };
 use crate::error::Error;
-use crate::intake::Progress;
+use crate::intake::ProgressCallback;
 use crate::processor::Processor;
 use crate::wear;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub(super) async fn judge(
     processor: &Arc<Processor>,
     task: &AggregateTask,
     selection: &Selection,
-    (summary, progress): (&mut AggregateSummary, &Progress),
+    (summary, progress): (&mut AggregateSummary, &ProgressCallback),
 ) -> Result<Vec<Group>, Error> {
     let mut judge = Judge {
         processor,
@@ -50,7 +50,7 @@ struct Judge<'a> {
     processor: &'a Arc<Processor>,
     task: &'a AggregateTask,
     several: bool,
-    progress: &'a Progress,
+    progress: &'a ProgressCallback,
     groups: BTreeMap<Vec<u8>, Group>,
     rejections: PeerRejections,
 }

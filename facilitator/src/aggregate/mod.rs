@@ -37,7 +37,7 @@ pub(crate) use sum_part::publish as publish_sum;
 pub use summary::{AggregateSummary, AggregatedBatch, BatchOutcome};
 
 use crate::error::Error;
-use crate::intake::{Progress, find_prepared, intake, no_progress, prepare};
+use crate::intake::{ProgressCallback, find_prepared, intake, no_progress, prepare};
 use crate::prepared::PreparedReader;
 use crate::processor::Processor;
 use crate::roster::rostered;
@@ -83,7 +83,7 @@ pub struct AggregateTask {
 pub async fn aggregate(
     processor: &Arc<Processor>,
     task: &AggregateTask,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Result<AggregateSummary, Error> {
     let start = Instant::now();
     // If this processor summed a window of rosters without the peer's agreement, the two sum parts
@@ -200,7 +200,7 @@ pub(crate) async fn join_peer(
     processor: &Arc<Processor>,
     name: &BatchName,
     prepared: PreparedReader,
-    progress: &Progress,
+    progress: &ProgressCallback,
 ) -> Result<JoinedBatch, Error> {
     let prepared = Arc::new(prepared);
     match join_once(processor, name, &prepared, progress).await {
@@ -219,7 +219,7 @@ async fn join_once(
     processor: &Arc<Processor>,
     name: &BatchName,
     prepared: &Arc<PreparedReader>,
-    progress: &Progress,
+    progress: &ProgressCallback,
 ) -> Result<JoinedBatch, Error> {
     let peer = processor.role.peer();
     let bucket = &*processor.buckets.peer_validation_in;

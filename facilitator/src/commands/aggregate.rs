@@ -3,7 +3,7 @@
 use super::Arguments;
 use crate::aggregate::{AggregateSummary, AggregateTask, aggregate, release};
 use crate::error::Error;
-use crate::intake::Progress;
+use crate::intake::ProgressCallback;
 use crate::processor::Processor;
 use crate::roster::{aggregate_agreed, rostered};
 use clap::Args;
@@ -96,7 +96,8 @@ impl Aggregate {
         };
         let bar = arguments.output.progress(None, "aggregate");
         let shown = bar.clone();
-        let progress: Progress = Arc::new(move |packets, bytes| shown.advance(packets, bytes));
+        let progress: ProgressCallback =
+            Arc::new(move |packets, bytes| shown.advance(packets, bytes));
         let name = WindowName {
             aggregation: task.aggregation.clone(),
             window,
@@ -118,7 +119,7 @@ async fn sum(
     processor: &Arc<Processor>,
     task: &AggregateTask,
     name: &WindowName,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Result<AggregateSummary, Error> {
     let window = task.window;
     if !rostered(processor, window).await? {

@@ -51,7 +51,7 @@ pub use signer::{Party, Signer, Verification};
 pub use target::Target;
 
 use crate::error::Error;
-use crate::intake::{Progress, no_progress};
+use crate::intake::{ProgressCallback, no_progress};
 use crate::processor::Processor;
 use present::Present;
 use signer::KnownKeys;
@@ -68,7 +68,7 @@ pub struct Inspector {
     processor: Option<Arc<Processor>>,
     keys: Option<KnownKeys>,
     limits: Limits,
-    progress: Progress,
+    progress: ProgressCallback,
 }
 
 impl Inspector {
@@ -100,7 +100,7 @@ impl Inspector {
 
     /// Sets a callback for the packets and bytes read so far.
     #[must_use]
-    pub fn with_progress(self, progress: Progress) -> Self {
+    pub fn with_progress(self, progress: ProgressCallback) -> Self {
         Self { progress, ..self }
     }
 

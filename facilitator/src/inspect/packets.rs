@@ -3,7 +3,7 @@
 use super::name::Family;
 use super::tally::Tally;
 use crate::error::Error;
-use crate::intake::Progress;
+use crate::intake::ProgressCallback;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read};
@@ -103,7 +103,7 @@ pub(super) struct Scanner {
     /// The number of bins in the header, to recognise unusable points.
     pub(super) bins: Option<i32>,
     pub(super) limits: Limits,
-    pub(super) progress: Progress,
+    pub(super) progress: ProgressCallback,
 }
 
 type Input = HashingReader<BufReader<Box<dyn Read + Send>>>;

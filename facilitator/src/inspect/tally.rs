@@ -6,7 +6,7 @@ use crate::ids::IdSet;
 use std::collections::{BTreeMap, BTreeSet};
 use tallybox_crypto::prio2::{Point, Prio2};
 use tallybox_model::avro::{
-    AvroError, Block, Codec, Limits, Record, RecordKind, Records, WriterSchema,
+    AvroError, Block, Codec, Limits, Record, RecordKind, RecordReader, WriterSchema,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::PRIME;
@@ -105,7 +105,7 @@ impl Tally {
         limits: &Limits,
         mut count: impl FnMut(&mut Self, T),
     ) -> Result<(), (String, AvroError)> {
-        for (place, record) in (1_u64..).zip(Records::<T>::new(block, schema, limits)) {
+        for (place, record) in (1_u64..).zip(RecordReader::<T>::new(block, schema, limits)) {
             match record {
                 Ok(record) => count(self, record),
                 Err(error) => {

@@ -5,7 +5,7 @@ use super::report::{Facts, ObjectFinding, ObjectProblem};
 use super::signer::Verification;
 use crate::error::Error;
 use bytes::Bytes;
-use tallybox_model::avro::{ContainerReader, Records, decode_one};
+use tallybox_model::avro::{ContainerReader, RecordReader, decode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::roster::{Listing, RosterEntry, RosterHeader, RosterObject, WindowName};
 use tallybox_model::signature::BatchSignature;
@@ -145,7 +145,7 @@ impl Inspector {
             (0_u64, 0_u64, std::collections::BTreeMap::new());
         let mut reader = ContainerReader::open(entries.as_slice(), &self.limits).map_err(bad)?;
         while let Some(block) = reader.next_block().map_err(bad)? {
-            for entry in Records::<RosterEntry>::new(&block, reader.schema(), &self.limits) {
+            for entry in RecordReader::<RosterEntry>::new(&block, reader.schema(), &self.limits) {
                 match entry.map_err(bad)?.listing() {
                     Some(Listing::Summable(claim)) => {
                         summable += 1;

@@ -49,11 +49,11 @@ use tokio_util::sync::CancellationToken;
 const WHOLE_READ_BYTES: u64 = 128 << 10;
 
 /// A progress callback: numbers of packets and bytes processed since the last call.
-pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+pub type ProgressCallback = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 /// Returns a progress callback that does nothing.
 #[must_use]
-pub fn no_progress() -> Progress {
+pub fn no_progress() -> ProgressCallback {
     Arc::new(|_, _| {})
 }
 
@@ -64,7 +64,7 @@ pub fn no_progress() -> Progress {
 pub async fn intake(
     processor: &Arc<Processor>,
     name: &BatchName,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Result<IntakeSummary, Error> {
     let start = Instant::now();
     let found = match prior_run::prior_run(processor, name).await? {
@@ -125,7 +125,7 @@ async fn open_prepared(
 pub(crate) async fn prepare(
     processor: &Arc<Processor>,
     name: &BatchName,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Result<(PreparedReader, bool), Error> {
     let prior = prior_run::prior_run(processor, name).await?;
     let mut published = match prior {
@@ -191,7 +191,7 @@ async fn read(
     name: &BatchName,
     prior: PriorRun,
     published: Option<PublishedValidation>,
-    progress: &Progress,
+    progress: &ProgressCallback,
 ) -> Result<Reading, Error> {
     match read_once(processor, name, prior, published.clone(), progress).await {
         Err(error) if error.is_damage() => {
@@ -210,7 +210,7 @@ async fn read_once(
     name: &BatchName,
     prior: PriorRun,
     published: Option<PublishedValidation>,
-    progress: &Progress,
+    progress: &ProgressCallback,
 ) -> Result<Reading, Error> {
     let buckets = &processor.buckets;
     let opened = async {

@@ -1,6 +1,6 @@
 //! Streams a batch through all cores: blocks are opened in parallel and written in their order.
 
-use super::Progress;
+use super::ProgressCallback;
 use super::block::{BlockOpener, OpenedBlock};
 use super::collector::Collector;
 use super::header::Checked;
@@ -31,7 +31,7 @@ pub(super) struct Pipeline {
     pub(super) checked: Checked,
     pub(super) points: Arc<BatchPoints>,
     pub(super) published: Option<PublishedValidation>,
-    pub(super) progress: Progress,
+    pub(super) progress: ProgressCallback,
     pub(super) cancellation: CancellationToken,
 }
 

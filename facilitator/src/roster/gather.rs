@@ -11,7 +11,7 @@ use super::summed::without_rosters;
 use super::verdicts::{Verdicts, VerdictsWriter};
 use crate::aggregate::{join_peer, prepared};
 use crate::error::Error;
-use crate::intake::{Progress, find_prepared};
+use crate::intake::{ProgressCallback, find_prepared};
 use crate::prepared::PreparedError;
 use crate::processor::Processor;
 use crate::wear;
@@ -46,7 +46,7 @@ pub(super) struct Gathering<'a> {
     pub(super) processor: &'a Arc<Processor>,
     pub(super) name: &'a WindowName,
     pub(super) state: &'a AgreementState,
-    pub(super) progress: &'a Progress,
+    pub(super) progress: &'a ProgressCallback,
 }
 
 impl Gathering<'_> {
@@ -350,7 +350,7 @@ async fn judged(
     writer: &mut VerdictsWriter,
     name: &WindowName,
     (batch, existing): (DatedBatch, ExistingObjects),
-    progress: &Progress,
+    progress: &ProgressCallback,
 ) -> Result<Option<OpenReason>, Error> {
     let batch = BatchName {
         aggregation: name.aggregation.clone(),

@@ -129,7 +129,7 @@ mod tests {
             accepted: 1,
             digest: Digest::empty(),
         };
-        let again = Listed::Again {
+        let relisted = Listed::Relisted {
             batch,
             claim,
             verdicts: window,
@@ -137,12 +137,12 @@ mod tests {
         // The verdict stays in the file of its window.
         let later = Window::new(window.end(), window.end().plus_minutes(60).unwrap()).unwrap();
         assert!(
-            matches!(again.again(later), Some(Listed::Again { verdicts, .. }) if verdicts == window)
+            matches!(relisted.relisted_in(later), Some(Listed::Relisted { verdicts, .. }) if verdicts == window)
         );
         let open = Listed::Open {
             batch,
             reason: OpenReason::NoValidation,
         };
-        assert!(open.again(later).is_none());
+        assert!(open.relisted_in(later).is_none());
     }
 }

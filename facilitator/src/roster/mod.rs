@@ -50,10 +50,10 @@ pub use policy::{RosterPolicy, RosterRules};
 pub use sum::aggregate_agreed;
 pub use summary::{Alarm, RosterSummary};
 pub(crate) use summed::agreed_in;
-pub use view::{BatchView, Outcome, SideView, Whereabouts, WindowView, explain, show};
+pub use view::{BatchOutcome, BatchView, SideView, Whereabouts, WindowView, explain, show};
 
 use crate::error::Error;
-use crate::intake::Progress;
+use crate::intake::ProgressCallback;
 use crate::processor::Processor;
 use std::sync::Arc;
 use std::time::Instant;
@@ -75,7 +75,7 @@ const MAX_CLOCK_DIFFERENCE_MILLIS: i64 = 5 * 60_000;
 pub async fn roster(
     processor: &Arc<Processor>,
     name: &WindowName,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Result<RosterSummary, Error> {
     let begun = Instant::now();
     let policy = policy(processor).await?;

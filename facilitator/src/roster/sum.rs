@@ -8,7 +8,7 @@ use crate::aggregate::{
     alarm, check_share, mark_done, prepared, publish_sum, subtract,
 };
 use crate::error::Error;
-use crate::intake::{Progress, find_prepared};
+use crate::intake::{ProgressCallback, find_prepared};
 use crate::prepared::ChunkKind;
 use crate::processor::Processor;
 use crate::reason::PacketReason;
@@ -28,7 +28,7 @@ use tallybox_model::roster::{AgreedWindow, WindowName};
 pub async fn aggregate_agreed(
     processor: &Arc<Processor>,
     name: &WindowName,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Result<AggregateSummary, Error> {
     let begun = Instant::now();
     let agreed = agreed(processor, name, &progress).await?;
@@ -80,7 +80,7 @@ pub async fn aggregate_agreed(
 async fn agreed(
     processor: &Arc<Processor>,
     name: &WindowName,
-    progress: &Progress,
+    progress: &ProgressCallback,
 ) -> Result<AgreedWindow, Error> {
     match read_agreed(processor, name).await {
         Err(Error::NotAgreed { .. }) => {}
@@ -122,7 +122,7 @@ async fn group(
     processor: &Arc<Processor>,
     name: &WindowName,
     agreed: &AgreedWindow,
-    progress: &Progress,
+    progress: &ProgressCallback,
 ) -> Result<Group, Error> {
     let first = agreed
         .batches

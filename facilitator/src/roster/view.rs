@@ -42,7 +42,7 @@ pub struct BatchView {
     /// or there is no roster.
     pub sides: [Option<SideView>; 2],
     /// The outcome in this window.
-    pub outcome: Outcome,
+    pub outcome: BatchOutcome,
     /// The earlier window that summed or excluded the batch, if there is one. Then this window
     /// cannot sum it.
     pub earlier: Option<EarlierOutcome>,
@@ -51,7 +51,7 @@ pub struct BatchView {
 /// The outcome of a batch in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum BatchOutcome {
     /// The batch is in the sum part.
     Summed,
     /// The two processors list different packets, so the batch is never summed.
@@ -64,7 +64,7 @@ pub enum Outcome {
     Waiting,
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for BatchOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Summed => "summed",
@@ -185,13 +185,13 @@ pub async fn explain(
             age: age(date, window, policy.terms.period_minutes),
             sides: [None, None],
             outcome: if view.agreed.is_some() {
-                Outcome::Open
+                BatchOutcome::Open
             } else {
-                Outcome::Waiting
+                BatchOutcome::Waiting
             },
             earlier: None,
         });
-        let settled = !matches!(found.outcome, Outcome::Open | Outcome::Waiting);
+        let settled = !matches!(found.outcome, BatchOutcome::Open | BatchOutcome::Waiting);
         views.push(found);
         if settled {
             break;
@@ -247,7 +247,7 @@ fn side(listing: &Listing) -> Option<SideView> {
 }
 
 /// The outcome of each batch in a window's agreed set; `None` without an agreed set.
-struct Outcomes(Option<HashMap<DatedBatch, Outcome>>);
+struct Outcomes(Option<HashMap<DatedBatch, BatchOutcome>>);
 
 impl Outcomes {
     fn new(agreed: Option<&AgreedWindow>) -> Self {
@@ -255,23 +255,23 @@ impl Outcomes {
             let expired = agreed
                 .expired
                 .iter()
-                .map(|expired| (expired.batch, Outcome::Expired));
+                .map(|expired| (expired.batch, BatchOutcome::Expired));
             let excluded = agreed
                 .excluded
                 .iter()
-                .map(|batch| (*batch, Outcome::Excluded));
+                .map(|batch| (*batch, BatchOutcome::Excluded));
             let summed = agreed
                 .batches
                 .iter()
-                .map(|agreed| (agreed.batch, Outcome::Summed));
+                .map(|agreed| (agreed.batch, BatchOutcome::Summed));
             expired.chain(excluded).chain(summed).collect()
         }))
     }
 
-    fn outcome(&self, batch: DatedBatch) -> Outcome {
+    fn outcome(&self, batch: DatedBatch) -> BatchOutcome {
         match &self.0 {
-            None => Outcome::Waiting,
-            Some(outcomes) => outcomes.get(&batch).copied().unwrap_or(Outcome::Open),
+            None => BatchOutcome::Waiting,
+            Some(outcomes) => outcomes.get(&batch).copied().unwrap_or(BatchOutcome::Open),
         }
     }
 }

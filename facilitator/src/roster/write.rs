@@ -9,7 +9,7 @@ use super::summary::{Alarm, RosterSummary};
 use super::window_listing::list_window_objects;
 use super::{gather, peer};
 use crate::error::Error;
-use crate::intake::Progress;
+use crate::intake::ProgressCallback;
 use crate::processor::Processor;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) async fn publish_rosters(
     policy: &RosterPolicy,
     name: &WindowName,
     summary: &mut RosterSummary,
-    progress: &Progress,
+    progress: &ProgressCallback,
 ) -> Result<AgreementState, Error> {
     let mut state = load(processor, policy, name).await?;
     let configured = policy.terms;
@@ -94,7 +94,7 @@ async fn write(
     name: &WindowName,
     state: &mut AgreementState,
     summary: &mut RosterSummary,
-    progress: &Progress,
+    progress: &ProgressCallback,
 ) -> Result<(), Error> {
     let gathering = gather::Gathering {
         processor,

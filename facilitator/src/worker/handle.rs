@@ -3,7 +3,7 @@
 use super::{Kind, Outcome, TaskKind};
 use crate::aggregate::{AggregateSummary, AggregateTask, aggregate, mark_nothing};
 use crate::error::Error;
-use crate::intake::{IntakeSummary, Progress, intake, no_progress};
+use crate::intake::{IntakeSummary, ProgressCallback, intake, no_progress};
 use crate::processor::Processor;
 use crate::roster::{RosterSummary, aggregate_agreed, roster};
 use crate::unconfirmed::put_again;
@@ -65,7 +65,7 @@ pub(super) async fn run_task(
     processor: &Arc<Processor>,
     kind: Kind,
     body: &[u8],
-    progress: &Progress,
+    progress: &ProgressCallback,
 ) -> TaskResult {
     let task = match Task::parse(kind, body) {
         Ok(task) => task,
@@ -234,7 +234,7 @@ impl Task {
     async fn run(
         &self,
         processor: &Arc<Processor>,
-        progress: &Progress,
+        progress: &ProgressCallback,
         report: &mut TaskReport,
     ) -> Result<(), Error> {
         let progress = Arc::clone(progress);
@@ -266,7 +266,7 @@ impl Task {
 async fn aggregate_named(
     processor: &Arc<Processor>,
     task: &AggregationTask,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Result<AggregateSummary, Error> {
     let window = window_name(&task.aggregation_id, task.window);
     let batch = |batch: &tallybox_model::task::TaskBatch| BatchName {

@@ -3,7 +3,7 @@
 use super::delay::retry_delay;
 use super::handle::{TaskResult, run_task};
 use super::{Kind, Outcome, Worker};
-use crate::intake::{Progress, no_progress};
+use crate::intake::{ProgressCallback, no_progress};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -49,7 +49,7 @@ impl Worker {
         &self,
         kind: Kind,
         delivery: &Delivery,
-        progress: &Progress,
+        progress: &ProgressCallback,
     ) -> TaskResult {
         let begun = Instant::now();
         let processor = self.processor();

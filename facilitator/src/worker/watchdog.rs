@@ -1,6 +1,6 @@
 //! The watchdog: running operations, and whether they make progress.
 
-use crate::intake::Progress;
+use crate::intake::ProgressCallback;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -105,7 +105,7 @@ impl Heartbeat {
 
     /// Returns a progress callback that records progress.
     #[must_use]
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> ProgressCallback {
         let (watchdog, last) = (self.watchdog.clone(), Arc::clone(&self.last));
         Arc::new(move |_, _| last.store(watchdog.now(), Ordering::Relaxed))
     }

@@ -2,7 +2,7 @@
 
 use crate::forge::{blocks, brief, generous, tight};
 use serde::Deserialize;
-use tallybox_model::avro::{Block, Limits, Record, Records, WriterSchema};
+use tallybox_model::avro::{Block, Limits, Record, RecordReader, WriterSchema};
 use tallybox_model::header::{IngestionHeader, SumPart, ValidationHeader};
 use tallybox_model::packet::{DataSharePacket, InvalidPacket, ValidationPacket};
 use tallybox_model::signature::BatchSignature;
@@ -32,7 +32,7 @@ pub fn decode_all(block: &Block, schema: &WriterSchema, limits: &Limits) {
 
 fn decode<'b, T: Record + Deserialize<'b>>(block: &'b Block, schema: &'b WriterSchema, limits: &Limits) {
     let mut decoded = 0;
-    for record in Records::<T>::new(block, schema, limits) {
+    for record in RecordReader::<T>::new(block, schema, limits) {
         let record = match record {
             Ok(record) => record,
             Err(error) => return brief(&error),

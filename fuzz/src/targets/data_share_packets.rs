@@ -2,7 +2,7 @@
 
 use crate::forge::{MARKER, as_container, blocks, generous};
 use tallybox_crypto::prio2::{Point, Prio2};
-use tallybox_model::avro::{ContainerWriter, Limits, Record, Records};
+use tallybox_model::avro::{ContainerWriter, Limits, Record, RecordReader};
 use tallybox_model::packet::DataSharePacket;
 
 pub fn run(data: &[u8]) {
@@ -20,7 +20,7 @@ fn encoded_again(file: &[u8], limits: &Limits) -> Option<Vec<u8>> {
     let (blocks, schema) = blocks(file, limits).ok()?;
     let mut writer = ContainerWriter::new(Vec::new(), DataSharePacket::KIND, MARKER);
     for block in &blocks {
-        for packet in Records::<DataSharePacket<'_>>::new(block, &schema, limits) {
+        for packet in RecordReader::<DataSharePacket<'_>>::new(block, &schema, limits) {
             let packet = packet.ok()?;
             if let Ok(id) = packet.packet_id() {
                 assert_eq!(id.to_string().parse(), Ok(id));

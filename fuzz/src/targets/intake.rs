@@ -3,7 +3,7 @@
 use crate::forge::as_container;
 use crate::world::{World, objects};
 use tallybox_facilitator::intake::{intake, no_progress};
-use tallybox_model::avro::{ContainerReader, Record, Records};
+use tallybox_model::avro::{ContainerReader, Record, RecordReader};
 use tallybox_model::packet::{DataSharePacket, ValidationPacket};
 use tallybox_model::role::Role;
 
@@ -56,7 +56,7 @@ fn messages(file: &[u8]) -> u64 {
     let mut reader = ContainerReader::open(file, &Default::default()).expect("a file of ours");
     let mut count = 0;
     while let Some(block) = reader.next_block().expect("a file of ours") {
-        for packet in Records::<ValidationPacket>::new(&block, reader.schema(), &Default::default()) {
+        for packet in RecordReader::<ValidationPacket>::new(&block, reader.schema(), &Default::default()) {
             packet.expect("a packet of ours");
             count += 1;
         }

@@ -3,7 +3,7 @@
 
 use crate::forge::generous;
 use tallybox_ingestor::http::fuzzing;
-use tallybox_model::avro::{ContainerReader, Records, encode_one};
+use tallybox_model::avro::{ContainerReader, RecordReader, encode_one};
 use tallybox_model::report::json::JsonReport;
 use tallybox_model::report::{ReportUpload, StoredReport, signed_bytes};
 
@@ -25,7 +25,7 @@ pub fn run(data: &[u8]) {
         return;
     };
     while let Ok(Some(block)) = reader.next_block() {
-        let reports = Records::<ReportUpload>::new(&block, reader.schema(), &generous());
+        let reports = RecordReader::<ReportUpload>::new(&block, reader.schema(), &generous());
         reports.flatten().take(100).for_each(|upload| check(&upload));
     }
 }

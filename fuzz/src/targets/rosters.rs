@@ -2,7 +2,7 @@
 //! again yields the same value.
 
 use crate::forge::{MARKER, generous};
-use tallybox_model::avro::{ContainerReader, Records, decode_one, encode_one};
+use tallybox_model::avro::{ContainerReader, RecordReader, decode_one, encode_one};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{AgreedWindow, RosterEntry, RosterHeader, RosterObject};
 
@@ -37,7 +37,7 @@ fn entries(data: &[u8]) {
         return;
     };
     while let Ok(Some(block)) = reader.next_block() {
-        for entry in Records::<RosterEntry>::new(&block, reader.schema(), &generous()).flatten() {
+        for entry in RecordReader::<RosterEntry>::new(&block, reader.schema(), &generous()).flatten() {
             if let (Some(batch), Some(listing)) = (entry.batch(), entry.listing()) {
                 let rebuilt = RosterEntry::new(batch, &listing);
                 assert_eq!((rebuilt.batch(), rebuilt.listing()), (Some(batch), Some(listing)));

@@ -1,7 +1,7 @@
 //! Objects in an ingestor's spool: plans, lists, slabs and names.
 
 use crate::forge::generous;
-use tallybox_model::avro::{ContainerReader, Records};
+use tallybox_model::avro::{ContainerReader, RecordReader};
 use tallybox_model::report::StoredReport;
 use tallybox_model::spool::{BatchList, Plan, SpoolNames};
 
@@ -25,7 +25,7 @@ pub fn run(data: &[u8]) {
         return;
     };
     while let Ok(Some(block)) = reader.next_block() {
-        for report in Records::<StoredReport<'_>>::new(&block, reader.schema(), &generous()).flatten() {
+        for report in RecordReader::<StoredReport<'_>>::new(&block, reader.schema(), &generous()).flatten() {
             let _ = (report.digest(), report.parameters());
         }
     }

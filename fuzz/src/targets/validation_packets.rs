@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use tallybox_crypto::prio2::{MODULUS, Message};
-use tallybox_model::avro::{ContainerWriter, Record, Records};
+use tallybox_model::avro::{ContainerWriter, Record, RecordReader};
 use tallybox_model::packet::{InvalidPacket, ValidationPacket};
 
 pub fn run(data: &[u8]) {
@@ -34,6 +34,6 @@ fn round_trip<T: Record + Serialize + DeserializeOwned + Debug + PartialEq>(data
 
 fn decode<T: Record + DeserializeOwned>(file: &[u8]) -> Option<Vec<T>> {
     let (blocks, schema) = blocks(file, &generous()).ok()?;
-    let records = |block| Records::<T>::new(block, &schema, &generous());
+    let records = |block| RecordReader::<T>::new(block, &schema, &generous());
     blocks.iter().flat_map(records).collect::<Result<_, _>>().ok()
 }

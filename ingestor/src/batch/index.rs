@@ -8,9 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use rayon::prelude::*;
 use tallybox_crypto::IngestorSecret;
 use tallybox_crypto::pseudonym::Pseudonym;
-use tallybox_model::avro::{
-    AvroError, Block, ContainerReader, Limits, Records as AvroRecords, WriterSchema,
-};
+use tallybox_model::avro::{AvroError, Block, ContainerReader, Limits, RecordReader, WriterSchema};
 use tallybox_model::header::BatchParameters;
 use tallybox_model::id::KeyId;
 use tallybox_model::report::StoredReport;
@@ -115,7 +113,7 @@ impl Slab {
         let limits = Limits::default();
         self.blocks
             .iter()
-            .flat_map(move |block| AvroRecords::new(block, &self.schema, &limits))
+            .flat_map(move |block| RecordReader::new(block, &self.schema, &limits))
     }
 }
 

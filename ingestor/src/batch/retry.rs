@@ -96,7 +96,7 @@ where
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use tallybox_transport::faults::{Faults, Kind};
+    use tallybox_transport::faults::{FaultKind, Faults};
     use tallybox_transport::{RecordKey, memory, publish_bytes};
     use zeroize::Zeroizing;
 
@@ -110,9 +110,9 @@ mod tests {
             .await
             .unwrap();
         for (kind, tries, good) in [
-            (Kind::Fail, 2, true),
-            (Kind::Fail, 1, false),
-            (Kind::Die, 6, false),
+            (FaultKind::Fail, 2, true),
+            (FaultKind::Fail, 1, false),
+            (FaultKind::Die, 6, false),
         ] {
             let faults = Faults::new(1, kind);
             let bucket = faults.wrap(spool.clone());

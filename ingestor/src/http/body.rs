@@ -11,7 +11,7 @@ use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tallybox_model::report::ProblemKind;
-use tallybox_service::connections::Pace;
+use tallybox_service::connections::TransferRate;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -145,7 +145,7 @@ pub(super) async fn read(body: Body, terms: Terms, hold: &mut Hold) -> Result<By
 
 async fn read_all(mut body: Body, terms: Terms, hold: &mut Hold) -> Result<Bytes, Refusal> {
     let announced = body.size_hint().exact().unwrap_or(terms.most);
-    let mut pace = Pace::new(terms.bytes_per_second, Instant::now());
+    let mut pace = TransferRate::new(terms.bytes_per_second, Instant::now());
     let slow = sleep_until(pace.late_at(SLOW_TIME));
     tokio::pin!(slow);
     let mut first = Bytes::new();

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use tallybox_model::avro::{AvroError, ContainerReader, Limits, Records};
+use tallybox_model::avro::{AvroError, ContainerReader, Limits, RecordReader};
 use tallybox_model::report::json::JsonReport;
 use tallybox_model::report::{ProblemKind, ReportUpload};
 
@@ -169,7 +169,7 @@ fn parse_avro(
         if unpacked.bytes > unpacked.most {
             return Err(AvroError::NoMemory);
         }
-        for upload in Records::<ReportUpload>::new(&block, reader.schema(), limits) {
+        for upload in RecordReader::<ReportUpload>::new(&block, reader.schema(), limits) {
             reports.push(ParsedReport::Report(Box::new(upload?)));
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tallybox_ingestor::batch::{BatchOptions, batch};
 use tallybox_service::clock::Clock;
-use tallybox_transport::faults::{Faults, FaultyBucket, Kind};
+use tallybox_transport::faults::{FaultKind, Faults, FaultyBucket};
 use tallybox_transport::memory;
 
 use crate::world::*;
@@ -15,7 +15,7 @@ use crate::world::*;
 async fn a_dead_spool_acknowledges_nothing() {
     let inner = memory("spool");
     // The scan of the plans is the first operation.
-    let faults = Faults::new(2, Kind::Die);
+    let faults = Faults::new(2, FaultKind::Die);
     let world = World::with(|ingestor| ingestor.spool = faults.wrap(Arc::clone(&inner))).await;
     let answer = world.post_report(&report(0)).await;
     assert_eq!(
@@ -56,7 +56,7 @@ async fn a_dead_spool_acknowledges_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_write_that_fails_is_tried_again_under_another_name() {
-    for kind in [Kind::Fail, Kind::FailAfterEffect] {
+    for kind in [FaultKind::Fail, FaultKind::FailAfterEffect] {
         // The operations are: create, write the reports, write the trailer, commit.
         for operation in 2..=5 {
             let inner = memory("spool");
@@ -73,7 +73,7 @@ async fn a_write_that_fails_is_tried_again_under_another_name() {
                 1
             );
             let slabs = slabs(&*inner).await;
-            let copies = if operation == 5 && kind == Kind::FailAfterEffect {
+            let copies = if operation == 5 && kind == FaultKind::FailAfterEffect {
                 2
             } else {
                 1
@@ -92,7 +92,7 @@ async fn a_write_that_fails_is_tried_again_under_another_name() {
 /// spool and is batched once.
 #[tokio::test(start_paused = true)]
 async fn what_was_acknowledged_is_batched_once_whatever_operation_fails() {
-    for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+    for kind in [FaultKind::Fail, FaultKind::FailAfterEffect, FaultKind::Die] {
         let mut interrupted = 0;
         for n in 1.. {
             let inner = memory("spool");
@@ -118,7 +118,7 @@ async fn what_was_acknowledged_is_batched_once_whatever_operation_fails() {
             }
             interrupted += 1;
             acknowledged.dedup();
-            if kind != Kind::Die {
+            if kind != FaultKind::Die {
                 assert_eq!(acknowledged.len(), 4, "{kind:?} at {n}: it is tried again");
             }
             let stored: BTreeSet<_> = slabs(&*inner).await.into_values().flatten().collect();
@@ -248,7 +248,7 @@ async fn slabs_close_by_size_too() {
 #[tokio::test(start_paused = true)]
 async fn a_spool_that_does_not_answer_for_a_minute_makes_the_server_not_ready_without_a_request() {
     // The scans of the plans come first, and one check of the spool succeeds.
-    let faults = Faults::new(4, Kind::Die);
+    let faults = Faults::new(4, FaultKind::Die);
     let world = World::with(|ingestor| ingestor.spool = faults.wrap(memory("spool"))).await;
     let app = Arc::clone(&world.app);
     let watching = tokio::spawn(async move { app.watch_spool().await });

@@ -19,7 +19,7 @@ use tallybox_ingestor::attestation::{AttestedKey, Refusal, Verifier};
 use tallybox_ingestor::config::Config;
 use tallybox_ingestor::http::App;
 use tallybox_ingestor::ingestor::Ingestor;
-use tallybox_model::avro::{ContainerReader, ContainerWriter, Limits, RecordKind, Records};
+use tallybox_model::avro::{ContainerReader, ContainerWriter, Limits, RecordKind, RecordReader};
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_model::report::json::JsonReport;
 use tallybox_model::report::{Problem, ReportResult, ReportUpload, ReportsAnswer, StoredReport};
@@ -259,7 +259,7 @@ fn ids(slab: &Bytes) -> Vec<String> {
     let mut reader = ContainerReader::open(&slab[..], &limits).unwrap();
     let mut ids = Vec::new();
     while let Some(block) = reader.next_block().unwrap() {
-        for report in Records::<StoredReport<'_>>::new(&block, reader.schema(), &limits) {
+        for report in RecordReader::<StoredReport<'_>>::new(&block, reader.schema(), &limits) {
             ids.push(report.unwrap().id.to_owned());
         }
     }

@@ -22,7 +22,7 @@ use tallybox_ingestor::config::Config;
 use tallybox_ingestor::error::Error;
 use tallybox_ingestor::ingestor::{Ingestor, Locality};
 use tallybox_model::avro::{
-    ContainerReader, ContainerWriter, Limits, RecordKind, Records, decode_one,
+    ContainerReader, ContainerWriter, Limits, RecordKind, RecordReader, decode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
@@ -336,7 +336,7 @@ pub fn read_packets(file: &[u8]) -> Vec<Packet> {
     let mut packets = Vec::new();
     while let Some(block) = reader.next_block().unwrap() {
         for packet in
-            Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &Limits::default())
+            RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &Limits::default())
         {
             let packet = packet.unwrap();
             packets.push(Packet {

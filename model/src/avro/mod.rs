@@ -17,7 +17,7 @@ mod writer;
 pub use codec::Codec;
 pub use limits::Limits;
 pub use reader::{Block, ContainerReader};
-pub use record::{Record, Records, decode_one, encode_one};
+pub use record::{Record, RecordReader, decode_one, encode_one};
 pub use schema::{RecordKind, WriterSchema};
 pub use writer::ContainerWriter;
 

@@ -20,7 +20,7 @@ pub trait Record {
 /// An iterator that decodes the records of one block. Records may borrow from the block.
 ///
 /// After the last record, the iterator checks that no bytes of the block are left.
-pub struct Records<'b, T> {
+pub struct RecordReader<'b, T> {
     state: DeserializerState<'b, SliceRead<'b>>,
     left: u64,
     done: bool,
@@ -28,7 +28,7 @@ pub struct Records<'b, T> {
     record: PhantomData<T>,
 }
 
-impl<'b, T: Record + Deserialize<'b>> Records<'b, T> {
+impl<'b, T: Record + Deserialize<'b>> RecordReader<'b, T> {
     /// Creates the iterator for a block of a file with this schema.
     #[must_use]
     pub fn new(block: &'b Block, schema: &'b WriterSchema, limits: &Limits) -> Self {
@@ -71,7 +71,7 @@ impl<'b, T: Record + Deserialize<'b>> Records<'b, T> {
     }
 }
 
-impl<'b, T: Record + Deserialize<'b>> Iterator for Records<'b, T> {
+impl<'b, T: Record + Deserialize<'b>> Iterator for RecordReader<'b, T> {
     type Item = Result<T, AvroError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -103,7 +103,7 @@ where
     let mut reader = ContainerReader::open(file, limits)?;
     let mut found = None;
     while let Some(block) = reader.next_block()? {
-        for record in Records::<T>::new(&block, reader.schema(), limits) {
+        for record in RecordReader::<T>::new(&block, reader.schema(), limits) {
             if found.replace(record?).is_some() {
                 return Err(AvroError::ExtraRecord(T::KIND));
             }

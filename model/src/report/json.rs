@@ -222,7 +222,7 @@ impl From<ReportUpload> for JsonReport {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::avro::{ContainerReader, Limits, Records, encode_one};
+    use crate::avro::{ContainerReader, Limits, RecordReader, encode_one};
 
     fn upload() -> ReportUpload {
         ReportUpload {
@@ -256,9 +256,10 @@ mod tests {
         let file = encode_one(&upload(), [1; 16]).unwrap();
         let mut reader = ContainerReader::open(&file[..], &Limits::default()).unwrap();
         let block = reader.next_block().unwrap().unwrap();
-        let records: Vec<ReportUpload> = Records::new(&block, reader.schema(), &Limits::default())
-            .collect::<Result<_, _>>()
-            .unwrap();
+        let records: Vec<ReportUpload> =
+            RecordReader::new(&block, reader.schema(), &Limits::default())
+                .collect::<Result<_, _>>()
+                .unwrap();
         assert_eq!(records, [upload()]);
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::conformance::{Pace, Subject, conformance};
+use crate::conformance::{ConformanceTimes, Subject, conformance};
 
 const LEASE: Duration = Duration::from_secs(2);
 
@@ -14,7 +14,7 @@ fn subject(directory: &Path) -> Subject {
         rejected: Arc::new(queue.rejected()),
         queue: Arc::new(queue),
         other: Arc::new(DirectoryQueue::new(directory, LEASE)),
-        pace: Pace::exact(LEASE),
+        pace: ConformanceTimes::exact(LEASE),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::conformance::{Pace, Subject, conformance};
+use crate::conformance::{ConformanceTimes, Subject, conformance};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -12,7 +12,7 @@ fn subject(queue: &MemoryQueue) -> Subject {
         queue: Arc::new(queue.clone()),
         other: Arc::new(queue.clone()),
         rejected: Arc::new(queue.rejected()),
-        pace: Pace::exact(LEASE),
+        pace: ConformanceTimes::exact(LEASE),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha20Rng;
-use tallybox_client::post::{Outcome, Prepared};
+use tallybox_client::post::{PostOutcome, Prepared};
 use tallybox_crypto::SigningKey;
 
 use super::tests::{START_MILLIS, options};
@@ -43,8 +43,8 @@ async fn attestations_are_looked_at_when_that_is_asked_for() {
         let posted = [good, of_another_day, moved, upload(3)].map(Prepared::from);
         let outcomes = serving.reporter().unwrap().send_all(posted.into()).await;
         let answer = |outcome| match outcome {
-            Outcome::Accepted => "accepted".to_owned(),
-            Outcome::Dropped(problem) => problem.kind.replace("urn:tallybox:problem:", ""),
+            PostOutcome::Accepted => "accepted".to_owned(),
+            PostOutcome::Dropped(problem) => problem.kind.replace("urn:tallybox:problem:", ""),
             other => format!("{other:?}"),
         };
         let answers: Vec<String> = outcomes.into_iter().map(answer).collect();

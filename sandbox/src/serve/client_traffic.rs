@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha20Rng;
-use tallybox_client::post::{Outcome, Prepared, Reporter};
+use tallybox_client::post::{PostOutcome, Prepared, Reporter};
 use tallybox_client::traffic::{Generated, Hostility, Traffic};
 use tallybox_model::client_config::ClientMetric;
 use tallybox_model::id::{AggregationId, PacketId};
@@ -200,15 +200,15 @@ impl ClientTraffic {
         let mut posted_reports = self.posted_reports.lock();
         for (sealed, outcome) in reports.into_iter().zip(outcomes) {
             match outcome {
-                Outcome::Accepted | Outcome::AlreadyAccepted => {
+                PostOutcome::Accepted | PostOutcome::AlreadyAccepted => {
                     posted_reports.acknowledge(sealed.number);
                     state.accepted.push_back(sealed);
                     if state.accepted.len() > MAX_REPEATABLE {
                         state.accepted.pop_front();
                     }
                 }
-                Outcome::TryLater { .. } => state.waiting.push_back(sealed),
-                Outcome::Dropped(problem) => {
+                PostOutcome::TryLater { .. } => state.waiting.push_back(sealed),
+                PostOutcome::Dropped(problem) => {
                     if !posted_reports.refuse(sealed.number, &problem.kind) {
                         let sentence = format!(
                             "the ingestor refused honest report {}: {}",

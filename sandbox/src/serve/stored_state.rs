@@ -10,7 +10,7 @@ use tallybox_facilitator::intake::find_prepared;
 use tallybox_facilitator::prepared::ChunkKind;
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::reason::PacketReason;
-use tallybox_model::avro::{ContainerReader, Limits, Records};
+use tallybox_model::avro::{ContainerReader, Limits, RecordReader};
 use tallybox_model::id::{AggregationId, PacketId};
 use tallybox_model::packet::DataSharePacket;
 use tallybox_model::path::{BatchName, window_range};
@@ -201,7 +201,7 @@ fn reports(
     let mut reader = ContainerReader::open(file, &limits).map_err(unreadable)?;
     let mut found = Vec::new();
     while let Some(block) = reader.next_block().map_err(unreadable)? {
-        for report in Records::<StoredReport<'_>>::new(&block, reader.schema(), &limits) {
+        for report in RecordReader::<StoredReport<'_>>::new(&block, reader.schema(), &limits) {
             let report = report.map_err(unreadable)?;
             if wanted(&report) {
                 found.push(Spooled {
@@ -226,7 +226,7 @@ fn packets(file: &[u8]) -> HashSet<PacketId> {
     };
     while let Ok(Some(block)) = reader.next_block() {
         let packets =
-            Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits).flatten();
+            RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits).flatten();
         ids.extend(packets.filter_map(|packet| packet.id.parse::<PacketId>().ok()));
     }
     ids

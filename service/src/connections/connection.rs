@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::pace::Pace;
+use super::pace::TransferRate;
 
 /// How long a connection may go without a complete request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Connection {
 #[derive(Debug)]
 struct State {
     /// Delay of the client with the next complete request.
-    pace: Pace,
+    pace: TransferRate,
     /// True once the head of a request has arrived.
     asked: bool,
     next: u64,
@@ -56,7 +56,7 @@ enum Phase {
     /// The request is complete, and the server owes the response.
     Working,
     /// The client is reading the response.
-    Answering(Pace),
+    Answering(TransferRate),
 }
 
 /// A request, from its head to the end of its response.
@@ -71,7 +71,7 @@ impl Connection {
     #[must_use]
     pub fn new(times: Times) -> Arc<Self> {
         let state = State {
-            pace: Pace::new(times.bytes_per_second, Instant::now()),
+            pace: TransferRate::new(times.bytes_per_second, Instant::now()),
             asked: false,
             next: 0,
             open: Vec::new(),
@@ -208,7 +208,7 @@ impl Connection {
     /// connection.
     pub(super) fn start_response(&self, id: u64) {
         let now = Instant::now();
-        let answering = Phase::Answering(Pace::new(self.times.bytes_per_second, now));
+        let answering = Phase::Answering(TransferRate::new(self.times.bytes_per_second, now));
         let mut state = self.state();
         let Some(phase) = state.phase(id) else { return };
         if let Phase::Working = std::mem::replace(phase, answering) {

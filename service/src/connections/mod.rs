@@ -20,6 +20,6 @@ mod watched;
 
 pub use connection::{Asked, Connection, End, Times};
 pub use files::open_file_limit;
-pub use pace::Pace;
+pub use pace::TransferRate;
 pub use places::{Crowded, Place, PlaceLimits, Places};
 pub use watched::{Coming, Going};

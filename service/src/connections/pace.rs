@@ -9,13 +9,13 @@ use tokio::time::Instant;
 /// Passing time increases the delay and transferred bytes reduce it, down to zero. Bytes beyond the
 /// rate give no credit, so a client cannot send much at once and then hold the connection for long.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct TransferRate {
     bytes_per_second: u32,
     late: Duration,
     at: Instant,
 }
 
-impl Pace {
+impl TransferRate {
     /// Starts the measurement now, with no delay.
     #[must_use]
     pub fn new(bytes_per_second: u32, now: Instant) -> Self {
@@ -59,7 +59,7 @@ mod tests {
     async fn bytes_at_the_rate_keep_a_client_on_time_and_more_earn_nothing() {
         const SECOND: Duration = Duration::from_secs(1);
         let mut now = Instant::now();
-        let mut pace = Pace::new(1000, now);
+        let mut pace = TransferRate::new(1000, now);
         for _ in 0..100 {
             now += SECOND;
             pace.moved(1000, now);

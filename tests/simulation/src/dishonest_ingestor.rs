@@ -3,7 +3,7 @@
 
 use tallybox_client::traffic::Metric;
 use tallybox_model::avro::{
-    ContainerReader, ContainerWriter, Limits, Record as _, Records, decode_one, encode_one,
+    ContainerReader, ContainerWriter, Limits, Record as _, RecordReader, decode_one, encode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
@@ -147,7 +147,8 @@ impl CopiedBatch {
         let mut file = ContainerWriter::new(Vec::new(), DataSharePacket::KIND, [9; 16]);
         let mut index = 0_u32;
         while let Some(block) = reader.next_block().expect("a block") {
-            for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
+            for packet in RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits)
+            {
                 let mut packet = packet.expect("a packet");
                 let mut sealed = packet.encrypted_payload.to_vec();
                 if retired && let Some(last) = sealed.last_mut() {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tallybox_model::avro::{
-    ContainerReader, ContainerWriter, Limits, Record, RecordKind, Records, decode_one, encode_one,
+    ContainerReader, ContainerWriter, Limits, Record, RecordKind, RecordReader, decode_one,
+    encode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::ValidationHeader;
@@ -512,7 +513,7 @@ pub(crate) fn read_records<T: Record + for<'a> serde::Deserialize<'a>>(
     }
     let mut reader = ContainerReader::open(file, limits).expect("a processor's file");
     while let Some(block) = reader.next_block().expect("a block") {
-        let records = Records::<T>::new(&block, reader.schema(), limits);
+        let records = RecordReader::<T>::new(&block, reader.schema(), limits);
         all.extend(records.map(|record| record.expect("a record")));
     }
     all

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use tallybox_model::avro::{ContainerReader, Limits, Records, decode_one};
+use tallybox_model::avro::{ContainerReader, Limits, RecordReader, decode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::packet::DataSharePacket;
@@ -141,7 +141,7 @@ pub fn keys_of_other_bins(objects: &Objects, name: &BatchName, role: Role) -> Ve
         ContainerReader::open(&objects[&names.packets][..], &limits).expect("a packet file");
     let mut wrong = Vec::new();
     while let Some(block) = reader.next_block().expect("a block") {
-        for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
+        for packet in RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
             let key = packet
                 .expect("a packet")
                 .encryption_key_id
@@ -163,7 +163,7 @@ fn reports(file: &[u8], role: Role) -> Result<Vec<usize>, String> {
     let mut reader = ContainerReader::open(file, &limits).map_err(bad)?;
     let mut all = Vec::new();
     while let Some(block) = reader.next_block().map_err(bad)? {
-        for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
+        for packet in RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
             let packet = packet.map_err(bad)?;
             let number = numbers(role).get(packet.encrypted_payload);
             all.push(*number.ok_or("the batch contains a packet that no client sent")?);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tallybox_model::avro::{ContainerReader, Limits, Records, decode_one};
+use tallybox_model::avro::{ContainerReader, Limits, RecordReader, decode_one};
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::packet::{DataSharePacket, ValidationPacket};
 use tallybox_model::path::{BatchName, BatchPart};
@@ -62,7 +62,7 @@ fn offered(ingestion: &Objects, name: &BatchName) -> Option<(i32, Offers)> {
     let (limits, mut packets) = (Limits::default(), BTreeMap::new());
     let mut reader = ContainerReader::open(&ingestion.get(&names.packets)?[..], &limits).ok()?;
     while let Some(block) = reader.next_block().ok()? {
-        for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
+        for packet in RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
             let packet = packet.ok()?;
             let offer = (packet.encrypted_payload.to_vec(), packet.r_pit);
             packets.insert(packet.packet_id().ok()?.to_string(), offer);

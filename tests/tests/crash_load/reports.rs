@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha20Rng;
-use tallybox_client::post::{Outcome, Prepared};
+use tallybox_client::post::{PostOutcome, Prepared};
 use tallybox_model::report::ReportUpload;
 use tokio::time::{Instant, sleep};
 
@@ -75,17 +75,17 @@ impl PostedReports {
     }
 
     /// Records the outcome of a report.
-    fn note(&mut self, outcome: Outcome, pair: Pair, rng: &mut ChaCha20Rng) {
+    fn note(&mut self, outcome: PostOutcome, pair: Pair, rng: &mut ChaCha20Rng) {
         match outcome {
-            Outcome::Accepted | Outcome::AlreadyAccepted => {
+            PostOutcome::Accepted | PostOutcome::AlreadyAccepted => {
                 self.acknowledged_live += 1;
                 self.acknowledged.insert(pair);
             }
             // Most real clients retry; the others abandon their reports.
-            Outcome::TryLater { report, .. } if rng.random_bool(0.8) => {
+            PostOutcome::TryLater { report, .. } if rng.random_bool(0.8) => {
                 self.unacknowledged.push_back(*report)
             }
-            Outcome::TryLater { .. } => self.abandoned += 1,
+            PostOutcome::TryLater { .. } => self.abandoned += 1,
             other => panic!("{other:?}"),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tallybox_facilitator::worker::{Kind, watch_buckets};
 use tallybox_queue::TaskQueue as _;
 use tallybox_service::operations::Operable as _;
-use tallybox_transport::faults::{Faults, Kind as FaultKind};
+use tallybox_transport::faults::{FaultKind, Faults};
 use tokio::time::Instant;
 
 use crate::world::{BucketFault, FaultyBucket, World, emptied, start};

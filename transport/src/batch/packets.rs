@@ -3,7 +3,7 @@
 use super::BatchError;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
-use tallybox_model::avro::{Block, ContainerReader, Limits, Records, WriterSchema};
+use tallybox_model::avro::{Block, ContainerReader, Limits, RecordReader, WriterSchema};
 use tallybox_model::digest::{Digest, HashingReader};
 
 type Input = HashingReader<BufReader<Box<dyn Read + Send>>>;
@@ -18,11 +18,11 @@ pub struct PacketBlock {
 
 impl PacketBlock {
     /// Returns the block's records of type `T`, which may borrow from the block.
-    pub fn records<'a, T>(&'a self, limits: &Limits) -> Records<'a, T>
+    pub fn records<'a, T>(&'a self, limits: &Limits) -> RecordReader<'a, T>
     where
         T: tallybox_model::avro::Record + serde::Deserialize<'a>,
     {
-        Records::new(&self.block, &self.schema, limits)
+        RecordReader::new(&self.block, &self.schema, limits)
     }
 }
 

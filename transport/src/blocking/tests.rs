@@ -7,7 +7,7 @@ use futures::stream;
 use tokio::task::spawn_blocking;
 
 use super::*;
-use crate::faults::{Faults, Kind};
+use crate::faults::{FaultKind, Faults};
 use crate::{Bucket, SharedBucket, memory, publish_bytes, read_all};
 
 fn pattern(length: usize) -> Bytes {
@@ -131,7 +131,7 @@ async fn what_exists_is_told() {
 async fn an_error_of_the_upload_reaches_the_writer() {
     for n in 2..=12 {
         let inner = memory("");
-        let bucket: SharedBucket = Faults::new(n, Kind::Fail).wrap(Arc::clone(&inner));
+        let bucket: SharedBucket = Faults::new(n, FaultKind::Fail).wrap(Arc::clone(&inner));
         let mut writer = writer(&*bucket, "k").await;
         let error = spawn_blocking(move || {
             for _ in 0..10 {

@@ -15,14 +15,14 @@ async fn scenario(bucket: &dyn Bucket) -> Result<(), BucketError> {
 
 #[tokio::test]
 async fn counts_without_striking() {
-    let faults = Faults::new(0, Kind::Die);
+    let faults = Faults::new(0, FaultKind::Die);
     scenario(&*faults.wrap(memory(""))).await.unwrap();
     assert_eq!(faults.operations(), 8);
 }
 
 #[tokio::test]
 async fn every_operation_can_fail_and_a_rerun_succeeds() {
-    for kind in [Kind::Fail, Kind::FailAfterEffect] {
+    for kind in [FaultKind::Fail, FaultKind::FailAfterEffect] {
         for n in 1..=8 {
             let faults = Faults::new(n, kind);
             let bucket = faults.wrap(memory(""));
@@ -39,7 +39,7 @@ async fn every_operation_can_fail_and_a_rerun_succeeds() {
 async fn the_dead_do_nothing_more() {
     for n in 1..=8 {
         let inner = memory("");
-        let faults = Faults::new(n, Kind::Die);
+        let faults = Faults::new(n, FaultKind::Die);
         let (one, other) = (faults.wrap(inner.clone()), faults.wrap(inner.clone()));
         assert!(died(&scenario(&*one).await.unwrap_err()));
         let error = other.size("b").await.unwrap_err();
@@ -51,7 +51,7 @@ async fn the_dead_do_nothing_more() {
 #[tokio::test]
 async fn an_effect_without_an_answer() {
     let inner = memory("");
-    let bucket = Faults::new(3, Kind::FailAfterEffect).wrap(inner.clone());
+    let bucket = Faults::new(3, FaultKind::FailAfterEffect).wrap(inner.clone());
     scenario(&*bucket).await.unwrap_err();
     assert_eq!(
         inner.size("a").await.unwrap(),

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
 
 use super::*;
-use crate::faults::{Faults, FlippedReads, Kind, Phantoms, WriteOnly, died};
+use crate::faults::{FaultKind, Faults, FlippedReads, Phantoms, WriteOnly, died};
 use crate::{Entry, ListRange, LocalBucket, Object, SharedBucket, memory};
 
 const BYTES: Bytes = Bytes::from_static(b"what was fixed");
@@ -45,7 +45,7 @@ async fn in_a_mailbox_we_cannot_read_only_fixed_bytes_count_as_ours() {
 #[tokio::test]
 async fn a_rerun_after_any_failure_ends_in_the_same_bytes() {
     let directory = tempfile::tempdir().unwrap();
-    for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+    for kind in [FaultKind::Fail, FaultKind::FailAfterEffect, FaultKind::Die] {
         for (bucket_kind, n) in [0, 1]
             .into_iter()
             .flat_map(|bucket_kind| (1..=7).map(move |n| (bucket_kind, n)))
@@ -59,7 +59,7 @@ async fn a_rerun_after_any_failure_ends_in_the_same_bytes() {
             let error = publish_both(&*Faults::new(n, kind).wrap(inner.clone()), false)
                 .await
                 .unwrap_err();
-            assert_eq!(died(&error), kind == Kind::Die);
+            assert_eq!(died(&error), kind == FaultKind::Die);
             publish_both(&*inner, false).await.unwrap();
             assert_eq!(
                 publish_both(&*inner, false).await.unwrap(),

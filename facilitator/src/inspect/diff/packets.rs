@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::io::{BufRead as _, BufReader, Read};
-use tallybox_model::avro::{AvroError, ContainerReader, Limits, Record, Records};
+use tallybox_model::avro::{AvroError, ContainerReader, Limits, Record, RecordReader};
 use tallybox_model::id::PacketId;
 use tallybox_model::packet::{DataSharePacket, InvalidPacket, ValidationPacket};
 
@@ -156,7 +156,7 @@ fn each(
             Family::IngestionBatch => {
                 let item = |packet: DataSharePacket<'_>| share(&packet, hasher);
                 deliver(
-                    Records::<DataSharePacket<'_>>::new(&block, schema, limits),
+                    RecordReader::<DataSharePacket<'_>>::new(&block, schema, limits),
                     item,
                     &mut process,
                 )
@@ -164,7 +164,7 @@ fn each(
             Family::ValidationBatch => {
                 let item = |packet: ValidationPacket| message(&packet, hasher);
                 deliver(
-                    Records::<ValidationPacket>::new(&block, schema, limits),
+                    RecordReader::<ValidationPacket>::new(&block, schema, limits),
                     item,
                     &mut process,
                 )
@@ -175,7 +175,7 @@ fn each(
                     fields: [0; FIELDS],
                 };
                 deliver(
-                    Records::<InvalidPacket>::new(&block, schema, limits),
+                    RecordReader::<InvalidPacket>::new(&block, schema, limits),
                     item,
                     &mut process,
                 )
@@ -191,7 +191,7 @@ fn each(
 }
 
 fn deliver<'b, T: Record + serde::Deserialize<'b>>(
-    records: Records<'b, T>,
+    records: RecordReader<'b, T>,
     item: impl Fn(T) -> Item,
     process: &mut impl FnMut(Item) -> bool,
 ) -> Result<bool, AvroError> {

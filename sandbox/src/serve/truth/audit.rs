@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt as _;
 use tallybox_client::RandomisedResponse;
-use tallybox_model::avro::{ContainerReader, Limits, Records};
+use tallybox_model::avro::{ContainerReader, Limits, RecordReader};
 use tallybox_model::id::{AggregationId, BatchId, PacketId};
 use tallybox_model::packet::DataSharePacket;
 use tallybox_model::path::BatchName;
@@ -540,7 +540,7 @@ async fn read_packets(mailbox: &dyn Bucket, name: &BatchName) -> Result<Vec<Pack
     let mut reader = ContainerReader::open(&*file, &limits).map_err(bad)?;
     let mut packets = Vec::new();
     while let Some(block) = reader.next_block().map_err(bad)? {
-        for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
+        for packet in RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
             packets.extend(packet.map_err(bad)?.id.parse::<PacketId>().ok());
         }
     }
