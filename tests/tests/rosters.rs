@@ -8,7 +8,7 @@ use pair::{Pair, copy_all};
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::no_progress;
 use tallybox_facilitator::roster::{
-    Alarm, BatchOutcome, Whereabouts, aggregate_agreed, explain, roster, show,
+    AgreementOutcome, Alarm, Whereabouts, aggregate_agreed, explain, roster, show,
 };
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
@@ -103,7 +103,7 @@ async fn what_an_operator_sees_of_a_window() {
         waiting
             .batches
             .iter()
-            .all(|view| view.outcome == BatchOutcome::Waiting)
+            .all(|view| view.outcome == AgreementOutcome::Waiting)
     );
     assert!(
         waiting.to_string().contains("the next run copies it"),
@@ -120,7 +120,10 @@ async fn what_an_operator_sees_of_a_window() {
             .count()
     };
     assert_eq!(
-        (outcomes(BatchOutcome::Summed), outcomes(BatchOutcome::Open)),
+        (
+            outcomes(AgreementOutcome::Summed),
+            outcomes(AgreementOutcome::Open)
+        ),
         (rest.len(), 1)
     );
     // Continue window by window until the batch has expired.
@@ -130,8 +133,12 @@ async fn what_an_operator_sees_of_a_window() {
     let views = explain(&first, &name.aggregation, late.date, late.id)
         .await
         .unwrap();
-    let outcomes: Vec<BatchOutcome> = views.iter().map(|view| view.outcome).collect();
-    assert_eq!(outcomes.last(), Some(&BatchOutcome::Expired), "{views:?}");
+    let outcomes: Vec<AgreementOutcome> = views.iter().map(|view| view.outcome).collect();
+    assert_eq!(
+        outcomes.last(),
+        Some(&AgreementOutcome::Expired),
+        "{views:?}"
+    );
     assert_eq!(
         views[0].sides[0].as_ref().unwrap().accepted,
         views[1].sides[0].as_ref().unwrap().accepted
@@ -168,7 +175,7 @@ async fn a_batch_that_an_earlier_window_has_summed_is_marked() {
         let earlier = batch.earlier.unwrap();
         assert_eq!(
             (earlier.window, earlier.outcome),
-            (pair.window(0).window, BatchOutcome::Summed)
+            (pair.window(0).window, AgreementOutcome::Summed)
         );
     }
     let marked = format!("summed earlier, in {}", pair.window(0).window);

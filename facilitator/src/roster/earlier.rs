@@ -4,7 +4,7 @@
 use super::agree::read_agreed;
 use super::agreement::memory;
 use super::policy::RosterPolicy;
-use super::view::BatchOutcome;
+use super::view::AgreementOutcome;
 use super::window_listing::list_window_objects;
 use crate::error::Error;
 use crate::processor::Processor;
@@ -20,8 +20,8 @@ use tallybox_model::time::Window;
 pub struct EarlierOutcome {
     /// The window.
     pub window: Window,
-    /// The outcome: [`BatchOutcome::Summed`] or [`BatchOutcome::Excluded`].
-    pub outcome: BatchOutcome,
+    /// The outcome: [`AgreementOutcome::Summed`] or [`AgreementOutcome::Excluded`].
+    pub outcome: AgreementOutcome,
 }
 
 /// Finds the batches among `listed` that an earlier window has summed or excluded, under any date.
@@ -58,8 +58,8 @@ pub(super) async fn find_earlier_outcomes(
         let agreed = read_agreed(processor, &earlier).await?;
         for batch in agreed.settled() {
             let outcome = match agreed.excluded.contains(&batch) {
-                true => BatchOutcome::Excluded,
-                false => BatchOutcome::Summed,
+                true => AgreementOutcome::Excluded,
+                false => AgreementOutcome::Summed,
             };
             outcomes.insert(batch.id, EarlierOutcome { window, outcome });
         }

@@ -50,7 +50,7 @@ pub use policy::{RosterPolicy, RosterRules};
 pub use sum::aggregate_agreed;
 pub use summary::{Alarm, RosterSummary};
 pub(crate) use summed::agreed_in;
-pub use view::{BatchOutcome, BatchView, SideView, Whereabouts, WindowView, explain, show};
+pub use view::{AgreementOutcome, BatchView, SideView, Whereabouts, WindowView, explain, show};
 
 use crate::error::Error;
 use crate::intake::ProgressCallback;

@@ -42,7 +42,7 @@ pub struct BatchView {
     /// or there is no roster.
     pub sides: [Option<SideView>; 2],
     /// The outcome in this window.
-    pub outcome: BatchOutcome,
+    pub outcome: AgreementOutcome,
     /// The earlier window that summed or excluded the batch, if there is one. Then this window
     /// cannot sum it.
     pub earlier: Option<EarlierOutcome>,
@@ -51,7 +51,7 @@ pub struct BatchView {
 /// The outcome of a batch in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum BatchOutcome {
+pub enum AgreementOutcome {
     /// The batch is in the sum part.
     Summed,
     /// The two processors list different packets, so the batch is never summed.
@@ -64,7 +64,7 @@ pub enum BatchOutcome {
     Waiting,
 }
 
-impl fmt::Display for BatchOutcome {
+impl fmt::Display for AgreementOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Summed => "summed",
@@ -185,13 +185,16 @@ pub async fn explain(
             age: age(date, window, policy.terms.period_minutes),
             sides: [None, None],
             outcome: if view.agreed.is_some() {
-                BatchOutcome::Open
+                AgreementOutcome::Open
             } else {
-                BatchOutcome::Waiting
+                AgreementOutcome::Waiting
             },
             earlier: None,
         });
-        let settled = !matches!(found.outcome, BatchOutcome::Open | BatchOutcome::Waiting);
+        let settled = !matches!(
+            found.outcome,
+            AgreementOutcome::Open | AgreementOutcome::Waiting
+        );
         views.push(found);
         if settled {
             break;
@@ -247,7 +250,7 @@ fn side(listing: &Listing) -> Option<SideView> {
 }
 
 /// The outcome of each batch in a window's agreed set; `None` without an agreed set.
-struct Outcomes(Option<HashMap<DatedBatch, BatchOutcome>>);
+struct Outcomes(Option<HashMap<DatedBatch, AgreementOutcome>>);
 
 impl Outcomes {
     fn new(agreed: Option<&AgreedWindow>) -> Self {
@@ -255,23 +258,26 @@ impl Outcomes {
             let expired = agreed
                 .expired
                 .iter()
-                .map(|expired| (expired.batch, BatchOutcome::Expired));
+                .map(|expired| (expired.batch, AgreementOutcome::Expired));
             let excluded = agreed
                 .excluded
                 .iter()
-                .map(|batch| (*batch, BatchOutcome::Excluded));
+                .map(|batch| (*batch, AgreementOutcome::Excluded));
             let summed = agreed
                 .batches
                 .iter()
-                .map(|agreed| (agreed.batch, BatchOutcome::Summed));
+                .map(|agreed| (agreed.batch, AgreementOutcome::Summed));
             expired.chain(excluded).chain(summed).collect()
         }))
     }
 
-    fn outcome(&self, batch: DatedBatch) -> BatchOutcome {
+    fn outcome(&self, batch: DatedBatch) -> AgreementOutcome {
         match &self.0 {
-            None => BatchOutcome::Waiting,
-            Some(outcomes) => outcomes.get(&batch).copied().unwrap_or(BatchOutcome::Open),
+            None => AgreementOutcome::Waiting,
+            Some(outcomes) => outcomes
+                .get(&batch)
+                .copied()
+                .unwrap_or(AgreementOutcome::Open),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tallybox_facilitator::error::Error as FacilitatorError;
 use tallybox_facilitator::processor::Processor;
-use tallybox_facilitator::roster::{BatchOutcome, WindowView, explain, show};
+use tallybox_facilitator::roster::{AgreementOutcome, WindowView, explain, show};
 use tallybox_ingestor::ingestor::Ingestor;
 use tallybox_model::id::{AggregationId, PacketId};
 use tallybox_model::path::BatchName;
@@ -150,7 +150,7 @@ impl Lookup {
         let decided = rosters.decided();
         trace.rosters = rosters;
         match decided {
-            Some((BatchOutcome::Summed, window)) => {
+            Some((AgreementOutcome::Summed, window)) => {
                 let key = (name.aggregation, window);
                 if !pages.totals.contains_key(&key) {
                     let total = portal::total(&self.world, &key.0, window).await.ok();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tallybox_facilitator::reason::PacketReason;
-use tallybox_facilitator::roster::{BatchOutcome, BatchView};
+use tallybox_facilitator::roster::{AgreementOutcome, BatchView};
 use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::path::BatchName;
 use tallybox_model::report::Problem;
@@ -113,10 +113,14 @@ pub struct RosterStatus {
 impl RosterStatus {
     /// Returns the window that decided the batch. One side's view is sufficient, because both
     /// decide alike.
-    pub(super) fn decided(&self) -> Option<(BatchOutcome, Window)> {
+    pub(super) fn decided(&self) -> Option<(AgreementOutcome, Window)> {
         let views = self.first.iter().chain(&self.second);
-        let decided =
-            |view: &&BatchView| !matches!(view.outcome, BatchOutcome::Open | BatchOutcome::Waiting);
+        let decided = |view: &&BatchView| {
+            !matches!(
+                view.outcome,
+                AgreementOutcome::Open | AgreementOutcome::Waiting
+            )
+        };
         views
             .into_iter()
             .find(decided)
@@ -211,7 +215,7 @@ impl ReportTrace {
             .rosters
             .first
             .iter()
-            .any(|view| view.outcome == BatchOutcome::Open);
+            .any(|view| view.outcome == AgreementOutcome::Open);
         if self.stage == ReportStage::Checked && was_listed {
             "a window ended without it: too few valid packets, or one side could not sum the batch; the next \
              window lists it again"
@@ -227,10 +231,10 @@ impl ReportTrace {
     }
 
     /// Records that both sides have agreed never to sum the batch.
-    pub(super) fn give_up(&mut self, outcome: BatchOutcome, window: Window) {
+    pub(super) fn give_up(&mut self, outcome: AgreementOutcome, window: Window) {
         self.stage = ReportStage::GivenUp;
         let why = match outcome {
-            BatchOutcome::Expired => {
+            AgreementOutcome::Expired => {
                 format!("its batch could not be summed by {window}, its last window")
             }
             _ => format!("the processors accepted different packets of its batch, in {window}"),

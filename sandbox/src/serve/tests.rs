@@ -6,7 +6,7 @@ use serde_json::Value;
 use tallybox_client::Report;
 use tallybox_client::traffic::{Hostility, Traffic};
 use tallybox_facilitator::reason::PacketReason;
-use tallybox_facilitator::roster::BatchOutcome;
+use tallybox_facilitator::roster::AgreementOutcome;
 use tallybox_model::id::PacketId;
 
 use super::announce::Announcement;
@@ -234,7 +234,7 @@ async fn a_batch_without_a_good_report_has_an_end_too() {
         (trace.stage, trace.sum.counted),
         (ReportStage::Checked, None)
     );
-    assert_eq!(trace.rosters.second[0].outcome, BatchOutcome::Open);
+    assert_eq!(trace.rosters.second[0].outcome, AgreementOutcome::Open);
     assert!(trace.next.contains("too few"), "{}", trace.next);
     assert_eq!(
         (trace.first.verdict, trace.second.reason),
