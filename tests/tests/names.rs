@@ -19,7 +19,8 @@ fn public_type(line: &str) -> Option<&str> {
     let name = rest
         .split(|c: char| !c.is_alphanumeric() && c != '_')
         .next()?;
-    TYPE_KEYWORDS.contains(&keyword).then_some(name)
+    // In a macro, the name is a parameter: `pub struct $type`.
+    (TYPE_KEYWORDS.contains(&keyword) && !name.is_empty()).then_some(name)
 }
 
 fn is_test_attribute(line: &str) -> bool {

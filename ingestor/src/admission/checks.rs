@@ -148,7 +148,7 @@ pub(super) fn keys(
         return refuse(
             ProblemKind::SwappedShares,
             format!(
-                "key key_ids {} are swapped; the first share and the first key id have to be the first \
+                "key ids {} are swapped; the first share and the first key id have to be the first \
                  processor's",
                 format_ids(named)
             ),
