@@ -12,7 +12,7 @@
 //! | [`config`], [`ingestor`] | the configuration, and the keys, files and buckets that it names |
 //! | `packet_keys` | packet key checks: one locality and number of bins each, all metrics covered |
 //! | [`http`] | the HTTP server: documents, request bodies, answers, connections |
-//! | [`door`] | admission: the checks that a report passes before it is written to the spool |
+//! | [`admission`] | the checks that a report passes before it is written to the spool |
 //! | [`attestation`] | parsing and verification of device attestations |
 //! | [`spool`] | slabs: the reports accepted within a fraction of a second, in one durable object |
 //! | [`batch`] | from a window's slabs to signed batches, a pure function of the window's plan |

@@ -9,7 +9,7 @@ use thiserror::Error;
 /// The location of a mailbox as written in a manifest.
 ///
 /// The original text is preserved. `s3://r/b/p` and `s3://r/b/p/` are therefore different texts of
-/// equal [places](StoragePath::place).
+/// equal [locations](StoragePath::location).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoragePath {
     text: String,
