@@ -144,7 +144,8 @@ impl World {
         packets: &[u8],
         key: (&str, &SigningKey),
     ) {
-        let header = encode_one(&header(Digest::sha256(packets)), MARKER).expect("a header of ours");
+        let header =
+            encode_one(&header(Digest::sha256(packets)), MARKER).expect("a header of ours");
         let signature =
             signature_file(&names.signature, 1, &header, None, key).expect("a signature of ours");
         let files = [
