@@ -131,6 +131,16 @@ fn the_scheduler_cannot_open_a_packet() {
     );
 }
 
+/// Returns what a check finds in these files of the project. The check gets the name and the text of
+/// each.
+fn found_in(files: &[PathBuf], check: impl Fn(&str, &str) -> Vec<String>) -> Vec<String> {
+    let check_file = |path: &PathBuf| {
+        let name = path.strip_prefix(root()).unwrap().display().to_string();
+        check(&name, &std::fs::read_to_string(path).unwrap())
+    };
+    files.iter().flat_map(check_file).collect()
+}
+
 /// Returns the places where a file switches planted faults.
 fn fault_switches(name: &str, text: &str) -> Vec<String> {
     let is_switch = |line: &str| match name.ends_with(".toml") {
@@ -155,12 +165,7 @@ fn no_product_crate_has_a_switch_for_planted_faults() {
         matches!(extension, Some("rs" | "toml"))
     });
     assert!(all.len() > 300, "only {} files", all.len());
-    let switches = |path: &PathBuf| {
-        let name = path.strip_prefix(root()).unwrap().display().to_string();
-        fault_switches(&name, &std::fs::read_to_string(path).unwrap())
-    };
-    let found: Vec<String> = all.iter().flat_map(switches).collect();
-    assert_eq!(found, [""; 0]);
+    assert_eq!(found_in(&all, fault_switches), [""; 0]);
 }
 
 #[test]
@@ -326,12 +331,7 @@ fn numbered(line: &str, marker: &str) -> bool {
 fn every_file_says_what_it_is_for_and_none_is_risky() {
     let all = rust_files_below(&root());
     assert!(all.len() > 80, "only {} files", all.len());
-    let check = |path: &PathBuf| {
-        let name = path.strip_prefix(root()).unwrap().display().to_string();
-        faults(&name, &std::fs::read_to_string(path).unwrap())
-    };
-    let found: Vec<String> = all.iter().flat_map(check).collect();
-    assert_eq!(found, [""; 0]);
+    assert_eq!(found_in(&all, faults), [""; 0]);
 }
 
 #[test]
