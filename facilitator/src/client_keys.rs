@@ -62,7 +62,8 @@ pub async fn mismatches(
     let payload = jws::read_unverified(&signed, CLIENT_CONFIG_TYPE)?;
     let config: ClientConfig = serde_json::from_slice(&payload)?;
     let held: Vec<HeldPacketKey> = processor
-        .packet_keys
+        .keys
+        .packet
         .iter()
         .map(|key| HeldPacketKey {
             id: key.id.clone(),
@@ -70,7 +71,7 @@ pub async fn mismatches(
             bins: key.bins,
         })
         .collect();
-    Ok(compare(&config, processor.role, &held))
+    Ok(compare(&config, processor.buckets.role, &held))
 }
 
 /// Compares the keys when a worker starts and every ten minutes from then on. Differences are

@@ -16,20 +16,27 @@
 //! | [`error`], [`reason`] | why batches, windows and single packets are rejected or retried |
 
 pub mod aggregate;
+pub mod buckets;
 pub mod budget;
 pub mod cache;
 pub mod client_keys;
 pub mod commands;
 pub mod config;
 pub mod error;
+mod horizons;
 pub mod ids;
 pub mod inspect;
 pub mod intake;
+mod key_files;
+pub mod keys;
+pub mod limits;
 mod packet_keys;
 pub mod prepared;
 pub mod processor;
+mod published;
 pub mod reason;
 mod records;
+pub mod resources;
 pub mod roster;
 pub mod sealed;
 pub mod unconfirmed;

@@ -52,7 +52,7 @@ pub(crate) fn read(config: &Loaded<Config>) -> Result<Vec<PacketKey>, Error> {
 fn read_key(config: &Loaded<Config>, key: &NamedKey) -> Result<PacketKey, Error> {
     let file = config.resolve(&key.file).display().to_string();
     let what = "packet decryption key";
-    match crate::processor::secret_key(config, &key.file, what, PacketKeyFile::parse)? {
+    match crate::key_files::secret_key(config, &key.file, what, PacketKeyFile::parse)? {
         PacketKeyFile::Document(document) => restricted(config, key, &file, *document),
         PacketKeyFile::Bare(bare) => {
             if config.value.points == Points::Pinned {

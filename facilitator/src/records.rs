@@ -1,8 +1,8 @@
 //! The authenticated records of a processor in its own bucket: all objects there except the sealed
 //! files, which have a protection of their own.
 
+use crate::buckets::Buckets;
 use crate::error::Error;
-use crate::processor::Processor;
 use bytes::Bytes;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use tallybox_transport::{BucketError, Created, Published};
 /// The largest size of a date or number, in bytes.
 const TEXT_BYTES: u64 = 64;
 
-impl Processor {
+impl Buckets {
     /// Creates a record in the own bucket if it does not exist; see
     /// [`tallybox_transport::Records::create`].
     ///
@@ -24,7 +24,7 @@ impl Processor {
         name: &str,
         payload: &[u8],
     ) -> Result<Published, BucketError> {
-        self.records.create(&*self.buckets.own, name, payload).await
+        self.records.create(&*self.own, name, payload).await
     }
 
     /// Reads a record of the own bucket with a payload of at most `limit` bytes. Returns `None` if
@@ -34,14 +34,14 @@ impl Processor {
     /// [`BucketError::Unverified`] if the object is not a record of this processor, or another
     /// error of the own bucket.
     pub async fn read_record(&self, name: &str, limit: u64) -> Result<Option<Bytes>, BucketError> {
-        self.records.read(&*self.buckets.own, name, limit).await
+        self.records.read(&*self.own, name, limit).await
     }
 
     /// Reads a record that has to exist, with a payload of at most `limit` bytes.
     pub(crate) async fn need_record(&self, name: &str, limit: u64) -> Result<Bytes, BucketError> {
         let missing = || BucketError::NotFound {
             key: name.to_owned(),
-            bucket: self.buckets.own.location(),
+            bucket: self.own.location(),
         };
         self.read_record(name, limit).await?.ok_or_else(missing)
     }
@@ -54,13 +54,13 @@ impl Processor {
         payload: &[u8],
         limit: u64,
     ) -> Result<Option<Bytes>, BucketError> {
-        match self.records.put(&*self.buckets.own, name, payload).await? {
+        match self.records.put(&*self.own, name, payload).await? {
             Created::New => Ok(None),
             Created::Exists => match self.read_record(name, limit).await? {
                 // The bucket reports that the object exists, but does not return it yet.
                 None => Err(BucketError::NotSettled {
                     key: name.to_owned(),
-                    bucket: self.buckets.own.location(),
+                    bucket: self.own.location(),
                     source: None,
                 }),
                 before => Ok(before),

@@ -44,7 +44,7 @@ pub(crate) async fn note(
     for (object, published) in put {
         let note = object.note();
         let since = if rerun {
-            processor.read_text(&note).await?
+            processor.buckets.read_text(&note).await?
         } else {
             None
         };
@@ -67,6 +67,7 @@ pub(crate) async fn note(
             None if is_first => {
                 tracing::info!(object = %note, "mailbox object without confirmed existence; it is written again later");
                 match processor
+                    .buckets
                     .create_record(&note, now.to_string().as_bytes())
                     .await
                 {
@@ -154,10 +155,10 @@ async fn publish_sum_again(processor: &Arc<Processor>, name: &WindowName) -> Res
             .map(drop);
     }
     let part = SumPartName {
-        instance: processor.instance.clone(),
+        instance: processor.buckets.instance.clone(),
         aggregation: name.aggregation.clone(),
         window: name.window,
-        writer: processor.role,
+        writer: processor.buckets.role,
     };
     let fixed = FixedSumPart::read(processor, &part).await?;
     let batches = fixed

@@ -14,8 +14,9 @@
 
 use crate::aggregate::BatchResult;
 use crate::error::Error;
+use crate::keys::PacketKey;
 use crate::prepared::KeyUse;
-use crate::processor::{PacketKey, Processor};
+use crate::processor::Processor;
 use crate::reason::PacketReason;
 use futures::TryStreamExt as _;
 use std::collections::HashMap;
@@ -29,37 +30,6 @@ const MAX_AGE_MILLIS: i64 = 30 * 60_000;
 /// The most batches that are added. More batches have more failed proofs than the alarm limit at 15
 /// bins.
 const MOST_LISTED_COUNTS: usize = 1 << 16;
-
-/// Limits on failed proofs. The limits of a key are these values divided by n, the smallest power
-/// of two above the key's number of bins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WearLimits {
-    /// An alarm is raised from this number on.
-    pub alarm: u64,
-    /// Further packets under the key are rejected from this number on.
-    pub refuse: u64,
-}
-
-impl Default for WearLimits {
-    fn default() -> Self {
-        Self {
-            alarm: 1 << 20,
-            refuse: 1 << 24,
-        }
-    }
-}
-
-impl WearLimits {
-    /// Returns the limits of a key with this number of bins.
-    #[must_use]
-    pub fn for_bins(self, bins: u32) -> Self {
-        let points = u64::from(bins).saturating_add(1).next_power_of_two();
-        Self {
-            alarm: self.alarm / points,
-            refuse: self.refuse / points,
-        }
-    }
-}
 
 /// The numbers of failed proofs, by fingerprint of the packet key.
 pub(crate) type Failures = HashMap<String, u64>;
@@ -78,17 +48,18 @@ pub(crate) async fn count(
     // With a point for each packet, a guess gives no information about the next packet's point.
     for key in keys.iter().filter(|key| key.point.is_some() && failed > 0) {
         let count = FailedProofs {
-            instance: processor.instance.clone(),
+            instance: processor.buckets.instance.clone(),
             key: key.key.clone(),
             batch: result.name.clone(),
             failed,
         };
         let text = format!("{{\"failed\":{failed}}}");
         let made = processor
+            .buckets
             .create_record(&count.object(), text.as_bytes())
             .await?;
         if made == Published::New {
-            processor.cache.add_failures(&key.key, failed);
+            processor.resources.cache.add_failures(&key.key, failed);
         }
     }
     Ok(())
@@ -100,16 +71,17 @@ pub(crate) async fn count(
 /// # Errors
 /// An error of the own bucket.
 pub(crate) async fn read_failures(processor: &Processor) -> Result<Arc<Failures>, Error> {
-    let now = processor.clock.millis();
+    let now = processor.resources.clock.millis();
     if let Some(failures) = processor
+        .resources
         .cache
         .failures(now.saturating_sub(MAX_AGE_MILLIS), now)
     {
         return Ok(failures);
     }
     let failures = Arc::new(list(processor).await?);
-    processor.cache.store_failures(now, &failures);
-    for key in &processor.packet_keys {
+    processor.resources.cache.store_failures(now, &failures);
+    for key in &processor.keys.packet {
         let failed = failures.get(&key.fingerprint).copied().unwrap_or_default();
         warn(processor, key, failed);
     }
@@ -120,11 +92,11 @@ pub(crate) async fn read_failures(processor: &Processor) -> Result<Arc<Failures>
 pub(crate) fn is_worn_out(processor: &Processor, key: &PacketKey, failures: &Failures) -> bool {
     let failed = failures.get(&key.fingerprint).copied().unwrap_or_default();
     key.bins
-        .is_some_and(|bins| failed >= processor.wear.for_bins(bins).refuse)
+        .is_some_and(|bins| failed >= processor.limits.wear.for_bins(bins).refuse)
 }
 
 async fn list(processor: &Processor) -> Result<Failures, Error> {
-    let directory = failed_proofs_directory(&processor.instance);
+    let directory = failed_proofs_directory(&processor.buckets.instance);
     let mut entries = processor
         .buckets
         .own
@@ -156,11 +128,11 @@ async fn list(processor: &Processor) -> Result<Failures, Error> {
 }
 
 fn warn(processor: &Processor, key: &PacketKey, failed: u64) {
-    let Some(limits) = key.bins.map(|bins| processor.wear.for_bins(bins)) else {
+    let Some(limits) = key.bins.map(|bins| processor.limits.wear.for_bins(bins)) else {
         return;
     };
     if failed >= limits.refuse {
-        processor.cache.alarm("key-worn-out");
+        processor.resources.cache.alarm("key-worn-out");
         tracing::error!(
             key = key.id,
             failed,
@@ -168,7 +140,7 @@ fn warn(processor: &Processor, key: &PacketKey, failed: u64) {
             "too many failed proofs under a packet key: its packets are rejected; rotate this key"
         );
     } else if failed >= limits.alarm {
-        processor.cache.alarm("key-worn");
+        processor.resources.cache.alarm("key-worn");
         tracing::error!(
             key = key.id,
             failed,
@@ -176,31 +148,5 @@ fn warn(processor: &Processor, key: &PacketKey, failed: u64) {
             refused_at = limits.refuse,
             "many failed proofs under a packet key; rotate this key before its packets are rejected"
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_follow_from_the_smallest_power_of_two_above_the_bins() {
-        for (bins, points) in [
-            (1, 2),
-            (2, 4),
-            (3, 4),
-            (4, 8),
-            (5, 8),
-            (7, 8),
-            (8, 16),
-            (9, 16),
-        ] {
-            let limits = WearLimits::default().for_bins(bins);
-            assert_eq!(
-                (limits.alarm, limits.refuse),
-                ((1 << 20) / points, (1 << 24) / points),
-                "{bins}"
-            );
-        }
     }
 }

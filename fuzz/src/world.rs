@@ -90,7 +90,7 @@ impl World {
     /// Writes the peer's validation batch of these packets into the processor's mailbox.
     pub async fn validate(&self, packets: &[u8]) {
         let header = |digest| ValidationHeader::new(self.name.id, self.parameters(), digest);
-        let peer = self.processor.role.peer();
+        let peer = self.processor.buckets.role.peer();
         let key = (&*peer.to_string(), &self.peer);
         let inbox = &*self.processor.buckets.peer_validation_in;
         self.put(inbox, self.name.validation(peer), header, packets, key)
@@ -105,7 +105,7 @@ impl World {
         intake(processor, name, no_progress())
             .await
             .expect("a batch of the vectors");
-        let key = name.prepared(&processor.sealing_keys[0].id());
+        let key = name.prepared(&processor.keys.sealing[0].id());
         read_all(&*processor.buckets.own, &key, 1 << 20)
             .await
             .expect("an intake leaves a prepared batch")

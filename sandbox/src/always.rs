@@ -205,7 +205,7 @@ mod tests {
             let worker = setting
                 .worker(&RoleProcess::Worker(role).config(layout))
                 .unwrap();
-            assert_eq!(worker.processor().minimum_contributions, 10);
+            assert_eq!(worker.processor().limits.minimum_contributions, 10);
             let manager = setting
                 .manager(&RoleProcess::Manager(role).config(layout))
                 .await

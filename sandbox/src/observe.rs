@@ -39,7 +39,7 @@ impl Notes {
         summary: &AggregateSummary,
     ) -> Result<Self, Error> {
         let refuse = |error: tallybox_facilitator::error::Error| Error::Processor {
-            role: processor.role,
+            role: processor.buckets.role,
             source: Box::new(error),
         };
         let replayed = summary

@@ -152,8 +152,8 @@ pub(crate) async fn intake_all(
     watch: &mut Watch,
 ) -> Result<(), Error> {
     let begin = Instant::now();
-    let stage = ["intake-first", "intake-second"][processor.role.index()];
-    let bar = watch.bar(stage, flows, processor.role);
+    let stage = ["intake-first", "intake-second"][processor.buckets.role.index()];
+    let bar = watch.bar(stage, flows, processor.buckets.role);
     let progress: ProgressCallback = {
         let bar = bar.clone();
         Arc::new(move |packets, bytes| bar.advance(packets, bytes))
@@ -175,7 +175,7 @@ pub(crate) async fn aggregate_all(
     watch: &mut Watch,
 ) -> Result<Vec<AggregateSummary>, Error> {
     let begin = Instant::now();
-    let stage = ["aggregate-first", "aggregate-second"][processor.role.index()];
+    let stage = ["aggregate-first", "aggregate-second"][processor.buckets.role.index()];
     let mut summaries = Vec::new();
     for flow in flows {
         let aggregation = flow.aggregation.clone();
@@ -194,7 +194,7 @@ pub(crate) async fn aggregate_all(
 
 fn refused(processor: &Processor, error: FacilitatorError) -> Error {
     Error::Processor {
-        role: processor.role,
+        role: processor.buckets.role,
         source: Box::new(error),
     }
 }

@@ -118,11 +118,11 @@ mod tests {
         for role in Role::ALL {
             let processor = world.processor(role).unwrap();
             assert_eq!(
-                (processor.role, processor.points),
+                (processor.buckets.role, processor.limits.points),
                 (role, Points::PerPacket)
             );
-            assert_eq!(processor.minimum_contributions, 1);
-            let trusted = &processor.peer_keys[&crate::keys::signing_key_id(role.peer())];
+            assert_eq!(processor.limits.minimum_contributions, 1);
+            let trusted = &processor.keys.peer[&crate::keys::signing_key_id(role.peer())];
             assert!(
                 *trusted
                     == world.keys.processors[role.peer().index()]

@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt as _;
 use std::collections::BTreeMap;
-use tallybox_facilitator::processor::ProcessorBuckets;
+use tallybox_facilitator::buckets::Buckets;
 use tallybox_transport::{ListRange, SharedBucket, read_all};
 
 /// The bytes of every object, by bucket and name.
@@ -12,7 +12,7 @@ pub type Snapshot = BTreeMap<String, Vec<u8>>;
 ///
 /// # Panics
 /// If a bucket cannot be read.
-pub async fn written(buckets: &ProcessorBuckets) -> Snapshot {
+pub async fn written(buckets: &Buckets) -> Snapshot {
     let named_buckets = [
         ("own", &buckets.own),
         ("validation", &buckets.peer_validation_out),

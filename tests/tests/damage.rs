@@ -146,7 +146,7 @@ impl World {
             IngestionSignature => (&first.buckets.ingestion, ingestion.signature),
             Prepared => (
                 &first.buckets.own,
-                batch.prepared(&first.sealing_keys[0].id()),
+                batch.prepared(&first.keys.sealing[0].id()),
             ),
             ValidationPackets => (&first.buckets.peer_validation_in, validation.packets),
             ValidationHeader => (&first.buckets.peer_validation_in, validation.header),

@@ -29,7 +29,7 @@ impl Pair {
     /// Returns the processor with a maximum age of one window.
     fn young(&self, role: Role) -> Arc<Processor> {
         self.with(role, |processor| {
-            let rules = processor.rosters.as_mut().unwrap();
+            let rules = processor.limits.rosters.as_mut().unwrap();
             rules.maximum_age = 1;
         })
     }
@@ -53,12 +53,17 @@ impl Pair {
         );
         let (own, mailbox) = (&self.buckets[1].own, &self.buckets[0].peer_validation_in);
         let old = read_all(&**mailbox, &object, 1 << 20).await.unwrap();
-        let key = (second.signing_key_id.as_str(), &second.signing_key);
+        let key = (second.keys.signing_id.as_str(), &second.keys.signing);
         let new = forged::roster(&old, key, change);
         for bucket in [own, mailbox] {
             bucket.delete(&object).await.unwrap();
         }
-        second.records.create(&**own, &object, &new).await.unwrap();
+        second
+            .buckets
+            .records
+            .create(&**own, &object, &new)
+            .await
+            .unwrap();
         publish_bytes(&**mailbox, &object, new.into(), false)
             .await
             .unwrap();
@@ -92,7 +97,7 @@ async fn a_name_without_a_signature_is_not_listed_and_costs_no_batch() {
     // window, the window of the batches is the last one that can list them.
     let (garbage, copied) = (later(victim, -60), later(victim, -59));
     let early = |processor: &mut Processor| {
-        let rules = processor.rosters.as_mut().unwrap();
+        let rules = processor.limits.rosters.as_mut().unwrap();
         rules.origin = rules.origin.and_then(|origin| origin.plus_minutes(-120));
         rules.maximum_age = 1;
     };
@@ -161,7 +166,7 @@ async fn a_false_entry_closes_nothing_but_itself() {
     }
     let [first, second] = Role::ALL.map(|role| {
         pair.with(role, |processor| {
-            let rules = processor.rosters.as_mut().unwrap();
+            let rules = processor.limits.rosters.as_mut().unwrap();
             rules.origin = rules.origin.and_then(|origin| origin.plus_minutes(-180));
             rules.maximum_age = 1;
         })

@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate, release};
+use tallybox_facilitator::buckets::Buckets;
 use tallybox_facilitator::config::Config;
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::{intake, no_progress};
-use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
-use tallybox_facilitator::roster::{RosterRules, aggregate_agreed, roster};
+use tallybox_facilitator::limits::RosterRules;
+use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::roster::{aggregate_agreed, roster};
 use tallybox_facilitator::worker::{Kind, Outcome, handle};
 use tallybox_model::avro::{
     ContainerReader, ContainerWriter, Limits, Record as _, RecordReader, decode_one, encode_one,
@@ -31,7 +33,7 @@ use tallybox_transport::{Bucket, memory, publish_bytes, read_all};
 /// Two processors with a case of three batches of a hundred packets each.
 struct Pair {
     case: Case,
-    buckets: [ProcessorBuckets; 2],
+    buckets: [Buckets; 2],
     configs: [std::path::PathBuf; 2],
     _root: tempfile::TempDir,
 }
@@ -47,12 +49,13 @@ impl Pair {
         let mailboxes = Role::ALL.map(|_| memory("mailbox"));
         let buckets = Role::ALL.map(|role| {
             let opened = Processor::open(&load::<Config>(&configs[role.index()]).unwrap()).unwrap();
-            ProcessorBuckets {
+            Buckets {
                 ingestion: opened.buckets.ingestion,
                 own: memory("own"),
                 peer_validation_in: mailboxes[role.index()].clone(),
                 peer_validation_out: mailboxes[role.peer().index()].clone(),
                 sum_parts: memory("sum"),
+                ..opened.buckets
             }
         });
         let pair = Self {
@@ -75,7 +78,7 @@ impl Pair {
         let mut processor =
             Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
         processor.buckets = self.buckets[role.index()].clone();
-        processor.rosters = rosters.then(|| RosterRules {
+        processor.limits.rosters = rosters.then(|| RosterRules {
             origin: Some(Case::window().start()),
             period_minutes: 60,
             grace_minutes: 0,

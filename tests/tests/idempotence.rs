@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 use tallybox_facilitator::aggregate::{AggregateSummary, AggregateTask, aggregate};
+use tallybox_facilitator::buckets::Buckets;
 use tallybox_facilitator::config::{Config, ValidationForm};
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::{IntakeSummary, intake, no_progress};
-use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
+use tallybox_facilitator::processor::Processor;
 use tallybox_model::path::bucket_created;
 use tallybox_model::role::Role;
 use tallybox_model::time::BatchTime;
@@ -47,7 +48,9 @@ impl World {
             pool: None,
             _root: root,
         };
-        world.pool = Some(Arc::clone(&world.processor(1, |buckets| buckets).pool));
+        world.pool = Some(Arc::clone(
+            &world.processor(1, |buckets| buckets).resources.pool,
+        ));
         world
     }
 
@@ -71,7 +74,7 @@ impl World {
     fn processor(
         &self,
         generation: u32,
-        change: impl FnOnce(ProcessorBuckets) -> ProcessorBuckets,
+        change: impl FnOnce(Buckets) -> Buckets,
     ) -> Arc<Processor> {
         let mut processor = Processor::open(&load::<Config>(&self.config).unwrap()).unwrap();
         processor.buckets.own = memory("own");
@@ -79,16 +82,22 @@ impl World {
         processor.buckets.sum_parts = memory("sum");
         if self.young {
             let now: BatchTime = "2023/11/15/01/00".parse().unwrap();
-            processor.clock = Clock::manual(now.millis());
-            let (own, key) = (&*processor.buckets.own, bucket_created(&processor.instance));
-            let created = processor.records.create(own, &key, b"2023/11/01/00/00");
+            processor.resources.clock = Clock::manual(now.millis());
+            let (own, key) = (
+                &*processor.buckets.own,
+                bucket_created(&processor.buckets.instance),
+            );
+            let created = processor
+                .buckets
+                .records
+                .create(own, &key, b"2023/11/01/00/00");
             futures::executor::block_on(created).unwrap();
         }
         processor.buckets = change(processor.buckets);
-        processor.generation = generation;
-        processor.validation_form = self.form;
+        processor.limits.generation = generation;
+        processor.limits.validation_form = self.form;
         if let Some(pool) = &self.pool {
-            processor.pool = Arc::clone(pool);
+            processor.resources.pool = Arc::clone(pool);
         }
         Arc::new(processor)
     }
@@ -121,21 +130,8 @@ impl World {
     }
 }
 
-fn wrap(faults: &Faults, buckets: &ProcessorBuckets) -> ProcessorBuckets {
-    let ProcessorBuckets {
-        ingestion,
-        own,
-        peer_validation_in,
-        peer_validation_out,
-        sum_parts,
-    } = buckets.clone();
-    ProcessorBuckets {
-        ingestion: faults.wrap(ingestion),
-        own: faults.wrap(own),
-        peer_validation_in: faults.wrap(peer_validation_in),
-        peer_validation_out: faults.wrap(peer_validation_out),
-        sum_parts: faults.wrap(sum_parts),
-    }
+fn wrap(faults: &Faults, buckets: &Buckets) -> Buckets {
+    buckets.clone().wrap(|bucket| faults.wrap(bucket))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -455,10 +451,10 @@ async fn a_bucket_that_fails_for_a_moment_costs_the_run_and_not_a_batch() {
         let faults = Faults::new(n, FaultKind::Fail);
         // No sum part is fixed yet, so a fixed one must contain all three batches.
         let faulty = world.processor(1, |fresh| {
-            let ProcessorBuckets { sum_parts, .. } = fresh;
+            let Buckets { sum_parts, .. } = fresh;
             wrap(
                 &faults,
-                &ProcessorBuckets {
+                &Buckets {
                     sum_parts,
                     ..sound.buckets.clone()
                 },
@@ -505,10 +501,11 @@ async fn another_signing_key(world: &World) {
         let _ = world.aggregate(&faulty).await;
         let before = written(&old.buckets).await;
         let mut new = Arc::into_inner(world.processor(1, |_| old.buckets.clone())).unwrap();
-        new.signing_key = tallybox_tests::forge::signing_key("facilitator-signing.pkcs8.b64");
-        new.signing_key_id = "pha-key-2".to_owned();
-        new.own_keys
-            .insert("pha-key-2".to_owned(), new.signing_key.verifying_key());
+        new.keys.signing = tallybox_tests::forge::signing_key("facilitator-signing.pkcs8.b64");
+        new.keys.signing_id = "pha-key-2".to_owned();
+        new.keys
+            .own
+            .insert("pha-key-2".to_owned(), new.keys.signing.verifying_key());
         let new = Arc::new(new);
         world.intake(&new).await.unwrap();
         world.aggregate(&new).await.unwrap();

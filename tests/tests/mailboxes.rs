@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
+use tallybox_facilitator::buckets::Buckets;
 use tallybox_facilitator::config::Config;
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::{intake, no_progress};
-use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
-use tallybox_facilitator::roster::{RosterRules, roster};
+use tallybox_facilitator::limits::RosterRules;
+use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::roster::roster;
 use tallybox_facilitator::unconfirmed::put_again;
 use tallybox_model::avro::{Limits, decode_one};
 use tallybox_model::header::SumPart;
@@ -18,7 +20,7 @@ use tallybox_model::path::{BatchName, SumPartName, Unconfirmed};
 use tallybox_model::role::Role;
 use tallybox_model::roster::WindowName;
 use tallybox_service::config::load;
-use tallybox_tests::snapshot::written;
+use tallybox_tests::snapshot::all;
 use tallybox_tests::vectors::{BucketPaths, Case, write_config};
 use tallybox_transport::faults::{FlippedReads, Phantoms, WriteOnly};
 use tallybox_transport::{BucketError, SharedBucket, memory, publish_bytes, read_all};
@@ -26,7 +28,7 @@ use tallybox_transport::{BucketError, SharedBucket, memory, publish_bytes, read_
 /// Two processors with all buckets between them in memory.
 struct Pair {
     case: Case,
-    buckets: [ProcessorBuckets; 2],
+    buckets: [Buckets; 2],
     configs: [PathBuf; 2],
     _root: tempfile::TempDir,
 }
@@ -41,12 +43,13 @@ impl Pair {
         let mailboxes = Role::ALL.map(|_| memory("mailbox"));
         let buckets = Role::ALL.map(|role| {
             let opened = Processor::open(&load::<Config>(&configs[role.index()]).unwrap()).unwrap();
-            ProcessorBuckets {
+            Buckets {
                 ingestion: opened.buckets.ingestion,
                 own: memory("own"),
                 peer_validation_in: mailboxes[role.index()].clone(),
                 peer_validation_out: mailboxes[role.peer().index()].clone(),
                 sum_parts: memory("sum"),
+                ..opened.buckets
             }
         });
         Self {
@@ -101,7 +104,7 @@ impl Pair {
             .await
             .unwrap();
         let part = SumPartName {
-            instance: processor.instance.clone(),
+            instance: processor.buckets.instance.clone(),
             aggregation: self.case.aggregation(),
             window: Case::window(),
             writer: role,
@@ -117,14 +120,7 @@ impl Pair {
 
 /// Returns the notes of unconfirmed objects in a bucket.
 async fn notes(own: &SharedBucket) -> Vec<String> {
-    let buckets = ProcessorBuckets {
-        ingestion: memory("none"),
-        own: own.clone(),
-        peer_validation_in: memory("none"),
-        peer_validation_out: memory("none"),
-        sum_parts: memory("none"),
-    };
-    let objects = written(&buckets).await;
+    let objects = all(&[("own", own)]).await;
     let keys = objects.keys().filter(|key| key.contains("unconfirmed/"));
     keys.cloned().collect()
 }
@@ -171,6 +167,7 @@ async fn what_is_there_is_believed_after_an_hour() {
     for note in Unconfirmed::of_validation(&batch) {
         own.delete(&note.note()).await.unwrap();
         let old = processor
+            .buckets
             .records
             .create(&**own, &note.note(), b"1700000000000")
             .await;
@@ -189,7 +186,7 @@ async fn a_sum_part_of_which_a_mailbox_only_says_that_it_exists_is_put_again() {
     let processor = pair.deceived(Role::First, &[".sum_0.sig"]);
     let accepted = pair.accepted(Role::First, &processor).await;
     let name = SumPartName {
-        instance: processor.instance.clone(),
+        instance: processor.buckets.instance.clone(),
         aggregation: pair.case.aggregation(),
         window: Case::window(),
         writer: Role::First,
@@ -270,13 +267,15 @@ async fn one_bad_read_of_a_roster_is_no_bad_roster() {
         aggregation: pair.case.aggregation(),
         window: Case::window(),
     };
-    let second = pair.with(Role::Second, |processor| processor.rosters = Some(rules));
+    let second = pair.with(Role::Second, |processor| {
+        processor.limits.rosters = Some(rules)
+    });
     roster(&second, &name, no_progress()).await.unwrap();
     let inbox = FlippedReads::new(pair.buckets[0].peer_validation_in.clone(), |key| {
         key.ends_with(".roster_1")
     });
     let first = pair.with(Role::First, |processor| {
-        processor.rosters = Some(rules);
+        processor.limits.rosters = Some(rules);
         processor.buckets.peer_validation_in = inbox.clone();
     });
     let summary = roster(&first, &name, no_progress()).await.unwrap();

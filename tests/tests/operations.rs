@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tallybox_facilitator::config::{Points, ValidationForm};
+use tallybox_facilitator::limits::RosterRules;
 use tallybox_facilitator::processor::Processor;
-use tallybox_facilitator::roster::RosterRules;
 use tallybox_facilitator::worker::{Kind, Outcome, Worker, WorkerConfig, step};
 use tallybox_model::path::{BatchName, bucket_created};
 use tallybox_model::role::Role;
@@ -48,15 +48,16 @@ impl Side {
         let mut processor = Processor::open(&config).unwrap();
         // The own bucket is older than the batches, and the batches are of today.
         let own = memory("own");
-        let key = bucket_created(&processor.instance);
+        let key = bucket_created(&processor.buckets.instance);
         let created = processor
+            .buckets
             .records
             .create(&*own, &key, b"2025/12/01/00/00")
             .await;
         created.unwrap();
         let now: BatchTime = "2026/01/01/08/30".parse().unwrap();
-        processor.clock = Clock::manual(now.millis());
-        processor.validation_form = run.form;
+        processor.resources.clock = Clock::manual(now.millis());
+        processor.limits.validation_form = run.form;
         let rules = RosterRules {
             origin: Some(windows()[0].start()),
             period_minutes: 60,
@@ -65,7 +66,7 @@ impl Side {
             minimum: 1,
             maximum_age: 3,
         };
-        processor.rosters = (run.choice == Choice::Rosters).then_some(rules);
+        processor.limits.rosters = (run.choice == Choice::Rosters).then_some(rules);
         let mut recorded = BTreeMap::new();
         let buckets = &mut processor.buckets;
         buckets.own = own;
@@ -250,6 +251,7 @@ fn side_at_real_time(side: &Side) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     side.worker
         .processor()
+        .resources
         .clock
         .set(i64::try_from(now.as_millis()).unwrap());
 }
@@ -365,6 +367,7 @@ async fn a_batch_that_is_older_than_the_own_bucket_is_looked_for_in_the_peers_ma
         let side = Side::new(&layout, Role::First, &mailboxes, run).await;
         let processor = side.worker.processor();
         processor
+            .resources
             .clock
             .set(clock.parse::<BatchTime>().unwrap().millis());
         let progress = tallybox_facilitator::intake::no_progress();

@@ -11,8 +11,9 @@ use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::config::Points;
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::limits::RosterRules;
 use tallybox_facilitator::processor::Processor;
-use tallybox_facilitator::roster::{RosterRules, aggregate_agreed, roster};
+use tallybox_facilitator::roster::{aggregate_agreed, roster};
 use tallybox_model::path::{BatchName, bucket_created};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{AgreedWindow, WindowName};
@@ -99,8 +100,8 @@ impl Setup {
         processor.buckets.peer_validation_in = world.validations[role.index()].clone();
         processor.buckets.peer_validation_out = world.validations[role.peer().index()].clone();
         processor.buckets.sum_parts = world.sums[role.index()].clone();
-        processor.minimum_contributions = MIN_PACKETS;
-        processor.rosters = Some(RosterRules {
+        processor.limits.minimum_contributions = MIN_PACKETS;
+        processor.limits.rosters = Some(RosterRules {
             origin: Some(self.window(0).window.start()),
             period_minutes: PERIOD_MINUTES,
             grace_minutes: 0,
@@ -137,7 +138,7 @@ impl Setup {
             intake(&first, name, no_progress()).await.unwrap();
             intake(&second, name, no_progress()).await.unwrap();
             if stage == Stage::PreparedLost {
-                let prepared = name.prepared(&first.sealing_keys[0].id());
+                let prepared = name.prepared(&first.keys.sealing[0].id());
                 first.buckets.own.delete(&prepared).await.unwrap();
             }
         }
@@ -274,7 +275,7 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
     ] {
         let before = setup.at(stage).await;
         setup.run(&before.copy().await).await.unwrap();
-        let records = setup.processor(&before, Role::First).records;
+        let records = setup.processor(&before, Role::First).buckets.records;
         let sums = objects(&before.sums[0]).await;
         for (key, payload) in records_in(objects(&before.own[0]).await) {
             for edit in [Edit::Payload, Edit::NoTrailer, Edit::Moved] {
@@ -332,8 +333,8 @@ async fn the_birth_of_the_bucket_is_refused_when_it_is_edited() {
     let name = setup.batches().remove(0);
     // Only a batch of today needs the time of the bucket's first use.
     let now: BatchTime = name.date.plus_minutes(120).unwrap();
-    first.clock = Clock::manual(now.millis());
-    let key = bucket_created(&first.instance);
+    first.resources.clock = Clock::manual(now.millis());
+    let key = bucket_created(&first.buckets.instance);
     publish_bytes(&*world.own[0], &key, "2025/12/01/00/00".into(), false)
         .await
         .unwrap();
@@ -351,7 +352,12 @@ async fn an_edited_agreed_set_makes_nobody_sign_a_small_sum() {
     let before = setup.at(Stage::Agreed).await;
     let first = setup.processor(&before, Role::First);
     let key = setup.window(0).agreed();
-    let payload = first.read_record(&key, 1 << 20).await.unwrap().unwrap();
+    let payload = first
+        .buckets
+        .read_record(&key, 1 << 20)
+        .await
+        .unwrap()
+        .unwrap();
     let agreed: AgreedWindow = serde_json::from_slice(&payload).unwrap();
     assert_eq!(
         (agreed.batches.len(), agreed.counted, agreed.minimum),
@@ -360,7 +366,11 @@ async fn an_edited_agreed_set_makes_nobody_sign_a_small_sum() {
     let mut small = agreed.clone();
     small.batches.truncate(1);
     small.counted = 20;
-    let trailer = first.records.seal(&key, &payload).slice(payload.len()..);
+    let trailer = first
+        .buckets
+        .records
+        .seal(&key, &payload)
+        .slice(payload.len()..);
     let text = serde_json::to_vec_pretty(&small).unwrap();
     for object in [text.clone(), [&text[..], &trailer].concat()] {
         let world = before.copy().await;
@@ -388,7 +398,9 @@ async fn an_edited_agreed_set_makes_nobody_sign_a_small_sum() {
     ] {
         let world = before.copy().await;
         let text = serde_json::to_vec_pretty(set).unwrap();
-        world.replace(&key, first.records.seal(&key, &text)).await;
+        world
+            .replace(&key, first.buckets.records.seal(&key, &text))
+            .await;
         let processor = Arc::new(setup.processor(&world, Role::First));
         let error = aggregate_agreed(&processor, &setup.window(0), no_progress())
             .await
@@ -406,7 +418,7 @@ async fn an_edited_object_takes_no_batch_out_of_a_sum() {
     let setup = Setup::new().await;
     let world = setup.at(Stage::PreparedLost).await;
     let mut first = setup.processor(&world, Role::First);
-    first.rosters = None;
+    first.limits.rosters = None;
     let name = setup.batches().remove(1);
     world
         .replace(&name.first_seen(), "2026/01/01/00/00".into())

@@ -77,7 +77,12 @@ async fn a_prepared_batch_that_is_read_witnesses_its_pins() {
     let [first, _] = two_batches(&case, Role::First);
     run_intake(&processor, &first).await;
     let pin = pins(&processor).await.remove(0);
-    let text = processor.read_record(&pin, 4096).await.unwrap().unwrap();
+    let text = processor
+        .buckets
+        .read_record(&pin, 4096)
+        .await
+        .unwrap()
+        .unwrap();
     processor.buckets.own.delete(&pin).await.unwrap();
     let read = async || {
         let fresh = restarted(&case, &processor, Points::Pinned, 8);
@@ -88,7 +93,7 @@ async fn a_prepared_batch_that_is_read_witnesses_its_pins() {
     assert!(matches!(read().await, Err(Error::PinMissing { .. })));
     assert!(read().await.unwrap(), "the pin was restored");
     assert_eq!(
-        processor.read_record(&pin, 4096).await.unwrap(),
+        processor.buckets.read_record(&pin, 4096).await.unwrap(),
         Some(text.clone())
     );
     // Replace the pin by another one.
@@ -98,6 +103,7 @@ async fn a_prepared_batch_that_is_read_witnesses_its_pins() {
     assert_ne!(other, text);
     // No other party can create a valid record; a misconfigured own bucket could contain one.
     processor
+        .buckets
         .create_record(&pin, other.as_bytes())
         .await
         .unwrap();
@@ -116,7 +122,12 @@ async fn a_pin_that_another_wrote_is_not_believed() {
     let [first, second] = two_batches(&case, Role::First);
     run_intake(&processor, &first).await;
     let pin = pins(&processor).await.remove(0);
-    let text = processor.read_record(&pin, 4096).await.unwrap().unwrap();
+    let text = processor
+        .buckets
+        .read_record(&pin, 4096)
+        .await
+        .unwrap()
+        .unwrap();
     let text = String::from_utf8(text.to_vec()).unwrap();
     let other = text.replace(&FIRST_POINT.to_string(), &OTHER_POINT.to_string());
     processor.buckets.own.delete(&pin).await.unwrap();
@@ -149,8 +160,13 @@ async fn a_pin_that_was_fixed_meanwhile_is_read_by_the_next_try() {
         .for_each(|packet| packet.payload.clear());
     run_intake(&late, &unreadable).await;
     for pin in pins(&other).await {
-        let text = other.read_record(&pin, 4096).await.unwrap().unwrap();
-        late.create_record(&pin, &text).await.unwrap();
+        let text = other
+            .buckets
+            .read_record(&pin, 4096)
+            .await
+            .unwrap()
+            .unwrap();
+        late.buckets.create_record(&pin, &text).await.unwrap();
     }
     let raced = refused(&late, &first).await;
     assert!(matches!(raced, Error::PointRace { .. }), "{raced}");
@@ -210,7 +226,7 @@ async fn a_key_that_has_a_point_keeps_it_whatever_the_configuration_says() {
     config.value.packet_decryption_keys = packet_documents(root.path(), Role::Second, 8);
     let mut free = Processor::open(&config).unwrap();
     free.buckets = processor.buckets.clone();
-    free.wrong_key.accept = true;
+    free.limits.wrong_key.accept = true;
     let summary = run_intake(&Arc::new(free), &second).await;
     assert_eq!(
         summary.rejected_by_reason.count(PacketReason::PointChanged),

@@ -151,7 +151,7 @@ schedule: {{ period-minutes: 60, grace-minutes: 0, look-back-hours: 4, horizon-h
         let parts = Parts {
             instance: "interop".parse().unwrap(),
             mailboxes: Role::ALL.map(|role| weed.bucket(&format!("{}/sum-{role}", self.name))),
-            trusted: Role::ALL.map(|role| self.workers[role.index()].processor().own_keys.clone()),
+            trusted: Role::ALL.map(|role| self.workers[role.index()].processor().keys.own.clone()),
         };
         let mut last = String::new();
         for _ in 0..ROUNDS {

@@ -146,7 +146,7 @@ async fn what_an_operator_sees_of_a_window() {
     // A roster with an unknown signer is shown as refused.
     let pair = Pair::new("dim8");
     let forged = pair.with(Role::Second, |processor| {
-        processor.signing_key_id = "who".to_owned()
+        processor.keys.signing_id = "who".to_owned()
     });
     roster(&forged, &name, no_progress()).await.unwrap();
     let refused = show(&pair.get(Role::First), &name).await.unwrap();
@@ -463,7 +463,7 @@ async fn a_roster_that_is_replaced_is_an_alarm_and_changes_nothing() {
     let pair = Pair::new("dim8");
     let mailbox = &pair.buckets[0].peer_validation_in;
     let forged = pair.with(Role::Second, |processor| {
-        processor.signing_key_id = "who".to_owned()
+        processor.keys.signing_id = "who".to_owned()
     });
     roster(&forged, &pair.window(0), no_progress())
         .await
@@ -481,7 +481,7 @@ async fn a_roster_that_is_replaced_is_an_alarm_and_changes_nothing() {
 async fn a_roster_waits_for_its_time_and_for_equal_rules() {
     let pair = Pair::new("dim8");
     let early = pair.with(Role::First, |processor| {
-        let policy = processor.rosters.as_mut().unwrap();
+        let policy = processor.limits.rosters.as_mut().unwrap();
         policy.grace_minutes = 100 * 365 * 24 * 60;
     });
     let error = roster(&early, &pair.window(0), no_progress())
@@ -498,8 +498,8 @@ async fn a_roster_waits_for_its_time_and_for_equal_rules() {
         "{error}"
     );
     let stepped = pair.with(Role::First, |processor| {
-        let now = processor.clock.millis();
-        processor.clock = tallybox_service::clock::Clock::manual(now + 10 * 60_000);
+        let now = processor.resources.clock.millis();
+        processor.resources.clock = tallybox_service::clock::Clock::manual(now + 10 * 60_000);
     });
     let error = roster(&stepped, &pair.window(0), no_progress())
         .await
@@ -521,7 +521,7 @@ async fn a_roster_waits_for_its_time_and_for_equal_rules() {
         .unwrap_err();
     assert_eq!(error.reason(), "no-such-window");
     let other = pair.with(Role::Second, |processor| {
-        let policy = processor.rosters.as_mut().unwrap();
+        let policy = processor.limits.rosters.as_mut().unwrap();
         policy.replay_horizon = 11;
     });
     roster(&other, &pair.window(0), no_progress())
@@ -539,7 +539,7 @@ async fn a_roster_is_due_by_both_clocks() {
     let pair = Pair::new("dim8");
     let name = pair.window(0);
     let end = name.window.end().millis();
-    let now = pair.get(Role::First).clock.millis();
+    let now = pair.get(Role::First).resources.clock.millis();
     // The roster is due in about three minutes by the clock of the own bucket.
     let grace = u32::try_from((now - end) / 60_000 + 3).unwrap();
     let due = end + i64::from(grace) * 60_000;
@@ -548,8 +548,8 @@ async fn a_roster_is_due_by_both_clocks() {
         (due, "the clock of the own bucket"),
     ] {
         let processor = pair.with(Role::First, |processor| {
-            processor.rosters.as_mut().unwrap().grace_minutes = grace;
-            processor.clock = tallybox_service::clock::Clock::manual(millis);
+            processor.limits.rosters.as_mut().unwrap().grace_minutes = grace;
+            processor.resources.clock = tallybox_service::clock::Clock::manual(millis);
         });
         let error = roster(&processor, &name, no_progress()).await.unwrap_err();
         assert!(

@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 use tallybox_facilitator::aggregate::{AggregateSummary, AggregateTask, aggregate};
+use tallybox_facilitator::buckets::Buckets;
 use tallybox_facilitator::config::Config;
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::{intake, no_progress};
-use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
-use tallybox_facilitator::roster::{RosterRules, aggregate_agreed, roster};
+use tallybox_facilitator::limits::RosterRules;
+use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::roster::{aggregate_agreed, roster};
 use tallybox_facilitator::worker::{Kind, Outcome, handle};
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
@@ -25,7 +27,7 @@ use tallybox_transport::{memory, read_all};
 /// Two processors with a completed intake of all batches of a case.
 struct Pair {
     case: Case,
-    buckets: [ProcessorBuckets; 2],
+    buckets: [Buckets; 2],
     configs: [std::path::PathBuf; 2],
     _root: tempfile::TempDir,
 }
@@ -41,12 +43,13 @@ impl Pair {
         let mailboxes = Role::ALL.map(|_| memory("mailbox"));
         let buckets = Role::ALL.map(|role| {
             let opened = Processor::open(&load::<Config>(&configs[role.index()]).unwrap()).unwrap();
-            ProcessorBuckets {
+            Buckets {
                 ingestion: opened.buckets.ingestion,
                 own: memory("own"),
                 peer_validation_in: mailboxes[role.index()].clone(),
                 peer_validation_out: mailboxes[role.peer().index()].clone(),
                 sum_parts: memory("sum"),
+                ..opened.buckets
             }
         });
         let pair = Self {
@@ -70,7 +73,7 @@ impl Pair {
         let mut processor =
             Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
         processor.buckets = self.buckets[role.index()].clone();
-        processor.rosters = origin.map(|origin| RosterRules {
+        processor.limits.rosters = origin.map(|origin| RosterRules {
             origin: Some(origin.parse().unwrap()),
             period_minutes: 60,
             grace_minutes: 0,

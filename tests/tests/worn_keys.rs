@@ -10,9 +10,9 @@ use std::sync::Arc;
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::config::Points;
 use tallybox_facilitator::intake::no_progress;
+use tallybox_facilitator::limits::WearLimits;
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::reason::PacketReason;
-use tallybox_facilitator::wear::WearLimits;
 use tallybox_model::path::{BatchName, FailedProofs};
 use tallybox_model::role::Role;
 use tallybox_tests::forge::Batch;
@@ -26,7 +26,7 @@ const CASE: &str = "bad/invalid-proof";
 fn processor(case: &Case, before: Option<&Processor>, refuse: u64) -> Arc<Processor> {
     let mut processor = opened(case, Role::First, Points::Pinned, 8).unwrap();
     // 16 is the smallest power of two above 8 bins.
-    processor.wear = WearLimits {
+    processor.limits.wear = WearLimits {
         alarm: 16,
         refuse: 16 * refuse,
     };
@@ -85,7 +85,8 @@ async fn failed_proofs_count_once_however_often_their_batch_is_judged() {
         assert_eq!(counts.len(), 1, "{counts:?}");
         assert_eq!((counts[0].failed, &counts[0].batch), (2, &batch.name));
         let fingerprints: Vec<&str> = first
-            .packet_keys
+            .keys
+            .packet
             .iter()
             .map(|key| key.fingerprint.as_str())
             .collect();

@@ -5,11 +5,13 @@ use futures::TryStreamExt as _;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tallybox_facilitator::aggregate::{AggregateTask, BatchOutcome, aggregate};
+use tallybox_facilitator::buckets::Buckets;
 use tallybox_facilitator::config::Config;
 use tallybox_facilitator::intake::{intake, no_progress};
-use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
+use tallybox_facilitator::limits::RosterRules;
+use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::reason::PacketReason;
-use tallybox_facilitator::roster::{RosterRules, roster, show};
+use tallybox_facilitator::roster::{roster, show};
 use tallybox_model::id::BatchId;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
@@ -26,7 +28,7 @@ use tallybox_transport::{ListRange, SharedBucket, memory, publish_bytes, read_al
 /// Two processors that read the case's batches and forged ones.
 struct Pair {
     case: Case,
-    buckets: [ProcessorBuckets; 2],
+    buckets: [Buckets; 2],
     configs: [std::path::PathBuf; 2],
     _root: tempfile::TempDir,
 }
@@ -40,12 +42,16 @@ impl Pair {
             write_config(&root.path().join(role.to_string()), role, &paths, "")
         });
         let mailboxes = Role::ALL.map(|_| memory("mailbox"));
-        let buckets = Role::ALL.map(|role| ProcessorBuckets {
-            ingestion: memory("ingestion"),
-            own: memory("own"),
-            peer_validation_in: mailboxes[role.index()].clone(),
-            peer_validation_out: mailboxes[role.peer().index()].clone(),
-            sum_parts: memory("sum"),
+        let buckets = Role::ALL.map(|role| {
+            let opened = Processor::open(&load::<Config>(&configs[role.index()]).unwrap()).unwrap();
+            Buckets {
+                ingestion: memory("ingestion"),
+                own: memory("own"),
+                peer_validation_in: mailboxes[role.index()].clone(),
+                peer_validation_out: mailboxes[role.peer().index()].clone(),
+                sum_parts: memory("sum"),
+                ..opened.buckets
+            }
         });
         let pair = Self {
             case,
@@ -161,7 +167,9 @@ async fn nearly_all_of_at_least_twenty_packets_and_nothing_is_fixed() {
                 .all(|name| name.starts_with("own:bucket-created/")),
             "{changed:?}"
         );
-        let accepting = pair.with(Role::First, |processor| processor.wrong_key.accept = true);
+        let accepting = pair.with(Role::First, |processor| {
+            processor.limits.wrong_key.accept = true
+        });
         let summary = intake(&accepting, &name, no_progress()).await.unwrap();
         assert_eq!(summary.packets_rejected, damaged as u64);
     }
@@ -186,7 +194,7 @@ async fn a_roster_says_that_a_key_may_be_wrong() {
     };
     let get = |role| {
         pair.with(role, |processor| {
-            processor.rosters = Some(RosterRules {
+            processor.limits.rosters = Some(RosterRules {
                 origin: Some(Case::window().start()),
                 period_minutes: 60,
                 grace_minutes: 0,
@@ -216,7 +224,11 @@ async fn a_batch_that_one_side_cannot_open_is_left_out_by_both() {
     let mut batches = pair.case.batches();
     batches.push(stale.clone());
     let at = |text: &str| text.parse::<BatchTime>().unwrap().millis();
-    let get = |role, time| pair.with(role, |processor| processor.clock = Clock::manual(time));
+    let get = |role, time| {
+        pair.with(role, |processor| {
+            processor.resources.clock = Clock::manual(time)
+        })
+    };
     let early = at("2023/11/15/02/59");
     for role in Role::ALL {
         for batch in &batches {

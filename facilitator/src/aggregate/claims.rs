@@ -59,6 +59,7 @@ async fn read(processor: &Processor, batch: &BatchName) -> Result<Window, Error>
     let object = batch.summed();
     let missing = || Error::Internal(format!("{object} in the own bucket disappeared"));
     let text = processor
+        .buckets
         .read_record(&object, CLAIM_BYTES)
         .await?
         .ok_or_else(missing)?;
@@ -127,7 +128,7 @@ async fn claim_batch(
     window: Window,
     text: &[u8],
 ) -> Result<(), Error> {
-    match processor.create_record(&batch.summed(), text).await {
+    match processor.buckets.create_record(&batch.summed(), text).await {
         Ok(_) => Ok(()),
         // Another run has claimed the batch. A claim for the same window has the same effect.
         Err(BucketError::Conflict { .. }) => {

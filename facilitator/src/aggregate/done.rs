@@ -60,7 +60,7 @@ pub async fn mark_done(
     mark: &DoneMark,
 ) -> Result<(), Error> {
     let text = serde_json::to_vec(mark).map_err(|error| Error::Internal(error.to_string()))?;
-    match processor.create_record(&window.done(), &text).await {
+    match processor.buckets.create_record(&window.done(), &text).await {
         Ok(_) | Err(BucketError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -78,7 +78,9 @@ impl Judge<'_> {
             .entry(joined.parameters().encode())
             .or_insert_with(|| Group::new(joined.parameters().clone(), several));
         let counted_before = |id| group.counts(id);
-        let (result, counted) = joined.judge(self.processor.role, counted_before).await?;
+        let (result, counted) = joined
+            .judge(self.processor.buckets.role, counted_before)
+            .await?;
         self.rejections.add(&result);
         if !self.task.dry_run {
             wear::count(self.processor, &result, &keys).await?;
@@ -108,9 +110,9 @@ impl Judge<'_> {
 
     /// Returns whether the window no longer waits for batches.
     fn is_over(&self) -> bool {
-        let minutes = i64::from(self.processor.leave_out_after_minutes);
+        let minutes = i64::from(self.processor.limits.leave_out_after_minutes);
         let until = self.task.window.end().millis() + minutes * 60_000;
-        self.processor.clock.millis() >= until
+        self.processor.resources.clock.millis() >= until
     }
 }
 

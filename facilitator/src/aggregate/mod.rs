@@ -29,7 +29,7 @@ pub use done::{DoneMark, mark_done, mark_nothing};
 pub use group::Group;
 pub(crate) use group::Releasable;
 pub use join::{Join, Joined};
-pub use rejections::{PeerRejections, RejectionLimits, release};
+pub use rejections::{PeerRejections, release};
 pub(crate) use rejections::{alarm, check_share};
 pub use select::{Selection, select};
 pub use sum_part::FixedSumPart;
@@ -95,7 +95,7 @@ pub async fn aggregate(
         });
     }
     let selection = select(processor, task).await?;
-    let mut summary = AggregateSummary::new(processor.role, task, &selection);
+    let mut summary = AggregateSummary::new(processor.buckets.role, task, &selection);
     let groups = judge::judge(processor, task, &selection, (&mut summary, &progress)).await?;
     let group = choose(groups, &mut summary);
     summary.finish(group.as_ref(), start.elapsed());
@@ -104,9 +104,9 @@ pub async fn aggregate(
     let Some(group) = group else {
         return Err(nothing(task, summary));
     };
-    let Some(releasable) = group.releasable(processor.minimum_contributions) else {
+    let Some(releasable) = group.releasable(processor.limits.minimum_contributions) else {
         let (window, accepted) = (task.window.to_string(), group.accepted());
-        let minimum = processor.minimum_contributions;
+        let minimum = processor.limits.minimum_contributions;
         return Err(Error::BelowMinimum {
             window,
             accepted,
@@ -116,10 +116,10 @@ pub async fn aggregate(
     };
     check_share(processor, &window, &summary, task.dry_run).await?;
     let name = SumPartName {
-        instance: processor.instance.clone(),
+        instance: processor.buckets.instance.clone(),
         aggregation: task.aggregation.clone(),
         window: task.window,
-        writer: processor.role,
+        writer: processor.buckets.role,
     };
     summary.sum_part = Some(name.objects().header);
     let batches = group.batches();
@@ -221,7 +221,7 @@ async fn join_once(
     prepared: &Arc<PreparedReader>,
     progress: &ProgressCallback,
 ) -> Result<JoinedBatch, Error> {
-    let peer = processor.role.peer();
+    let peer = processor.buckets.role.peer();
     let bucket = &*processor.buckets.peer_validation_in;
     // The peer decides how many messages it sends; an honest peer sends at most one for each packet
     // of the batch.
@@ -230,10 +230,11 @@ async fn join_once(
         .packets
         .saturating_add(join::MOST_EXTRA_MESSAGES);
     let share = processor
+        .resources
         .budget
         .take_memory(join::memory(most), progress)
         .await;
-    let limits = processor.limits.for_messages(most);
+    let limits = processor.limits.files.for_messages(most);
     let too_many = |error: BatchError| match error {
         BatchError::Bucket(BucketError::TooLarge { key, .. }) => {
             Error::TooManyMessages { object: key, most }
@@ -241,7 +242,7 @@ async fn join_once(
         other => other.into(),
     };
     let opened =
-        SignedBatch::open(bucket, name.validation(peer), &processor.peer_keys, &limits).await;
+        SignedBatch::open(bucket, name.validation(peer), &processor.keys.peer, &limits).await;
     let validation = opened.map_err(too_many)?;
     let header = batch_result::check_header(name, &validation, prepared)?;
     let packets = validation.packets(bucket, header.packet_file_digest).await;

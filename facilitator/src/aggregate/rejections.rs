@@ -10,8 +10,6 @@ use crate::error::Error;
 use crate::processor::Processor;
 use crate::reason::PacketReason;
 use serde::Serialize;
-use std::collections::BTreeMap;
-use tallybox_model::id::AggregationId;
 use tallybox_model::roster::WindowName;
 use tallybox_transport::BucketError;
 
@@ -73,24 +71,6 @@ impl PeerRejections {
     }
 }
 
-/// The fractions of rejected packets above which a sum part is held.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RejectionLimits {
-    /// The limit of metrics without a limit of their own.
-    pub default: f64,
-    /// The limits of single metrics.
-    pub by_metric: BTreeMap<AggregationId, f64>,
-}
-
-impl RejectionLimits {
-    fn maximum_share(&self, aggregation: &AggregationId) -> f64 {
-        self.by_metric
-            .get(aggregation)
-            .copied()
-            .unwrap_or(self.default)
-    }
-}
-
 /// Logs a warning for a window in which more than a few packets are lost because of the peer.
 pub(crate) fn alarm(name: &WindowName, summary: &AggregateSummary) {
     let rejections = &summary.rejections;
@@ -121,7 +101,7 @@ pub(crate) async fn check_share(
 ) -> Result<(), Error> {
     let (rejections, maximum) = (
         summary.rejections,
-        processor.rejection_limits.maximum_share(&name.aggregation),
+        processor.limits.rejections.maximum_share(&name.aggregation),
     );
     if rejections.share() <= maximum || is_released(processor, name, rejections).await? {
         return Ok(());
@@ -144,7 +124,7 @@ async fn mark_held(
 ) -> Result<(), Error> {
     let text =
         serde_json::to_vec(&rejections).map_err(|error| Error::Internal(error.to_string()))?;
-    match processor.create_record(&name.held(), &text).await {
+    match processor.buckets.create_record(&name.held(), &text).await {
         // The window is already marked as held, with other counts.
         Ok(_) | Err(BucketError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
@@ -162,6 +142,7 @@ pub async fn release(
 ) -> Result<(), Error> {
     let text = release_text(name, rejections)?;
     processor
+        .buckets
         .create_record(&rejections.release(name), &text)
         .await?;
     Ok(())
@@ -173,7 +154,11 @@ async fn is_released(
     rejections: PeerRejections,
 ) -> Result<bool, Error> {
     let object = rejections.release(name);
-    match processor.read_record(&object, RELEASE_BYTES).await? {
+    match processor
+        .buckets
+        .read_record(&object, RELEASE_BYTES)
+        .await?
+    {
         None => Ok(false),
         Some(text) if text == release_text(name, rejections)? => Ok(true),
         Some(_) => Err(Error::Internal(format!(
@@ -219,15 +204,6 @@ mod tests {
         assert_eq!((rejections.messages, rejections.rejected), (101, 6));
     }
 
-    #[test]
-    fn a_metric_has_a_limit_of_its_own() {
-        let limits = RejectionLimits {
-            default: 0.75,
-            by_metric: [("a".parse().unwrap(), 0.5)].into(),
-        };
-        assert!((limits.maximum_share(&"a".parse().unwrap()) - 0.5).abs() < f64::EPSILON);
-        assert!((limits.maximum_share(&"b".parse().unwrap()) - 0.75).abs() < f64::EPSILON);
-    }
     #[test]
     fn a_packet_with_a_message_counts_once_whatever_becomes_of_it() {
         let mut verdict = BatchResult {

@@ -3,7 +3,8 @@
 use super::{Group, Releasable};
 use crate::error::Error;
 use crate::prepared::FixedFile;
-use crate::processor::{Processor, has_published};
+use crate::processor::Processor;
+use crate::published::has_published;
 use crate::unconfirmed;
 use serde::{Deserialize, Serialize};
 use tallybox_model::avro::{AvroError, ContainerWriter, RecordKind, encode_one};
@@ -36,7 +37,10 @@ pub struct FixedSumPart {
 impl FixedSumPart {
     /// Reads the record of a sum part.
     pub(crate) async fn read(processor: &Processor, name: &SumPartName) -> Result<Self, Error> {
-        let text = processor.need_record(&name.fixed(), FIXED_BYTES).await?;
+        let text = processor
+            .buckets
+            .need_record(&name.fixed(), FIXED_BYTES)
+            .await?;
         Self::parse(name, &text)
     }
 
@@ -66,7 +70,7 @@ struct Files {
 impl Files {
     fn fixed(&self, processor: &Processor, group: &Group) -> FixedSumPart {
         FixedSumPart {
-            generation: processor.generation,
+            generation: processor.limits.generation,
             batches: sorted(group).into_iter().map(|(_, name)| name).collect(),
             accepted: group.accepted(),
             invalid_packets: FixedFile::parse(&self.objects.packets, &self.packets),
@@ -90,7 +94,13 @@ pub(crate) async fn publish(
         // A newer program with other encoders does not replace a sum part that an older one has
         // completely published.
         if then.same_content(&fixed)
-            && has_published(processor, bucket, &files.objects, then.header.sha256).await?
+            && has_published(
+                &processor.keys.own,
+                bucket,
+                &files.objects,
+                then.header.sha256,
+            )
+            .await?
         {
             return Ok(true);
         }
@@ -153,7 +163,7 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
         .iter()
         .flat_map(|result| result.inputs)
         .collect();
-    let marker = |object: &str| sync_marker(processor.generation, object, &inputs);
+    let marker = |object: &str| sync_marker(processor.limits.generation, object, &inputs);
     let bad = |object: &str| {
         let object = object.to_owned();
         move |source: AvroError| BatchError::Encode { object, source }
@@ -170,7 +180,7 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
     }
     let packets = writer.finish().map_err(bad(&objects.packets))?;
     let parameters = group.parameters.clone();
-    let clients = if processor.legacy_count {
+    let clients = if processor.limits.legacy_count {
         group.with_both_messages()
     } else {
         group.accepted()
@@ -195,8 +205,14 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
         total_individual_clients: i64::try_from(clients).unwrap_or(i64::MAX),
     };
     let header = encode_one(&header, marker(&objects.header)).map_err(bad(&objects.header))?;
-    let key = (processor.signing_key_id.as_str(), &processor.signing_key);
-    let signature = signature_file(&objects.signature, processor.generation, &header, None, key)?;
+    let key = (processor.keys.signing_id.as_str(), &processor.keys.signing);
+    let signature = signature_file(
+        &objects.signature,
+        processor.limits.generation,
+        &header,
+        None,
+        key,
+    )?;
     Ok(Files {
         objects,
         packets,
@@ -214,6 +230,7 @@ async fn fix(
     let text =
         serde_json::to_vec_pretty(fixed).map_err(|error| Error::Internal(error.to_string()))?;
     let then = processor
+        .buckets
         .fix_record(&name.fixed(), &text, FIXED_BYTES)
         .await?;
     then.map(|then| FixedSumPart::parse(name, &then))

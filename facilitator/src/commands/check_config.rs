@@ -106,7 +106,7 @@ async fn probe_all(processor: &Processor) -> Vec<Probed> {
         ),
         ("sum-parts", &buckets.sum_parts, Purpose::Outbox),
     ] {
-        probed.push(probe(name, &**bucket, purpose, processor.clock.millis()).await);
+        probed.push(probe(name, &**bucket, purpose, processor.resources.clock.millis()).await);
     }
     probed
 }
@@ -194,10 +194,11 @@ impl ConfigSummary {
         };
         let buckets = &processor.buckets;
         Self {
-            instance: processor.instance.clone(),
-            role: processor.role,
+            instance: processor.buckets.instance.clone(),
+            role: processor.buckets.role,
             packet_decryption_keys: processor
-                .packet_keys
+                .keys
+                .packet
                 .iter()
                 .map(|k| PacketKeySummary {
                     id: k.id.clone(),
@@ -206,22 +207,30 @@ impl ConfigSummary {
                 })
                 .collect(),
             batch_signing_key: key(
-                &processor.signing_key_id,
-                processor.signing_key.verifying_key().fingerprint(),
+                &processor.keys.signing_id,
+                processor.keys.signing.verifying_key().fingerprint(),
             ),
             prepared_sealing_keys: processor
-                .sealing_keys
+                .keys
+                .sealing
                 .iter()
                 .map(tallybox_crypto::SealingKey::id)
                 .collect(),
-            record_keys: processor.records.key_ids().map(str::to_owned).collect(),
+            record_keys: processor
+                .buckets
+                .records
+                .key_ids()
+                .map(str::to_owned)
+                .collect(),
             ingestor_public_keys: processor
-                .ingestor_keys
+                .keys
+                .ingestor
                 .iter()
                 .map(|(id, k)| key(id, k.fingerprint()))
                 .collect(),
             peer_public_keys: processor
-                .peer_keys
+                .keys
+                .peer
                 .iter()
                 .map(|(id, k)| key(id, k.fingerprint()))
                 .collect(),
@@ -235,15 +244,16 @@ impl ConfigSummary {
                 ),
                 ("sum-parts", buckets.sum_parts.location()),
             ],
-            points: processor.points,
+            points: processor.limits.points,
             metrics: processor
+                .limits
                 .registry
                 .as_ref()
                 .map(|registry| registry.metrics.len()),
-            validation_form: processor.validation_form,
-            minimum_contributions: processor.minimum_contributions,
-            legacy_count: processor.legacy_count,
-            threads: processor.pool.current_num_threads(),
+            validation_form: processor.limits.validation_form,
+            minimum_contributions: processor.limits.minimum_contributions,
+            legacy_count: processor.limits.legacy_count,
+            threads: processor.resources.pool.current_num_threads(),
             client_keys: None,
             probed: Vec::new(),
         }

@@ -3,7 +3,7 @@
 use super::Arguments;
 use crate::error::Error;
 use crate::inspect::{Inspector, Target};
-use crate::processor::read_public;
+use crate::key_files::read_public;
 use clap::Args;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -39,8 +39,9 @@ pub(super) struct IntakeBatch {
 
 impl IntakeBatch {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<(), Error> {
-        let processor = arguments
-            .processor_with(|processor| processor.wrong_key.accept = self.accept_rejections)?;
+        let processor = arguments.processor_with(|processor| {
+            processor.limits.wrong_key.accept = self.accept_rejections
+        })?;
         let name = BatchName {
             aggregation: self.aggregation.clone(),
             date: self.date,

@@ -79,7 +79,7 @@ impl Inspector {
         let keys = processor.as_deref().map(KnownKeys::from_processor);
         let limits = processor
             .as_deref()
-            .map(|processor| processor.limits.clone())
+            .map(|processor| processor.limits.files.clone())
             .unwrap_or_default();
         Self {
             processor,
@@ -105,7 +105,9 @@ impl Inspector {
     }
 
     fn own_role(&self) -> Option<Role> {
-        self.processor.as_deref().map(|processor| processor.role)
+        self.processor
+            .as_deref()
+            .map(|processor| processor.buckets.role)
     }
 
     /// Inspects the target of a path or URL: an object, a whole batch (by any of its objects or the

@@ -97,7 +97,8 @@ impl Inspector {
             ),
             (Some(processor), Some((batch, sealing_key))) => {
                 let keys: Vec<_> = processor
-                    .sealing_keys
+                    .keys
+                    .sealing
                     .iter()
                     .filter(|key| key.id() == sealing_key)
                     .cloned()
@@ -109,8 +110,8 @@ impl Inspector {
                     problems.push(ObjectProblem::retry("no-key", key, message));
                 }
                 let owner = Owner {
-                    instance: &processor.instance,
-                    role: processor.role,
+                    instance: &processor.buckets.instance,
+                    role: processor.buckets.role,
                 };
                 match open(bucket, owner, &keys, &batch).await {
                     Ok(opened) => facts.opened = opened,

@@ -64,8 +64,8 @@ impl Inspector {
         // path.
         let names =
             || std::iter::successors(Some(key), |name| name.split_once('/').map(|(_, rest)| rest));
-        let verified = names().find(|name| processor.records.open(name, &object).is_ok());
-        match (verified, processor.records.open(key, &object)) {
+        let verified = names().find(|name| processor.buckets.records.open(name, &object).is_ok());
+        match (verified, processor.buckets.records.open(key, &object)) {
             (None, Err(RecordFault::UnknownKey { .. })) if OwnObject::parse(key).is_none() => {
                 let note =
                     format!("a record made with key {id}, which is not a key of this processor");

@@ -100,19 +100,19 @@ impl KnownKeys {
             }
         };
         let own = (
-            &processor.signing_key_id,
-            &processor.signing_key.verifying_key(),
+            &processor.keys.signing_id,
+            &processor.keys.signing.verifying_key(),
         );
-        let ingestor = processor.ingestor_keys.iter().map(named(Party::Ingestor));
-        let peer = processor.peer_keys.iter().map(named(Party::Peer));
-        let packet = processor.packet_keys.iter();
+        let ingestor = processor.keys.ingestor.iter().map(named(Party::Ingestor));
+        let peer = processor.keys.peer.iter().map(named(Party::Peer));
+        let packet = processor.keys.packet.iter();
         let packet = packet.map(|key| {
             (
                 key.fingerprint.clone(),
                 format!("packet key {} of {}", key.id, Party::Own),
             )
         });
-        let sealing = processor.sealing_keys.iter();
+        let sealing = processor.keys.sealing.iter();
         let sealing = sealing.map(|key| (key.id(), format!("a sealing key of {}", Party::Own)));
         let others = packet.chain(sealing).collect();
         let keys = ingestor

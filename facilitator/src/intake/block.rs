@@ -128,7 +128,7 @@ impl BlockOpener {
     /// Returns the size of a share in a prepared batch.
     #[must_use]
     pub fn share_bytes(&self) -> usize {
-        if self.processor.role.index() == 0 {
+        if self.processor.buckets.role.index() == 0 {
             4 * self.prio2.bins()
         } else {
             32
@@ -156,7 +156,7 @@ impl BlockOpener {
         sum: &mut Sum,
         elements: &mut Vec<u32>,
     ) -> Result<Message, PacketReason> {
-        let role = self.processor.role.index();
+        let role = self.processor.buckets.role.index();
         self.prio2
             .decode_share(role, plaintext, elements)
             .map_err(|_| PacketReason::BadShare)?;
@@ -202,7 +202,8 @@ impl BlockOpener {
     fn hinted_key(&self, packet: &DataSharePacket<'_>) -> Option<usize> {
         let id = packet.encryption_key_id?;
         self.processor
-            .packet_keys
+            .keys
+            .packet
             .iter()
             .position(|key| key.id == id)
     }
@@ -215,7 +216,7 @@ impl BlockOpener {
         hinted: Option<usize>,
         scratch: &mut Scratch,
     ) -> Result<usize, PacketReason> {
-        let keys = &self.processor.packet_keys;
+        let keys = &self.processor.keys.packet;
         let first = hinted.unwrap_or(scratch.last_key);
         // With pinned points the ingestor chose the point by the key that the packet names, so no
         // other key is tried. Otherwise a client that seals to a new key and names the old one

@@ -58,14 +58,14 @@ impl Collector {
             ..
         } = pipeline;
         let owner = Owner {
-            instance: &processor.instance,
-            role: processor.role,
+            instance: &processor.buckets.instance,
+            role: processor.buckets.role,
         };
-        let sealing = &processor.sealing_keys[0];
+        let sealing = &processor.keys.sealing[0];
         let prepared =
             PreparedWriter::new(out, owner, sealing, name, checked.digest).map_err(own_bucket)?;
-        let object = name.validation(processor.role).packets;
-        let marker = sync_marker(processor.generation, &object, &[checked.digest]);
+        let object = name.validation(processor.buckets.role).packets;
+        let marker = sync_marker(processor.limits.generation, &object, &[checked.digest]);
         let out = HashingWriter::new(io::sink());
         Ok(Self {
             processor: Arc::clone(processor),
@@ -181,7 +181,7 @@ impl Collector {
     ) -> io::Result<()> {
         if let Some(share) = share {
             let mut elements = Zeroizing::new(Vec::new());
-            let role = self.processor.role.index();
+            let role = self.processor.buckets.role.index();
             let decoded = self.checked.prio2.decode_data(role, share, &mut elements);
             decoded.map_err(|_| io::Error::other("share in the sum does not decode"))?;
             self.sum.subtract(&elements);
@@ -198,7 +198,7 @@ impl Collector {
     /// explains. The fault is then more likely here than at the ingestor, and a published
     /// validation batch without those packets could not be withdrawn.
     fn check_keys(&self) -> Result<(), Error> {
-        let rule = self.processor.wrong_key;
+        let rule = self.processor.limits.wrong_key;
         let reasons = self
             .rejections
             .iter()
@@ -271,7 +271,7 @@ fn fix(
         .finish()
         .map_err(|error| Error::Internal(error.to_string()))?;
     let (_, sha256, bytes) = packets.finish();
-    let objects = name.validation(processor.role);
+    let objects = name.validation(processor.buckets.role);
     let packets = FixedFile {
         object: objects.packets,
         bytes,
@@ -280,7 +280,7 @@ fn fix(
     let header = publish::header_file(processor, name, &checked.parameters, &packets)?;
     let header = FixedFile::parse(&objects.header, &header);
     Ok(FixedValidation {
-        generation: processor.generation,
+        generation: processor.limits.generation,
         packets,
         header,
     })

@@ -77,7 +77,7 @@ impl Checked {
             batch: name.clone(),
             source,
         })?;
-        if let Some(registry) = &processor.registry {
+        if let Some(registry) = &processor.limits.registry {
             registered(registry, name, &header.parameters())?;
         }
         Ok(Self {

@@ -77,7 +77,7 @@ pub async fn intake(
     };
     publish::publish(processor, name, &prepared, fresh).await?;
     Ok(IntakeSummary::new(
-        processor.role,
+        processor.buckets.role,
         prepared.footer(),
         !fresh,
         start.elapsed(),
@@ -104,8 +104,12 @@ async fn open_prepared(
     processor: &Processor,
     name: &BatchName,
 ) -> Result<Option<PreparedReader>, Error> {
-    for key in &processor.sealing_keys {
-        if let Some(bytes) = processor.cache.prepared_batch(&name.prepared(&key.id())) {
+    for key in &processor.keys.sealing {
+        if let Some(bytes) = processor
+            .resources
+            .cache
+            .prepared_batch(&name.prepared(&key.id()))
+        {
             return Ok(Some(
                 prepared_from_bytes(processor, key, name, bytes).await?,
             ));
@@ -113,9 +117,9 @@ async fn open_prepared(
     }
     let owner = owner(processor);
     let found =
-        PreparedReader::open(&processor.buckets.own, owner, &processor.sealing_keys, name).await?;
+        PreparedReader::open(&processor.buckets.own, owner, &processor.keys.sealing, name).await?;
     if let Some((object, bytes)) = found.as_ref().and_then(PreparedReader::whole) {
-        processor.cache.store_prepared(object, bytes);
+        processor.resources.cache.store_prepared(object, bytes);
     }
     Ok(found)
 }
@@ -160,11 +164,11 @@ pub(crate) async fn prepare(
     }
     done.points.fix(processor, &name.aggregation).await?;
     let (created, written) = done.commit().await?;
-    let object = name.prepared(&processor.sealing_keys[0].id());
+    let object = name.prepared(&processor.keys.sealing[0].id());
     let prepared = match written {
         Some(bytes) if created => {
-            processor.cache.store_prepared(&object, &bytes);
-            prepared_from_bytes(processor, &processor.sealing_keys[0], name, bytes).await?
+            processor.resources.cache.store_prepared(&object, &bytes);
+            prepared_from_bytes(processor, &processor.keys.sealing[0], name, bytes).await?
         }
         _ => {
             let missing =
@@ -214,8 +218,9 @@ async fn read_once(
 ) -> Result<Reading, Error> {
     let buckets = &processor.buckets;
     let opened = async {
-        let (bucket, keys) = (&*buckets.ingestion, &processor.ingestor_keys);
-        let batch = SignedBatch::open(bucket, name.ingestion(), keys, &processor.limits).await?;
+        let (bucket, keys) = (&*buckets.ingestion, &processor.keys.ingestor);
+        let batch =
+            SignedBatch::open(bucket, name.ingestion(), keys, &processor.limits.files).await?;
         let header: IngestionHeader = batch.header()?;
         let checked = Checked::new(processor, name, &header, batch.header_digest())?;
         let packets = batch.packets(bucket, header.packet_file_digest).await?;
@@ -234,11 +239,15 @@ async fn read_once(
         return Ok(Reading::Found(Box::new(prepared)));
     }
     let (checked, packets) = opened?;
-    let share = processor.budget.acquire(packets.bytes(), progress).await;
+    let share = processor
+        .resources
+        .budget
+        .acquire(packets.bytes(), progress)
+        .await;
     let points = BatchPoints::load(processor, &checked.prio2).await?;
     let upload = buckets
         .own
-        .create(&name.prepared(&processor.sealing_keys[0].id()), None)
+        .create(&name.prepared(&processor.keys.sealing[0].id()), None)
         .await?;
     let cancellation = CancellationToken::new();
     // Dropped with this future, which cancels the work on the blocking thread.
@@ -263,8 +272,8 @@ async fn read_once(
 
 fn owner(processor: &Processor) -> Owner<'_> {
     Owner {
-        instance: &processor.instance,
-        role: processor.role,
+        instance: &processor.buckets.instance,
+        role: processor.buckets.role,
     }
 }
 

@@ -8,8 +8,9 @@
 
 use crate::config::Points;
 use crate::error::Error;
+use crate::keys::PacketKey;
 use crate::prepared::{Footer, KeyUse, PreparedError, PreparedReader};
-use crate::processor::{PacketKey, Processor};
+use crate::processor::Processor;
 use futures::TryStreamExt as _;
 use tallybox_model::id::AggregationId;
 use tallybox_model::path::{BatchName, pinned_point};
@@ -39,7 +40,7 @@ pub(super) async fn read_pin(
     processor: &Processor,
     key: &PacketKey,
 ) -> Result<Option<KeyUse>, Error> {
-    let pin = match processor.cache.pin(&key.fingerprint) {
+    let pin = match processor.resources.cache.pin(&key.fingerprint) {
         Some(pin) => pin,
         None => load(processor, &key.fingerprint).await?,
     };
@@ -48,7 +49,7 @@ pub(super) async fn read_pin(
             processor,
             key,
             pin,
-            &pinned_point(&processor.instance, &key.fingerprint),
+            &pinned_point(&processor.buckets.instance, &key.fingerprint),
         )?;
     }
     Ok(pin)
@@ -90,7 +91,8 @@ pub(super) async fn agree(
     for before in &footer.keys {
         // A key that is no longer configured opens no further packets.
         let Some(key) = processor
-            .packet_keys
+            .keys
+            .packet
             .iter()
             .find(|key| key.fingerprint == before.key)
         else {
@@ -108,10 +110,10 @@ pub(super) async fn agree(
             Some(pin) => {
                 let error = Error::PinContradicted {
                     key: pin.key,
-                    pin: pinned_point(&processor.instance, &key.fingerprint),
+                    pin: pinned_point(&processor.buckets.instance, &key.fingerprint),
                     witness: object.to_owned(),
                 };
-                processor.cache.alarm("pin-contradicted");
+                processor.resources.cache.alarm("pin-contradicted");
                 tracing::error!(key = key.id, %error, "pin of a packet key was replaced");
                 return Err(error);
             }
@@ -122,8 +124,12 @@ pub(super) async fn agree(
 
 /// Reads a key's pin from the own bucket into the cache.
 async fn load(processor: &Processor, fingerprint: &str) -> Result<Option<KeyUse>, Error> {
-    let object = pinned_point(&processor.instance, fingerprint);
-    let pin = match processor.read_record(&object, MAX_PIN_BYTES).await? {
+    let object = pinned_point(&processor.buckets.instance, fingerprint);
+    let pin = match processor
+        .buckets
+        .read_record(&object, MAX_PIN_BYTES)
+        .await?
+    {
         None => None,
         Some(text) => {
             let pin: Option<KeyUse> = serde_json::from_slice(&text).ok();
@@ -135,7 +141,7 @@ async fn load(processor: &Processor, fingerprint: &str) -> Result<Option<KeyUse>
             })?)
         }
     };
-    processor.cache.set_pin(fingerprint, pin.clone());
+    processor.resources.cache.set_pin(fingerprint, pin.clone());
     Ok(pin)
 }
 
@@ -146,7 +152,7 @@ fn check(
     before: &KeyUse,
     object: &str,
 ) -> Result<(), Error> {
-    if before.instance != processor.instance {
+    if before.instance != processor.buckets.instance {
         return Err(misused(
             processor,
             key,
@@ -162,7 +168,7 @@ fn check(
             "another number of bins than the key's file",
         ));
     }
-    if before.point.is_none() && processor.points == Points::Pinned {
+    if before.point.is_none() && processor.limits.points == Points::Pinned {
         return Err(misused(
             processor,
             key,
@@ -179,7 +185,7 @@ fn misused(processor: &Processor, key: &PacketKey, object: &str, recorded: &'sta
         object: object.to_owned(),
         recorded,
     };
-    processor.cache.alarm("key-misused");
+    processor.resources.cache.alarm("key-misused");
     tracing::error!(key = key.id, %error, "packet key must not be used with this configuration");
     error
 }
@@ -195,26 +201,26 @@ async fn restore(
     publish(processor, before.clone()).await?;
     let error = Error::PinMissing {
         key: key.fingerprint.clone(),
-        pin: pinned_point(&processor.instance, &key.fingerprint),
+        pin: pinned_point(&processor.buckets.instance, &key.fingerprint),
         witness: object.to_owned(),
     };
-    processor.cache.alarm("pin-missing");
+    processor.resources.cache.alarm("pin-missing");
     tracing::error!(key = key.id, %error, "pin of a packet key was missing and has been restored");
     Err(error)
 }
 
 async fn publish(processor: &Processor, pin: KeyUse) -> Result<(), Error> {
-    let object = pinned_point(&processor.instance, &pin.key);
+    let object = pinned_point(&processor.buckets.instance, &pin.key);
     let text = serde_json::to_vec(&pin).map_err(|error| Error::Internal(error.to_string()))?;
-    match processor.create_record(&object, &text).await {
+    match processor.buckets.create_record(&object, &text).await {
         Err(BucketError::Conflict { .. }) => {
-            processor.cache.remove_pin(&pin.key);
+            processor.resources.cache.remove_pin(&pin.key);
             Err(Error::PointRace { key: pin.key })
         }
         Err(error) => Err(error.into()),
         Ok(_) => {
             let key = pin.key.clone();
-            processor.cache.set_pin(&key, Some(pin));
+            processor.resources.cache.set_pin(&key, Some(pin));
             Ok(())
         }
     }
@@ -271,7 +277,7 @@ async fn find_witness(
             }
             left -= 1;
             read_keys(processor, &name, &object).await?;
-            if let Some(witness) = processor.cache.witness(&key.fingerprint) {
+            if let Some(witness) = processor.resources.cache.witness(&key.fingerprint) {
                 return Ok(Some(witness));
             }
         }
@@ -281,15 +287,16 @@ async fn find_witness(
 
 /// Reads the packet keys from the footer of a prepared batch into the cache.
 async fn read_keys(processor: &Processor, name: &BatchName, object: &str) -> Result<(), Error> {
-    if processor.cache.has_keys_of(object) {
+    if processor.resources.cache.has_keys_of(object) {
         return Ok(());
     }
     let owner = super::owner(processor);
-    match PreparedReader::open_footer(&processor.buckets.own, owner, &processor.sealing_keys, name)
+    match PreparedReader::open_footer(&processor.buckets.own, owner, &processor.keys.sealing, name)
         .await
     {
         Ok(footer) => {
             processor
+                .resources
                 .cache
                 .store_keys_of(object, footer.as_ref().map_or(&[], |footer| &footer.keys));
             Ok(())

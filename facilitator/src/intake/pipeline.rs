@@ -112,7 +112,7 @@ impl Pipeline {
         let mut collector = Collector::new(&self, opener.clone(), out)?;
         let limits = packets.limits().clone();
         let mut running = VecDeque::new();
-        let threads = self.processor.pool.current_num_threads();
+        let threads = self.processor.resources.pool.current_num_threads();
         while let Some(block) = packets.next_block()? {
             if self.cancellation.is_cancelled() {
                 return Err(Error::Internal(format!(
@@ -151,7 +151,7 @@ impl Pipeline {
     ) -> Receiver<Result<OpenedBlock, AvroError>> {
         let (sender, result) = sync_channel(1);
         let (opener, limits) = (opener.clone(), limits.clone());
-        self.processor.pool.spawn(move || {
+        self.processor.resources.pool.spawn(move || {
             // The receiver is gone if the intake was cancelled.
             let _ = sender.send(opener.open(&block, &limits));
         });

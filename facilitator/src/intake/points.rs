@@ -65,8 +65,8 @@ impl BatchPoints {
     /// An error of the own bucket; [`Error::KeyMisused`].
     pub async fn load(processor: &Processor, prio2: &Prio2) -> Result<Arc<Self>, Error> {
         let failures = wear::read_failures(processor).await?;
-        let mut slots = Vec::with_capacity(processor.packet_keys.len());
-        for key in &processor.packet_keys {
+        let mut slots = Vec::with_capacity(processor.keys.packet.len());
+        for key in &processor.keys.packet {
             let pin = pins::read_pin(processor, key).await?;
             let point = pin.as_ref().and_then(|pin| pin.point);
             let fits = |bins| usize::try_from(bins) == Ok(prio2.bins());
@@ -76,7 +76,7 @@ impl BatchPoints {
             slots.push(Slot {
                 refused: worn_out.or(changed.then_some(PacketReason::BinsChanged)),
                 // A key that has a point keeps it, even if the configuration changes later.
-                per_packet: processor.points == Points::PerPacket && point.is_none(),
+                per_packet: processor.limits.points == Points::PerPacket && point.is_none(),
                 pin: point.map(|value| Pin {
                     value,
                     evaluator: None,
@@ -85,7 +85,7 @@ impl BatchPoints {
             });
         }
         Ok(Arc::new(Self {
-            mode: processor.points,
+            mode: processor.limits.points,
             used: slots.iter().map(|_| AtomicBool::new(false)).collect(),
             slots: RwLock::new(slots),
             last: RwLock::default(),
@@ -174,7 +174,7 @@ impl BatchPoints {
     ) -> Result<(), Error> {
         for (index, fixed, using) in self.all(processor) {
             if !fixed {
-                pins::fix(processor, aggregation, &processor.packet_keys[index], using).await?;
+                pins::fix(processor, aggregation, &processor.keys.packet[index], using).await?;
             }
         }
         Ok(())
@@ -187,10 +187,10 @@ impl BatchPoints {
         let using = |(index, slot): (usize, &Slot)| {
             let point = slot.pin.as_ref().filter(|pin| pin.evaluator.is_some());
             let used = point.is_some() || self.used[index].load(Ordering::Relaxed);
-            let key = &processor.packet_keys[index];
+            let key = &processor.keys.packet[index];
             let using = KeyUse {
                 key: key.fingerprint.clone(),
-                instance: processor.instance.clone(),
+                instance: processor.buckets.instance.clone(),
                 bins: key.bins,
                 point: point.map(|pin| pin.value),
             };

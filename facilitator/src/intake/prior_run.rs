@@ -32,7 +32,7 @@ pub(super) enum PriorRun {
 
 /// Returns what an earlier run may have left of this batch.
 pub(super) async fn prior_run(processor: &Processor, name: &BatchName) -> Result<PriorRun, Error> {
-    let now = BatchTime::of_clock(processor.clock.millis());
+    let now = BatchTime::of_clock(processor.resources.clock.millis());
     let is_young = now
         .plus_minutes(-YOUNG_BATCH_MINUTES)
         .is_none_or(|day_ago| name.date >= day_ago);
@@ -48,11 +48,13 @@ pub(super) async fn prior_run(processor: &Processor, name: &BatchName) -> Result
 async fn read_bucket_created(processor: &Processor, now: BatchTime) -> Result<BatchTime, Error> {
     let read = async || {
         let before = processor
-            .fix_text(&path::bucket_created(&processor.instance), &now)
+            .buckets
+            .fix_text(&path::bucket_created(&processor.buckets.instance), &now)
             .await?;
         Ok(before.unwrap_or(now))
     };
     processor
+        .resources
         .cache
         .bucket_created
         .get_or_try_init(read)
@@ -63,7 +65,11 @@ async fn read_bucket_created(processor: &Processor, now: BatchTime) -> Result<Ba
 /// Binds the batch to its date: the first date is recorded, and a batch with any other date is a
 /// copy. Returns [`Published::New`] if this run is the first to see the batch.
 pub(super) async fn fix_date(processor: &Processor, name: &BatchName) -> Result<Published, Error> {
-    match processor.fix_text(&name.first_seen(), &name.date).await? {
+    match processor
+        .buckets
+        .fix_text(&name.first_seen(), &name.date)
+        .await?
+    {
         None => Ok(Published::New),
         Some(first) if first == name.date => Ok(Published::Same),
         Some(first) => Err(Error::Copied {

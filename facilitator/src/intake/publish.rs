@@ -3,7 +3,8 @@
 use crate::config::ValidationForm;
 use crate::error::Error;
 use crate::prepared::{ChunkKind, FixedFile, PreparedReader};
-use crate::processor::{Processor, has_published};
+use crate::processor::Processor;
+use crate::published::has_published;
 use crate::unconfirmed;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt as _};
@@ -41,9 +42,9 @@ pub(super) fn header_file(
     parameters: &BatchParameters,
     packets: &FixedFile,
 ) -> Result<Vec<u8>, Error> {
-    let object = name.validation(processor.role).header;
+    let object = name.validation(processor.buckets.role).header;
     let header = ValidationHeader::new(name.id, parameters.clone(), packets.sha256);
-    let marker = sync_marker(processor.generation, &object, &[packets.sha256]);
+    let marker = sync_marker(processor.limits.generation, &object, &[packets.sha256]);
     Ok(encode_one(&header, marker).map_err(|source| BatchError::Encode { object, source })?)
 }
 
@@ -59,10 +60,18 @@ pub(super) async fn publish(
     let validation = &prepared.footer().validation;
     let (bucket, objects) = (
         &*processor.buckets.peer_validation_out,
-        name.validation(processor.role),
+        name.validation(processor.buckets.role),
     );
     // The peer already has exactly this header, so there is nothing to write.
-    if !fresh && has_published(processor, bucket, &objects, validation.header.sha256).await? {
+    if !fresh
+        && has_published(
+            &processor.keys.own,
+            bucket,
+            &objects,
+            validation.header.sha256,
+        )
+        .await?
+    {
         return Ok(());
     }
     let header = header_file(
@@ -72,14 +81,14 @@ pub(super) async fn publish(
         &validation.packets,
     )?;
     if !fresh && !reproduced(processor, prepared, &header).await? {
-        let (ours, theirs) = (processor.generation, validation.generation);
+        let (ours, theirs) = (processor.limits.generation, validation.generation);
         return Err(Error::Generation {
             object: validation.header.object.clone(),
             ours,
             theirs,
         });
     }
-    let put = match processor.validation_form {
+    let put = match processor.limits.validation_form {
         ValidationForm::SingleObject if validation.packets.bytes <= INLINE_BYTES => {
             single_object(processor, name, prepared, header).await?
         }
@@ -105,7 +114,7 @@ async fn reproduced(
 ) -> Result<bool, Error> {
     let fixed = &prepared.footer().validation;
     let mut hash = Sha256::new();
-    let stream = validation_stream(processor.generation, prepared);
+    let stream = validation_stream(processor.limits.generation, prepared);
     let mut stream = std::pin::pin!(stream);
     while let Some(part) = stream.try_next().await? {
         hash.update(&part);
@@ -121,10 +130,10 @@ async fn three_objects(
     header: Vec<u8>,
 ) -> Result<WriteResults, Error> {
     let bucket = &*processor.buckets.peer_validation_out;
-    let objects = name.validation(processor.role);
+    let objects = name.validation(processor.buckets.role);
     let packets = &prepared.footer().validation.packets;
     let packets = if packets.bytes > 0 {
-        let stream = validation_stream(processor.generation, prepared);
+        let stream = validation_stream(processor.limits.generation, prepared);
         publish_stream(
             bucket,
             &objects.packets,
@@ -153,9 +162,9 @@ async fn single_object(
     prepared: &PreparedReader,
     header: Vec<u8>,
 ) -> Result<WriteResults, Error> {
-    let stream = validation_stream(processor.generation, prepared);
+    let stream = validation_stream(processor.limits.generation, prepared);
     let packets: BytesMut = stream.try_fold(BytesMut::new(), append).await?;
-    let object = name.validation(processor.role).signature;
+    let object = name.validation(processor.buckets.role).signature;
     let signature = sign(processor, &object, &header, Some(packets.to_vec()))?;
     let bucket = &*processor.buckets.peer_validation_out;
     let published = publish_bytes(bucket, &object, signature.into(), true).await?;
@@ -173,10 +182,10 @@ fn sign(
     header: &[u8],
     packets: Option<Vec<u8>>,
 ) -> Result<Vec<u8>, Error> {
-    let key = (processor.signing_key_id.as_str(), &processor.signing_key);
+    let key = (processor.keys.signing_id.as_str(), &processor.keys.signing);
     Ok(signature_file(
         object,
-        processor.generation,
+        processor.limits.generation,
         header,
         packets,
         key,

@@ -41,13 +41,13 @@ impl PublishedValidation {
     }
 
     async fn read(processor: &Processor, name: &BatchName) -> Result<Option<Self>, Error> {
-        let objects = name.validation(processor.role);
+        let objects = name.validation(processor.buckets.role);
         let bucket = &*processor.buckets.peer_validation_out;
         let batch = match SignedBatch::open(
             bucket,
             objects.clone(),
-            &processor.own_keys,
-            &processor.limits,
+            &processor.keys.own,
+            &processor.limits.files,
         )
         .await
         {
@@ -60,7 +60,7 @@ impl PublishedValidation {
         let packets = batch.packets(bucket, header.packet_file_digest).await?;
         let (bytes, sha256) = (packets.bytes(), header.packet_file_digest);
         let fixed = FixedValidation {
-            generation: processor.generation,
+            generation: processor.limits.generation,
             packets: FixedFile {
                 object: objects.packets,
                 bytes,

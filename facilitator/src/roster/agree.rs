@@ -42,7 +42,7 @@ pub(super) async fn agree(
         };
         let ours = retry_read!(ours(processor, &name))?;
         heal(processor, &name, &ours, &theirs).await?;
-        let pair = match processor.role.index() {
+        let pair = match processor.buckets.role.index() {
             0 => [&ours, &theirs],
             _ => [&theirs, &ours],
         };
@@ -173,7 +173,10 @@ async fn conclude(
         write_counted(processor, name, count).await?;
     }
     let text = serde_json::to_vec(&agreed).map_err(|error| Error::Internal(error.to_string()))?;
-    processor.create_record(&name.agreed(), &text).await?;
+    processor
+        .buckets
+        .create_record(&name.agreed(), &text)
+        .await?;
     Ok(agreed)
 }
 
@@ -305,7 +308,7 @@ pub(super) async fn read_agreed(
     name: &WindowName,
 ) -> Result<AgreedWindow, Error> {
     let object = name.agreed();
-    let Some(text) = processor.read_record(&object, AGREED_BYTES).await? else {
+    let Some(text) = processor.buckets.read_record(&object, AGREED_BYTES).await? else {
         return Err(Error::NotAgreed {
             window: name.window.to_string(),
             problem: "one of the two rosters is missing".to_owned(),

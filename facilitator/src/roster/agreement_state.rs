@@ -150,7 +150,8 @@ fn policy_in_force(
     last: Option<&AgreedWindow>,
 ) -> RosterPolicy {
     let fixed = last.and_then(|agreed| agreed.terms);
-    let fixed = fixed.map(|terms| terms[processor.role.index()].with_minimum_of(&policy.terms));
+    let fixed =
+        fixed.map(|terms| terms[processor.buckets.role.index()].with_minimum_of(&policy.terms));
     RosterPolicy {
         terms: fixed.unwrap_or(policy.terms),
         ..*policy
@@ -236,7 +237,7 @@ pub(super) async fn find_start(
     processor: &Processor,
     aggregation: &AggregationId,
 ) -> Result<Option<BatchTime>, Error> {
-    processor.read_text(&chain(aggregation)).await
+    processor.buckets.read_text(&chain(aggregation)).await
 }
 
 /// Records the first window. Returns the recorded one, which may come from an earlier run.
@@ -245,7 +246,10 @@ pub(super) async fn fix_start(
     aggregation: &AggregationId,
     start: BatchTime,
 ) -> Result<BatchTime, Error> {
-    let before = processor.fix_text(&chain(aggregation), &start).await?;
+    let before = processor
+        .buckets
+        .fix_text(&chain(aggregation), &start)
+        .await?;
     Ok(before.unwrap_or(start))
 }
 

@@ -35,8 +35,8 @@ struct Footer {
 fn sealed<'a>(processor: &'a Processor, object: &'a str) -> Sealed<'a> {
     Sealed {
         magic: MAGIC,
-        instance: &processor.instance,
-        role: processor.role,
+        instance: &processor.buckets.instance,
+        role: processor.buckets.role,
         object,
     }
 }
@@ -49,7 +49,7 @@ pub(super) async fn write_counted(
     count: Count,
 ) -> Result<(), Error> {
     let object = name.counted();
-    let (own, sealing) = (&*processor.buckets.own, &processor.sealing_keys[0]);
+    let (own, sealing) = (&*processor.buckets.own, &processor.keys.sealing[0]);
     let parts = [Part::Counted, Part::Duplicates];
     let mut file = SealedWriter::create(own, sealed(processor, &object), sealing, &parts).await?;
     let mut ids = count.counted;
@@ -77,7 +77,7 @@ pub(super) async fn write_counted(
 
 async fn open(processor: &Processor, name: &WindowName) -> Result<SealedReader<Footer>, Error> {
     let object = name.counted();
-    let (own, keys) = (&processor.buckets.own, &processor.sealing_keys);
+    let (own, keys) = (&processor.buckets.own, &processor.keys.sealing);
     let file = SealedReader::open(own, sealed(processor, &object), keys).await?;
     file.ok_or_else(|| {
         Error::Internal(format!(

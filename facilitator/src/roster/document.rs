@@ -31,7 +31,7 @@ fn objects(name: &WindowName, writer: Role) -> BatchObjects {
 
 /// Returns the largest size of a stored roster, in bytes.
 pub(super) fn roster_bytes(processor: &Processor) -> u64 {
-    processor.limits.for_roster().object_bytes
+    processor.limits.files.for_roster().object_bytes
 }
 
 /// Encodes our roster of a window. The same list gives the same bytes, as long as the signing key
@@ -43,7 +43,7 @@ pub(super) fn encode(
     terms: &RosterTerms,
     listed: &[Listed],
 ) -> Result<Vec<u8>, Error> {
-    let objects = objects(name, processor.role);
+    let objects = objects(name, processor.buckets.role);
     let bad = |object: &str| {
         let object = object.to_owned();
         move |source| BatchError::Encode { object, source }
@@ -52,7 +52,7 @@ pub(super) fn encode(
         .iter()
         .map(|listed| (listed.batch(), listed))
         .collect();
-    let marker = sync_marker(processor.generation, &objects.packets, &[]);
+    let marker = sync_marker(processor.limits.generation, &objects.packets, &[]);
     let mut writer = ContainerWriter::new(Vec::new(), RosterEntry::KIND, marker);
     for (batch, listed) in entries {
         let entry = RosterEntry::new(batch, &listed.listing());
@@ -61,19 +61,19 @@ pub(super) fn encode(
     let packets = writer.finish().map_err(bad(&objects.packets))?;
     let digest = Digest::sha256(&packets);
     let header = RosterHeader::new(
-        &processor.instance,
+        &processor.buckets.instance,
         name,
-        processor.role,
+        processor.buckets.role,
         chain,
         terms,
         digest,
     );
-    let marker = sync_marker(processor.generation, &objects.header, &[digest]);
+    let marker = sync_marker(processor.limits.generation, &objects.header, &[digest]);
     let header = encode_one(&header, marker).map_err(bad(&objects.header))?;
-    let key = (processor.signing_key_id.as_str(), &processor.signing_key);
+    let key = (processor.keys.signing_id.as_str(), &processor.keys.signing);
     let file = signature_file(
         &objects.signature,
-        processor.generation,
+        processor.limits.generation,
         &header,
         Some(packets),
         key,
@@ -99,10 +99,10 @@ pub(super) fn decode(
         object: object.clone(),
         problem,
     };
-    let limits = processor.limits.for_roster();
+    let limits = processor.limits.files.for_roster();
     let batch = SignedBatch::inline(objects, file, keys, &limits)?;
     let header: RosterHeader = batch.header()?;
-    if !header.is_of(&processor.instance, name, writer) {
+    if !header.is_of(&processor.buckets.instance, name, writer) {
         return Err(bad(
             "the header names another window, aggregation, instance or processor",
         ));

@@ -216,7 +216,9 @@ impl Gathering<'_> {
                 Signature::Good => return Ok(true),
                 Signature::Missing => {}
                 Signature::Bad(problem) => summary.alarm(Alarm::Unsigned {
-                    object: name.validation(self.processor.role.peer()).signature,
+                    object: name
+                        .validation(self.processor.buckets.role.peer())
+                        .signature,
                     problem,
                 }),
             }
@@ -288,7 +290,7 @@ async fn list_batches(
     name: &WindowName,
     range: Window,
 ) -> Result<BTreeMap<DatedBatch, ExistingObjects>, Error> {
-    let (buckets, peer) = (&processor.buckets, processor.role.peer());
+    let (buckets, peer) = (&processor.buckets, processor.buckets.role.peer());
     let mut existing: BTreeMap<DatedBatch, ExistingObjects> = BTreeMap::new();
     each_key(&*buckets.ingestion, name, range, |key| {
         if let Some(batch) = BatchName::from_ingestion_signature(key) {
@@ -372,7 +374,7 @@ async fn judged(
         Ok(joined) => joined,
         Err(error) => return theirs(error).map(Some),
     };
-    let (result, mut accepted) = match joined.judge(processor.role, |_| false).await {
+    let (result, mut accepted) = match joined.judge(processor.buckets.role, |_| false).await {
         Ok(judged) => judged,
         Err(error) => return ours(error).map(Some),
     };

@@ -30,7 +30,6 @@ mod document;
 mod earlier;
 mod gather;
 mod history;
-pub(crate) mod horizons;
 mod listed;
 mod peer;
 mod policy;
@@ -46,7 +45,7 @@ mod write;
 
 pub use agreement::TermsDiffer;
 pub use earlier::EarlierOutcome;
-pub use policy::{RosterPolicy, RosterRules};
+pub use policy::RosterPolicy;
 pub use sum::aggregate_agreed;
 pub use summary::{Alarm, RosterSummary};
 pub(crate) use summed::agreed_in;
@@ -81,7 +80,7 @@ pub async fn roster(
     let policy = policy(processor).await?;
     policy.check(name.window)?;
     check_time(processor, &policy, name).await?;
-    let mut summary = RosterSummary::new(processor.role, name);
+    let mut summary = RosterSummary::new(processor.buckets.role, name);
     let mut state =
         write::publish_rosters(processor, &policy, name, &mut summary, &progress).await?;
     agree::agree(processor, name, &mut state, &mut summary).await?;
@@ -104,11 +103,8 @@ pub async fn rostered(processor: &Processor, window: Window) -> Result<bool, Err
 
 /// Returns the rules in force.
 pub(crate) async fn policy(processor: &Processor) -> Result<RosterPolicy, Error> {
-    processor
-        .rosters
-        .ok_or(Error::NoRosters)?
-        .policy(processor)
-        .await
+    let rules = processor.limits.rosters.ok_or(Error::NoRosters)?;
+    RosterPolicy::in_force(&rules, &processor.buckets).await
 }
 
 /// Checks that the roster of a window is due. A roster lists the batches that exist when its window
@@ -125,7 +121,7 @@ async fn check_time(
         now: BatchTime::of_clock(now),
         clock,
     };
-    let ours = processor.clock.millis();
+    let ours = processor.resources.clock.millis();
     if ours < due {
         return Err(early(ours, "the clock of this machine"));
     }

@@ -55,7 +55,7 @@ pub(super) async fn copy_rosters(
     let policy = state.policy;
     // The peer chooses the names in the mailbox, so they may denote no window; and no honest clock
     // is a day ahead of ours.
-    let latest = processor.clock.millis() + MAX_AHEAD_MILLIS;
+    let latest = processor.resources.clock.millis() + MAX_AHEAD_MILLIS;
     let is_window = |window: &&Window| {
         window.start() >= state.next
             && window.end().millis() <= latest
@@ -90,7 +90,7 @@ pub(super) async fn theirs(
     if state.refused.contains(&name.window) {
         return Ok(None);
     }
-    let (role, keys) = (processor.role.peer(), &processor.peer_keys);
+    let (role, keys) = (processor.buckets.role.peer(), &processor.keys.peer);
     let mut file = match fetch(processor, name).await {
         Ok(Some(file)) => file,
         Ok(None) => return Ok(None),
@@ -132,7 +132,11 @@ pub(super) async fn theirs(
             return Ok(None);
         }
     }
-    match processor.create_record(&name.roster(role), &file).await {
+    match processor
+        .buckets
+        .create_record(&name.roster(role), &file)
+        .await
+    {
         // Another run has written its copy first, possibly of another version; that copy counts.
         Ok(_) | Err(BucketError::Conflict { .. }) => {}
         Err(error) => return Err(error.into()),
@@ -167,24 +171,29 @@ async fn copy(processor: &Processor, name: &WindowName) -> Result<Roster, Error>
 }
 
 async fn read_copy(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
-    let role = processor.role.peer();
+    let role = processor.buckets.role.peer();
     let file = processor
+        .buckets
         .need_record(&name.roster(role), roster_bytes(processor))
         .await?;
     let _share = memory(processor, &file).await;
-    decode(processor, name, role, &processor.peer_keys, &file)
+    decode(processor, name, role, &processor.keys.peer, &file)
 }
 
 /// Reserves memory to read a roster: its entries are in memory as the file, as the signed record in
 /// it, and decoded.
 async fn memory(processor: &Processor, file: &[u8]) -> MemoryPermit {
     let bytes = (file.len() as u64).saturating_mul(4);
-    processor.budget.take_memory(bytes, &no_progress()).await
+    processor
+        .resources
+        .budget
+        .take_memory(bytes, &no_progress())
+        .await
 }
 
 /// Reads the roster in the mailbox; `None` if it does not exist.
 async fn fetch(processor: &Processor, name: &WindowName) -> Result<Option<Bytes>, Error> {
-    let object = name.roster(processor.role.peer());
+    let object = name.roster(processor.buckets.role.peer());
     let mailbox = &*processor.buckets.peer_validation_in;
     match read_all(mailbox, &object, roster_bytes(processor)).await {
         Ok(file) => Ok(Some(file)),
@@ -226,7 +235,7 @@ pub(super) async fn check_unchanged(
     name: &WindowName,
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
-    let role = processor.role.peer();
+    let role = processor.buckets.role.peer();
     let now = match fetch(processor, name).await {
         Ok(Some(now)) => now,
         // An object that is too large is not a roster.
@@ -235,14 +244,15 @@ pub(super) async fn check_unchanged(
     };
     let _share = memory(processor, &now).await;
     let first = processor
+        .buckets
         .need_record(&name.roster(role), roster_bytes(processor))
         .await?;
-    if now == first || decode(processor, name, role, &processor.peer_keys, &now).is_err() {
+    if now == first || decode(processor, name, role, &processor.keys.peer, &now).is_err() {
         return Ok(());
     }
     let digest = Digest::sha256(&now).to_hex();
     let evidence = name.second_roster(role, &digest[..16]);
-    processor.create_record(&evidence, &now).await?;
+    processor.buckets.create_record(&evidence, &now).await?;
     summary.alarm(Alarm::SecondRoster {
         first: name.roster(role),
         second: evidence,

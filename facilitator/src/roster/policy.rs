@@ -3,8 +3,9 @@
 
 use super::agreement::memory;
 use super::retry::retry_read;
+use crate::buckets::Buckets;
 use crate::error::Error;
-use crate::processor::Processor;
+use crate::limits::RosterRules;
 use tallybox_model::extensions::{ROSTERS_FROM, ROSTERS_UNTIL, RosterSwitch};
 use tallybox_model::roster::RosterTerms;
 use tallybox_model::time::{BatchTime, Window, aligned_window};
@@ -12,57 +13,12 @@ use tallybox_model::time::{BatchTime, Window, aligned_window};
 /// The largest size of a switch record, in bytes.
 const SWITCH_BYTES: u64 = 4 << 10;
 
-/// The rules in the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RosterRules {
-    /// Start of the first window with a roster; `None` if the origin in the own bucket applies.
-    pub origin: Option<BatchTime>,
-    /// Length of a window in minutes.
-    pub period_minutes: u32,
-    /// Minutes from a window's end until its roster is written.
-    pub grace_minutes: u32,
-    /// The number of earlier windows whose packet ids are stored.
-    pub replay_horizon: u32,
-    /// The fewest packets for which a sum is released.
-    pub minimum: u64,
-    /// The number of windows after its own in which a batch may still be summed.
-    pub maximum_age: u32,
+async fn switch(buckets: &Buckets, object: &str) -> Result<Option<BatchTime>, Error> {
+    retry_read!(read_switch(buckets, object))
 }
 
-impl RosterRules {
-    /// Returns the rules with the origin in force: the one in the configuration, or the one that
-    /// the workflow manager recorded in the own bucket when both processors had announced rosters.
-    ///
-    /// # Errors
-    /// [`Error::NoRosters`] if there is no origin, or an error of the own bucket.
-    pub async fn policy(&self, processor: &Processor) -> Result<RosterPolicy, Error> {
-        let (origin, until) = match self.origin {
-            Some(origin) => (Some(origin), None),
-            None => (
-                switch(processor, ROSTERS_FROM).await?,
-                switch(processor, ROSTERS_UNTIL).await?,
-            ),
-        };
-        Ok(RosterPolicy {
-            terms: RosterTerms {
-                origin: origin.ok_or(Error::NoRosters)?,
-                period_minutes: self.period_minutes,
-                replay_horizon: self.replay_horizon,
-                minimum: self.minimum,
-                maximum_age: self.maximum_age,
-            },
-            grace_minutes: self.grace_minutes,
-            until,
-        })
-    }
-}
-
-async fn switch(processor: &Processor, object: &str) -> Result<Option<BatchTime>, Error> {
-    retry_read!(read_switch(processor, object))
-}
-
-async fn read_switch(processor: &Processor, object: &str) -> Result<Option<BatchTime>, Error> {
-    let Some(text) = processor.read_record(object, SWITCH_BYTES).await? else {
+async fn read_switch(buckets: &Buckets, object: &str) -> Result<Option<BatchTime>, Error> {
+    let Some(text) = buckets.read_record(object, SWITCH_BYTES).await? else {
         return Ok(None);
     };
     let malformed = |error| Error::Internal(format!("{object} in the own bucket: {error}"));
@@ -82,6 +38,33 @@ pub struct RosterPolicy {
 }
 
 impl RosterPolicy {
+    /// Returns the configured rules with the origin in force: the one in the configuration, or the
+    /// one that the workflow manager recorded in the own bucket when both processors had announced
+    /// rosters.
+    ///
+    /// # Errors
+    /// [`Error::NoRosters`] if there is no origin, or an error of the own bucket.
+    pub async fn in_force(rules: &RosterRules, buckets: &Buckets) -> Result<Self, Error> {
+        let (origin, until) = match rules.origin {
+            Some(origin) => (Some(origin), None),
+            None => (
+                switch(buckets, ROSTERS_FROM).await?,
+                switch(buckets, ROSTERS_UNTIL).await?,
+            ),
+        };
+        Ok(Self {
+            terms: RosterTerms {
+                origin: origin.ok_or(Error::NoRosters)?,
+                period_minutes: rules.period_minutes,
+                replay_horizon: rules.replay_horizon,
+                minimum: rules.minimum,
+                maximum_age: rules.maximum_age,
+            },
+            grace_minutes: rules.grace_minutes,
+            until,
+        })
+    }
+
     /// Returns the window that contains a time; `None` at the ends of the years 1 to 9999.
     #[must_use]
     pub fn window_of(&self, time: BatchTime) -> Option<Window> {

@@ -40,7 +40,7 @@ pub(super) async fn ingestion(processor: &Processor, name: &BatchName) -> Result
             processor,
             bucket,
             name.ingestion(),
-            &processor.ingestor_keys,
+            &processor.keys.ingestor,
         );
         signature = judge(opened.await, is_of)?;
         if !matches!(signature, Signature::Bad(_)) {
@@ -56,13 +56,13 @@ pub(super) async fn validation(
     name: &BatchName,
 ) -> Result<Signature, Error> {
     let bucket = &*processor.buckets.peer_validation_in;
-    let objects = name.validation(processor.role.peer());
+    let objects = name.validation(processor.buckets.role.peer());
     let is_of =
         |header: &ValidationHeader| (header.batch_uuid, header.name.as_str()) == batch_key(name);
     let mut signature = Signature::Missing;
     for _ in 0..READ_ATTEMPTS {
         let opened =
-            open::<ValidationHeader>(processor, bucket, objects.clone(), &processor.peer_keys);
+            open::<ValidationHeader>(processor, bucket, objects.clone(), &processor.keys.peer);
         signature = judge(opened.await, is_of)?;
         if !matches!(signature, Signature::Bad(_)) {
             break;
@@ -81,7 +81,7 @@ async fn open<H: Record + for<'a> Deserialize<'a>>(
     objects: BatchObjects,
     keys: &TrustedKeys,
 ) -> Result<H, BatchError> {
-    let batch = SignedBatch::open(bucket, objects, keys, &processor.limits).await?;
+    let batch = SignedBatch::open(bucket, objects, keys, &processor.limits.files).await?;
     batch.header()
 }
 

@@ -38,7 +38,7 @@ pub async fn aggregate_agreed(
         batches: Vec::new(),
         dry_run: false,
     };
-    let mut summary = AggregateSummary::new(processor.role, &task, &Selection::default());
+    let mut summary = AggregateSummary::new(processor.buckets.role, &task, &Selection::default());
     if agreed.batches.is_empty() {
         mark_done(processor, name, &DoneMark::nothing("nothing-agreed")).await?;
         summary.finish(None, begun.elapsed());
@@ -51,14 +51,14 @@ pub async fn aggregate_agreed(
     alarm(name, &summary);
     check_share(processor, name, &summary, false).await?;
     let sum_part = SumPartName {
-        instance: processor.instance.clone(),
+        instance: processor.buckets.instance.clone(),
         aggregation: name.aggregation.clone(),
         window: name.window,
-        writer: processor.role,
+        writer: processor.buckets.role,
     };
     // The agreed set satisfies the minimums of both processors at that time. Ours may have been
     // raised since then.
-    let minimum = agreed.minimum.max(processor.minimum_contributions);
+    let minimum = agreed.minimum.max(processor.limits.minimum_contributions);
     let Some(releasable) = group.releasable(minimum) else {
         mark_done(processor, name, &DoneMark::nothing("below-minimum")).await?;
         return Err(Error::BelowMinimum {
@@ -202,7 +202,14 @@ async fn subtract_duplicates(
         batch: name.clone(),
         source,
     })?;
-    subtract(processor.role, &prio2, &prepared, &indices, &mut result.sum).await?;
+    subtract(
+        processor.buckets.role,
+        &prio2,
+        &prepared,
+        &indices,
+        &mut result.sum,
+    )
+    .await?;
     result.accepted -= wanted.len() as u64;
     result.both_messages -= wanted.len() as u64;
     for _ in &wanted {

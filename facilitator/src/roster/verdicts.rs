@@ -51,8 +51,8 @@ struct Footer {
 fn sealed<'a>(processor: &'a Processor, object: &'a str) -> Sealed<'a> {
     Sealed {
         magic: MAGIC,
-        instance: &processor.instance,
-        role: processor.role,
+        instance: &processor.buckets.instance,
+        role: processor.buckets.role,
         object,
     }
 }
@@ -66,7 +66,7 @@ pub(super) struct VerdictsWriter {
 impl VerdictsWriter {
     pub(super) async fn create(processor: &Processor, name: &WindowName) -> Result<Self, Error> {
         let object = name.verdicts();
-        let (own, sealing) = (&*processor.buckets.own, &processor.sealing_keys[0]);
+        let (own, sealing) = (&*processor.buckets.own, &processor.keys.sealing[0]);
         let file =
             SealedWriter::create(own, sealed(processor, &object), sealing, &Part::ALL).await?;
         Ok(Self { file, batches: 0 })
@@ -162,7 +162,7 @@ impl Verdicts {
         name: &WindowName,
     ) -> Result<Option<Self>, Error> {
         let object = name.verdicts();
-        let (own, keys) = (&processor.buckets.own, &processor.sealing_keys);
+        let (own, keys) = (&processor.buckets.own, &processor.keys.sealing);
         let Some(file) =
             SealedReader::<Footer>::open(own, sealed(processor, &object), keys).await?
         else {

@@ -140,7 +140,7 @@ pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView
     };
     let batches = all.into_iter().map(&mut view).collect();
     Ok(WindowView {
-        role: processor.role,
+        role: processor.buckets.role,
         aggregation: name.aggregation.clone(),
         window: name.window,
         rosters: [first_whereabouts, second_whereabouts],
@@ -211,13 +211,13 @@ async fn read(
 ) -> Result<(Option<Roster>, Whereabouts), Error> {
     let object = name.roster(writer);
     let limit = roster_bytes(processor);
-    let is_ours = writer == processor.role;
+    let is_ours = writer == processor.buckets.role;
     let keys = if is_ours {
-        &processor.own_keys
+        &processor.keys.own
     } else {
-        &processor.peer_keys
+        &processor.keys.peer
     };
-    if let Some(file) = processor.read_record(&object, limit).await? {
+    if let Some(file) = processor.buckets.read_record(&object, limit).await? {
         return Ok((
             Some(decode(processor, name, writer, keys, &file)?),
             Whereabouts::Own,

@@ -41,7 +41,7 @@ pub(super) async fn list_window_objects(
             continue;
         };
         let windows = match object {
-            RosterObject::Roster(role) if role == processor.role => &mut listing.ours,
+            RosterObject::Roster(role) if role == processor.buckets.role => &mut listing.ours,
             RosterObject::Roster(_) => &mut listing.theirs,
             RosterObject::Agreed => &mut listing.agreed,
             RosterObject::Counted => &mut listing.counted,

@@ -114,8 +114,8 @@ async fn write(
         &state.policy.terms,
         &verdicts.listed,
     )?);
-    let object = name.roster(processor.role);
-    let fixed = processor.create_record(&object, &file).await;
+    let object = name.roster(processor.buckets.role);
+    let fixed = processor.buckets.create_record(&object, &file).await;
     let file = match fixed {
         Ok(_) => Some(file),
         // Another run has recorded the roster, with another key or other rules; the recorded one
@@ -134,11 +134,12 @@ async fn publish(
     name: &WindowName,
     file: Option<Bytes>,
 ) -> Result<(), Error> {
-    let object = name.roster(processor.role);
+    let object = name.roster(processor.buckets.role);
     let file = match file {
         Some(file) => file,
         None => {
             processor
+                .buckets
                 .need_record(&object, roster_bytes(processor))
                 .await?
         }
@@ -150,7 +151,17 @@ async fn publish(
 /// Reads our recorded roster of a window.
 pub(super) async fn ours(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
     let file = processor
-        .need_record(&name.roster(processor.role), roster_bytes(processor))
+        .buckets
+        .need_record(
+            &name.roster(processor.buckets.role),
+            roster_bytes(processor),
+        )
         .await?;
-    decode(processor, name, processor.role, &processor.own_keys, &file)
+    decode(
+        processor,
+        name,
+        processor.buckets.role,
+        &processor.keys.own,
+        &file,
+    )
 }

@@ -201,8 +201,8 @@ impl Task {
         let span = tracing::info_span!(
             "task",
             task = self.kind().name(),
-            instance = %processor.instance,
-            role = %processor.role,
+            instance = %processor.buckets.instance,
+            role = %processor.buckets.role,
             trace_id = field::Empty,
             aggregation_id = field::Empty,
             batch_id = field::Empty,

@@ -324,15 +324,15 @@ impl Metrics {
 
     /// Counts the alarms about packet keys, and updates the number of failed proofs under each key.
     pub(super) fn packet_keys(&self, processor: &Processor) {
-        for reason in processor.cache.take_alarms() {
+        for reason in processor.resources.cache.take_alarms() {
             self.packet_key_alarms
                 .get_or_create(&ReasonLabel { reason })
                 .inc();
         }
-        let Some(failures) = processor.cache.last_failures() else {
+        let Some(failures) = processor.resources.cache.last_failures() else {
             return;
         };
-        for key in &processor.packet_keys {
+        for key in &processor.keys.packet {
             let failed = failures.get(&key.fingerprint).copied().unwrap_or_default();
             let gauge = self.failed_proofs.get_or_create_owned(&KeyLabel {
                 key: key.id.clone(),

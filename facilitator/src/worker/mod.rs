@@ -135,8 +135,10 @@ impl Worker {
     pub fn replace_processor(&self, mut processor: Processor) {
         let old = self.processor();
         // The pool is shared across reloads unless the number of threads changes.
-        if processor.pool.current_num_threads() == old.pool.current_num_threads() {
-            processor.pool = Arc::clone(&old.pool);
+        if processor.resources.pool.current_num_threads()
+            == old.resources.pool.current_num_threads()
+        {
+            processor.resources.pool = Arc::clone(&old.resources.pool);
         }
         let processor = Arc::new(fitted(processor, &self.budget, &self.config));
         *self
@@ -161,8 +163,9 @@ impl Worker {
 /// Prepares a processor for this worker: shares the memory budget across reloads, and enables the
 /// cache of small prepared batches.
 fn fitted(mut processor: Processor, budget: &Budget, config: &WorkerConfig) -> Processor {
-    processor.budget = budget.clone();
+    processor.resources.budget = budget.clone();
     processor
+        .resources
         .cache
         .set_prepared_bytes(config.prepared_cache_mib << 20);
     processor

@@ -1,7 +1,7 @@
 //! Monitors whether the buckets answer, also when there are no tasks.
 
 use super::Worker;
-use crate::processor::ProcessorBuckets;
+use crate::buckets::Buckets;
 use std::sync::Arc;
 use tallybox_service::cause::chain;
 use tallybox_transport::SharedBucket;
@@ -19,7 +19,7 @@ pub async fn watch_buckets(worker: Arc<Worker>) {
     );
 }
 
-async fn watch(worker: &Worker, what: &str, bucket_of: fn(&ProcessorBuckets) -> &SharedBucket) {
+async fn watch(worker: &Worker, what: &str, bucket_of: fn(&Buckets) -> &SharedBucket) {
     let reachable = Reachable::default();
     let ask = || async {
         // Use the bucket of the current configuration, which a reload may have replaced.

@@ -37,7 +37,7 @@ async fn both_runs(world: &World, packets: &[u8]) {
             assert_eq!(first.packets_accepted, second.packets_accepted);
             let counted = first.packets_accepted + first.packets_rejected + first.duplicates;
             assert_eq!(counted, first.packets_read, "each packet is one of accepted, rejected, repeated");
-            let file = published.get(&name.validation(processor.role).packets).map_or(&[][..], |file| &file[..]);
+            let file = published.get(&name.validation(processor.buckets.role).packets).map_or(&[][..], |file| &file[..]);
             assert_eq!(messages(file), first.packets_accepted);
         }
         (Err(first), Err(second)) => {

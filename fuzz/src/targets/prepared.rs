@@ -74,15 +74,15 @@ impl PreparedFile {
         let (offset, number) = tail.split_first_chunk::<8>().expect("twelve bytes");
         let offset = u64::from_le_bytes(*offset) as usize;
         let number = u32::from_le_bytes(number.try_into().expect("four bytes"));
-        let (role, batch) = (processor.role.to_string(), name.to_string());
+        let (role, batch) = (processor.buckets.role.to_string(), name.to_string());
         let context: [&[u8]; 5] = [
             b"tallybox prepared batch",
-            processor.instance.as_str().as_bytes(),
+            processor.buckets.instance.as_str().as_bytes(),
             role.as_bytes(),
             batch.as_bytes(),
             &self.honest[HEAD - 32..HEAD],
         ];
-        let key = FileKey::derive(&processor.sealing_keys[0], &context);
+        let key = FileKey::derive(&processor.keys.sealing[0], &context);
         key.seal_chunk(number, true, &mut footer).expect("a short chunk");
         [&self.honest[..offset], &footer, tail].concat()
     }
@@ -90,10 +90,10 @@ impl PreparedFile {
     async fn open(&self, file: Bytes) -> Result<PreparedReader, PreparedError> {
         let World { name, processor, .. } = &self.world;
         let bucket = memory("");
-        let object = name.prepared(&processor.sealing_keys[0].id());
+        let object = name.prepared(&processor.keys.sealing[0].id());
         publish_bytes(&*bucket, &object, file, false).await.expect("an empty bucket");
-        let owner = Owner { instance: &processor.instance, role: processor.role };
-        let reader = PreparedReader::open(&bucket, owner, &processor.sealing_keys, name).await?;
+        let owner = Owner { instance: &processor.buckets.instance, role: processor.buckets.role };
+        let reader = PreparedReader::open(&bucket, owner, &processor.keys.sealing, name).await?;
         Ok(reader.expect("it was put there"))
     }
 

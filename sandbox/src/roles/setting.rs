@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tallybox_facilitator::config::Config as ProcessorConfig;
-use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
+use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::worker::{Kind, Worker};
 use tallybox_ingestor::config::Config as IngestorConfig;
 use tallybox_ingestor::ingestor::Ingestor;
@@ -101,15 +101,8 @@ impl Setting {
             source: Box::new(source),
         });
         let mut processor = opened?;
-        processor.clock = self.clock.clone();
-        let buckets = &processor.buckets;
-        processor.buckets = ProcessorBuckets {
-            ingestion: self.bucket(&buckets.ingestion),
-            own: self.bucket(&buckets.own),
-            peer_validation_in: self.bucket(&buckets.peer_validation_in),
-            peer_validation_out: self.bucket(&buckets.peer_validation_out),
-            sum_parts: self.bucket(&buckets.sum_parts),
-        };
+        processor.resources.clock = self.clock.clone();
+        processor.buckets = processor.buckets.wrap(|bucket| self.bucket(&bucket));
         Ok(processor)
     }
 

@@ -223,7 +223,7 @@ impl Lookup {
 
 fn refused(processor: &Processor, error: FacilitatorError) -> Error {
     Error::Processor {
-        role: processor.role,
+        role: processor.buckets.role,
         source: Box::new(error),
     }
 }

@@ -173,7 +173,7 @@ async fn rejects(
     name: &BatchName,
 ) -> Result<Option<HashMap<PacketId, PacketReason>>, Error> {
     let refused = |error| Error::Processor {
-        role: processor.role,
+        role: processor.buckets.role,
         source: Box::new(error),
     };
     let Some(prepared) = find_prepared(processor, name).await.map_err(refused)? else {

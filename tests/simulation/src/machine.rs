@@ -5,20 +5,24 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use tallybox_crypto::{PacketPrivateKey, SealingKey, SigningKey, VerifyingKey};
-use tallybox_facilitator::aggregate::RejectionLimits;
+use tallybox_facilitator::buckets::Buckets;
 use tallybox_facilitator::budget::Budget;
 use tallybox_facilitator::cache::Cache;
 use tallybox_facilitator::config::{Points, ValidationForm};
-use tallybox_facilitator::processor::{PacketKey, Processor, ProcessorBuckets, WrongKeyRule};
-use tallybox_facilitator::roster::RosterRules;
-use tallybox_facilitator::wear::WearLimits;
+use tallybox_facilitator::keys::{Keys, PacketKey};
+use tallybox_facilitator::limits::{
+    Limits, RejectionLimits, RosterRules, WearLimits, WrongKeyRule,
+};
+use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::resources::Resources;
+
 use tallybox_facilitator::worker::{Kind, Worker, WorkerConfig};
 use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, ManifestConfig, ServeConfig};
 use tallybox_ingestor::ingestor::{
     BatchSigner, Ingestor, KeyPair, LiveRegistry, Locality, NamedPacketKey as IngestorKey,
     SignError,
 };
-use tallybox_model::avro::Limits;
+use tallybox_model::avro::Limits as FileLimits;
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_model::extensions::RosterExtension;
 use tallybox_model::marker::ENCODER_GENERATION;
@@ -225,7 +229,7 @@ impl Machines<'_> {
     }
 
     fn processor(&self, role: Role, life: &Arc<Life>, clock: &Clock) -> Processor {
-        let (storage, keyring, side) = (self.storage, Keyring::get(), role.index());
+        let (keyring, side) = (Keyring::get(), role.index());
         let keys = &keyring.processors[side];
         let held =
             if self.scenario.rotation.is_none() || self.since(|rotation| rotation.holds[side]) {
@@ -257,28 +261,47 @@ impl Machines<'_> {
         let held = (0..held).flat_map(|epoch| (0..BINS.len()).map(move |metric| (epoch, metric)));
         let signing = usize::from(self.since(|rotation| rotation.signs[side]));
         Processor {
+            keys: Keys {
+                packet: held.map(packet_key).collect(),
+                signing_id: signing_key_id(role, signing),
+                signing: keys.signing[signing].clone(),
+                own: keyring.trusted(role),
+                sealing: self.sealing_keys(role),
+                ingestor: keyring.trusted_ingestor(),
+                peer: keyring.trusted(role.peer()),
+            },
+            buckets: self.buckets(role, life),
+            limits: self.limits(side),
+            resources: Resources {
+                pool: Arc::clone(&keyring.pool),
+                budget: Budget::default(),
+                cache: Cache::default(),
+                clock: clock.clone(),
+            },
+        }
+    }
+
+    fn buckets(&self, role: Role, life: &Arc<Life>) -> Buckets {
+        let (storage, side) = (self.storage, role.index());
+        Buckets {
             instance: INSTANCE.parse().expect("an instance"),
             role,
-            packet_keys: held.map(packet_key).collect(),
-            signing_key_id: signing_key_id(role, signing),
-            signing_key: keys.signing[signing].clone(),
-            own_keys: keyring.trusted(role),
-            sealing_keys: self.sealing_keys(role),
+            ingestion: self.inbox(&storage.ingestion[side], life),
+            own: self.bucket(&storage.own[side], life, true),
             records: self.records(role),
-            buckets: ProcessorBuckets {
-                ingestion: self.inbox(&storage.ingestion[side], life),
-                own: self.bucket(&storage.own[side], life, true),
-                peer_validation_in: self.inbox(&storage.validation[side], life),
-                peer_validation_out: self.bucket(&storage.validation[1 - side], life, false),
-                sum_parts: self.bucket(&storage.sums[side], life, false),
-            },
-            ingestor_keys: keyring.trusted_ingestor(),
-            peer_keys: keyring.trusted(role.peer()),
+            peer_validation_in: self.inbox(&storage.validation[side], life),
+            peer_validation_out: self.bucket(&storage.validation[1 - side], life, false),
+            sum_parts: self.bucket(&storage.sums[side], life, false),
+        }
+    }
+
+    fn limits(&self, side: usize) -> Limits {
+        Limits {
             points: Points::Pinned,
             registry: None,
             validation_form: ValidationForm::ThreeObjects,
             minimum_contributions: self.scenario.minimum[side],
-            rejection_limits: RejectionLimits {
+            rejections: RejectionLimits {
                 default: self.scenario.maximum_rejected_share,
                 by_metric: std::collections::BTreeMap::new(),
             },
@@ -291,14 +314,10 @@ impl Machines<'_> {
             leave_out_after_minutes: LEAVE_OUT_AFTER_MINUTES,
             wear: WearLimits::default(),
             legacy_count: false,
-            limits: Limits {
+            files: FileLimits {
                 roster_entries: MAX_ROSTER_ENTRIES,
-                ..Limits::default()
+                ..FileLimits::default()
             },
-            pool: Arc::clone(&keyring.pool),
-            budget: Budget::default(),
-            cache: Cache::default(),
-            clock: clock.clone(),
             generation: ENCODER_GENERATION,
         }
     }

@@ -51,7 +51,7 @@ pub(crate) fn opened(
     processor.buckets.sum_parts = memory("sums");
     // Without this confirmation, the wrong-key rule would hold back a batch all of whose packets
     // fail, and these tests could not examine the result.
-    processor.wrong_key.accept = true;
+    processor.limits.wrong_key.accept = true;
     Ok(processor)
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn restarted(
     points: Points,
     bins: u32,
 ) -> Arc<Processor> {
-    let mut processor = opened(case, before.role, points, bins).unwrap();
+    let mut processor = opened(case, before.buckets.role, points, bins).unwrap();
     processor.buckets = before.buckets.clone();
     Arc::new(processor)
 }

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 use tallybox_crypto::prio2::Sum;
+use tallybox_facilitator::buckets::Buckets;
 use tallybox_facilitator::config::Config;
 use tallybox_facilitator::intake::{intake, no_progress};
-use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
-use tallybox_facilitator::roster::{RosterRules, RosterSummary, aggregate_agreed, roster};
+use tallybox_facilitator::limits::RosterRules;
+use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::roster::{RosterSummary, aggregate_agreed, roster};
 use tallybox_model::avro::{Limits, decode_one};
 use tallybox_model::header::SumPart;
 use tallybox_model::path::{BatchName, SumPartName};
@@ -21,7 +23,7 @@ use tallybox_transport::{SharedBucket, memory, publish_bytes, read_all};
 /// files of a test case.
 pub struct Pair {
     pub case: Case,
-    pub buckets: [ProcessorBuckets; 2],
+    pub buckets: [Buckets; 2],
     configs: [std::path::PathBuf; 2],
     _root: tempfile::TempDir,
 }
@@ -37,12 +39,13 @@ impl Pair {
         let mailboxes = Role::ALL.map(|_| memory("mailbox"));
         let buckets = Role::ALL.map(|role| {
             let opened = Processor::open(&load::<Config>(&configs[role.index()]).unwrap()).unwrap();
-            ProcessorBuckets {
+            Buckets {
                 ingestion: opened.buckets.ingestion,
                 own: memory("own"),
                 peer_validation_in: mailboxes[role.index()].clone(),
                 peer_validation_out: mailboxes[role.peer().index()].clone(),
                 sum_parts: memory("sum"),
+                ..opened.buckets
             }
         });
         Self {
@@ -58,7 +61,7 @@ impl Pair {
         let mut processor =
             Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
         processor.buckets = self.buckets[role.index()].clone();
-        processor.rosters = Some(RosterRules {
+        processor.limits.rosters = Some(RosterRules {
             origin: Some(Case::window().start()),
             period_minutes: 60,
             grace_minutes: 0,
@@ -105,6 +108,7 @@ impl Pair {
     pub async fn agreed(&self, role: Role, later: u32) -> AgreedWindow {
         let text = self
             .get(role)
+            .buckets
             .read_record(&self.window(later).agreed(), 1 << 20)
             .await;
         let text = text.unwrap().unwrap();
@@ -122,7 +126,7 @@ impl Pair {
                 .unwrap();
             let header = summary.sum_part.unwrap();
             let part = SumPartName {
-                instance: processor.instance.clone(),
+                instance: processor.buckets.instance.clone(),
                 aggregation: name.aggregation,
                 window: name.window,
                 writer: role,

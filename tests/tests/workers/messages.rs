@@ -42,6 +42,7 @@ async fn tasks_go_from_intake_to_sum_part_and_the_window_is_marked_done() {
     };
     let mark = worker
         .processor()
+        .buckets
         .read_record(&window.done(), 1000)
         .await
         .unwrap()
@@ -292,7 +293,7 @@ async fn what_is_not_there_yet_comes_back_later_each_time() {
 async fn a_window_below_the_minimum_is_done_without_a_sum_part() {
     let world = World::new("dim2", LEASE_TIME);
     let mut processor = world.processor();
-    processor.minimum_contributions = 1000;
+    processor.limits.minimum_contributions = 1000;
     let worker = world.worker(processor);
     let sum = world.aggregate_task(&world.case.batches());
     assert_eq!(
@@ -305,6 +306,7 @@ async fn a_window_below_the_minimum_is_done_without_a_sum_part() {
     };
     let processor = worker.processor();
     let mark = processor
+        .buckets
         .read_record(&window.done(), 1000)
         .await
         .unwrap()
