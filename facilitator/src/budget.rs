@@ -1,6 +1,6 @@
 //! The memory budget for the packets of concurrent batches.
 
-use crate::intake::ProgressCallback;
+use crate::progress::ProgressCallback;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -74,7 +74,7 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::intake::no_progress;
+    use crate::progress::no_progress;
     use futures::FutureExt as _;
 
     #[tokio::test]

@@ -1,7 +1,6 @@
 //! A cache for objects of the own bucket that never change after their creation.
 
 use crate::prepared::KeyUse;
-use crate::wear::Failures;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +9,9 @@ use tokio::sync::OnceCell;
 
 /// The largest prepared batch in the cache, in bytes.
 pub(crate) const SMALL_FOOTER_BYTES: usize = 256 << 10;
+
+/// The numbers of failed proofs, by fingerprint of the packet key.
+pub(crate) type Failures = HashMap<String, u64>;
 
 /// The data that a processor caches between batches. A cache belongs to one own bucket, so each new
 /// processor starts with an empty cache.

@@ -1,7 +1,8 @@
 //! The processor's configuration: one YAML file. Every key is documented; unknown keys are an
 //! error.
 
-use crate::worker::{WorkerConfig, WorkerQueues};
+pub mod worker;
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use tallybox_model::role::Role;
 use tallybox_model::time::BatchTime;
 use tallybox_service::config::{NamedKey, OneOrMany};
 use tallybox_transport::BucketPlace;
+use worker::{WorkerConfig, WorkerQueues};
 
 /// The whole configuration file. Relative paths are relative to the folder of the file.
 #[derive(Clone, Debug, Deserialize)]

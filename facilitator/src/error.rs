@@ -1,12 +1,12 @@
 //! The errors of a processor: which batch or window fails, whose fault it is, and which exit code
 //! follows.
 
-use crate::aggregate::{AggregateSummary, PeerRejections};
 use crate::prepared::PreparedError;
-use crate::roster::TermsDiffer;
+use crate::reason::PeerRejections;
 use crate::sealed::SealedError;
 use tallybox_crypto::{KeyError, Prio2Error};
 use tallybox_model::path::BatchName;
+use tallybox_model::roster::TermsDiffer;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::ConfigError;
 use tallybox_service::exit::Exit;
@@ -241,8 +241,6 @@ pub enum Error {
         exit: Exit,
         /// The reason of the first excluded batch.
         reason: String,
-        /// The summary of the aggregation, with every batch.
-        summary: Box<AggregateSummary>,
     },
     /// The window has too few accepted packets.
     #[error(
@@ -256,8 +254,6 @@ pub enum Error {
         accepted: u64,
         /// The configured minimum.
         minimum: u64,
-        /// The summary of the aggregation, with every batch.
-        summary: Box<AggregateSummary>,
     },
     /// Possibly the peer's fault: too many packets do not count, so an operator has to release the
     /// sum part.
@@ -274,8 +270,6 @@ pub enum Error {
         rejections: PeerRejections,
         /// The configured maximum fraction.
         maximum: f64,
-        /// The summary of the aggregation, with every batch.
-        summary: Box<AggregateSummary>,
     },
     /// Sender's fault: the task is contradictory or names something impossible.
     #[error("{0}")]
@@ -420,17 +414,6 @@ impl Error {
     #[must_use]
     pub fn is_unverified(&self) -> bool {
         matches!(self, Self::Bucket(BucketError::Unverified { .. }))
-    }
-
-    /// Returns the summary of an aggregation that ended without a sum part.
-    #[must_use]
-    pub fn summary(&self) -> Option<&AggregateSummary> {
-        match self {
-            Self::NothingToSum { summary, .. }
-            | Self::BelowMinimum { summary, .. }
-            | Self::Held { summary, .. } => Some(summary),
-            _ => None,
-        }
     }
 
     /// Returns the machine-readable reason for summaries and counters.

@@ -6,7 +6,9 @@
 //! | [`config`], [`processor`] | the YAML file, and the buckets, keys and limits that it names |
 //! | [`intake`] | turns an ingestion batch into a prepared batch and a validation batch |
 //! | [`prepared`] | the sealed record of an intake, in the processor's own bucket |
-//! | [`aggregate`] | joins prepared batches with the peer's validation batches into a sum part |
+//! | [`sum`] | joins prepared batches with the peer's validation batches into a sum part |
+//! | [`aggregate`] | sums a window without rosters |
+//! | [`roster`] | agrees with the peer on the batches of each window, and sums them |
 //! | [`inspect`] | describes any file, object or batch, and verifies it |
 //! | [`unconfirmed`] | rewrites mailbox objects whose existence is not confirmed |
 //! | [`worker`] | processes tasks from queues, several at once |
@@ -33,12 +35,14 @@ pub mod limits;
 mod packet_keys;
 pub mod prepared;
 pub mod processor;
+pub mod progress;
 mod published;
 pub mod reason;
 mod records;
 pub mod resources;
 pub mod roster;
 pub mod sealed;
+pub mod sum;
 pub mod unconfirmed;
 pub mod wear;
 pub mod worker;

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// The fraction above which a window is reported in the log.
+const ALARM_SHARE: f64 = 0.05;
+
 /// The reason for which a packet does not count at this processor.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -171,6 +174,53 @@ impl Rejections {
     }
 }
 
+/// The number of packets for which this processor has a message, and how many of them do not count
+/// because of the peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PeerRejections {
+    /// Packets for which we have a message.
+    pub messages: u64,
+    /// Packets for which the peer sent no message, or only messages with which the proof is not
+    /// valid.
+    pub rejected: u64,
+}
+
+impl PeerRejections {
+    /// Adds the counts of a batch with this many packets that count.
+    pub fn add(&mut self, accepted: u64, reasons: &Rejections) {
+        let lost = [
+            PacketReason::NoPeerMessage,
+            PacketReason::BadPeerMessage,
+            PacketReason::InvalidProof,
+        ];
+        let rejected: u64 = lost.into_iter().map(|reason| reasons.count(reason)).sum();
+        self.messages += accepted + reasons.count(PacketReason::DuplicateInWindow) + rejected;
+        self.rejected += rejected;
+    }
+
+    /// Adds a batch of which the peer rejects every packet.
+    pub fn all_of(&mut self, messages: u64) {
+        self.messages += messages;
+        self.rejected += messages;
+    }
+
+    /// Returns the fraction of the packets with a message that do not count; 0 without messages.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        match self.messages {
+            0 => 0.0,
+            messages => self.rejected as f64 / messages as f64,
+        }
+    }
+
+    /// Returns whether the fraction is high enough for a report in the log.
+    #[must_use]
+    pub fn is_alarming(&self) -> bool {
+        self.share() > ALARM_SHARE
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,5 +236,38 @@ mod tests {
             );
         }
         assert_eq!(PacketReason::from_code(16), None);
+    }
+
+    #[test]
+    fn the_share_is_of_packets_with_a_message() {
+        let mut rejections = PeerRejections::default();
+        assert!((rejections.share() - 0.0).abs() < f64::EPSILON && !rejections.is_alarming());
+        rejections.all_of(5);
+        rejections.messages += 95;
+        assert!(!rejections.is_alarming(), "exactly at the limit");
+        rejections.all_of(1);
+        assert!(rejections.is_alarming());
+        assert_eq!((rejections.messages, rejections.rejected), (101, 6));
+    }
+
+    #[test]
+    fn a_packet_with_a_message_counts_once_whatever_becomes_of_it() {
+        let mut reasons = Rejections::default();
+        // The last two reasons arise before a message exists.
+        for (reason, count) in [
+            (PacketReason::DuplicateInWindow, 1),
+            (PacketReason::NoPeerMessage, 2),
+            (PacketReason::BadPeerMessage, 3),
+            (PacketReason::InvalidProof, 4),
+            (PacketReason::KeyWornOut, 5),
+            (PacketReason::PointChanged, 6),
+        ] {
+            (0..count).for_each(|_| reasons.add(reason));
+        }
+        let mut rejections = PeerRejections::default();
+        for _ in 0..2 {
+            rejections.add(10, &reasons);
+        }
+        assert_eq!((rejections.messages, rejections.rejected), (2 * 20, 2 * 9));
     }
 }

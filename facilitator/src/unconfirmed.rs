@@ -7,11 +7,13 @@
 //! the mailbox has given the same answer for an hour. Where rosters are used, the peer's roster
 //! also lists the validation batches that it lacks (`roster::agree`).
 
-use crate::aggregate::{AggregateTask, FixedSumPart, aggregate};
+use crate::aggregate::{AggregateTask, aggregate};
 use crate::error::Error;
-use crate::intake::{intake, no_progress};
+use crate::intake::intake;
 use crate::processor::Processor;
+use crate::progress::no_progress;
 use crate::roster::{aggregate_agreed, rostered};
+use crate::sum::FixedSumPart;
 use futures::TryStreamExt as _;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -150,9 +152,8 @@ async fn delete_final_notes(
 /// Publishes a window's sum part again, from its record.
 async fn publish_sum_again(processor: &Arc<Processor>, name: &WindowName) -> Result<(), Error> {
     if rostered(processor, name.window).await? {
-        return aggregate_agreed(processor, name, no_progress())
-            .await
-            .map(drop);
+        aggregate_agreed(processor, name, no_progress()).await?;
+        return Ok(());
     }
     let part = SumPartName {
         instance: processor.buckets.instance.clone(),
@@ -171,5 +172,6 @@ async fn publish_sum_again(processor: &Arc<Processor>, name: &WindowName) -> Res
         batches: batches.collect(),
         dry_run: false,
     };
-    aggregate(processor, &task, no_progress()).await.map(drop)
+    aggregate(processor, &task, no_progress()).await?;
+    Ok(())
 }

@@ -12,17 +12,16 @@
 //! object results, so that the batch counts once. A listing adds all counts. If packets of a batch
 //! were opened with several keys, its failed proofs count for each of these keys.
 
-use crate::aggregate::BatchResult;
+use crate::cache::Failures;
 use crate::error::Error;
 use crate::keys::PacketKey;
 use crate::prepared::KeyUse;
 use crate::processor::Processor;
-use crate::reason::PacketReason;
 use futures::TryStreamExt as _;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tallybox_model::id::BatchId;
-use tallybox_model::path::{FailedProofs, failed_proofs_directory};
+use tallybox_model::path::{BatchName, FailedProofs, failed_proofs_directory};
 use tallybox_transport::{ListRange, Published};
 
 /// The time for which a total is used before the counts are listed again, in milliseconds.
@@ -31,9 +30,6 @@ const MAX_AGE_MILLIS: i64 = 30 * 60_000;
 /// bins.
 const MOST_LISTED_COUNTS: usize = 1 << 16;
 
-/// The numbers of failed proofs, by fingerprint of the packet key.
-pub(crate) type Failures = HashMap<String, u64>;
-
 /// Records the number of failed proofs of a batch for each pinned key that opened its packets,
 /// unless that record exists.
 ///
@@ -41,16 +37,16 @@ pub(crate) type Failures = HashMap<String, u64>;
 /// An error of the own bucket.
 pub(crate) async fn count(
     processor: &Processor,
-    result: &BatchResult,
+    batch: &BatchName,
+    failed: u64,
     keys: &[KeyUse],
 ) -> Result<(), Error> {
-    let failed = result.rejections.count(PacketReason::InvalidProof);
     // With a point for each packet, a guess gives no information about the next packet's point.
     for key in keys.iter().filter(|key| key.point.is_some() && failed > 0) {
         let count = FailedProofs {
             instance: processor.buckets.instance.clone(),
             key: key.key.clone(),
-            batch: result.name.clone(),
+            batch: batch.clone(),
             failed,
         };
         let text = format!("{{\"failed\":{failed}}}");

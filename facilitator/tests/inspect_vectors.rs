@@ -13,8 +13,8 @@ use tallybox_facilitator::config::Config;
 use tallybox_facilitator::inspect::{
     Facts, InspectionReport, Inspector, ObjectFinding, ObjectName, OwnObject, Target, Verification,
 };
-use tallybox_facilitator::intake::no_progress;
 use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::progress::no_progress;
 use tallybox_model::role::Role;
 use tallybox_model::time::Window;
 use tallybox_service::chart::Screen;

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use tallybox_facilitator::aggregate::AggregateSummary;
 use tallybox_facilitator::intake::find_prepared;
 use tallybox_facilitator::prepared::ChunkKind;
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::reason::PacketReason;
+use tallybox_facilitator::sum::AggregateSummary;
 use tallybox_model::id::{BatchId, PacketId};
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;

@@ -7,10 +7,12 @@ pub(crate) use post::post_all;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tallybox_facilitator::aggregate::{AggregateSummary, AggregateTask, aggregate};
+use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::error::Error as FacilitatorError;
-use tallybox_facilitator::intake::{ProgressCallback, intake, no_progress};
+use tallybox_facilitator::intake::intake;
 use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::progress::{ProgressCallback, no_progress};
+use tallybox_facilitator::sum::AggregateSummary;
 use tallybox_model::digest::Digest;
 use tallybox_model::role::Role;
 use tallybox_model::time::Window;
@@ -186,7 +188,7 @@ pub(crate) async fn aggregate_all(
             dry_run: false,
         };
         let done = aggregate(processor, &task, no_progress()).await;
-        summaries.push(done.map_err(|error| refused(processor, error))?);
+        summaries.push(done.map_err(|failed| refused(processor, failed.error))?);
     }
     watch.note(stage, flows, begin);
     Ok(summaries)

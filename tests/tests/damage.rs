@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tallybox_facilitator::aggregate::{AggregateSummary, AggregateTask, BatchOutcome, aggregate};
+use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::config::Config;
-use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::intake::intake;
 use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::progress::no_progress;
+use tallybox_facilitator::sum::{AggregateSummary, BatchOutcome};
 use tallybox_model::id::BatchId;
 use tallybox_model::path::{BatchName, BatchObjects};
 use tallybox_model::role::Role;
@@ -131,8 +133,12 @@ impl World {
             dry_run,
         };
         [
-            aggregate(first, &task, no_progress()).await,
-            aggregate(second, &task, no_progress()).await,
+            aggregate(first, &task, no_progress())
+                .await
+                .map_err(Error::from),
+            aggregate(second, &task, no_progress())
+                .await
+                .map_err(Error::from),
         ]
     }
 

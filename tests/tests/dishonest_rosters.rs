@@ -6,8 +6,8 @@ mod pair;
 
 use pair::{Pair, copy_all};
 use std::sync::Arc;
-use tallybox_facilitator::intake::no_progress;
 use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::progress::no_progress;
 use tallybox_facilitator::roster::{Alarm, RosterSummary, roster};
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;

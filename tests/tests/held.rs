@@ -3,15 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::sync::Arc;
-use tallybox_facilitator::aggregate::{AggregateTask, aggregate, release};
+use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::buckets::Buckets;
 use tallybox_facilitator::config::Config;
+use tallybox_facilitator::config::worker::Kind;
 use tallybox_facilitator::error::Error;
-use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::intake::intake;
 use tallybox_facilitator::limits::RosterRules;
 use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::progress::no_progress;
 use tallybox_facilitator::roster::{aggregate_agreed, roster};
-use tallybox_facilitator::worker::{Kind, Outcome, handle};
+use tallybox_facilitator::sum::release;
+use tallybox_facilitator::worker::{Outcome, handle};
 use tallybox_model::avro::{
     ContainerReader, ContainerWriter, Limits, Record as _, RecordReader, decode_one, encode_one,
 };
@@ -212,7 +215,8 @@ async fn a_sum_of_the_peers_choice_is_held_without_rosters() {
     pair.choose([70, 1, 0]).await;
     let error = aggregate(&first, &pair.task(), no_progress())
         .await
-        .unwrap_err();
+        .unwrap_err()
+        .error;
     assert_eq!(rejections(&error), (229, 300));
     assert!(!pair.has_sum().await);
     assert!(pair.has(&pair.name().held()).await && !pair.has(&pair.name().done()).await);
@@ -249,7 +253,8 @@ async fn a_sum_of_the_peers_choice_is_held_without_rosters() {
     pair.choose([69, 1, 0]).await;
     let error = aggregate(&first, &pair.task(), no_progress())
         .await
-        .unwrap_err();
+        .unwrap_err()
+        .error;
     assert_eq!(rejections(&error), (230, 300));
     let Error::Held {
         rejections: counts, ..
@@ -309,7 +314,8 @@ async fn a_sum_of_the_peers_choice_is_held_with_rosters() {
     let first = pair.get(Role::First, true);
     let error = aggregate_agreed(&first, &pair.name(), no_progress())
         .await
-        .unwrap_err();
+        .unwrap_err()
+        .error;
     // The batch that the rosters do not agree on, because the peer has rejected all its packets,
     // counts, too.
     assert_eq!(rejections(&error), (229, 300));

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::sync::Arc;
-use tallybox_facilitator::aggregate::{AggregateSummary, AggregateTask, aggregate};
+use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::buckets::Buckets;
 use tallybox_facilitator::config::{Config, ValidationForm};
 use tallybox_facilitator::error::Error;
-use tallybox_facilitator::intake::{IntakeSummary, intake, no_progress};
+use tallybox_facilitator::intake::{IntakeSummary, intake};
 use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::progress::no_progress;
+use tallybox_facilitator::sum::AggregateSummary;
 use tallybox_model::path::bucket_created;
 use tallybox_model::role::Role;
 use tallybox_model::time::BatchTime;
@@ -118,7 +120,7 @@ impl World {
             batches: Vec::new(),
             dry_run: false,
         };
-        aggregate(processor, &task, no_progress()).await
+        Ok(aggregate(processor, &task, no_progress()).await?)
     }
 
     /// Returns the objects after a run without failures.
@@ -306,7 +308,8 @@ async fn a_sum_part_of_other_batches_is_a_conflict_that_names_both() {
     let before = written(&processor.buckets).await;
     let error = aggregate(&processor, &task(Vec::new()), no_progress())
         .await
-        .unwrap_err();
+        .unwrap_err()
+        .error;
     assert_eq!(
         (error.exit(), error.reason().as_str()),
         (Exit::Conflict, "other-sum-part")

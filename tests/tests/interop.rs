@@ -6,10 +6,12 @@ use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use tallybox_facilitator::aggregate::{AggregateSummary, AggregateTask, aggregate};
+use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::error::Error;
-use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::intake::intake;
 use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::progress::no_progress;
+use tallybox_facilitator::sum::AggregateSummary;
 use tallybox_model::avro::{ContainerReader, Limits, Record, RecordKind, RecordReader, decode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{SumPart, ValidationHeader};
@@ -92,7 +94,7 @@ async fn sum(processor: &Arc<Processor>, case: &Case) -> Result<AggregateSummary
         batches: Vec::new(),
         dry_run: false,
     };
-    aggregate(processor, &task, no_progress()).await
+    Ok(aggregate(processor, &task, no_progress()).await?)
 }
 
 fn numbers(value: &Value) -> Vec<u64> {

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tallybox_facilitator::config::worker::{Kind, WorkerConfig};
 use tallybox_facilitator::config::{Points, ValidationForm};
 use tallybox_facilitator::limits::RosterRules;
 use tallybox_facilitator::processor::Processor;
-use tallybox_facilitator::worker::{Kind, Outcome, Worker, WorkerConfig, step};
+use tallybox_facilitator::worker::{Outcome, Worker, step};
 use tallybox_model::path::{BatchName, bucket_created};
 use tallybox_model::role::Role;
 use tallybox_model::task::{AggregationTask, IntakeTask, RosterTask, TaskBatch};
@@ -370,7 +371,7 @@ async fn a_batch_that_is_older_than_the_own_bucket_is_looked_for_in_the_peers_ma
             .resources
             .clock
             .set(clock.parse::<BatchTime>().unwrap().millis());
-        let progress = tallybox_facilitator::intake::no_progress();
+        let progress = tallybox_facilitator::progress::no_progress();
         tallybox_facilitator::intake::intake(&processor, &name, progress)
             .await
             .unwrap();

@@ -10,9 +10,10 @@ use futures::TryStreamExt as _;
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::config::Points;
 use tallybox_facilitator::error::Error;
-use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::intake::intake;
 use tallybox_facilitator::limits::RosterRules;
 use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::progress::no_progress;
 use tallybox_facilitator::roster::{aggregate_agreed, roster};
 use tallybox_model::path::{BatchName, bucket_created};
 use tallybox_model::role::Role;
@@ -378,7 +379,8 @@ async fn an_edited_agreed_set_makes_nobody_sign_a_small_sum() {
         let processor = Arc::new(setup.processor(&world, Role::First));
         let error = aggregate_agreed(&processor, &setup.window(0), no_progress())
             .await
-            .unwrap_err();
+            .unwrap_err()
+            .error;
         assert!(is_refused(&error, &key), "{error}");
         assert!(objects(&world.sums[0]).await.is_empty());
     }
@@ -404,7 +406,8 @@ async fn an_edited_agreed_set_makes_nobody_sign_a_small_sum() {
         let processor = Arc::new(setup.processor(&world, Role::First));
         let error = aggregate_agreed(&processor, &setup.window(0), no_progress())
             .await
-            .unwrap_err();
+            .unwrap_err()
+            .error;
         assert_eq!(error.reason(), reason, "{error}");
         assert!(objects(&world.sums[0]).await.is_empty());
     }
@@ -432,7 +435,8 @@ async fn an_edited_object_takes_no_batch_out_of_a_sum() {
     };
     let error = aggregate(&Arc::new(first), &task, no_progress())
         .await
-        .unwrap_err();
+        .unwrap_err()
+        .error;
     assert!(is_refused(&error, &name.first_seen()), "{error}");
     assert_eq!(error.reason(), "unverified");
     assert!(objects(&world.sums[0]).await.is_empty());

@@ -11,8 +11,9 @@ use offered::{
 use std::sync::Arc;
 use tallybox_facilitator::config::{Config, Points};
 use tallybox_facilitator::error::Error;
-use tallybox_facilitator::intake::{find_prepared, intake, no_progress};
+use tallybox_facilitator::intake::{find_prepared, intake};
 use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::progress::no_progress;
 use tallybox_facilitator::reason::PacketReason;
 use tallybox_model::role::Role;
 use tallybox_service::config::load;

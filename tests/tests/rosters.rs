@@ -6,7 +6,7 @@ mod pair;
 
 use pair::{Pair, copy_all};
 use tallybox_facilitator::error::Error;
-use tallybox_facilitator::intake::no_progress;
+use tallybox_facilitator::progress::no_progress;
 use tallybox_facilitator::roster::{
     AgreementOutcome, Alarm, Whereabouts, aggregate_agreed, explain, roster, show,
 };

@@ -3,15 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::sync::Arc;
-use tallybox_facilitator::aggregate::{AggregateSummary, AggregateTask, aggregate};
+use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::buckets::Buckets;
 use tallybox_facilitator::config::Config;
+use tallybox_facilitator::config::worker::Kind;
 use tallybox_facilitator::error::Error;
-use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::intake::intake;
 use tallybox_facilitator::limits::RosterRules;
 use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::progress::no_progress;
 use tallybox_facilitator::roster::{aggregate_agreed, roster};
-use tallybox_facilitator::worker::{Kind, Outcome, handle};
+use tallybox_facilitator::sum::AggregateSummary;
+use tallybox_facilitator::worker::{Outcome, handle};
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::roster::WindowName;
@@ -103,7 +106,7 @@ impl Pair {
     /// Sums a window of the first processor without rosters.
     async fn sum(&self, window: Window, batches: &[BatchName]) -> Result<AggregateSummary, Error> {
         let first = self.with(Role::First, None);
-        aggregate(&first, &self.task(window, batches), no_progress()).await
+        Ok(aggregate(&first, &self.task(window, batches), no_progress()).await?)
     }
 
     /// Lets both processors write their rosters of the window, and agree.
@@ -153,7 +156,7 @@ async fn a_batch_that_one_window_sums_is_a_conflict_in_another_that_names_both()
             ..pair.task(window, batches)
         };
         let dry = aggregate(&pair.with(Role::First, None), &dry, no_progress()).await;
-        assert_eq!(kind(&dry.unwrap_err()).1, "summed-before");
+        assert_eq!(kind(&dry.unwrap_err().error).1, "summed-before");
     }
     // A rejected window claims none of its batches: the remaining batch can be summed in any
     // window.
@@ -237,7 +240,7 @@ async fn a_window_that_touches_the_time_of_rosters_is_refused_from_everywhere() 
     ] {
         for batches in [Vec::new(), pair.case.batches()] {
             let error = aggregate(&first, &pair.task(window, &batches), no_progress()).await;
-            let error = error.unwrap_err();
+            let error = error.unwrap_err().error;
             assert_eq!(
                 kind(&error),
                 (Exit::Rejected, "touches-rosters".to_owned()),
@@ -326,7 +329,8 @@ async fn an_agreed_batch_that_is_claimed_meanwhile_is_not_summed_twice() {
     let first = pair.with(Role::First, Some("2023/11/14/22/00"));
     let error = aggregate_agreed(&first, &pair.name(hour), no_progress())
         .await
-        .unwrap_err();
+        .unwrap_err()
+        .error;
     assert_eq!(
         kind(&error),
         (Exit::Conflict, "summed-before".to_owned()),

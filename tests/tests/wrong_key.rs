@@ -4,14 +4,16 @@
 use futures::TryStreamExt as _;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tallybox_facilitator::aggregate::{AggregateTask, BatchOutcome, aggregate};
+use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::buckets::Buckets;
 use tallybox_facilitator::config::Config;
-use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::intake::intake;
 use tallybox_facilitator::limits::RosterRules;
 use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::progress::no_progress;
 use tallybox_facilitator::reason::PacketReason;
 use tallybox_facilitator::roster::{roster, show};
+use tallybox_facilitator::sum::BatchOutcome;
 use tallybox_model::id::BatchId;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
@@ -248,7 +250,8 @@ async fn a_batch_that_one_side_cannot_open_is_left_out_by_both() {
         // The window waits, in case the key or the validation batch arrives.
         let error = aggregate(&get(role, early), &task(&batches), no_progress())
             .await
-            .unwrap_err();
+            .unwrap_err()
+            .error;
         assert_eq!(
             (error.exit(), error.reason().as_str()),
             (Exit::Retry, reason)

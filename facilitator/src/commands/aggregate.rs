@@ -1,11 +1,12 @@
 //! `facilitator aggregate`
 
 use super::Arguments;
-use crate::aggregate::{AggregateSummary, AggregateTask, aggregate, release};
+use crate::aggregate::{AggregateTask, aggregate};
 use crate::error::Error;
-use crate::intake::ProgressCallback;
 use crate::processor::Processor;
+use crate::progress::ProgressCallback;
 use crate::roster::{aggregate_agreed, rostered};
+use crate::sum::{AggregateError, AggregateSummary, release};
 use clap::Args;
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_service::output::Summary;
+use tallybox_service::exit::Exit;
+use tallybox_service::output::{Failure, Summary};
 
 /// Sum a window: add the shares of the packets that both processors accepted, and publish the sum
 /// part
@@ -79,7 +81,7 @@ impl std::str::FromStr for DatedBatch {
 }
 
 impl Aggregate {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<(), Error> {
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
         let window =
             Window::new(self.start, self.end).map_err(|error| Error::Setting(error.to_string()))?;
         let processor = arguments.processor()?;
@@ -102,14 +104,22 @@ impl Aggregate {
             aggregation: task.aggregation.clone(),
             window,
         };
-        let mut summary = sum(&processor, &task, &name, Arc::clone(&progress)).await;
-        if let (Err(Error::Held { rejections, .. }), true) = (&summary, self.accept_rejections) {
+        let mut result = sum(&processor, &task, &name, Arc::clone(&progress)).await;
+        if self.accept_rejections
+            && let Err(AggregateError {
+                error: Error::Held { rejections, .. },
+                ..
+            }) = &result
+        {
             // The release is valid only for the counts of this error.
             release(&processor, &name, *rejections).await?;
-            summary = sum(&processor, &task, &name, progress).await;
+            result = sum(&processor, &task, &name, progress).await;
         }
         bar.finish();
-        arguments.print(&summary?)
+        match result {
+            Ok(summary) => arguments.print(&summary).map(|()| Exit::Done),
+            Err(error) => Ok(arguments.output.failure(&failure(&error))),
+        }
     }
 }
 
@@ -120,7 +130,7 @@ async fn sum(
     task: &AggregateTask,
     name: &WindowName,
     progress: ProgressCallback,
-) -> Result<AggregateSummary, Error> {
+) -> Result<AggregateSummary, AggregateError> {
     let window = task.window;
     if !rostered(processor, window).await? {
         return aggregate(processor, task, progress).await;
@@ -130,9 +140,21 @@ async fn sum(
         let problem = format!(
             "--batch and --dry-run apply only to windows without rosters, and {window} has rosters; omit them"
         );
-        return Err(Error::Setting(problem));
+        return Err(Error::Setting(problem).into());
     }
     aggregate_agreed(processor, name, progress).await
+}
+
+/// The failure as it is printed, with the outcome of each batch if it is known.
+fn failure(AggregateError { error, summary }: &AggregateError) -> Failure {
+    let failure = Failure::from_error(error.exit(), error.reason(), error);
+    match summary {
+        Some(summary) => failure.detail(
+            "batches",
+            serde_json::to_value(&summary.batches).unwrap_or_default(),
+        ),
+        None => failure,
+    }
 }
 
 impl Summary for AggregateSummary {

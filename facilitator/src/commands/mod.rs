@@ -113,17 +113,17 @@ pub fn main() -> Exit {
     runtime.shutdown_timeout(BLOCKING_THREADS_TIMEOUT);
     match result {
         Ok(exit) => exit,
-        Err(error) => output.failure(&failure(&error)),
+        Err(error) => output.failure(&Failure::from_error(error.exit(), error.reason(), &error)),
     }
 }
 
-/// Runs the command. Only `inspect`, `check-config` and `run-task` print a summary when they do not
-/// succeed; the others return an error.
+/// Runs the command. `aggregate`, `inspect`, `check-config` and `run-task` print more than an error
+/// when they do not succeed; the others return an error.
 async fn run(arguments: &Arguments) -> Result<Exit, Error> {
     match &arguments.command {
         Command::IntakeBatch(command) => command.run(arguments).await?,
-        Command::Aggregate(command) => command.run(arguments).await?,
         Command::Roster(command) => command.run(arguments).await?,
+        Command::Aggregate(command) => return command.run(arguments).await,
         Command::CheckConfig(command) => return command.run(arguments).await,
         Command::Inspect(command) => return command.run(arguments).await,
         Command::RunTask(command) => return command.run(arguments).await,
@@ -160,16 +160,4 @@ impl Arguments {
             .summary(summary)
             .map_err(|error| Error::Setting(format!("cannot write to stdout: {error}")))
     }
-}
-
-/// The failure as it is printed, with the state of each batch if the error has a summary.
-fn failure(error: &Error) -> Failure {
-    let mut failure = Failure::from_error(error.exit(), error.reason(), error);
-    if let Some(summary) = error.summary() {
-        failure = failure.detail(
-            "batches",
-            serde_json::to_value(&summary.batches).unwrap_or_default(),
-        );
-    }
-    failure
 }

@@ -4,7 +4,7 @@
 use super::Arguments;
 use super::aggregate::DatedBatch;
 use crate::error::Error;
-use crate::intake::no_progress;
+use crate::progress::no_progress;
 use crate::roster::{BatchView, RosterSummary, WindowView, explain, roster, show};
 use clap::{Args, Subcommand};
 use serde::Serialize;

@@ -1,8 +1,9 @@
 //! `facilitator run-task`
 
 use super::Arguments;
+use crate::config::worker::Kind;
 use crate::error::Error;
-use crate::worker::{Kind, Outcome, handle};
+use crate::worker::{Outcome, handle};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt;

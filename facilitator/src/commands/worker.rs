@@ -2,8 +2,9 @@
 
 use super::Arguments;
 use crate::client_keys;
+use crate::config::worker::Kind;
 use crate::error::Error;
-use crate::worker::{Kind, Source, Worker, run, watch, watch_buckets};
+use crate::worker::{Source, Worker, run, watch, watch_buckets};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt;

@@ -51,8 +51,8 @@ pub use signer::{Party, Signer, Verification};
 pub use target::Target;
 
 use crate::error::Error;
-use crate::intake::{ProgressCallback, no_progress};
 use crate::processor::Processor;
+use crate::progress::{ProgressCallback, no_progress};
 use present::Present;
 use signer::KnownKeys;
 use std::sync::Arc;

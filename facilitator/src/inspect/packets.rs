@@ -3,7 +3,7 @@
 use super::name::Family;
 use super::tally::Tally;
 use crate::error::Error;
-use crate::intake::ProgressCallback;
+use crate::progress::ProgressCallback;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read};

@@ -8,7 +8,7 @@ use super::name::Family;
 use super::packets::PacketFacts;
 use super::prepared::PreparedFacts;
 use super::signer::Verification;
-use crate::aggregate::FixedSumPart;
+use crate::sum::FixedSumPart;
 use serde::Serialize;
 use tallybox_model::id::KeyId;
 use tallybox_model::role::Role;

@@ -29,6 +29,7 @@ pub(crate) use summary::write_reasons;
 use crate::error::Error;
 use crate::prepared::{Owner, PreparedReader};
 use crate::processor::Processor;
+use crate::progress::{ProgressCallback, no_progress};
 use bytes::Bytes;
 use header::Checked;
 use pipeline::Pipeline;
@@ -47,15 +48,6 @@ use tokio_util::sync::CancellationToken;
 /// Largest packet file, in bytes, for which opening the packets a second time costs less than a
 /// request for the prepared batch of an earlier run.
 const WHOLE_READ_BYTES: u64 = 128 << 10;
-
-/// A progress callback: numbers of packets and bytes processed since the last call.
-pub type ProgressCallback = Arc<dyn Fn(u64, u64) + Send + Sync>;
-
-/// Returns a progress callback that does nothing.
-#[must_use]
-pub fn no_progress() -> ProgressCallback {
-    Arc::new(|_, _| {})
-}
 
 /// Processes one ingestion batch. The operation is idempotent.
 ///
@@ -286,4 +278,25 @@ async fn prepared_from_bytes(
 ) -> Result<PreparedReader, Error> {
     let owner = owner(processor);
     Ok(PreparedReader::from_bytes(&processor.buckets.own, owner, key, name, bytes).await?)
+}
+
+/// Returns the prepared batch. A lost one is computed again, and its validation batch is published
+/// unless this is a dry run.
+pub(crate) async fn find_or_prepare(
+    processor: &Arc<Processor>,
+    name: &BatchName,
+    dry_run: bool,
+) -> Result<PreparedReader, Error> {
+    if let Some(prepared) = find_prepared(processor, name).await? {
+        return Ok(prepared);
+    }
+    if dry_run {
+        return prepare(processor, name, no_progress())
+            .await
+            .map(|(prepared, _)| prepared);
+    }
+    intake(processor, name, no_progress()).await?;
+    let prepared_again = find_prepared(processor, name).await?;
+    prepared_again
+        .ok_or_else(|| Error::Internal(format!("batch {name}: the prepared batch disappeared")))
 }

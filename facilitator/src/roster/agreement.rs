@@ -8,7 +8,7 @@ use tallybox_model::id::{BatchId, PacketId};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{
     AgreedBatch, AgreedWindow, ChainReach, Claim, DatedBatch, ExpiredBatch, Listing, ListingStatus,
-    RosterTerms, SeveralDates,
+    RosterTerms, SeveralDates, TermsDiffer,
 };
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 
@@ -48,21 +48,6 @@ impl Roster {
             ..self.clone()
         }
     }
-}
-
-/// The error for two rosters that cannot be compared. An operator has to change a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the roster rules of the two processors differ: {} and {}", shown(.0), shown(.1))]
-pub struct TermsDiffer(pub RosterTerms, pub RosterTerms);
-
-fn shown(terms: &RosterTerms) -> String {
-    let RosterTerms {
-        origin,
-        period_minutes,
-        replay_horizon,
-        ..
-    } = terms;
-    format!("origin {origin}, windows of {period_minutes} minutes, replay horizon {replay_horizon}")
 }
 
 /// Returns how many windows after its own a batch is in this window (rule 7); `None` if the batch

@@ -9,11 +9,14 @@ use super::signed::{self, Signature};
 use super::summary::{Alarm, RosterSummary};
 use super::summed::without_rosters;
 use super::verdicts::{Verdicts, VerdictsWriter};
-use crate::aggregate::{join_peer, prepared};
 use crate::error::Error;
-use crate::intake::{ProgressCallback, find_prepared};
+use crate::intake::find_or_prepare;
+use crate::intake::find_prepared;
 use crate::prepared::PreparedError;
 use crate::processor::Processor;
+use crate::progress::ProgressCallback;
+use crate::reason::PacketReason;
+use crate::sum::join_peer;
 use crate::wear;
 use futures::TryStreamExt as _;
 use std::collections::BTreeMap;
@@ -361,7 +364,7 @@ async fn judged(
     };
     // A batch that has not been processed yet is processed now, so that the roster states its
     // problem.
-    let prepared = match prepared(processor, &batch, false).await {
+    let prepared = match find_or_prepare(processor, &batch, false).await {
         Ok(prepared) => prepared,
         Err(error) => return ours(error).map(Some),
     };
@@ -378,7 +381,8 @@ async fn judged(
         Ok(judged) => judged,
         Err(error) => return ours(error).map(Some),
     };
-    wear::count(processor, &result, &keys).await?;
+    let failed = result.rejections.count(PacketReason::InvalidProof);
+    wear::count(processor, &result.name, failed, &keys).await?;
     if result.accepted == 0 {
         return Ok(Some(OpenReason::NoAcceptedPacket));
     }

@@ -43,7 +43,6 @@ mod view;
 mod window_listing;
 mod write;
 
-pub use agreement::TermsDiffer;
 pub use earlier::EarlierOutcome;
 pub use policy::RosterPolicy;
 pub use sum::aggregate_agreed;
@@ -52,8 +51,8 @@ pub(crate) use summed::agreed_in;
 pub use view::{AgreementOutcome, BatchView, SideView, Whereabouts, WindowView, explain, show};
 
 use crate::error::Error;
-use crate::intake::ProgressCallback;
 use crate::processor::Processor;
+use crate::progress::ProgressCallback;
 use std::sync::Arc;
 use std::time::Instant;
 use tallybox_model::roster::WindowName;

@@ -3,15 +3,16 @@
 use super::agree::{VerdictFiles, read_agreed};
 use super::counted::read_duplicates;
 use super::summed::check_agreed;
-use crate::aggregate::{
-    AggregateSummary, AggregateTask, BatchResult, DoneMark, Group, PeerRejections, Selection,
-    alarm, check_share, mark_done, prepared, publish_sum, subtract,
-};
 use crate::error::Error;
-use crate::intake::{ProgressCallback, find_prepared};
+use crate::intake::{find_or_prepare, find_prepared};
 use crate::prepared::ChunkKind;
 use crate::processor::Processor;
-use crate::reason::PacketReason;
+use crate::progress::ProgressCallback;
+use crate::reason::{PacketReason, PeerRejections};
+use crate::sum::{
+    AggregateError, AggregateSummary, BatchResult, DoneMark, Group, alarm, check_share, mark_done,
+    publish_sum, subtract,
+};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,16 +30,10 @@ pub async fn aggregate_agreed(
     processor: &Arc<Processor>,
     name: &WindowName,
     progress: ProgressCallback,
-) -> Result<AggregateSummary, Error> {
+) -> Result<AggregateSummary, AggregateError> {
     let begun = Instant::now();
     let agreed = agreed(processor, name, &progress).await?;
-    let task = AggregateTask {
-        aggregation: name.aggregation.clone(),
-        window: name.window,
-        batches: Vec::new(),
-        dry_run: false,
-    };
-    let mut summary = AggregateSummary::new(processor.buckets.role, &task, &Selection::default());
+    let mut summary = AggregateSummary::new(processor.buckets.role, name, false);
     if agreed.batches.is_empty() {
         mark_done(processor, name, &DoneMark::nothing("nothing-agreed")).await?;
         summary.finish(None, begun.elapsed());
@@ -49,7 +44,9 @@ pub async fn aggregate_agreed(
     summary.rejections = rejections(processor, name, &group).await?;
     summary.finish(Some(&group), begun.elapsed());
     alarm(name, &summary);
-    check_share(processor, name, &summary, false).await?;
+    if let Err(error) = check_share(processor, name, &summary, false).await {
+        return Err(AggregateError::new(error, summary));
+    }
     let sum_part = SumPartName {
         instance: processor.buckets.instance.clone(),
         aggregation: name.aggregation.clone(),
@@ -61,12 +58,12 @@ pub async fn aggregate_agreed(
     let minimum = agreed.minimum.max(processor.limits.minimum_contributions);
     let Some(releasable) = group.releasable(minimum) else {
         mark_done(processor, name, &DoneMark::nothing("below-minimum")).await?;
-        return Err(Error::BelowMinimum {
+        let error = Error::BelowMinimum {
             window: name.window.to_string(),
             accepted: group.accepted(),
             minimum,
-            summary: Box::new(summary),
-        });
+        };
+        return Err(AggregateError::new(error, summary));
     };
     let header = sum_part.objects().header;
     summary.done_before = publish_sum(processor, &sum_part, releasable).await?;
@@ -101,7 +98,7 @@ async fn rejections(
     group
         .results
         .iter()
-        .for_each(|result| rejections.add(result));
+        .for_each(|result| rejections.add(result.accepted, &result.rejections));
     let files = VerdictFiles::open(processor, name).await?;
     for batch in files.without_accepted_packet() {
         let batch = BatchName {
@@ -179,7 +176,7 @@ async fn subtract_duplicates(
         return Ok(());
     }
     let name = &result.name;
-    let prepared = prepared(processor, name, false).await?;
+    let prepared = find_or_prepare(processor, name, false).await?;
     let wanted: HashSet<PacketId> = duplicates.iter().copied().collect();
     let mut indices = Vec::with_capacity(wanted.len());
     let mut index = 0;

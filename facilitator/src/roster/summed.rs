@@ -3,9 +3,9 @@
 use super::agree::read_agreed;
 use super::retry::retry_read;
 use super::window_listing::list_window_objects;
-use crate::aggregate::{claimed, summed_before};
 use crate::error::Error;
 use crate::processor::Processor;
+use crate::sum::{claimed, summed_before};
 use std::collections::{BTreeMap, BTreeSet};
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::{AgreedWindow, DatedBatch, WindowName};

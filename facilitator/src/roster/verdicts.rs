@@ -6,11 +6,11 @@
 //! roster: that of the file which was created first.
 
 use super::listed::{Listed, Span, Verdict};
-use crate::aggregate::BatchResult;
 use crate::error::Error;
 use crate::processor::Processor;
 use crate::reason::PacketReason;
 use crate::sealed::{Sealed, SealedChunk, SealedReader, SealedWriter};
+use crate::sum::BatchResult;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use tallybox_crypto::prio2::Sum;

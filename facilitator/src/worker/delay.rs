@@ -1,6 +1,6 @@
 //! The delay before a retry: exponential backoff with jitter.
 
-use super::config::RetryDelay;
+use crate::config::worker::RetryDelay;
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 

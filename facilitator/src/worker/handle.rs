@@ -1,11 +1,14 @@
 //! Processes one message, from its bytes to its outcome.
 
-use super::{Kind, Outcome, TaskKind};
-use crate::aggregate::{AggregateSummary, AggregateTask, aggregate, mark_nothing};
+use super::{Outcome, TaskKind};
+use crate::aggregate::{AggregateTask, aggregate};
+use crate::config::worker::Kind;
 use crate::error::Error;
-use crate::intake::{IntakeSummary, ProgressCallback, intake, no_progress};
+use crate::intake::{IntakeSummary, intake};
 use crate::processor::Processor;
+use crate::progress::{ProgressCallback, no_progress};
 use crate::roster::{RosterSummary, aggregate_agreed, roster};
+use crate::sum::{AggregateError, AggregateSummary, mark_nothing};
 use crate::unconfirmed::put_again;
 use futures::FutureExt as _;
 use std::any::Any;
@@ -48,6 +51,25 @@ pub(super) struct TaskReport {
     pub(super) wrong_key: bool,
     /// True if the sum part is held for an operator.
     pub(super) held: bool,
+}
+
+impl TaskReport {
+    /// Keeps the summary of an aggregation, also if it ended without a sum part.
+    fn add_aggregate(
+        &mut self,
+        result: Result<AggregateSummary, AggregateError>,
+    ) -> Result<(), Error> {
+        match result {
+            Ok(summary) => {
+                self.aggregate = Some(summary);
+                Ok(())
+            }
+            Err(AggregateError { error, summary }) => {
+                self.aggregate = summary.map(|summary| *summary);
+                Err(error)
+            }
+        }
+    }
 }
 
 /// Completes the task in a message of this queue.
@@ -120,9 +142,6 @@ fn failed(error: &Error, report: &mut TaskReport) -> Outcome {
             reason = chain(error),
             "intake stopped: a packet key, the role or an evaluation point of this processor may be wrong"
         );
-    }
-    if let Some(summary) = error.summary() {
-        report.aggregate = Some(summary.clone());
     }
     if report.below_minimum {
         tracing::warn!(reason = chain(error), "window has no sum part");
@@ -250,11 +269,11 @@ impl Task {
             }
             Self::Aggregate(task) if task.agreed => {
                 let window = window_name(&task.aggregation_id, task.window);
-                report.aggregate = Some(aggregate_agreed(processor, &window, progress).await?);
+                report.add_aggregate(aggregate_agreed(processor, &window, progress).await)?;
             }
             Self::Aggregate(task) => {
                 put_again(processor, &task.aggregation_id).await;
-                report.aggregate = Some(aggregate_named(processor, task, progress).await?);
+                report.add_aggregate(aggregate_named(processor, task, progress).await)?;
             }
         }
         Ok(())
@@ -267,7 +286,7 @@ async fn aggregate_named(
     processor: &Arc<Processor>,
     task: &AggregationTask,
     progress: ProgressCallback,
-) -> Result<AggregateSummary, Error> {
+) -> Result<AggregateSummary, AggregateError> {
     let window = window_name(&task.aggregation_id, task.window);
     let batch = |batch: &tallybox_model::task::TaskBatch| BatchName {
         aggregation: task.aggregation_id.clone(),
@@ -279,12 +298,11 @@ async fn aggregate_named(
         return Err(Error::BadTask(format!(
             "batch {outside} is outside the window {}",
             task.window
-        )));
+        ))
+        .into());
     }
     if batches.is_empty() {
-        return Err(Error::BadTask(format!(
-            "the task of window {window} names no batch"
-        )));
+        return Err(Error::BadTask(format!("the task of window {window} names no batch")).into());
     }
     let task = AggregateTask {
         aggregation: task.aggregation_id.clone(),
@@ -293,7 +311,7 @@ async fn aggregate_named(
         dry_run: false,
     };
     let result = aggregate(processor, &task, progress).await;
-    if let Err(error) = &result
+    if let Err(AggregateError { error, .. }) = &result
         && matches!(
             error,
             Error::BelowMinimum { .. } | Error::NothingToSum { .. }

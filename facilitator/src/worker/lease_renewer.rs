@@ -1,7 +1,8 @@
 //! Renews a lease from the moment a message is received until it is acknowledged, given back or
 //! rejected, whatever the task does in between.
 
-use super::{Kind, Metrics, Worker};
+use super::{Metrics, Worker};
+use crate::config::worker::Kind;
 use std::sync::Arc;
 use std::time::Duration;
 use tallybox_queue::{Lease, QueueError, SharedQueue};

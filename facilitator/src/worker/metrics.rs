@@ -1,8 +1,8 @@
 //! The worker's metrics, named `facilitator_<thing>_<unit>[_total]`. All counters exist with the
 //! value 0 from the start.
 
-use super::Kind;
 use super::handle::{TaskReport, TaskResult};
+use crate::config::worker::Kind;
 use crate::processor::Processor;
 use crate::reason::{PacketReason, Rejections};
 use crate::roster::Alarm;

@@ -2,7 +2,6 @@
 //!
 //! | file | responsibility |
 //! |---|---|
-//! | `config` | the sections `queues` and `worker` of the configuration |
 //! | `handle` | processes one message, from its bytes to an [`Outcome`] |
 //! | `outcome`, `delay` | the outcome of a message; the delay before a retry |
 //! | `step` | receives and processes one message without background work, for simulations |
@@ -15,7 +14,6 @@
 //!
 //! Neither a message nor a queue can end a worker: each failure is logged, counted, and retried.
 
-mod config;
 mod delay;
 mod handle;
 mod lease_renewer;
@@ -28,7 +26,6 @@ mod run;
 mod step;
 mod watchdog;
 
-pub use config::{RetryDelay, WorkerConfig, WorkerQueues};
 pub use delay::retry_delay;
 pub use handle::handle;
 pub use metrics::{Metrics, TaskKind};
@@ -40,44 +37,15 @@ pub use step::step;
 pub use watchdog::{Heartbeat, Watchdog};
 
 use crate::budget::Budget;
+use crate::config::worker::{Kind, WorkerConfig};
 use crate::error::Error;
 use crate::processor::Processor;
 use operations::State;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use step::Attempts;
 use tallybox_queue::SharedQueue;
 use tallybox_service::reach::Reach;
-
-/// A queue that a worker serves. The kind is not part of a message, so it follows from the queue.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Kind {
-    /// Intake tasks.
-    Intake,
-    /// Tasks about windows: rosters and aggregations.
-    Aggregate,
-}
-
-impl Kind {
-    /// Both kinds.
-    pub const ALL: [Self; 2] = [Self::Intake, Self::Aggregate];
-
-    /// The queue's name in the configuration, in logs and in metrics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Intake => "intake",
-            Self::Aggregate => "aggregate",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
 
 /// A worker: a processor, the queues that it takes tasks from, and its metrics.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! The worker's health, readiness and metrics, as operators see them.
 
-use super::{Kind, Worker};
+use super::Worker;
 use crate::BUILD;
+use crate::config::worker::Kind;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -1,7 +1,8 @@
 //! The main loop: concurrent tasks, lease renewal, graceful shutdown.
 
 use super::lease_renewer::LeaseRenewer;
-use super::{Kind, Outcome, Worker};
+use super::{Outcome, Worker};
+use crate::config::worker::Kind;
 use std::sync::Arc;
 use std::time::Duration;
 use tallybox_queue::{Delivery, QueueError, SharedQueue, TaskQueue};

@@ -2,8 +2,9 @@
 
 use super::delay::retry_delay;
 use super::handle::{TaskResult, run_task};
-use super::{Kind, Outcome, Worker};
-use crate::intake::{ProgressCallback, no_progress};
+use super::{Outcome, Worker};
+use crate::config::worker::Kind;
+use crate::progress::{ProgressCallback, no_progress};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

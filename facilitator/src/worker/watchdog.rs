@@ -1,6 +1,6 @@
 //! The watchdog: running operations, and whether they make progress.
 
-use crate::intake::ProgressCallback;
+use crate::progress::ProgressCallback;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

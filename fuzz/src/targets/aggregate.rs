@@ -3,7 +3,7 @@
 use crate::forge::as_container;
 use crate::world::{INVALID_PROOF, World, clear};
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
-use tallybox_facilitator::intake::no_progress;
+use tallybox_facilitator::progress::no_progress;
 use tallybox_model::avro::Record;
 use tallybox_model::header::PRIME;
 use tallybox_model::packet::ValidationPacket;

@@ -2,7 +2,8 @@
 
 use crate::forge::{container, take_bytes};
 use crate::world::World;
-use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::intake::intake;
+use tallybox_facilitator::progress::no_progress;
 use tallybox_model::avro::Record;
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{IngestionHeader, PRIME};

@@ -2,7 +2,8 @@
 
 use crate::forge::as_container;
 use crate::world::{World, objects};
-use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::intake::intake;
+use tallybox_facilitator::progress::no_progress;
 use tallybox_model::avro::{ContainerReader, Record, RecordReader};
 use tallybox_model::packet::{DataSharePacket, ValidationPacket};
 use tallybox_model::role::Role;

@@ -55,6 +55,21 @@ impl RosterTerms {
     }
 }
 
+/// The error for two rosters that cannot be compared. An operator has to change a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the roster rules of the two processors differ: {} and {}", shown(.0), shown(.1))]
+pub struct TermsDiffer(pub RosterTerms, pub RosterTerms);
+
+fn shown(terms: &RosterTerms) -> String {
+    let RosterTerms {
+        origin,
+        period_minutes,
+        replay_horizon,
+        ..
+    } = terms;
+    format!("origin {origin}, windows of {period_minutes} minutes, replay horizon {replay_horizon}")
+}
+
 impl fmt::Display for RosterTerms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

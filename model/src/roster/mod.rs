@@ -13,6 +13,6 @@ mod reason;
 
 pub use agreed::{AgreedBatch, AgreedWindow, ExpiredBatch, ListingStatus, SeveralDates};
 pub use entry::{Claim, DatedBatch, Listing, RosterEntry};
-pub use header::{ChainReach, MOST_ENTRIES, RosterHeader, RosterTerms};
+pub use header::{ChainReach, MOST_ENTRIES, RosterHeader, RosterTerms, TermsDiffer};
 pub use names::{RosterObject, WindowName, chain};
 pub use reason::OpenReason;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
-use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::intake::intake;
+use tallybox_facilitator::progress::no_progress;
 
 use super::*;
 use crate::layout::Layout;

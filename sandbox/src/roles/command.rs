@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use tallybox_facilitator::worker::{Kind, run};
+use tallybox_facilitator::config::worker::Kind;
+use tallybox_facilitator::worker::run;
 use tallybox_ingestor::batch::cycle;
 use tallybox_ingestor::http::Server;
 use tallybox_ingestor::metrics::Metrics;

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallybox_facilitator::worker::{self, Kind, Worker};
+use tallybox_facilitator::config::worker::Kind;
+use tallybox_facilitator::worker::{self, Worker};
 use tallybox_ingestor::batch::{BatchOptions, BatcherSummary, batch, cycle};
 use tallybox_ingestor::ingestor::Ingestor;
 use tallybox_ingestor::metrics::Metrics;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tallybox_facilitator::config::Config as ProcessorConfig;
+use tallybox_facilitator::config::worker::Kind;
 use tallybox_facilitator::processor::Processor;
-use tallybox_facilitator::worker::{Kind, Worker};
+use tallybox_facilitator::worker::Worker;
 use tallybox_ingestor::config::Config as IngestorConfig;
 use tallybox_ingestor::ingestor::Ingestor;
 use tallybox_queue::{QueuePlace, SharedQueue};

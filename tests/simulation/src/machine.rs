@@ -16,7 +16,8 @@ use tallybox_facilitator::limits::{
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::resources::Resources;
 
-use tallybox_facilitator::worker::{Kind, Worker, WorkerConfig};
+use tallybox_facilitator::config::worker::{Kind, WorkerConfig};
+use tallybox_facilitator::worker::Worker;
 use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, ManifestConfig, ServeConfig};
 use tallybox_ingestor::ingestor::{
     BatchSigner, Ingestor, KeyPair, LiveRegistry, Locality, NamedPacketKey as IngestorKey,

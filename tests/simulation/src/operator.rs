@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::error::Error;
-use tallybox_facilitator::intake::no_progress;
+use tallybox_facilitator::progress::no_progress;
 use tallybox_model::avro::{Limits, decode_one};
 use tallybox_model::extensions::ROSTERS_FROM;
 use tallybox_model::header::SumPart;
@@ -72,13 +72,12 @@ pub async fn sum_window_manually(machines: &Machines<'_>, dice: &mut Dice) -> Op
         batches: Vec::new(),
         dry_run: false,
     };
-    Some(
-        match aggregate(&worker.processor(), &task, no_progress()).await {
-            Ok(_) => ManualSum::Summed,
-            Err(Error::TouchesRosters { .. } | Error::SummedBefore { .. }) => ManualSum::Refused,
-            Err(_) => ManualSum::Nothing,
-        },
-    )
+    let result = aggregate(&worker.processor(), &task, no_progress()).await;
+    Some(match result.map_err(Error::from) {
+        Ok(_) => ManualSum::Summed,
+        Err(Error::TouchesRosters { .. } | Error::SummedBefore { .. }) => ManualSum::Refused,
+        Err(_) => ManualSum::Nothing,
+    })
 }
 
 /// Returns the sum parts that a processor has published, with the keys of their headers.

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 use tallybox_facilitator::config::{Config, Points};
 use tallybox_facilitator::error::Error;
-use tallybox_facilitator::intake::{IntakeSummary, find_prepared, intake, no_progress};
+use tallybox_facilitator::intake::{IntakeSummary, find_prepared, intake};
 use tallybox_facilitator::prepared::{ChunkKind, PreparedMessage};
 use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::progress::no_progress;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_service::config::load;

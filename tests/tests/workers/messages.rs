@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallybox_facilitator::aggregate::DoneMark;
-use tallybox_facilitator::worker::{Kind, Outcome, handle, step};
+use tallybox_facilitator::config::worker::Kind;
+use tallybox_facilitator::sum::DoneMark;
+use tallybox_facilitator::worker::{Outcome, handle, step};
 use tallybox_model::roster::WindowName;
 use tallybox_model::task::RosterTask;
 use tallybox_queue::TaskQueue as _;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tallybox_facilitator::worker::{Kind, Worker};
+use tallybox_facilitator::config::worker::Kind;
+use tallybox_facilitator::worker::Worker;
 use tallybox_queue::{SharedQueue, TaskQueue as _};
 
 use crate::world::{BucketFault, FaultyBucket, Flaky, World, config, emptied, start};

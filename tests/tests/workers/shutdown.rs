@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallybox_facilitator::worker::{Kind, watch_buckets};
+use tallybox_facilitator::config::worker::Kind;
+use tallybox_facilitator::worker::watch_buckets;
 use tallybox_queue::TaskQueue as _;
 use tallybox_service::operations::Operable as _;
 use tallybox_transport::faults::{FaultKind, Faults};

@@ -1,7 +1,6 @@
 //! Determines the kind of each side of a comparison.
 
 use super::FileFacts;
-use crate::aggregate::FixedSumPart;
 use crate::error::Error;
 use crate::inspect::batch::Batch;
 use crate::inspect::header::record_in;
@@ -9,6 +8,7 @@ use crate::inspect::object::BEGINNING_BYTES;
 use crate::inspect::present::{Found, Present};
 use crate::inspect::stem::{StemObject, stem_objects};
 use crate::inspect::{Facts, Family, Inspector, ObjectName, OwnObject, Part, Target, not_found};
+use crate::sum::FixedSumPart;
 use tallybox_model::digest::Digest;
 use tallybox_transport::{BucketError, digest};
 

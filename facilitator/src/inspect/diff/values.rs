@@ -1,10 +1,10 @@
 //! Converts a batch or a fixed sum part into comparable values: its files, and its fields as JSON.
 
 use super::{FileFacts, PartDifference, fields};
-use crate::aggregate::FixedSumPart;
 use crate::error::Error;
 use crate::inspect::batch::Batch;
 use crate::prepared::FixedFile;
+use crate::sum::FixedSumPart;
 use serde_json::{Value, json};
 use tallybox_model::digest::Digest;
 use tallybox_transport::{SharedBucket, digest};

@@ -5,71 +5,16 @@
 //! corrupts does not count. No check can prevent that. But a sum from which the peer has removed
 //! nearly all packets is not released until a person has examined it.
 
-use super::{AggregateSummary, BatchResult};
+use super::AggregateSummary;
 use crate::error::Error;
 use crate::processor::Processor;
-use crate::reason::PacketReason;
+use crate::reason::PeerRejections;
 use serde::Serialize;
 use tallybox_model::roster::WindowName;
 use tallybox_transport::BucketError;
 
-/// The fraction above which a window is reported in the log.
-const ALARM_SHARE: f64 = 0.05;
 /// The largest size of a release record, in bytes.
 const RELEASE_BYTES: u64 = 4 << 10;
-
-/// The number of packets for which this processor has a message, and how many of them do not count
-/// because of the peer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PeerRejections {
-    /// Packets for which we have a message.
-    pub messages: u64,
-    /// Packets for which the peer sent no message, or only messages with which the proof is not
-    /// valid.
-    pub rejected: u64,
-}
-
-impl PeerRejections {
-    /// Adds the counts of a batch.
-    pub fn add(&mut self, result: &BatchResult) {
-        let count = |reason| result.rejections.count(reason);
-        let reasons = [
-            PacketReason::NoPeerMessage,
-            PacketReason::BadPeerMessage,
-            PacketReason::InvalidProof,
-        ];
-        let rejected: u64 = reasons.into_iter().map(count).sum();
-        self.messages += result.accepted + count(PacketReason::DuplicateInWindow) + rejected;
-        self.rejected += rejected;
-    }
-
-    /// Adds a batch of which the peer rejects every packet.
-    pub fn all_of(&mut self, messages: u64) {
-        self.messages += messages;
-        self.rejected += messages;
-    }
-
-    /// Returns the fraction of the packets with a message that do not count; 0 without messages.
-    #[must_use]
-    pub fn share(&self) -> f64 {
-        match self.messages {
-            0 => 0.0,
-            messages => self.rejected as f64 / messages as f64,
-        }
-    }
-
-    /// Returns whether the fraction is high enough for a report in the log.
-    #[must_use]
-    pub fn is_alarming(&self) -> bool {
-        self.share() > ALARM_SHARE
-    }
-
-    /// Returns the name of the object that releases a window with exactly these counts.
-    fn release(&self, name: &WindowName) -> String {
-        name.released(self.rejected, self.messages)
-    }
-}
 
 /// Logs a warning for a window in which more than a few packets are lost because of the peer.
 pub(crate) fn alarm(name: &WindowName, summary: &AggregateSummary) {
@@ -113,7 +58,6 @@ pub(crate) async fn check_share(
         window: name.window.to_string(),
         rejections,
         maximum,
-        summary: Box::new(summary.clone()),
     })
 }
 
@@ -143,7 +87,10 @@ pub async fn release(
     let text = release_text(name, rejections)?;
     processor
         .buckets
-        .create_record(&rejections.release(name), &text)
+        .create_record(
+            &name.released(rejections.rejected, rejections.messages),
+            &text,
+        )
         .await?;
     Ok(())
 }
@@ -153,7 +100,7 @@ async fn is_released(
     name: &WindowName,
     rejections: PeerRejections,
 ) -> Result<bool, Error> {
-    let object = rejections.release(name);
+    let object = name.released(rejections.rejected, rejections.messages);
     match processor
         .buckets
         .read_record(&object, RELEASE_BYTES)
@@ -186,54 +133,7 @@ fn release_text(name: &WindowName, rejections: PeerRejections) -> Result<Vec<u8>
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::reason::Rejections;
-    use tallybox_crypto::prio2::Sum;
-    use tallybox_model::digest::Digest;
-    use tallybox_model::path::BatchName;
     use tallybox_model::time::Window;
-
-    #[test]
-    fn the_share_is_of_packets_with_a_message() {
-        let mut rejections = PeerRejections::default();
-        assert!((rejections.share() - 0.0).abs() < f64::EPSILON && !rejections.is_alarming());
-        rejections.all_of(5);
-        rejections.messages += 95;
-        assert!(!rejections.is_alarming(), "exactly at the limit");
-        rejections.all_of(1);
-        assert!(rejections.is_alarming());
-        assert_eq!((rejections.messages, rejections.rejected), (101, 6));
-    }
-
-    #[test]
-    fn a_packet_with_a_message_counts_once_whatever_becomes_of_it() {
-        let mut verdict = BatchResult {
-            name: BatchName::parse("a/2026/01/31/12/00/00112233-4455-4677-8899-aabbccddeeff")
-                .unwrap(),
-            packets: 100,
-            accepted: 10,
-            both_messages: 14,
-            sum: Sum::new(2),
-            invalid: Vec::new(),
-            rejections: Rejections::default(),
-            inputs: [Digest::empty(); 2],
-        };
-        // The last two reasons arise before a message exists.
-        for (reason, count) in [
-            (PacketReason::DuplicateInWindow, 1),
-            (PacketReason::NoPeerMessage, 2),
-            (PacketReason::BadPeerMessage, 3),
-            (PacketReason::InvalidProof, 4),
-            (PacketReason::KeyWornOut, 5),
-            (PacketReason::PointChanged, 6),
-        ] {
-            (0..count).for_each(|_| verdict.rejections.add(reason));
-        }
-        let mut rejections = PeerRejections::default();
-        for _ in 0..2 {
-            rejections.add(&verdict);
-        }
-        assert_eq!((rejections.messages, rejections.rejected), (2 * 20, 2 * 9));
-    }
 
     #[test]
     fn a_release_names_the_window_and_the_counts() {

@@ -128,7 +128,7 @@ pub(crate) async fn publish(
 }
 
 /// Checks that no sum part of the window is recorded with other content.
-pub(super) async fn check_fixed(
+pub(crate) async fn check_fixed(
     processor: &Processor,
     name: &SumPartName,
     group: &Group,

@@ -7,7 +7,6 @@
 
 use crate::error::Error;
 use crate::processor::Processor;
-use crate::roster::agreed_in;
 use futures::TryStreamExt as _;
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
@@ -69,36 +68,12 @@ async fn read(processor: &Processor, batch: &BatchName) -> Result<Window, Error>
     Ok(claim.window)
 }
 
-/// Checks that no other window sums any of these batches, with rosters or without. Returns the
-/// batches that this window has already claimed.
-///
-/// # Errors
-/// [`Error::SummedBefore`], which names both windows, or an error of the own bucket.
-pub(super) async fn check(
-    processor: &Processor,
-    name: &WindowName,
-    batches: &[BatchName],
-) -> Result<BTreeMap<BatchName, Window>, Error> {
-    let mut claimed = claimed(processor, &name.aggregation, name.window).await?;
-    let agreed = agreed_in(processor, name).await?;
-    for batch in batches {
-        if let Some(then) = agreed.get(batch) {
-            return Err(summed_before(batch, *then, name.window));
-        }
-        if let Some(then) = claimed.get(batch) {
-            same_window(batch, *then, name.window)?;
-        }
-    }
-    claimed.retain(|_, window| *window == name.window);
-    Ok(claimed)
-}
-
 /// Claims batches for a window, except those that it has `claimed` already.
 ///
 /// # Errors
 /// [`Error::SummedBefore`] if another window claimed a batch in the meantime, or an error of the
 /// own bucket.
-pub(super) async fn claim(
+pub(crate) async fn claim(
     processor: &Processor,
     name: &WindowName,
     batches: &[BatchName],

@@ -1,8 +1,6 @@
 //! Groups of batches with the same parameters, which one sum part can contain.
 
-use super::AggregateSummary;
 use super::batch_result::BatchResult;
-use crate::error::Error;
 use crate::ids::IdSet;
 use std::collections::BTreeSet;
 use tallybox_crypto::prio2::Sum;
@@ -88,7 +86,7 @@ impl Group {
     }
 
     /// Returns whether the packet counts in an earlier batch of the window.
-    pub(super) fn counts(&self, id: PacketId) -> bool {
+    pub(crate) fn counts(&self, id: PacketId) -> bool {
         self.several && self.counted.contains(*id.as_bytes())
     }
 
@@ -103,46 +101,13 @@ impl Group {
     }
 }
 
-/// Returns the group with the most accepted packets (in a tie, the one with the smallest encoding
-/// of its parameters). The batches of all other groups are excluded in `summary`.
-pub(super) fn choose(groups: Vec<Group>, summary: &mut AggregateSummary) -> Option<Group> {
-    let mut chosen: Option<Group> = None;
-    for group in groups.into_iter().filter(|group| !group.results.is_empty()) {
-        let better = chosen
-            .as_ref()
-            .is_none_or(|best| group.accepted() > best.accepted());
-        let left = if better {
-            chosen.replace(group)
-        } else {
-            Some(group)
-        };
-        for result in left.iter().flat_map(|group| &group.results) {
-            let reason = "parameter-mismatch";
-            let problem =
-                "the parameters differ from those of the window's other batches".to_owned();
-            summary.exclude(
-                &result.name,
-                &Error::Header {
-                    batch: result.name.clone(),
-                    reason,
-                    problem,
-                },
-            );
-        }
-    }
-    chosen
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::aggregate::{AggregateTask, Selection};
     use crate::reason::Rejections;
     use tallybox_model::digest::Digest;
     use tallybox_model::header::PRIME;
-    use tallybox_model::role::Role;
-    use tallybox_model::time::Window;
 
     const BATCH: &str = "a/2026/01/31/12/00/00112233-4455-4677-8899-aabbccddeeff";
 
@@ -180,37 +145,5 @@ mod tests {
             [1, 99, 100, 101, u64::MAX].map(|minimum| group.releasable(minimum).is_some());
         assert_eq!(released, [true, true, true, false, false]);
         assert_eq!(group.with_both_messages(), 200);
-    }
-
-    #[test]
-    fn the_group_with_most_packets_is_chosen_and_the_first_in_a_tie() {
-        // Number of accepted packets of each group, and the number of bins of the chosen one.
-        for (accepted, bins) in [
-            ([5, 7, 6], 2),
-            ([7, 5, 6], 1),
-            ([5, 6, 7], 3),
-            ([7, 7, 7], 1),
-            ([5, 7, 7], 2),
-        ] {
-            let task = AggregateTask {
-                aggregation: "a".parse().unwrap(),
-                window: Window::new(
-                    "2026/01/31/12/00".parse().unwrap(),
-                    "2026/01/31/13/00".parse().unwrap(),
-                )
-                .unwrap(),
-                batches: Vec::new(),
-                dry_run: false,
-            };
-            let mut summary = AggregateSummary::new(Role::First, &task, &Selection::default());
-            let groups = accepted.iter().zip(1..).map(|(accepted, bins)| {
-                let mut group = Group::new(parameters(bins), true);
-                group.push(verdict(*accepted), &[]);
-                group
-            });
-            let chosen = choose(groups.collect(), &mut summary).unwrap();
-            assert_eq!(chosen.parameters.bins, bins, "{accepted:?}");
-            assert_eq!(summary.batches.len(), 2);
-        }
     }
 }

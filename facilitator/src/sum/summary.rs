@@ -1,17 +1,19 @@
 //! The summary of an aggregation: the window, and the outcome of each batch.
 
-use super::{AggregateTask, Group, PeerRejections, Selection};
+use super::group::Group;
 use crate::error::Error;
 use crate::intake::write_reasons;
-use crate::reason::Rejections;
+use crate::reason::{PeerRejections, Rejections};
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
 use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
+use tallybox_model::roster::WindowName;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::exit::Exit;
+use tallybox_transport::BucketError;
 
 /// The outcome of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -92,17 +94,17 @@ pub struct AggregateSummary {
 }
 
 impl AggregateSummary {
-    pub(crate) fn new(role: Role, task: &AggregateTask, selection: &Selection) -> Self {
+    pub(crate) fn new(role: Role, name: &WindowName, dry_run: bool) -> Self {
         Self {
             stage: "aggregate",
             role,
-            aggregation: task.aggregation.clone(),
-            window: task.window,
-            dry_run: task.dry_run,
+            aggregation: name.aggregation.clone(),
+            window: name.window,
+            dry_run,
             done_before: false,
             sum_part: None,
             batches: Vec::new(),
-            foreign_objects: selection.foreign_objects,
+            foreign_objects: 0,
             packets_read: 0,
             packets_accepted: 0,
             packets_rejected: 0,
@@ -116,7 +118,7 @@ impl AggregateSummary {
     }
 
     /// Adds a batch that is not summed.
-    pub(super) fn exclude(&mut self, name: &BatchName, error: &Error) {
+    pub(crate) fn exclude(&mut self, name: &BatchName, error: &Error) {
         let exit = error.exit();
         self.batches.push(AggregatedBatch {
             date: name.date,
@@ -164,6 +166,85 @@ impl AggregateSummary {
     pub(crate) fn elapsed(&mut self, elapsed: Duration) {
         self.seconds = elapsed.as_secs_f64();
         self.packets_per_second = self.packets_read as f64 / self.seconds.max(1e-9);
+    }
+
+    /// Returns the error for a window of which no batch can be summed, with the status of each.
+    pub(crate) fn nothing_to_sum(&self) -> Error {
+        let excluded = || {
+            self.batches
+                .iter()
+                .filter(|batch| batch.outcome != BatchOutcome::Summed)
+        };
+        // Faults that can be repaired take precedence over final ones, and those that need an operator
+        // over the others.
+        let order = [
+            Exit::Retry,
+            Exit::Conflict,
+            Exit::BelowMinimum,
+            Exit::Rejected,
+        ];
+        let exit = order
+            .into_iter()
+            .find(|exit| excluded().any(|batch| batch.exit == *exit))
+            .unwrap_or(Exit::Retry);
+        let describe = |batch: &AggregatedBatch| {
+            let reason = batch.reason.as_deref().unwrap_or("excluded");
+            format!("{}/{}: {reason}", batch.date, batch.batch)
+        };
+        let detail: Vec<String> = excluded().map(describe).collect();
+        let detail = if detail.is_empty() {
+            "the window contains no batch".to_owned()
+        } else {
+            detail.join(", ")
+        };
+        let reason = excluded()
+            .find_map(|batch| batch.reason.clone())
+            .unwrap_or_else(|| "no-batch".to_owned());
+        Error::NothingToSum {
+            window: self.window.to_string(),
+            detail,
+            exit,
+            reason,
+        }
+    }
+}
+
+/// The end of an aggregation without a sum part.
+#[derive(Debug)]
+pub struct AggregateError {
+    /// Why there is no sum part.
+    pub error: Error,
+    /// The outcome of each batch, if the batches were read.
+    pub summary: Option<Box<AggregateSummary>>,
+}
+
+impl AggregateError {
+    pub(crate) fn new(error: Error, summary: AggregateSummary) -> Self {
+        Self {
+            error,
+            summary: Some(Box::new(summary)),
+        }
+    }
+}
+
+impl From<Error> for AggregateError {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            summary: None,
+        }
+    }
+}
+
+impl From<AggregateError> for Error {
+    fn from(failed: AggregateError) -> Self {
+        failed.error
+    }
+}
+
+impl From<BucketError> for AggregateError {
+    fn from(error: BucketError) -> Self {
+        Error::from(error).into()
     }
 }
 

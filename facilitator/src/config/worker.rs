@@ -1,12 +1,41 @@
 //! The sections `queues` and `worker` of the configuration.
 
-use super::Kind;
 use crate::error::Error;
 use serde::Deserialize;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 use tallybox_queue::{QueuePlace, SharedQueue};
+
+/// A queue that a worker serves. The kind is not part of a message, so it follows from the queue.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Kind {
+    /// Intake tasks.
+    Intake,
+    /// Tasks about windows: rosters and aggregations.
+    Aggregate,
+}
+
+impl Kind {
+    /// Both kinds.
+    pub const ALL: [Self; 2] = [Self::Intake, Self::Aggregate];
+
+    /// The queue's name in the configuration, in logs and in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Intake => "intake",
+            Self::Aggregate => "aggregate",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
 
 /// The queues from which tasks come.
 #[derive(Clone, Debug, Deserialize)]
@@ -134,7 +163,7 @@ impl WorkerConfig {
         Ok(())
     }
 
-    pub(super) fn stuck_after(&self) -> Duration {
+    pub(crate) fn stuck_after(&self) -> Duration {
         Duration::from_secs(self.stuck_after_secs)
     }
 }
