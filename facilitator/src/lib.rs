@@ -10,7 +10,7 @@
 //! | [`aggregate`] | sums a window without rosters |
 //! | [`roster`] | agrees with the peer on the batches of each window, and sums them |
 //! | [`inspect`] | describes any file, object or batch, and verifies it |
-//! | [`unconfirmed`] | rewrites mailbox objects whose existence is not confirmed |
+//! | [`put_again`] | rewrites mailbox objects whose existence is not confirmed |
 //! | [`worker`] | processes tasks from queues, several at once |
 //! | [`budget`], [`cache`] | limit memory; cache objects of the own bucket between batches |
 //! | [`commands`] | the command line |
@@ -37,13 +37,14 @@ pub mod prepared;
 pub mod processor;
 pub mod progress;
 mod published;
+pub mod put_again;
 pub mod reason;
 mod records;
 pub mod resources;
 pub mod roster;
 pub mod sealed;
 pub mod sum;
-pub mod unconfirmed;
+mod unconfirmed;
 pub mod wear;
 pub mod worker;
 

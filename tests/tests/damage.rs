@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::config::Config;
+use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::intake;
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::progress::no_progress;
