@@ -20,6 +20,7 @@
 pub mod aggregate;
 pub mod buckets;
 pub mod budget;
+mod build;
 pub mod cache;
 pub mod client_keys;
 pub mod commands;
@@ -47,7 +48,3 @@ pub mod sum;
 mod unconfirmed;
 pub mod wear;
 pub mod worker;
-
-/// Name and features of this build.
-pub(crate) const BUILD: tallybox_service::version::Build =
-    tallybox_service::version::Build::new("facilitator", &[("cloud", cfg!(feature = "cloud"))]);

@@ -1,6 +1,6 @@
 //! `facilitator aggregate`
 
-use super::Arguments;
+use super::options::GlobalOptions;
 use crate::aggregate::{AggregateTask, aggregate};
 use crate::error::Error;
 use crate::processor::Processor;
@@ -81,10 +81,10 @@ impl std::str::FromStr for DatedBatch {
 }
 
 impl Aggregate {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
         let window =
             Window::new(self.start, self.end).map_err(|error| Error::Setting(error.to_string()))?;
-        let processor = arguments.processor()?;
+        let processor = options.processor()?;
         let name = |batch: &DatedBatch| BatchName {
             aggregation: self.aggregation.clone(),
             date: batch.date,
@@ -96,7 +96,7 @@ impl Aggregate {
             batches: self.batches.iter().map(name).collect(),
             dry_run: self.dry_run,
         };
-        let bar = arguments.output.progress(None, "aggregate");
+        let bar = options.output.progress(None, "aggregate");
         let shown = bar.clone();
         let progress: ProgressCallback =
             Arc::new(move |packets, bytes| shown.advance(packets, bytes));
@@ -117,8 +117,8 @@ impl Aggregate {
         }
         bar.finish();
         match result {
-            Ok(summary) => arguments.print(&summary).map(|()| Exit::Done),
-            Err(error) => Ok(arguments.output.failure(&failure(&error))),
+            Ok(summary) => options.print(&summary).map(|()| Exit::Done),
+            Err(error) => Ok(options.output.failure(&failure(&error))),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `facilitator check-config`
 
-use super::Arguments;
+use super::options::GlobalOptions;
 use crate::client_keys;
 use crate::config::{Config, Points, ValidationForm};
 use crate::error::Error;
@@ -33,15 +33,15 @@ pub(super) struct CheckConfig {
 }
 
 impl CheckConfig {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let config = load::<Config>(arguments.config_file()?)?;
-        let processor = arguments.processor()?;
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
+        let config = load::<Config>(options.config_file()?)?;
+        let processor = options.processor()?;
         let mut summary = ConfigSummary::from_processor(&processor);
         summary.client_keys = self.client_keys(&config, &processor).await?;
         if self.buckets {
             summary.probed = probe_all(&processor).await;
         }
-        arguments.print(&summary)?;
+        options.print(&summary)?;
         // A mismatch is an error of the configuration. A document or a bucket that cannot be
         // reached may be reachable later.
         if summary

@@ -1,6 +1,6 @@
 //! `facilitator inspect`
 
-use super::Arguments;
+use super::options::GlobalOptions;
 use crate::error::Error;
 use crate::inspect::{Inspector, Target};
 use crate::key_files::read_public;
@@ -56,9 +56,9 @@ pub(super) struct Inspect {
 }
 
 impl Inspect {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let processor = match arguments.config {
-            Some(_) => Some(arguments.processor()?),
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
+        let processor = match options.config {
+            Some(_) => Some(options.processor()?),
             None => None,
         };
         let locate = |text: &String| Target::locate(text, processor.as_deref());
@@ -68,7 +68,7 @@ impl Inspect {
             .chain(&self.diff)
             .map(locate)
             .collect::<Result<Vec<_>, _>>()?;
-        let bar = arguments.output.progress(None, "inspect");
+        let bar = options.output.progress(None, "inspect");
         let shown = bar.clone();
         let progress = Arc::new(move |packets, bytes| shown.advance(packets, bytes));
         let keys = self
@@ -84,14 +84,14 @@ impl Inspect {
                 let difference = inspector.diff(a, b).await;
                 bar.finish();
                 let difference = difference?;
-                arguments.print(&difference)?;
+                options.print(&difference)?;
                 Ok(difference.outcome)
             }
             [target] => {
                 let report = inspector.inspect(target).await;
                 bar.finish();
                 let report = report?;
-                arguments.print(&report)?;
+                options.print(&report)?;
                 Ok(report.outcome)
             }
             _ => Err(Error::Setting(

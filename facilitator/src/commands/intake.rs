@@ -1,6 +1,6 @@
 //! `facilitator intake-batch`
 
-use super::Arguments;
+use super::options::GlobalOptions;
 use crate::error::Error;
 use crate::intake::{IntakeSummary, intake};
 use clap::Args;
@@ -38,8 +38,8 @@ pub(super) struct IntakeBatch {
 }
 
 impl IntakeBatch {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<(), Error> {
-        let processor = arguments.processor_with(|processor| {
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<(), Error> {
+        let processor = options.processor_with(|processor| {
             processor.limits.wrong_key.accept = self.accept_rejections
         })?;
         let name = BatchName {
@@ -53,7 +53,7 @@ impl IntakeBatch {
             .size(&name.ingestion().packets)
             .await
             .ok();
-        let bar = arguments.output.progress(size, "intake");
+        let bar = options.output.progress(size, "intake");
         let shown = bar.clone();
         let summary = intake(
             &processor,
@@ -62,7 +62,7 @@ impl IntakeBatch {
         )
         .await;
         bar.finish();
-        arguments.print(&summary?)
+        options.print(&summary?)
     }
 }
 

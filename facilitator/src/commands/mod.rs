@@ -5,21 +5,18 @@ mod check_config;
 mod inspect;
 mod intake;
 mod key;
+mod options;
 mod roster;
 mod run_task;
 mod worker;
 
-use crate::BUILD;
-use crate::config::Config;
+use crate::build::BUILD;
 use crate::error::Error;
-use crate::processor::Processor;
 use clap::{Parser, Subcommand};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use options::GlobalOptions;
 use std::time::Duration;
-use tallybox_service::config::load;
 use tallybox_service::exit::{self, Exit};
-use tallybox_service::output::{Failure, Output, Summary};
+use tallybox_service::output::Failure;
 use tallybox_service::process;
 
 const AFTER_HELP: &str = "\
@@ -58,13 +55,8 @@ const BLOCKING_THREADS_TIMEOUT: Duration = Duration::from_millis(300);
 #[derive(Debug, Parser)]
 #[command(name = "facilitator", version, after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// The configuration file (YAML); relative paths in it are relative to its folder
-    #[arg(long, short, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
     #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    log: tallybox_service::log::LogOptions,
+    options: GlobalOptions,
     #[command(subcommand)]
     command: Command,
 }
@@ -90,15 +82,16 @@ pub fn main() -> Exit {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };
-    let output = arguments.output;
-    let filter = match &arguments.command {
+    let Arguments { options, command } = arguments;
+    let output = options.output;
+    let filter = match &command {
         Command::Worker(_) | Command::RunTask(_) => "info",
         // `inspect` evaluates no packet, so warnings about packet evaluation would not concern its
         // result.
         Command::Inspect(_) => "error",
         _ => "warn",
     };
-    if let Err(error) = arguments.log.init(filter) {
+    if let Err(error) = options.log.init(filter) {
         return output.failure(&Failure::from_error(Exit::Usage, "log", &error));
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -108,7 +101,7 @@ pub fn main() -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return output.failure(&Failure::from_error(Exit::Retry, "runtime", &error)),
     };
-    let result = runtime.block_on(run(&arguments));
+    let result = runtime.block_on(run(&command, &options));
     // A blocking thread that is still running belongs to a cancelled task.
     runtime.shutdown_timeout(BLOCKING_THREADS_TIMEOUT);
     match result {
@@ -119,45 +112,16 @@ pub fn main() -> Exit {
 
 /// Runs the command. `aggregate`, `inspect`, `check-config` and `run-task` print more than an error
 /// when they do not succeed; the others return an error.
-async fn run(arguments: &Arguments) -> Result<Exit, Error> {
-    match &arguments.command {
-        Command::IntakeBatch(command) => command.run(arguments).await?,
-        Command::Roster(command) => command.run(arguments).await?,
-        Command::Aggregate(command) => return command.run(arguments).await,
-        Command::CheckConfig(command) => return command.run(arguments).await,
-        Command::Inspect(command) => return command.run(arguments).await,
-        Command::RunTask(command) => return command.run(arguments).await,
-        Command::Key(command) => command.run(arguments)?,
-        Command::Worker(command) => command.run(arguments).await?,
+async fn run(command: &Command, options: &GlobalOptions) -> Result<Exit, Error> {
+    match command {
+        Command::IntakeBatch(command) => command.run(options).await?,
+        Command::Roster(command) => command.run(options).await?,
+        Command::Aggregate(command) => return command.run(options).await,
+        Command::CheckConfig(command) => return command.run(options).await,
+        Command::Inspect(command) => return command.run(options).await,
+        Command::RunTask(command) => return command.run(options).await,
+        Command::Key(command) => command.run(options)?,
+        Command::Worker(command) => command.run(options).await?,
     }
     Ok(Exit::Done)
-}
-
-impl Arguments {
-    /// Returns the file that `--config` names.
-    fn config_file(&self) -> Result<&Path, Error> {
-        let missing = || Error::Setting("--config FILE is missing".to_owned());
-        self.config.as_deref().ok_or_else(missing)
-    }
-
-    /// Opens the processor that `--config` describes.
-    fn processor(&self) -> Result<Arc<Processor>, Error> {
-        self.processor_with(|_| {})
-    }
-
-    /// Opens the processor that `--config` describes, then applies the changes that a command
-    /// needs.
-    fn processor_with(&self, change: impl FnOnce(&mut Processor)) -> Result<Arc<Processor>, Error> {
-        let config = load::<Config>(self.config_file()?)?;
-        config.value.worker.check()?;
-        let mut processor = Processor::open(&config)?;
-        change(&mut processor);
-        Ok(Arc::new(processor))
-    }
-
-    fn print(&self, summary: &impl Summary) -> Result<(), Error> {
-        self.output
-            .summary(summary)
-            .map_err(|error| Error::Setting(format!("cannot write to stdout: {error}")))
-    }
 }

@@ -1,8 +1,8 @@
 //! `facilitator roster`: writes a window's roster, shows both processors' rosters, explains a
 //! batch.
 
-use super::Arguments;
 use super::aggregate::DatedBatch;
+use super::options::GlobalOptions;
 use crate::error::Error;
 use crate::progress::no_progress;
 use crate::roster::{BatchView, RosterSummary, WindowView, explain, roster, show};
@@ -101,19 +101,19 @@ struct Explain {
 }
 
 impl Roster {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<(), Error> {
-        let processor = arguments.processor()?;
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<(), Error> {
+        let processor = options.processor()?;
         match &self.command {
             Command::Write(command) => {
-                arguments.print(&roster(&processor, &command.window.name()?, no_progress()).await?)
+                options.print(&roster(&processor, &command.window.name()?, no_progress()).await?)
             }
             Command::Show(command) => {
-                arguments.print(&show(&processor, &command.window.name()?).await?)
+                options.print(&show(&processor, &command.window.name()?).await?)
             }
             Command::Explain(command) => {
                 let Explain { aggregation, batch } = command;
                 let windows = explain(&processor, aggregation, batch.date, batch.id).await?;
-                arguments.print(&Explanation {
+                options.print(&Explanation {
                     batch: batch.to_string(),
                     windows,
                 })

@@ -1,6 +1,6 @@
 //! `facilitator run-task`
 
-use super::Arguments;
+use super::options::GlobalOptions;
 use crate::config::worker::Kind;
 use crate::error::Error;
 use crate::worker::{Outcome, handle};
@@ -48,7 +48,7 @@ enum TaskOf {
 }
 
 impl RunTask {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
         let kind = match self.kind {
             TaskOf::Intake => Kind::Intake,
             TaskOf::Aggregate => Kind::Aggregate,
@@ -61,10 +61,10 @@ impl RunTask {
             ))
         };
         let task = self.tasks.get(self.index).ok_or_else(missing)?;
-        let outcome = handle(&arguments.processor()?, kind, task.as_bytes()).await;
+        let outcome = handle(&options.processor()?, kind, task.as_bytes()).await;
         let (exit, reason) = match &outcome {
             Outcome::Done => {
-                arguments.print(&Done {
+                options.print(&Done {
                     outcome: outcome.name(),
                 })?;
                 return Ok(Exit::Done);
@@ -72,7 +72,7 @@ impl RunTask {
             Outcome::Retry { reason, .. } => (Exit::Retry, reason),
             Outcome::Reject { reason } => (Exit::Rejected, reason),
         };
-        Ok(arguments
+        Ok(options
             .output
             .failure(&Failure::new(exit, outcome.name(), reason)))
     }

@@ -1,6 +1,6 @@
 //! `facilitator worker`
 
-use super::Arguments;
+use super::options::GlobalOptions;
 use crate::client_keys;
 use crate::config::worker::Kind;
 use crate::error::Error;
@@ -81,8 +81,8 @@ impl Tasks {
 }
 
 impl WorkerCommand {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<(), Error> {
-        let source = Source::new(arguments.config_file()?);
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<(), Error> {
+        let source = Source::new(options.config_file()?);
         let config = source.load()?;
         let (settings, kinds) = (config.value.worker.clone(), self.tasks.kinds());
         let missing = || {
@@ -131,7 +131,7 @@ impl WorkerCommand {
             stop.child_token(),
         );
         let serving = tokio::spawn(serving);
-        arguments.print(&started)?;
+        options.print(&started)?;
         tracing::info!(
             version = started.version,
             operations = started.operations,

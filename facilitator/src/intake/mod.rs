@@ -19,25 +19,25 @@ mod points;
 mod prior_run;
 mod publish;
 mod published;
+mod stored;
 mod summary;
 
 pub use block::{BlockOpener, OpenedBlock, OpenedPacket, PacketOutcome};
 pub use points::BatchPoints;
+pub use stored::find_prepared;
 pub use summary::IntakeSummary;
 pub(crate) use summary::write_reasons;
 
 use crate::error::Error;
-use crate::prepared::{Owner, PreparedReader};
+use crate::prepared::PreparedReader;
 use crate::processor::Processor;
 use crate::progress::{ProgressCallback, no_progress};
-use bytes::Bytes;
 use header::Checked;
 use pipeline::Pipeline;
 use prior_run::PriorRun;
 use published::PublishedValidation;
 use std::sync::Arc;
 use std::time::Instant;
-use tallybox_crypto::SealingKey;
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::path::BatchName;
 use tallybox_service::cause::chain;
@@ -74,46 +74,6 @@ pub async fn intake(
         !fresh,
         start.elapsed(),
     ))
-}
-
-/// Returns the prepared batch of an earlier intake of this batch, if there is one.
-///
-/// # Errors
-/// [`Error::Prepared`]; [`Error::PinContradicted`], [`Error::PinMissing`] or [`Error::KeyMisused`]
-/// if the pin or the file of a packet key differs from what the prepared batch records.
-pub async fn find_prepared(
-    processor: &Processor,
-    name: &BatchName,
-) -> Result<Option<PreparedReader>, Error> {
-    let found = open_prepared(processor, name).await?;
-    if let Some(prepared) = &found {
-        pins::agree(processor, prepared.object(), prepared.footer()).await?;
-    }
-    Ok(found)
-}
-
-async fn open_prepared(
-    processor: &Processor,
-    name: &BatchName,
-) -> Result<Option<PreparedReader>, Error> {
-    for key in &processor.keys.sealing {
-        if let Some(bytes) = processor
-            .resources
-            .cache
-            .prepared_batch(&name.prepared(&key.id()))
-        {
-            return Ok(Some(
-                prepared_from_bytes(processor, key, name, bytes).await?,
-            ));
-        }
-    }
-    let owner = owner(processor);
-    let found =
-        PreparedReader::open(&processor.buckets.own, owner, &processor.keys.sealing, name).await?;
-    if let Some((object, bytes)) = found.as_ref().and_then(PreparedReader::whole) {
-        processor.resources.cache.store_prepared(object, bytes);
-    }
-    Ok(found)
 }
 
 /// Reads the ingestion batch and writes the prepared batch. The second value is true if the
@@ -160,7 +120,7 @@ pub(crate) async fn prepare(
     let prepared = match written {
         Some(bytes) if created => {
             processor.resources.cache.store_prepared(&object, &bytes);
-            prepared_from_bytes(processor, &processor.keys.sealing[0], name, bytes).await?
+            stored::prepared_from_bytes(processor, &processor.keys.sealing[0], name, bytes).await?
         }
         _ => {
             let missing =
@@ -260,24 +220,6 @@ async fn read_once(
         .map_err(|error| Error::Internal(format!("batch {name}: intake failed: {error}")))??;
     drop(share);
     Ok(Reading::Read(done))
-}
-
-fn owner(processor: &Processor) -> Owner<'_> {
-    Owner {
-        instance: &processor.buckets.instance,
-        role: processor.buckets.role,
-    }
-}
-
-/// Opens a prepared batch from its cached bytes.
-async fn prepared_from_bytes(
-    processor: &Processor,
-    key: &SealingKey,
-    name: &BatchName,
-    bytes: Bytes,
-) -> Result<PreparedReader, Error> {
-    let owner = owner(processor);
-    Ok(PreparedReader::from_bytes(&processor.buckets.own, owner, key, name, bytes).await?)
 }
 
 /// Returns the prepared batch. A lost one is computed again, and its validation batch is published

@@ -9,7 +9,7 @@
 use crate::config::Points;
 use crate::error::Error;
 use crate::keys::PacketKey;
-use crate::prepared::{Footer, KeyUse, PreparedError, PreparedReader};
+use crate::prepared::{Footer, KeyUse, Owner, PreparedError, PreparedReader};
 use crate::processor::Processor;
 use futures::TryStreamExt as _;
 use tallybox_model::id::AggregationId;
@@ -290,7 +290,7 @@ async fn read_keys(processor: &Processor, name: &BatchName, object: &str) -> Res
     if processor.resources.cache.has_keys_of(object) {
         return Ok(());
     }
-    let owner = super::owner(processor);
+    let owner = owner(processor);
     match PreparedReader::open_footer(&processor.buckets.own, owner, &processor.keys.sealing, name)
         .await
     {
@@ -368,6 +368,13 @@ fn is_after(day: &str, earliest: Option<BatchTime>) -> bool {
     };
     let end: Option<BatchTime> = format!("{day}/23/59").parse().ok();
     end.is_some_and(|end| end >= earliest)
+}
+
+pub(super) fn owner(processor: &Processor) -> Owner<'_> {
+    Owner {
+        instance: &processor.buckets.instance,
+        role: processor.buckets.role,
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The worker's health, readiness and metrics, as operators see them.
 
 use super::Worker;
-use crate::BUILD;
+use crate::build::BUILD;
 use crate::config::worker::Kind;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,8 +1,11 @@
 //! `facilitator key convert`
 
 use super::document::{Restriction, document};
+use super::encoding::{encode, read};
 use super::output::{write_public, write_secret};
-use super::{AnyKey, Arguments, Error, KeyEncoding, encode, read};
+use crate::commands::options::GlobalOptions;
+use crate::error::Error;
+use crate::inspect::{AnyKey, KeyEncoding};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -44,7 +47,7 @@ pub(super) struct Convert {
 }
 
 impl Convert {
-    pub(super) fn run(&self, arguments: &Arguments) -> Result<(), Error> {
+    pub(super) fn run(&self, options: &GlobalOptions) -> Result<(), Error> {
         let encoding = match self.encoding {
             Some(encoding) => encoding,
             None if self.restriction.is_given() => KeyEncoding::PacketDocument,
@@ -62,7 +65,7 @@ impl Convert {
         } else {
             write_public(&self.out, &text)?;
         }
-        if !arguments.output.quiet {
+        if !options.output.quiet {
             eprintln!("fingerprint {}", key.fingerprint());
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Packet key documents, created from a key and the restrictions on the command line.
 
-use super::Error;
+use crate::error::Error;
 use crate::packet_keys::{created, minute};
 use clap::Args;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -67,7 +67,7 @@ pub(super) fn document(
     // Encoding the document now reports invalid fields before any file exists.
     document
         .to_json()
-        .map_err(|source| super::bad_key("--instance, --bins, --id", source))?;
+        .map_err(|source| super::encoding::bad_key("--instance, --bins, --id", source))?;
     Ok(document)
 }
 

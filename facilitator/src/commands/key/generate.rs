@@ -1,8 +1,11 @@
 //! `facilitator key generate`
 
 use super::document::{Restriction, document};
+use super::encoding::encode;
 use super::output::{write_public, write_secret};
-use super::{AnyKey, Arguments, Error, KeyEncoding, encode};
+use crate::commands::options::GlobalOptions;
+use crate::error::Error;
+use crate::inspect::{AnyKey, KeyEncoding};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt;
@@ -109,7 +112,7 @@ impl Kind {
 }
 
 impl Generate {
-    pub(super) fn run(&self, arguments: &Arguments) -> Result<(), Error> {
+    pub(super) fn run(&self, options: &GlobalOptions) -> Result<(), Error> {
         if (self.kind, self.program) == (Kind::Packet, Program::Ingestor) {
             return Err(Error::Setting(
                 "an ingestor has no packet keys; it uses the public halves of the processors' keys"
@@ -127,7 +130,7 @@ impl Generate {
             )));
         }
         let to_stdout = self.out == Path::new("-");
-        if to_stdout && arguments.output.json {
+        if to_stdout && options.output.json {
             return Err(Error::Setting(
                 "--json and `--out -` both write to standard output; use one of them".to_owned(),
             ));
@@ -153,7 +156,7 @@ impl Generate {
             );
             return Ok(());
         }
-        arguments.print(&summary)
+        options.print(&summary)
     }
 
     fn key(&self, encoding: KeyEncoding) -> Result<AnyKey, Error> {

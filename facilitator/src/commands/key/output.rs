@@ -1,6 +1,6 @@
 //! Writes keys to new files that only their owner can read, or to standard output on request.
 
-use super::Error;
+use crate::error::Error;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;

@@ -1,7 +1,10 @@
 //! `facilitator key public`
 
+use super::encoding::{encode, read};
 use super::output::write_public;
-use super::{AnyKey, Arguments, Error, KeyEncoding, encode, read};
+use crate::commands::options::GlobalOptions;
+use crate::error::Error;
+use crate::inspect::{AnyKey, KeyEncoding};
 use clap::Args;
 use serde::Serialize;
 use std::fmt;
@@ -50,7 +53,7 @@ const PUBLIC: [KeyEncoding; 4] = [
 ];
 
 impl Public {
-    pub(super) fn run(&self, arguments: &Arguments) -> Result<(), Error> {
+    pub(super) fn run(&self, options: &GlobalOptions) -> Result<(), Error> {
         let Self { encoding, .. } = *self;
         if !PUBLIC.contains(&encoding) {
             let problem =
@@ -75,13 +78,13 @@ impl Public {
             fingerprint,
             key,
         };
-        if arguments.output.json {
-            return arguments.print(&summary);
+        if options.output.json {
+            return options.print(&summary);
         }
         if out == Path::new("-") {
-            arguments.print(&summary)?;
+            options.print(&summary)?;
         }
-        if !arguments.output.quiet {
+        if !options.output.quiet {
             eprintln!("fingerprint {}", summary.fingerprint);
         }
         Ok(())

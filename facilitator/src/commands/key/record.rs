@@ -1,7 +1,10 @@
 //! `facilitator key record`
 
+use super::encoding::read;
 use super::output::write_secret;
-use super::{AnyKey, Arguments, Error, read};
+use crate::commands::options::GlobalOptions;
+use crate::error::Error;
+use crate::inspect::AnyKey;
 use clap::Args;
 use std::path::PathBuf;
 use tallybox_transport::RecordKey;
@@ -29,7 +32,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn run(&self, arguments: &Arguments) -> Result<(), Error> {
+    pub(super) fn run(&self, options: &GlobalOptions) -> Result<(), Error> {
         let AnyKey::Sealing(sealing) = read(&self.file)? else {
             let file = self.file.display();
             return Err(Error::Setting(format!(
@@ -38,7 +41,7 @@ impl Record {
         };
         let key = RecordKey::from_bytes(sealing.record_key());
         write_secret(&self.out, &key.to_text())?;
-        if !arguments.output.quiet {
+        if !options.output.quiet {
             eprintln!("id {}, as records name it", key.id());
         }
         Ok(())
