@@ -230,7 +230,7 @@ fn every_refusal_has_its_reason() {
         (
             "limits",
             changed(|config| config.limits.max_reports = 0),
-            |error| matches!(error, ClientConfigError::Limits),
+            |error| matches!(error, ClientConfigError::FileLimits),
         ),
         (
             "no configuration",

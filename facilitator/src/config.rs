@@ -6,7 +6,7 @@ pub mod worker;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use tallybox_model::avro::Limits;
+use tallybox_model::avro::FileLimits;
 use tallybox_model::id::{AggregationId, Instance, KeyId};
 use tallybox_model::role::Role;
 use tallybox_model::time::BatchTime;
@@ -93,7 +93,7 @@ pub struct Config {
     pub legacy_count: bool,
     /// Size limits for files that other parties wrote.
     #[serde(default)]
-    pub limits: Limits,
+    pub limits: FileLimits,
     /// Number of threads that open packets. Default: one per core.
     #[serde(default)]
     pub threads: Option<usize>,

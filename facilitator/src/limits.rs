@@ -6,7 +6,7 @@ use crate::horizons;
 use crate::packet_keys::{self, PacketKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tallybox_model::avro::Limits as FileLimits;
+use tallybox_model::avro::FileLimits;
 use tallybox_model::id::AggregationId;
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::registry::Registry;

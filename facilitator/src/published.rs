@@ -1,7 +1,7 @@
 //! Recognises batches that an earlier run of this processor has published.
 
 use crate::error::Error;
-use tallybox_model::avro::Limits;
+use tallybox_model::avro::FileLimits;
 use tallybox_model::digest::Digest;
 use tallybox_model::path::BatchObjects;
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys};
@@ -18,7 +18,7 @@ pub(crate) async fn has_published(
     objects: &BatchObjects,
     header: Digest,
 ) -> Result<bool, Error> {
-    match SignedBatch::open(bucket, objects.clone(), own, &Limits::default()).await {
+    match SignedBatch::open(bucket, objects.clone(), own, &FileLimits::default()).await {
         Ok(batch) => Ok(batch.header_digest() == header),
         // Missing, unreadable, or signed by another party: the later attempt to create the object
         // finds the conflict, if there is one.

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use tallybox_model::avro::{AvroError, Block, ContainerReader, Limits, RecordKind, WriterSchema};
+use tallybox_model::avro::{AvroError, Block, ContainerReader, FileLimits, RecordKind, WriterSchema};
 use tallybox_service::ConfigError;
 use tallybox_service::config::{Loaded, load};
 
@@ -12,28 +12,28 @@ use tallybox_service::config::{Loaded, load};
 pub const MARKER: [u8; 16] = *b"tallybox fuzzing";
 
 /// Returns limits that inputs of a few kilobytes do not exceed.
-pub fn generous() -> Limits {
-    Limits {
+pub fn generous() -> FileLimits {
+    FileLimits {
         object_bytes: 1 << 20,
         block_bytes: 1 << 19,
         record_bytes: 1 << 18,
         expansion_ratio: 50,
         records: 1 << 14,
         metadata_bytes: 1 << 14,
-        ..Limits::default()
+        ..FileLimits::default()
     }
 }
 
 /// Returns limits that many inputs exceed.
-pub fn tight() -> Limits {
-    Limits {
+pub fn tight() -> FileLimits {
+    FileLimits {
         object_bytes: 1 << 13,
         block_bytes: 1 << 12,
         record_bytes: 1 << 7,
         expansion_ratio: 4,
         records: 1 << 5,
         metadata_bytes: 1 << 10,
-        ..Limits::default()
+        ..FileLimits::default()
     }
 }
 
@@ -84,11 +84,11 @@ pub fn brief(error: &impl Display) {
 }
 
 /// Reads all blocks of a container, and asserts that they are within the limits.
-pub fn blocks(file: &[u8], limits: &Limits) -> Result<(Vec<Block>, Arc<WriterSchema>), AvroError> {
+pub fn blocks(file: &[u8], limits: &FileLimits) -> Result<(Vec<Block>, Arc<WriterSchema>), AvroError> {
     read_blocks(file, limits).inspect_err(brief)
 }
 
-fn read_blocks(file: &[u8], limits: &Limits) -> Result<(Vec<Block>, Arc<WriterSchema>), AvroError> {
+fn read_blocks(file: &[u8], limits: &FileLimits) -> Result<(Vec<Block>, Arc<WriterSchema>), AvroError> {
     let mut reader = ContainerReader::open(file, limits)?;
     let (mut blocks, mut records) = (Vec::new(), 0);
     while let Some(block) = reader.next_block()? {

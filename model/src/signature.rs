@@ -1,7 +1,7 @@
 //! The signature object of a batch (`PrioBatchSignature`), which can contain the whole batch
 //! inline.
 
-use crate::avro::{AvroError, ContainerReader, Limits, Record, RecordKind, RecordReader};
+use crate::avro::{AvroError, ContainerReader, FileLimits, Record, RecordKind, RecordReader};
 use crate::id::KeyId;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -86,7 +86,7 @@ impl ReadSignature {
     ///
     /// # Errors
     /// [`AvroError`], under the same conditions as [`decode_one`](crate::avro::decode_one).
-    pub fn parse(file: &[u8], limits: &Limits) -> Result<Self, AvroError> {
+    pub fn parse(file: &[u8], limits: &FileLimits) -> Result<Self, AvroError> {
         let kind = RecordKind::BatchSignature;
         if file.is_empty() {
             return Err(AvroError::NoRecord(kind));
@@ -146,7 +146,7 @@ mod tests {
             batch_header: batch_header.map(<[u8]>::to_vec),
             packets: packets.map(<[u8]>::to_vec),
         };
-        let limits = Limits::default();
+        let limits = FileLimits::default();
         for signature in [
             of(None, None),
             of(Some(b"header"), None),

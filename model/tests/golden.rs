@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tallybox_model::avro::{
-    AvroError, Block, Codec, ContainerReader, ContainerWriter, Limits, Record, RecordKind,
+    AvroError, Block, Codec, ContainerReader, ContainerWriter, FileLimits, Record, RecordKind,
     RecordReader, decode_one, encode_one,
 };
 use tallybox_model::digest::Digest;
@@ -36,7 +36,7 @@ fn parts(bytes: &[u8]) -> ([u8; 16], bool) {
 
 /// Decodes all blocks and passes each to `f`.
 fn each(bytes: &[u8], mut f: impl FnMut(&Block, &ContainerReader<&[u8]>)) {
-    let mut reader = ContainerReader::open(bytes, &Limits::default()).unwrap();
+    let mut reader = ContainerReader::open(bytes, &FileLimits::default()).unwrap();
     while let Some(block) = reader.next_block().unwrap() {
         f(&block, &reader);
     }
@@ -50,7 +50,8 @@ macro_rules! rewrite {
         let (marker, codec_first) = parts(bytes);
         let mut writer = ContainerWriter::new(Vec::new(), <$type as Record>::KIND, marker);
         each(bytes, |block, reader| {
-            for record in RecordReader::<$type>::new(block, reader.schema(), &Limits::default()) {
+            for record in RecordReader::<$type>::new(block, reader.schema(), &FileLimits::default())
+            {
                 writer.append(&record.unwrap()).unwrap();
             }
         });
@@ -58,7 +59,7 @@ macro_rules! rewrite {
         let same_schema = bytes
             .windows(60)
             .any(|w| w == &<$type as Record>::KIND.schema_json().as_bytes()[..60]);
-        let null = ContainerReader::open(bytes, &Limits::default())
+        let null = ContainerReader::open(bytes, &FileLimits::default())
             .unwrap()
             .codec()
             == Codec::Null;
@@ -155,7 +156,7 @@ fn no_records_are_no_bytes() {
     let writer = ContainerWriter::new(Vec::new(), RecordKind::InvalidPacket, [0; 16]);
     assert!(writer.finish().unwrap().is_empty());
     assert!(matches!(
-        decode_one::<ValidationHeader>(&[], &Limits::default()),
+        decode_one::<ValidationHeader>(&[], &FileLimits::default()),
         Err(AvroError::NoRecord(_))
     ));
 }
@@ -180,7 +181,7 @@ fn blocks_end_as_soon_as_they_hold_16000_bytes() {
 fn one_record_files_hold_one_record() {
     let one = encode_one(&header(), [3; 16]).unwrap();
     assert_eq!(
-        decode_one::<ValidationHeader>(&one, &Limits::default()).unwrap(),
+        decode_one::<ValidationHeader>(&one, &FileLimits::default()).unwrap(),
         header()
     );
     let mut writer = ContainerWriter::new(Vec::new(), RecordKind::ValidationHeader, [3; 16]);
@@ -188,7 +189,7 @@ fn one_record_files_hold_one_record() {
     writer.append(&header()).unwrap();
     let two = writer.finish().unwrap();
     assert!(matches!(
-        decode_one::<ValidationHeader>(&two, &Limits::default()),
+        decode_one::<ValidationHeader>(&two, &FileLimits::default()),
         Err(AvroError::ExtraRecord(_))
     ));
 }
@@ -196,7 +197,7 @@ fn one_record_files_hold_one_record() {
 #[test]
 fn damage_is_refused() {
     let good = encode_one(&header(), [3; 16]).unwrap();
-    let read = |bytes: &[u8]| decode_one::<ValidationHeader>(bytes, &Limits::default());
+    let read = |bytes: &[u8]| decode_one::<ValidationHeader>(bytes, &FileLimits::default());
     for length in 1..good.len() {
         assert!(read(&good[..length]).is_err(), "cut at {length}");
     }
@@ -218,46 +219,46 @@ fn damage_is_refused() {
 #[test]
 fn limits_hold() {
     let good = encode_one(&header(), [3; 16]).unwrap();
-    let read = |limits: Limits| decode_one::<ValidationHeader>(&good, &limits);
+    let read = |limits: FileLimits| decode_one::<ValidationHeader>(&good, &limits);
     assert!(
-        read(Limits {
+        read(FileLimits {
             object_bytes: good.len() as u64,
-            ..Limits::default()
+            ..FileLimits::default()
         })
         .is_ok()
     );
     assert!(
-        read(Limits {
+        read(FileLimits {
             object_bytes: good.len() as u64 - 1,
-            ..Limits::default()
+            ..FileLimits::default()
         })
         .is_err()
     );
     assert!(matches!(
-        read(Limits {
+        read(FileLimits {
             records: 0,
-            ..Limits::default()
+            ..FileLimits::default()
         }),
         Err(AvroError::Limit { .. })
     ));
     assert!(matches!(
-        read(Limits {
+        read(FileLimits {
             record_bytes: 10,
-            ..Limits::default()
+            ..FileLimits::default()
         }),
         Err(AvroError::Limit { .. })
     ));
     assert!(matches!(
-        read(Limits {
+        read(FileLimits {
             block_bytes: 10,
-            ..Limits::default()
+            ..FileLimits::default()
         }),
         Err(AvroError::Limit { .. })
     ));
     assert!(matches!(
-        read(Limits {
+        read(FileLimits {
             metadata_bytes: 100,
-            ..Limits::default()
+            ..FileLimits::default()
         }),
         Err(AvroError::Limit { .. })
     ));
@@ -346,9 +347,11 @@ fn we_read_what_the_judge_writes_in_every_codec() {
         let file = by_judge(schema, codec, &records);
         let mut next = 0;
         each(&file, |block, reader| {
-            for packet in
-                RecordReader::<ValidationPacket>::new(block, reader.schema(), &Limits::default())
-            {
+            for packet in RecordReader::<ValidationPacket>::new(
+                block,
+                reader.schema(),
+                &FileLimits::default(),
+            ) {
                 let packet = packet.unwrap();
                 assert_eq!((packet.f_r, packet.g_r, packet.h_r), (next, 2, 3));
                 assert_eq!(
@@ -377,7 +380,7 @@ fn signatures_of_two_fields_and_headers_without_defaults_are_read() {
         key_identifier: "k".to_owned(),
     };
     let file = by_judge(schema, apache_avro::Codec::Null, &[old]);
-    let signature: BatchSignature = decode_one(&file, &Limits::default()).unwrap();
+    let signature: BatchSignature = decode_one(&file, &FileLimits::default()).unwrap();
     assert_eq!(signature.key_identifier, "k");
     assert_eq!(signature.inline(), None);
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use tallybox_model::avro::{
-    AvroError, ContainerReader, ContainerWriter, Limits, Record as _, decode_one, encode_one,
+    AvroError, ContainerReader, ContainerWriter, FileLimits, Record as _, decode_one, encode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{BatchParameters, PRIME};
@@ -72,7 +72,7 @@ fn a_header_has_these_bytes() {
     );
     let file = encode_one(&header, [7; 16]).unwrap();
     assert_eq!(Digest::sha256(&file).to_hex(), HEADER);
-    let read: RosterHeader = decode_one(&file, &Limits::default()).unwrap();
+    let read: RosterHeader = decode_one(&file, &FileLimits::default()).unwrap();
     assert_eq!((read.terms(), read.chain()), (Some(terms), Some(chain)));
     assert!(
         read.is_of(&instance, &name(), Role::Second)
@@ -90,7 +90,7 @@ fn entries_have_these_bytes() {
         let entry = RosterEntry::new(batch(), &listing);
         let file = encode_one(&entry, [7; 16]).unwrap();
         assert_eq!(Digest::sha256(&file).to_hex(), digest, "{listing:?}");
-        let read: RosterEntry = decode_one(&file, &Limits::default()).unwrap();
+        let read: RosterEntry = decode_one(&file, &FileLimits::default()).unwrap();
         assert_eq!(
             (read.batch(), read.listing()),
             (Some(batch()), Some(listing))
@@ -127,7 +127,7 @@ fn the_largest_roster_is_read_and_no_larger_one() {
         };
         encode_one(&signature, [7; 16]).unwrap()
     };
-    let limits = Limits::default().for_roster();
+    let limits = FileLimits::default().for_roster();
     let read = |file: &[u8]| -> Result<u64, AvroError> {
         let signature: BatchSignature = decode_one(file, &limits.for_signature())?;
         let (_, entries) = signature.inline().unwrap();
@@ -142,9 +142,9 @@ fn the_largest_roster_is_read_and_no_larger_one() {
     assert!((largest.len() as u64) < limits.object_bytes);
     assert_eq!(read(&largest).unwrap(), MOST_ENTRIES);
     assert!(read(&signature_of(MOST_ENTRIES + 1)).is_err());
-    let tight = Limits {
+    let tight = FileLimits {
         file_bytes: 100,
-        ..Limits::default()
+        ..FileLimits::default()
     };
     let one = RosterEntry::new(batch(), &listing);
     let file = encode_one(&one, [7; 16]).unwrap();

@@ -36,7 +36,7 @@ const SNS_BYTES: usize = 256 << 10;
 /// published can also be rejected.
 const RESERVED_REASON_BYTES: usize = REASON_BYTES + 124;
 
-/// Limits of SQS: the maximum wait for a message, and the maximum time for which a message can be
+/// FileLimits of SQS: the maximum wait for a message, and the maximum time for which a message can be
 /// hidden.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 const LONGEST_LEASE: Duration = Duration::from_secs(43_200);

@@ -1,4 +1,4 @@
-//! Limits that all queues share: the size of messages and the length of reasons.
+//! FileLimits that all queues share: the size of messages and the length of reasons.
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tallybox_crypto::prio2::MODULUS;
-use tallybox_model::avro::Limits;
+use tallybox_model::avro::FileLimits;
 use tallybox_model::header::SumPart;
 use tallybox_model::id::{AggregationId, BatchId, Instance, PacketId};
 use tallybox_model::packet::InvalidPacket;
@@ -129,7 +129,8 @@ impl Parts {
             &*self.mailboxes[writer.index()],
             &self.trusted[writer.index()],
         );
-        let part = SignedBatch::open(mailbox, name.objects(), trusted, &Limits::default()).await?;
+        let part =
+            SignedBatch::open(mailbox, name.objects(), trusted, &FileLimits::default()).await?;
         let header: SumPart = part.header()?;
         let packets = part.packets(mailbox, header.packet_file_digest).await?;
         let reading = tokio::task::spawn_blocking(move || invalid(packets)).await;

@@ -4,7 +4,7 @@
 use crate::vectors::{Case, vectors};
 use tallybox_crypto::SigningKey;
 use tallybox_model::avro::{
-    ContainerReader, ContainerWriter, Limits, Record as _, RecordReader, decode_one, encode_one,
+    ContainerReader, ContainerWriter, FileLimits, Record as _, RecordReader, decode_one, encode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
@@ -55,7 +55,11 @@ impl Batch {
     /// If the batch cannot be read.
     #[must_use]
     pub fn read(case: &Case, name: &BatchName, role: Role) -> Self {
-        let (bucket, objects, limits) = (case.ingestion(role), name.ingestion(), Limits::default());
+        let (bucket, objects, limits) = (
+            case.ingestion(role),
+            name.ingestion(),
+            FileLimits::default(),
+        );
         let header = std::fs::read(bucket.join(objects.header)).expect("a header");
         let file = std::fs::read(bucket.join(objects.packets)).expect("packets");
         let mut reader = ContainerReader::open(&file[..], &limits).expect("a container");

@@ -3,7 +3,7 @@
 
 use tallybox_crypto::SigningKey;
 use tallybox_model::avro::{
-    ContainerReader, ContainerWriter, Limits, Record, RecordReader, decode_one, encode_one,
+    ContainerReader, ContainerWriter, FileLimits, Record, RecordReader, decode_one, encode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::roster::{RosterEntry, RosterHeader};
@@ -20,7 +20,7 @@ pub fn roster(
     key: (&str, &SigningKey),
     change: impl FnOnce(&mut RosterHeader, &mut Vec<RosterEntry>),
 ) -> Vec<u8> {
-    let limits = Limits::default();
+    let limits = FileLimits::default();
     let signature: BatchSignature = decode_one(old, &limits).expect("a signature file");
     let (header, packets) = signature.inline().expect("a batch in one object");
     let mut header: RosterHeader = decode_one(&header, &limits).expect("a header");
@@ -38,7 +38,7 @@ pub fn roster(
 /// If the file contains other records.
 #[must_use]
 pub fn records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8]) -> Vec<T> {
-    let (mut all, limits) = (Vec::new(), Limits::default());
+    let (mut all, limits) = (Vec::new(), FileLimits::default());
     let mut reader = ContainerReader::open(file, &limits).expect("a container");
     while let Some(block) = reader.next_block().expect("a block") {
         let records = RecordReader::<T>::new(&block, reader.schema(), &limits);

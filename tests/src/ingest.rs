@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::TryStreamExt as _;
 use tallybox_crypto::VerifyingKey;
-use tallybox_model::avro::{ContainerReader, Limits, RecordReader, decode_one};
+use tallybox_model::avro::{ContainerReader, FileLimits, RecordReader, decode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::packet::DataSharePacket;
@@ -53,10 +53,12 @@ pub async fn batches(mailbox: &dyn Bucket, key: &VerifyingKey) -> Batches {
         };
         let (header, packets) = (read(&objects.header).await, read(&objects.packets).await);
         let signature: BatchSignature =
-            decode_one(&read(&objects.signature).await, &Limits::default()).expect("a signature");
+            decode_one(&read(&objects.signature).await, &FileLimits::default())
+                .expect("a signature");
         key.verify(&header, &signature.batch_header_signature)
             .expect("a good signature");
-        let header: IngestionHeader = decode_one(&header, &Limits::default()).expect("a header");
+        let header: IngestionHeader =
+            decode_one(&header, &FileLimits::default()).expect("a header");
         assert_eq!(
             (header.batch_uuid, header.name.as_str()),
             (name.id, name.aggregation.as_str())
@@ -68,7 +70,7 @@ pub async fn batches(mailbox: &dyn Bucket, key: &VerifyingKey) -> Batches {
 }
 
 fn shares(file: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let (mut all, limits) = (Vec::new(), Limits::default());
+    let (mut all, limits) = (Vec::new(), FileLimits::default());
     let mut reader = ContainerReader::open(file, &limits).expect("a packet file");
     while let Some(block) = reader.next_block().expect("a block") {
         for packet in RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {

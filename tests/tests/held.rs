@@ -16,7 +16,7 @@ use tallybox_facilitator::roster::{aggregate_agreed, roster};
 use tallybox_facilitator::sum::release;
 use tallybox_facilitator::worker::{Outcome, handle};
 use tallybox_model::avro::{
-    ContainerReader, ContainerWriter, Limits, Record as _, RecordReader, decode_one, encode_one,
+    ContainerReader, ContainerWriter, FileLimits, Record as _, RecordReader, decode_one, encode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::ValidationHeader;
@@ -143,7 +143,7 @@ async fn keep_messages(
     count: usize,
     ids: Option<Ids>,
 ) -> Ids {
-    let (objects, limits) = (batch.validation(writer), Limits::default());
+    let (objects, limits) = (batch.validation(writer), FileLimits::default());
     let header = read_all(mailbox, &objects.header, 1 << 20).await.unwrap();
     let file = read_all(mailbox, &objects.packets, 1 << 20).await.unwrap();
     let header: ValidationHeader = decode_one(&header, &limits).unwrap();

@@ -379,7 +379,7 @@ async fn a_lost_prepared_batch_is_made_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_made_again_holds_what_was_published_and_no_other_packet() {
-    use tallybox_model::avro::{ContainerWriter, Limits, Record as _, decode_one, encode_one};
+    use tallybox_model::avro::{ContainerWriter, FileLimits, Record as _, decode_one, encode_one};
     use tallybox_model::digest::Digest;
     use tallybox_model::header::ValidationHeader;
     use tallybox_model::packet::ValidationPacket;
@@ -396,9 +396,9 @@ async fn a_record_made_again_holds_what_was_published_and_no_other_packet() {
         let mut packets = ContainerWriter::new(Vec::new(), ValidationPacket::KIND, [9; 16]);
         let file = read(&objects.packets);
         let mut reader =
-            tallybox_model::avro::ContainerReader::open(&file[..], &Limits::default()).unwrap();
+            tallybox_model::avro::ContainerReader::open(&file[..], &FileLimits::default()).unwrap();
         let block = reader.next_block().unwrap().unwrap();
-        let limits = Limits::default();
+        let limits = FileLimits::default();
         let records = tallybox_model::avro::RecordReader::<ValidationPacket>::new(
             &block,
             reader.schema(),

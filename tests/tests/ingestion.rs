@@ -15,7 +15,7 @@ use tallybox_crypto::PacketPrivateKey;
 use tallybox_facilitator::config::Points;
 use tallybox_ingestor::http::Server;
 use tallybox_ingestor::ingestor::{Ingestor, KeyPair, NamedPacketKey};
-use tallybox_model::avro::{Limits, RecordKind, decode_one};
+use tallybox_model::avro::{FileLimits, RecordKind, decode_one};
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::path::BatchName;
 use tallybox_model::report::ProblemKind;
@@ -84,7 +84,7 @@ async fn batches_of_the_ingestor_are_written_as_the_predecessors() {
             assert_framed_as_the_predecessors(&header, RecordKind::IngestionHeader);
             assert_framed_as_the_predecessors(&read(&objects.packets), RecordKind::DataSharePacket);
             assert_framed_as_the_predecessors(&signature, RecordKind::BatchSignature);
-            let header: IngestionHeader = decode_one(&header, &Limits::default()).unwrap();
+            let header: IngestionHeader = decode_one(&header, &FileLimits::default()).unwrap();
             assert_eq!(
                 (header.batch_uuid, header.bins, header.number_of_servers),
                 (name.id, 6, 2)
@@ -93,7 +93,7 @@ async fn batches_of_the_ingestor_are_written_as_the_predecessors() {
                 header.batch_start_time < header.batch_end_time
                     && header.batch_start_time % 60_000 == 0
             );
-            let signature: BatchSignature = decode_one(&signature, &Limits::default()).unwrap();
+            let signature: BatchSignature = decode_one(&signature, &FileLimits::default()).unwrap();
             assert_eq!(signature.key_identifier, INGESTOR_KEY_ID);
         }
     }

@@ -12,7 +12,9 @@ use tallybox_facilitator::intake::intake;
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::progress::no_progress;
 use tallybox_facilitator::sum::AggregateSummary;
-use tallybox_model::avro::{ContainerReader, Limits, Record, RecordKind, RecordReader, decode_one};
+use tallybox_model::avro::{
+    ContainerReader, FileLimits, Record, RecordKind, RecordReader, decode_one,
+};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{SumPart, ValidationHeader};
 use tallybox_model::id::PacketId;
@@ -36,7 +38,7 @@ const GOOD_CASES: [&str; 7] = [
 const PRIME: u64 = 4_293_918_721;
 
 fn records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8]) -> Vec<T> {
-    let (mut all, limits) = (Vec::new(), Limits::default());
+    let (mut all, limits) = (Vec::new(), FileLimits::default());
     if file.is_empty() {
         return all;
     }
@@ -49,7 +51,7 @@ fn records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8]) -> Vec<T> {
 
 /// Reads header and packets of a validation batch, in either form.
 fn validation(bucket: &Path, objects: &BatchObjects) -> (ValidationHeader, Vec<ValidationPacket>) {
-    let limits = Limits::default();
+    let limits = FileLimits::default();
     let read = |name: &str| std::fs::read(bucket.join(name)).unwrap();
     let signature: BatchSignature =
         decode_one(&read(&objects.signature), &limits.for_signature()).unwrap();
@@ -76,7 +78,7 @@ fn sum_part(bucket: &Path, case: &Case, role: Role) -> (SumPart, BTreeSet<Packet
     let objects = sum_objects(case, role);
     let file = std::fs::read(bucket.join(objects.header)).unwrap();
     let invalid = std::fs::read(bucket.join(objects.packets)).unwrap();
-    let part: SumPart = decode_one(&file, &Limits::default()).unwrap();
+    let part: SumPart = decode_one(&file, &FileLimits::default()).unwrap();
     assert_eq!(part.packet_file_digest, Digest::sha256(&invalid));
     let invalid: Vec<InvalidPacket> = records(&invalid);
     assert!(
@@ -186,7 +188,7 @@ async fn our_files_are_framed_as_the_predecessors() {
             signature[signature.len() - 18..signature.len() - 16],
             [0, 0]
         );
-        let record: BatchSignature = decode_one(&signature, &Limits::default()).unwrap();
+        let record: BatchSignature = decode_one(&signature, &FileLimits::default()).unwrap();
         assert_eq!(record.key_identifier, "pha-key-1");
         assert_eq!(record.batch_header_signature[0], 0x30, "an ASN.1 sequence");
     };
@@ -267,12 +269,14 @@ fn plain_sum(case: &Case, without: &BTreeSet<PacketId>) -> Vec<u64> {
         .as_array()
         .unwrap();
     let file = std::fs::read(case.ingestion(Role::First).join(batch.ingestion().packets)).unwrap();
-    let mut reader = ContainerReader::open(&file[..], &Limits::default()).unwrap();
+    let mut reader = ContainerReader::open(&file[..], &FileLimits::default()).unwrap();
     let (mut sum, mut ids) = (vec![0; 8], Vec::new());
     while let Some(block) = reader.next_block().unwrap() {
-        for packet in
-            RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &Limits::default())
-        {
+        for packet in RecordReader::<DataSharePacket<'_>>::new(
+            &block,
+            reader.schema(),
+            &FileLimits::default(),
+        ) {
             let id = packet.unwrap().packet_id().unwrap();
             if ids.contains(&id) {
                 continue;

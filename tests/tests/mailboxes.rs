@@ -15,7 +15,7 @@ use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::progress::no_progress;
 use tallybox_facilitator::put_again::put_again;
 use tallybox_facilitator::roster::roster;
-use tallybox_model::avro::{Limits, decode_one};
+use tallybox_model::avro::{FileLimits, decode_one};
 use tallybox_model::header::SumPart;
 use tallybox_model::path::{BatchName, SumPartName, Unconfirmed};
 use tallybox_model::role::Role;
@@ -114,7 +114,7 @@ impl Pair {
         let file = read_all(sums, &part.objects().header, 1 << 20)
             .await
             .unwrap();
-        let part = decode_one::<SumPart>(&file, &Limits::default()).unwrap();
+        let part = decode_one::<SumPart>(&file, &FileLimits::default()).unwrap();
         u64::try_from(part.total_individual_clients).unwrap()
     }
 }

@@ -1,4 +1,4 @@
-//! Limits the peak memory of a worker process, whatever its peer sends.
+//! FileLimits the peak memory of a worker process, whatever its peer sends.
 //!
 //! `TALLYBOX_BINARIES` is as in `kill.rs`.
 #![cfg(target_os = "linux")]
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use flate2::{Compression, write::DeflateEncoder};
 use tallybox_crypto::SigningKey;
-use tallybox_model::avro::{Limits, decode_one, encode_one};
+use tallybox_model::avro::{FileLimits, decode_one, encode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::ValidationHeader;
 use tallybox_model::id::BatchId;
@@ -145,7 +145,7 @@ rosters:
             .await
             .unwrap();
         let file = &record[..record.len() - TRAILER_BYTES];
-        let signature: BatchSignature = decode_one(file, &Limits::default()).unwrap();
+        let signature: BatchSignature = decode_one(file, &FileLimits::default()).unwrap();
         let (_, entries) = signature.inline().expect("one object");
         forged::records(&entries)
     }

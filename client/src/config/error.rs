@@ -141,7 +141,7 @@ pub enum ClientConfigError {
     },
     /// The limits permit no report.
     #[error("the configuration's limits permit no report: inform the ingestor's operator")]
-    Limits,
+    FileLimits,
 }
 
 fn status_advice(status: u16) -> &'static str {

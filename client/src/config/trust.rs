@@ -85,7 +85,7 @@ impl Trust {
             return Err(ClientConfigError::Schema { found });
         }
         if config.limits.max_reports == 0 || config.limits.max_body_bytes == 0 {
-            return Err(ClientConfigError::Limits);
+            return Err(ClientConfigError::FileLimits);
         }
         let mut metrics = BTreeMap::new();
         let mut keys = PacketKeyList::default();

@@ -1,7 +1,7 @@
 //! Bodies that are assembled from reports rendered beforehand.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use tallybox_model::avro::{ContainerReader, Limits, encode_one};
+use tallybox_model::avro::{ContainerReader, FileLimits, encode_one};
 use tallybox_model::report::ReportUpload;
 use tallybox_model::report::json::JsonReport;
 use uuid::Uuid;
@@ -60,7 +60,7 @@ impl Template {
 /// Returns the Avro record of a report, as in a block.
 fn record(report: &ReportUpload) -> Result<Vec<u8>, tallybox_model::avro::AvroError> {
     let file = encode_one(report, SYNC_MARKER)?;
-    let mut reader = ContainerReader::open(&file[..], &Limits::default())?;
+    let mut reader = ContainerReader::open(&file[..], &FileLimits::default())?;
     Ok(reader
         .next_block()?
         .map(|block| block.bytes)
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(read, expected);
 
         let (avro, expected) = body(LoadFormat::Avro, 300);
-        let limits = Limits::default();
+        let limits = FileLimits::default();
         let mut reader = ContainerReader::open(&avro[..], &limits).unwrap();
         let block = reader.next_block().unwrap().unwrap();
         let read: Vec<ReportUpload> = RecordReader::new(&block, reader.schema(), &limits)

@@ -24,7 +24,7 @@ use tallybox_client::config::Trust;
 use tallybox_client::post::{Backoff, Options, Reporter};
 use tallybox_client::{Address, ClientClock, Timeouts};
 use tallybox_crypto::{PacketPrivateKey, SigningKey, jws};
-use tallybox_model::avro::{ContainerReader, Limits, RecordReader};
+use tallybox_model::avro::{ContainerReader, FileLimits, RecordReader};
 use tallybox_model::client_config::{
     AttestationPolicy, CLIENT_CONFIG_TYPE, ClientConfig, ClientKey, ClientLimits, ClientMetric,
 };
@@ -294,7 +294,7 @@ fn read(media: &str, packed: bool, body: &[u8]) -> (Vec<ReportUpload>, bool) {
         plain.extend_from_slice(body);
     }
     if media == "avro/binary" {
-        let limits = Limits::default();
+        let limits = FileLimits::default();
         let mut reader = ContainerReader::open(&plain[..], &limits).unwrap();
         let mut reports = Vec::new();
         while let Some(block) = reader.next_block().unwrap() {

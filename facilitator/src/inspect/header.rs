@@ -2,7 +2,9 @@
 
 use super::name::{Family, StemName};
 use serde::Serialize;
-use tallybox_model::avro::{AvroError, ContainerReader, Limits, Record, RecordKind, decode_one};
+use tallybox_model::avro::{
+    AvroError, ContainerReader, FileLimits, Record, RecordKind, decode_one,
+};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{BatchParameters, IngestionHeader, PRIME, SumPart, ValidationHeader};
 use tallybox_model::id::BatchId;
@@ -64,7 +66,7 @@ pub struct SumFacts {
 ///
 /// # Errors
 /// [`AvroError`] if the file is not a container file.
-pub(super) fn record_in(file: &[u8], limits: &Limits) -> Result<Option<RecordKind>, AvroError> {
+pub(super) fn record_in(file: &[u8], limits: &FileLimits) -> Result<Option<RecordKind>, AvroError> {
     let reader = ContainerReader::open(file, limits)?;
     Ok(RecordKind::of_schema(reader.schema().json()))
 }
@@ -74,7 +76,11 @@ impl HeaderFacts {
     ///
     /// # Errors
     /// [`AvroError`] that describes what is malformed.
-    pub(super) fn decode(file: &[u8], family: Family, limits: &Limits) -> Result<Self, AvroError> {
+    pub(super) fn decode(
+        file: &[u8],
+        family: Family,
+        limits: &FileLimits,
+    ) -> Result<Self, AvroError> {
         let limits = limits.for_header();
         let bytes = (file.len() as u64, Digest::sha256(file));
         Ok(match family {

@@ -58,7 +58,7 @@ use signer::KnownKeys;
 use std::sync::Arc;
 use stem::{StemObject, stem_objects};
 use tallybox_crypto::VerifyingKey;
-use tallybox_model::avro::Limits;
+use tallybox_model::avro::FileLimits;
 use tallybox_model::id::KeyId;
 use tallybox_model::role::Role;
 use tallybox_transport::{BucketError, SharedBucket};
@@ -67,7 +67,7 @@ use tallybox_transport::{BucketError, SharedBucket};
 pub struct Inspector {
     processor: Option<Arc<Processor>>,
     keys: Option<KnownKeys>,
-    limits: Limits,
+    limits: FileLimits,
     progress: ProgressCallback,
 }
 

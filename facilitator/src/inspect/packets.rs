@@ -7,7 +7,7 @@ use crate::progress::ProgressCallback;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read};
-use tallybox_model::avro::{AvroError, ContainerReader, Limits, RecordKind};
+use tallybox_model::avro::{AvroError, ContainerReader, FileLimits, RecordKind};
 use tallybox_model::digest::{Digest, HashingReader};
 use tallybox_transport::BucketError;
 
@@ -102,7 +102,7 @@ pub(super) struct Scanner {
     pub(super) family: Option<Family>,
     /// The number of bins in the header, to recognise unusable points.
     pub(super) bins: Option<i32>,
-    pub(super) limits: Limits,
+    pub(super) limits: FileLimits,
     pub(super) progress: ProgressCallback,
 }
 

@@ -6,7 +6,7 @@ use crate::ids::IdSet;
 use std::collections::{BTreeMap, BTreeSet};
 use tallybox_crypto::prio2::{Point, Prio2};
 use tallybox_model::avro::{
-    AvroError, Block, Codec, Limits, Record, RecordKind, RecordReader, WriterSchema,
+    AvroError, Block, Codec, FileLimits, Record, RecordKind, RecordReader, WriterSchema,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::PRIME;
@@ -79,7 +79,7 @@ impl Tally {
         &mut self,
         block: &Block,
         schema: &WriterSchema,
-        limits: &Limits,
+        limits: &FileLimits,
     ) -> Result<(), (String, AvroError)> {
         match self.kind {
             Some(RecordKind::DataSharePacket) => self.each(block, schema, limits, Self::share)?,
@@ -102,7 +102,7 @@ impl Tally {
         &mut self,
         block: &'b Block,
         schema: &'b WriterSchema,
-        limits: &Limits,
+        limits: &FileLimits,
         mut count: impl FnMut(&mut Self, T),
     ) -> Result<(), (String, AvroError)> {
         for (place, record) in (1_u64..).zip(RecordReader::<T>::new(block, schema, limits)) {

@@ -83,7 +83,7 @@ impl BlockOpener {
     pub fn open(
         &self,
         block: &PacketBlock,
-        limits: &tallybox_model::avro::Limits,
+        limits: &tallybox_model::avro::FileLimits,
     ) -> Result<OpenedBlock, AvroError> {
         let mut opened = OpenedBlock {
             packets: Vec::with_capacity(block.block.records.min(4096) as usize),

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use tallybox_model::avro::{AvroError, Limits};
+use tallybox_model::avro::{AvroError, FileLimits};
 use tallybox_model::path::BatchName;
 use tallybox_transport::batch::PacketStream;
 use tallybox_transport::{BlockingWriter, BucketError, Created, Upload};
@@ -125,7 +125,7 @@ impl Pipeline {
                 result: self.start(&opener, block, &limits),
                 bytes,
             });
-            // Limits the blocks in memory, both in number and in size.
+            // FileLimits the blocks in memory, both in number and in size.
             while running.len() > 4 * threads || ahead(&running) {
                 if let Err(error) = self.finish_next(&mut running, &mut collector) {
                     return Err(blame(error, packets));
@@ -147,7 +147,7 @@ impl Pipeline {
         &self,
         opener: &BlockOpener,
         block: tallybox_transport::batch::PacketBlock,
-        limits: &Limits,
+        limits: &FileLimits,
     ) -> Receiver<Result<OpenedBlock, AvroError>> {
         let (sender, result) = sync_channel(1);
         let (opener, limits) = (opener.clone(), limits.clone());

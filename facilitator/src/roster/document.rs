@@ -5,7 +5,7 @@ use super::listed::Listed;
 use crate::error::Error;
 use crate::processor::Processor;
 use std::collections::BTreeMap;
-use tallybox_model::avro::{ContainerWriter, Limits, Record as _, encode_one};
+use tallybox_model::avro::{ContainerWriter, FileLimits, Record as _, encode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::marker::sync_marker;
 use tallybox_model::path::BatchObjects;
@@ -116,7 +116,7 @@ pub(super) fn decode(
     let terms = header
         .terms()
         .ok_or_else(|| bad("a rule in the header is out of range"))?;
-    let limits = Limits {
+    let limits = FileLimits {
         block_bytes: limits.block_bytes.min(BLOCK_BYTES),
         ..limits
     };

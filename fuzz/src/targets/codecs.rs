@@ -3,7 +3,7 @@
 use crate::forge::{container, generous, take_bytes};
 use flate2::{Compression, write::DeflateEncoder};
 use std::io::Write as _;
-use tallybox_model::avro::{AvroError, ContainerReader, Limits, RecordKind};
+use tallybox_model::avro::{AvroError, ContainerReader, FileLimits, RecordKind};
 
 /// Blocks of up to this many bytes are exempt from the expansion limit.
 const SMALL_BLOCK_BYTES: u64 = 64 << 10;
@@ -22,8 +22,8 @@ pub fn run(mut data: &[u8]) {
     }
 }
 
-fn limits() -> Limits {
-    Limits { block_bytes: 1 << 18, expansion_ratio: 20, ..generous() }
+fn limits() -> FileLimits {
+    FileLimits { block_bytes: 1 << 18, expansion_ratio: 20, ..generous() }
 }
 
 fn bounded(codec: &str, block: &[u8]) {

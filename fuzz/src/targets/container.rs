@@ -2,7 +2,7 @@
 
 use crate::forge::{blocks, brief, generous, tight};
 use serde::Deserialize;
-use tallybox_model::avro::{Block, Limits, Record, RecordReader, WriterSchema};
+use tallybox_model::avro::{Block, FileLimits, Record, RecordReader, WriterSchema};
 use tallybox_model::header::{IngestionHeader, SumPart, ValidationHeader};
 use tallybox_model::packet::{DataSharePacket, InvalidPacket, ValidationPacket};
 use tallybox_model::signature::BatchSignature;
@@ -20,7 +20,7 @@ pub fn run(data: &[u8]) {
 }
 
 /// Decodes a block as each kind of record.
-pub fn decode_all(block: &Block, schema: &WriterSchema, limits: &Limits) {
+pub fn decode_all(block: &Block, schema: &WriterSchema, limits: &FileLimits) {
     decode::<IngestionHeader>(block, schema, limits);
     decode::<DataSharePacket<'_>>(block, schema, limits);
     decode::<ValidationHeader>(block, schema, limits);
@@ -30,7 +30,7 @@ pub fn decode_all(block: &Block, schema: &WriterSchema, limits: &Limits) {
     decode::<BatchSignature>(block, schema, limits);
 }
 
-fn decode<'b, T: Record + Deserialize<'b>>(block: &'b Block, schema: &'b WriterSchema, limits: &Limits) {
+fn decode<'b, T: Record + Deserialize<'b>>(block: &'b Block, schema: &'b WriterSchema, limits: &FileLimits) {
     let mut decoded = 0;
     for record in RecordReader::<T>::new(block, schema, limits) {
         let record = match record {

@@ -2,7 +2,7 @@
 
 use crate::forge::{MARKER, as_container, blocks, generous};
 use tallybox_crypto::prio2::{Point, Prio2};
-use tallybox_model::avro::{ContainerWriter, Limits, Record, RecordReader};
+use tallybox_model::avro::{ContainerWriter, FileLimits, Record, RecordReader};
 use tallybox_model::packet::DataSharePacket;
 
 pub fn run(data: &[u8]) {
@@ -15,7 +15,7 @@ pub fn run(data: &[u8]) {
 
 /// Encodes the file again with this project's writer; returns `None` if it is not a file of
 /// packets.
-fn encoded_again(file: &[u8], limits: &Limits) -> Option<Vec<u8>> {
+fn encoded_again(file: &[u8], limits: &FileLimits) -> Option<Vec<u8>> {
     let prio2 = Prio2::new(8).expect("eight bins");
     let (blocks, schema) = blocks(file, limits).ok()?;
     let mut writer = ContainerWriter::new(Vec::new(), DataSharePacket::KIND, MARKER);

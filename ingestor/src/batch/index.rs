@@ -8,7 +8,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use rayon::prelude::*;
 use tallybox_crypto::IngestorSecret;
 use tallybox_crypto::pseudonym::Pseudonym;
-use tallybox_model::avro::{AvroError, Block, ContainerReader, Limits, RecordReader, WriterSchema};
+use tallybox_model::avro::{
+    AvroError, Block, ContainerReader, FileLimits, RecordReader, WriterSchema,
+};
 use tallybox_model::header::BatchParameters;
 use tallybox_model::id::KeyId;
 use tallybox_model::report::StoredReport;
@@ -99,7 +101,7 @@ impl Slab {
     fn parse(key: &str, bytes: &Bytes) -> Result<Self, Error> {
         let damaged = |error: AvroError| damaged(key, &error);
         let mut reader =
-            ContainerReader::open(bytes.as_ref(), &Limits::default()).map_err(damaged)?;
+            ContainerReader::open(bytes.as_ref(), &FileLimits::default()).map_err(damaged)?;
         let mut blocks = Vec::new();
         while let Some(block) = reader.next_block().map_err(damaged)? {
             blocks.push(block);
@@ -110,7 +112,7 @@ impl Slab {
 
     /// Returns the reports of the slab.
     pub(super) fn reports(&self) -> impl Iterator<Item = Result<StoredReport<'_>, AvroError>> {
-        let limits = Limits::default();
+        let limits = FileLimits::default();
         self.blocks
             .iter()
             .flat_map(move |block| RecordReader::new(block, &self.schema, &limits))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use tallybox_model::avro::{Limits, decode_one, encode_one};
+use tallybox_model::avro::{FileLimits, decode_one, encode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::marker::{ENCODER_GENERATION, sync_marker};
 use tallybox_model::path::BatchObjects;
@@ -160,7 +160,7 @@ async fn sign(
     };
     let existing = read_all(mailbox, object, SIGNATURE_LIMIT).await?;
     let verifies =
-        decode_one::<BatchSignature>(&existing, &Limits::default()).is_ok_and(|existing| {
+        decode_one::<BatchSignature>(&existing, &FileLimits::default()).is_ok_and(|existing| {
             // An earlier run may have signed with the previous key.
             let own = signer.verifying_key();
             let others = ingestor.other_public_keys.values();

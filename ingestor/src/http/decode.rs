@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use tallybox_model::avro::{AvroError, ContainerReader, Limits, RecordReader};
+use tallybox_model::avro::{AvroError, ContainerReader, FileLimits, RecordReader};
 use tallybox_model::report::json::JsonReport;
 use tallybox_model::report::{ProblemKind, ReportUpload};
 
@@ -98,13 +98,13 @@ pub(super) fn avro(
     if body.is_empty() {
         return Ok(Vec::new());
     }
-    let limits = Limits {
+    let limits = FileLimits {
         object_bytes: body.len() as u64,
         block_bytes: most.bytes,
         record_bytes: most.bytes,
         records: most.reports,
         expansion_ratio: MAX_EXPANSION,
-        ..Limits::default()
+        ..FileLimits::default()
     };
     let mut unpacked = Unpacked {
         most: unpacked_limit(body.len(), most.bytes),
@@ -140,7 +140,7 @@ pub(super) fn avro(
     }
 }
 
-/// Limits of a body.
+/// FileLimits of a body.
 #[derive(Clone, Copy)]
 pub(super) struct BodyLimits {
     pub(super) bytes: u64,
@@ -156,7 +156,7 @@ struct Unpacked<'t> {
 
 fn parse_avro(
     body: &[u8],
-    limits: &Limits,
+    limits: &FileLimits,
     unpacked: &mut Unpacked<'_>,
     reports: &mut Vec<ParsedReport>,
 ) -> Result<(), AvroError> {

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tallybox_model::avro::{ContainerReader, Limits};
+use tallybox_model::avro::{ContainerReader, FileLimits};
 
 use crate::world::*;
 
@@ -166,7 +166,7 @@ fn recoded(file: &[u8], codec: &str, compress: impl Fn(&[u8]) -> Vec<u8>) -> Vec
     out.push(2 * codec.len() as u8);
     out.extend(codec.as_bytes());
     out.extend(&file[offset + 5..header]);
-    let mut reader = ContainerReader::open(file, &Limits::default()).unwrap();
+    let mut reader = ContainerReader::open(file, &FileLimits::default()).unwrap();
     while let Some(block) = reader.next_block().unwrap() {
         let compressed = compress(&block.bytes);
         for mut number in [block.records * 2, compressed.len() as u64 * 2] {

@@ -19,7 +19,9 @@ use tallybox_ingestor::attestation::{AttestedKey, Refusal, Verifier};
 use tallybox_ingestor::config::Config;
 use tallybox_ingestor::http::App;
 use tallybox_ingestor::ingestor::Ingestor;
-use tallybox_model::avro::{ContainerReader, ContainerWriter, Limits, RecordKind, RecordReader};
+use tallybox_model::avro::{
+    ContainerReader, ContainerWriter, FileLimits, RecordKind, RecordReader,
+};
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_model::report::json::JsonReport;
 use tallybox_model::report::{Problem, ReportResult, ReportUpload, ReportsAnswer, StoredReport};
@@ -255,7 +257,7 @@ pub async fn slabs(spool: &dyn Bucket) -> BTreeMap<String, Vec<String>> {
 }
 
 fn ids(slab: &Bytes) -> Vec<String> {
-    let limits = Limits::default();
+    let limits = FileLimits::default();
     let mut reader = ContainerReader::open(&slab[..], &limits).unwrap();
     let mut ids = Vec::new();
     while let Some(block) = reader.next_block().unwrap() {

@@ -22,7 +22,7 @@ use tallybox_ingestor::config::Config;
 use tallybox_ingestor::error::Error;
 use tallybox_ingestor::ingestor::{Ingestor, Locality};
 use tallybox_model::avro::{
-    ContainerReader, ContainerWriter, Limits, RecordKind, RecordReader, decode_one,
+    ContainerReader, ContainerWriter, FileLimits, RecordKind, RecordReader, decode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
@@ -308,12 +308,13 @@ async fn read_side(mailbox: &dyn Bucket, side: usize) -> BTreeMap<BatchName, Vec
         let objects = name.ingestion();
         let read = async |key: &str| read_all(mailbox, key, 1 << 30).await.unwrap();
         let header = read(&objects.header).await;
-        let signature: BatchSignature = decode_one(&read(key).await, &Limits::default()).unwrap();
+        let signature: BatchSignature =
+            decode_one(&read(key).await, &FileLimits::default()).unwrap();
         let verified = signing_key()
             .verifying_key()
             .verify(&header, &signature.batch_header_signature);
         verified.expect("the batch verifies");
-        let parsed: IngestionHeader = decode_one(&header, &Limits::default()).unwrap();
+        let parsed: IngestionHeader = decode_one(&header, &FileLimits::default()).unwrap();
         assert_eq!(parsed.batch_uuid, name.id);
         assert_eq!(parsed.name, name.aggregation.as_str());
         let packets = read(&objects.packets).await;
@@ -332,12 +333,14 @@ async fn read_side(mailbox: &dyn Bucket, side: usize) -> BTreeMap<BatchName, Vec
 }
 
 pub fn read_packets(file: &[u8]) -> Vec<Packet> {
-    let mut reader = ContainerReader::open(file, &Limits::default()).unwrap();
+    let mut reader = ContainerReader::open(file, &FileLimits::default()).unwrap();
     let mut packets = Vec::new();
     while let Some(block) = reader.next_block().unwrap() {
-        for packet in
-            RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &Limits::default())
-        {
+        for packet in RecordReader::<DataSharePacket<'_>>::new(
+            &block,
+            reader.schema(),
+            &FileLimits::default(),
+        ) {
             let packet = packet.unwrap();
             packets.push(Packet {
                 id: packet.id.to_owned(),

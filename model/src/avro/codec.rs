@@ -1,6 +1,6 @@
 //! The compression codecs of container files: null, deflate, snappy.
 
-use super::{AvroError, Limits};
+use super::{AvroError, FileLimits};
 use flate2::read::DeflateDecoder;
 use std::io::Read as _;
 
@@ -42,7 +42,7 @@ impl Codec {
     pub(super) fn decompress(
         self,
         block: Vec<u8>,
-        limits: &Limits,
+        limits: &FileLimits,
         reserve: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Vec<u8>, AvroError> {
         match self {
@@ -54,7 +54,7 @@ impl Codec {
 }
 
 /// Returns the maximum decompressed size of `block`.
-fn allowance(block: &[u8], limits: &Limits) -> u64 {
+fn allowance(block: &[u8], limits: &FileLimits) -> u64 {
     let by_ratio = (block.len() as u64)
         .saturating_mul(limits.expansion_ratio)
         .max(SMALL_BLOCK_BYTES);
@@ -74,7 +74,7 @@ fn granted(granted: bool) -> Result<(), AvroError> {
 
 fn inflate(
     block: &[u8],
-    limits: &Limits,
+    limits: &FileLimits,
     reserve: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Vec<u8>, AvroError> {
     let most = allowance(block, limits);
@@ -109,7 +109,7 @@ fn is_zlib_remnant(rest: &[u8], out: &[u8]) -> bool {
 
 fn unsnap(
     block: &[u8],
-    limits: &Limits,
+    limits: &FileLimits,
     reserve: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Vec<u8>, AvroError> {
     let bad = |reason: &str| AvroError::Decompression(reason.to_owned());
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn each_codec_decompresses_and_refuses_damage() {
         let text = b"tally tally tally tally".repeat(20);
-        let limits = Limits::default();
+        let limits = FileLimits::default();
         assert_eq!(
             Codec::Deflate
                 .decompress(deflated(&text), &limits, &mut |_| true)
@@ -204,7 +204,7 @@ mod tests {
             (state >> 28) as u8
         };
         let text: Vec<u8> = (0..250_000).map(|_| byte()).collect();
-        let limits = Limits::default();
+        let limits = FileLimits::default();
         for (codec, block) in [
             (Codec::Null, text.clone()),
             (Codec::Deflate, deflated(&text)),
@@ -236,12 +236,12 @@ mod tests {
     #[test]
     fn a_bomb_is_refused_before_it_is_unpacked() {
         let zeros = vec![0; 10 << 20];
-        let limits = Limits::default();
+        let limits = FileLimits::default();
         assert!(matches!(
             Codec::Deflate.decompress(deflated(&zeros), &limits, &mut |_| true),
             Err(AvroError::Limit { .. })
         ));
-        let tight = Limits {
+        let tight = FileLimits {
             expansion_ratio: 10,
             ..limits
         };

@@ -10,10 +10,10 @@ const ROSTER_ENTRY_BYTES: u64 = 64 << 10;
 /// Maximum size of a verification message in a file, in bytes, if it is alone in its block.
 const MESSAGE_BYTES: u64 = 128;
 
-/// Limits on a container file. A reader refuses larger content before it allocates memory for it.
+/// FileLimits on a container file. A reader refuses larger content before it allocates memory for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Limits {
+pub struct FileLimits {
     /// Size of the whole object as stored, in bytes. Default 1 GiB.
     pub object_bytes: u64,
     /// Size of a block, before and after decompression, in bytes. Default 64 MiB.
@@ -35,7 +35,7 @@ pub struct Limits {
     pub metadata_bytes: u64,
 }
 
-impl Default for Limits {
+impl Default for FileLimits {
     fn default() -> Self {
         Self {
             object_bytes: 1 << 30,
@@ -51,7 +51,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl FileLimits {
     /// Returns the limits for a header, which is one small record: at most 16 MiB in total.
     #[must_use]
     pub fn for_header(&self) -> Self {

@@ -3,7 +3,7 @@
 //! This crate implements the container format itself, because no library writes ENPA's form: the
 //! metadata in one block of two entries, the file header only with the first record, blocks of at
 //! least 16,000 bytes, and **an empty file if there are no records**. Readers are bounded by
-//! [`Limits`] and refuse trailing bytes and unknown codecs. `serde_avro_fast` encodes and decodes
+//! [`FileLimits`] and refuse trailing bytes and unknown codecs. `serde_avro_fast` encodes and decodes
 //! the record bodies.
 
 mod codec;
@@ -15,7 +15,7 @@ mod varint;
 mod writer;
 
 pub use codec::Codec;
-pub use limits::Limits;
+pub use limits::FileLimits;
 pub use reader::{Block, ContainerReader};
 pub use record::{Record, RecordReader, decode_one, encode_one};
 pub use schema::{RecordKind, WriterSchema};

@@ -1,7 +1,7 @@
 //! A reader of container files that processes one block at a time, within limits.
 
 use super::varint::{read_long, read_size};
-use super::{AvroError, Codec, Limits, WriterSchema};
+use super::{AvroError, Codec, FileLimits, WriterSchema};
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct Block {
 /// An empty file is not a container. Callers treat it as "no records" before they open a reader.
 pub struct ContainerReader<R> {
     input: BufReader<CountingReader<R>>,
-    limits: Limits,
+    limits: FileLimits,
     schema: Arc<WriterSchema>,
     codec: Codec,
     marker: [u8; 16],
@@ -37,7 +37,7 @@ impl<R: Read> ContainerReader<R> {
     ///
     /// # Errors
     /// [`AvroError`] if the header is malformed or exceeds the limits.
-    pub fn open(input: R, limits: &Limits) -> Result<Self, AvroError> {
+    pub fn open(input: R, limits: &FileLimits) -> Result<Self, AvroError> {
         let counted = CountingReader {
             inner: input,
             left: limits.object_bytes,

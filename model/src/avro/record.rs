@@ -1,7 +1,9 @@
 //! The codec of single records, and of files that contain exactly one.
 
 use super::schema::shown;
-use super::{AvroError, Block, ContainerReader, ContainerWriter, Limits, RecordKind, WriterSchema};
+use super::{
+    AvroError, Block, ContainerReader, ContainerWriter, FileLimits, RecordKind, WriterSchema,
+};
 use serde::{Deserialize, Serialize};
 use serde_avro_fast::de::{DeserializerConfig, DeserializerState, read::SliceRead};
 use std::io::Read as _;
@@ -31,7 +33,7 @@ pub struct RecordReader<'b, T> {
 impl<'b, T: Record + Deserialize<'b>> RecordReader<'b, T> {
     /// Creates the iterator for a block of a file with this schema.
     #[must_use]
-    pub fn new(block: &'b Block, schema: &'b WriterSchema, limits: &Limits) -> Self {
+    pub fn new(block: &'b Block, schema: &'b WriterSchema, limits: &FileLimits) -> Self {
         let mut config = DeserializerConfig::new(&schema.schema);
         // No sequence has more elements than the block has bytes, except for elements without
         // bytes, which the schema check excludes.
@@ -93,7 +95,7 @@ impl<'b, T: Record + Deserialize<'b>> Iterator for RecordReader<'b, T> {
 ///
 /// # Errors
 /// [`AvroError`] if the file is malformed, or contains no record or more than one.
-pub fn decode_one<T>(file: &[u8], limits: &Limits) -> Result<T, AvroError>
+pub fn decode_one<T>(file: &[u8], limits: &FileLimits) -> Result<T, AvroError>
 where
     T: Record + for<'a> Deserialize<'a>,
 {

@@ -222,7 +222,7 @@ impl From<ReportUpload> for JsonReport {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::avro::{ContainerReader, Limits, RecordReader, encode_one};
+    use crate::avro::{ContainerReader, FileLimits, RecordReader, encode_one};
 
     fn upload() -> ReportUpload {
         ReportUpload {
@@ -254,10 +254,10 @@ mod tests {
         let read: JsonReport = serde_json::from_str(&text).unwrap();
         assert_eq!(ReportUpload::try_from(read).unwrap(), upload());
         let file = encode_one(&upload(), [1; 16]).unwrap();
-        let mut reader = ContainerReader::open(&file[..], &Limits::default()).unwrap();
+        let mut reader = ContainerReader::open(&file[..], &FileLimits::default()).unwrap();
         let block = reader.next_block().unwrap().unwrap();
         let records: Vec<ReportUpload> =
-            RecordReader::new(&block, reader.schema(), &Limits::default())
+            RecordReader::new(&block, reader.schema(), &FileLimits::default())
                 .collect::<Result<_, _>>()
                 .unwrap();
         assert_eq!(records, [upload()]);

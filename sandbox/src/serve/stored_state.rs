@@ -10,7 +10,7 @@ use tallybox_facilitator::intake::find_prepared;
 use tallybox_facilitator::prepared::ChunkKind;
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::reason::PacketReason;
-use tallybox_model::avro::{ContainerReader, Limits, RecordReader};
+use tallybox_model::avro::{ContainerReader, FileLimits, RecordReader};
 use tallybox_model::id::{AggregationId, PacketId};
 use tallybox_model::packet::DataSharePacket;
 use tallybox_model::path::{BatchName, window_range};
@@ -196,7 +196,7 @@ fn reports(
     file: &[u8],
     wanted: impl Fn(&StoredReport<'_>) -> bool,
 ) -> Result<Vec<Spooled>, Error> {
-    let limits = Limits::default();
+    let limits = FileLimits::default();
     let unreadable = |error| Error::Internal(format!("{slab}: {error}"));
     let mut reader = ContainerReader::open(file, &limits).map_err(unreadable)?;
     let mut found = Vec::new();
@@ -219,7 +219,7 @@ fn reports(
 /// Returns the ids of the packets in a file. An unreadable file counts as empty: the processors
 /// report the error.
 fn packets(file: &[u8]) -> HashSet<PacketId> {
-    let limits = Limits::default();
+    let limits = FileLimits::default();
     let mut ids = HashSet::new();
     let Ok(mut reader) = ContainerReader::open(file, &limits) else {
         return ids;

@@ -3,7 +3,7 @@
 
 use tallybox_client::traffic::Metric;
 use tallybox_model::avro::{
-    ContainerReader, ContainerWriter, Limits, Record as _, RecordReader, decode_one, encode_one,
+    ContainerReader, ContainerWriter, FileLimits, Record as _, RecordReader, decode_one, encode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
@@ -122,7 +122,7 @@ impl CopiedBatch {
         };
         let to = self.to.ingestion();
         let header: IngestionHeader =
-            decode_one(&header, &Limits::default()).expect("the ingestor's header");
+            decode_one(&header, &FileLimits::default()).expect("the ingestor's header");
         for (key, bytes) in self.files(&to, header, &packets, retired) {
             // A second copy under the same name has the same bytes.
             if publish_bytes(&*mailbox.inner, &key, bytes.into(), false)
@@ -142,7 +142,7 @@ impl CopiedBatch {
         packets: &[u8],
         retired: bool,
     ) -> [(String, Vec<u8>); 3] {
-        let limits = Limits::default();
+        let limits = FileLimits::default();
         let mut reader = ContainerReader::open(packets, &limits).expect("the ingestor's packets");
         let mut file = ContainerWriter::new(Vec::new(), DataSharePacket::KIND, [9; 16]);
         let mut index = 0_u32;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tallybox_model::avro::{
-    ContainerReader, ContainerWriter, Limits, Record, RecordKind, RecordReader, decode_one,
+    ContainerReader, ContainerWriter, FileLimits, Record, RecordKind, RecordReader, decode_one,
     encode_one,
 };
 use tallybox_model::digest::Digest;
@@ -232,7 +232,7 @@ async fn shorten(
     let old = read_all(&*mailbox.inner, key, MAX_OBJECT_BYTES)
         .await
         .ok()?;
-    let limits = Limits::default();
+    let limits = FileLimits::default();
     let signature: BatchSignature = decode_one(&old, &limits).ok()?;
     let (header, entries) = signature.inline()?;
     let header: RosterHeader = decode_one(&header, &limits).ok()?;
@@ -278,7 +278,7 @@ fn before_next(
 async fn flood(storage: &Storage, victim: Role, dice: &mut Dice, now: Millis) -> Option<Tampering> {
     let (tamperer, mailbox) = (victim.peer(), &storage.validation[victim.index()]);
     let (key, next) = before_next(mailbox, tamperer, dice)?;
-    let limits = Limits::default();
+    let limits = FileLimits::default();
     let old = read_all(&*mailbox.inner, &key, MAX_OBJECT_BYTES)
         .await
         .ok()?;
@@ -461,7 +461,7 @@ pub(crate) async fn rewrite(
     now: Millis,
     change: impl FnOnce(&mut Vec<ValidationPacket>) -> Option<()>,
 ) -> Option<()> {
-    let (objects, limits) = (name.validation(tamperer), Limits::default());
+    let (objects, limits) = (name.validation(tamperer), FileLimits::default());
     let header = read_all(&*mailbox.inner, &objects.header, MAX_OBJECT_BYTES)
         .await
         .ok()?;
@@ -504,7 +504,7 @@ pub(crate) fn sign(
 
 pub(crate) fn read_records<T: Record + for<'a> serde::Deserialize<'a>>(
     file: &[u8],
-    limits: &Limits,
+    limits: &FileLimits,
 ) -> Vec<T> {
     let mut all = Vec::new();
     if file.is_empty() {

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use tallybox_model::avro::{ContainerReader, Limits, RecordReader, decode_one};
+use tallybox_model::avro::{ContainerReader, FileLimits, RecordReader, decode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::packet::DataSharePacket;
@@ -112,7 +112,7 @@ fn batch(objects: &Objects, name: &BatchName, role: Role) -> Result<Vec<usize>, 
             .ok_or_else(|| format!("object {key} does not exist"))
     };
     let (header, packets) = (object(&names.header)?, object(&names.packets)?);
-    let limits = Limits::default();
+    let limits = FileLimits::default();
     let signature: BatchSignature =
         decode_one(object(&names.signature)?, &limits).map_err(|error| error.to_string())?;
     let keys = Keyring::get().trusted_ingestor();
@@ -131,7 +131,7 @@ fn batch(objects: &Objects, name: &BatchName, role: Role) -> Result<Vec<usize>, 
 /// Returns a problem for each packet of a complete batch that names a packet key of another number
 /// of bins than the header states.
 pub fn keys_of_other_bins(objects: &Objects, name: &BatchName, role: Role) -> Vec<String> {
-    let (names, limits) = (name.ingestion(), Limits::default());
+    let (names, limits) = (name.ingestion(), FileLimits::default());
     let header: IngestionHeader = decode_one(&objects[&names.header], &limits).expect("a header");
     let bins = usize::try_from(header.bins).expect("a number of bins");
     let right: Vec<String> = (0..EPOCHS)
@@ -158,7 +158,7 @@ pub fn keys_of_other_bins(objects: &Objects, name: &BatchName, role: Role) -> Ve
 }
 
 fn reports(file: &[u8], role: Role) -> Result<Vec<usize>, String> {
-    let limits = Limits::default();
+    let limits = FileLimits::default();
     let bad = |error: tallybox_model::avro::AvroError| error.to_string();
     let mut reader = ContainerReader::open(file, &limits).map_err(bad)?;
     let mut all = Vec::new();

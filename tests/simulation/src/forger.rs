@@ -2,7 +2,7 @@
 //! copies it, in the own bucket and in the mailbox, so that both sides use the false roster.
 
 use bytes::Bytes;
-use tallybox_model::avro::{Limits, decode_one, encode_one};
+use tallybox_model::avro::{FileLimits, decode_one, encode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
@@ -37,7 +37,7 @@ pub async fn forge(
         return None;
     }
     let key = name.roster(tamperer);
-    let limits = Limits::default();
+    let limits = FileLimits::default();
     let old = read_all(&*mailbox.inner, &key, MAX_OBJECT_BYTES)
         .await
         .ok()?;

@@ -23,7 +23,7 @@ use tallybox_ingestor::ingestor::{
     BatchSigner, Ingestor, KeyPair, LiveRegistry, Locality, NamedPacketKey as IngestorKey,
     SignError,
 };
-use tallybox_model::avro::Limits as FileLimits;
+use tallybox_model::avro::FileLimits;
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_model::extensions::RosterExtension;
 use tallybox_model::marker::ENCODER_GENERATION;

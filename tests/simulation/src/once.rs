@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tallybox_model::avro::{ContainerReader, Limits, RecordReader, decode_one};
+use tallybox_model::avro::{ContainerReader, FileLimits, RecordReader, decode_one};
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::packet::{DataSharePacket, ValidationPacket};
 use tallybox_model::path::{BatchName, BatchPart};
@@ -29,7 +29,7 @@ pub async fn evaluated_once(storage: &Storage, problems: &mut Vec<String>) {
             let Some((bins, packets)) = offered(&ingestion, &name) else {
                 continue;
             };
-            for message in read_records::<ValidationPacket>(file, &Limits::default()) {
+            for message in read_records::<ValidationPacket>(file, &FileLimits::default()) {
                 if let Some((ciphertext, point)) = packets.get(&message.id.to_string()) {
                     evaluations
                         .entry(ciphertext.clone())
@@ -58,8 +58,8 @@ type Offers = BTreeMap<String, (Vec<u8>, i64)>;
 fn offered(ingestion: &Objects, name: &BatchName) -> Option<(i32, Offers)> {
     let names = name.ingestion();
     let header: IngestionHeader =
-        decode_one(ingestion.get(&names.header)?, &Limits::default()).ok()?;
-    let (limits, mut packets) = (Limits::default(), BTreeMap::new());
+        decode_one(ingestion.get(&names.header)?, &FileLimits::default()).ok()?;
+    let (limits, mut packets) = (FileLimits::default(), BTreeMap::new());
     let mut reader = ContainerReader::open(&ingestion.get(&names.packets)?[..], &limits).ok()?;
     while let Some(block) = reader.next_block().ok()? {
         for packet in RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {

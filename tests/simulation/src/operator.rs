@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::progress::no_progress;
-use tallybox_model::avro::{Limits, decode_one};
+use tallybox_model::avro::{FileLimits, decode_one};
 use tallybox_model::extensions::ROSTERS_FROM;
 use tallybox_model::header::SumPart;
 use tallybox_model::id::BatchId;
@@ -92,7 +92,7 @@ pub(crate) async fn parts(
         if !key.ends_with(&header) {
             continue;
         }
-        match decode_one(&bytes, &Limits::default()) {
+        match decode_one(&bytes, &FileLimits::default()) {
             Ok(part) => parts.push((key, part)),
             Err(error) => problems.push(format!("{role}: {key}: {error}")),
         }

@@ -10,7 +10,7 @@ use tallybox_facilitator::limits::RosterRules;
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::progress::no_progress;
 use tallybox_facilitator::roster::{RosterSummary, aggregate_agreed, roster};
-use tallybox_model::avro::{Limits, decode_one};
+use tallybox_model::avro::{FileLimits, decode_one};
 use tallybox_model::header::SumPart;
 use tallybox_model::path::{BatchName, SumPartName};
 use tallybox_model::role::Role;
@@ -136,7 +136,7 @@ impl Pair {
             let file = read_all(&*processor.buckets.sum_parts, &header, 1 << 20)
                 .await
                 .unwrap();
-            parts.push(decode_one::<SumPart>(&file, &Limits::default()).unwrap());
+            parts.push(decode_one::<SumPart>(&file, &FileLimits::default()).unwrap());
         }
         let mut sum = Sum::new(usize::try_from(parts[0].bins).unwrap());
         for part in &parts {

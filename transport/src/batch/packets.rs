@@ -3,7 +3,7 @@
 use super::BatchError;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
-use tallybox_model::avro::{Block, ContainerReader, Limits, RecordReader, WriterSchema};
+use tallybox_model::avro::{Block, ContainerReader, FileLimits, RecordReader, WriterSchema};
 use tallybox_model::digest::{Digest, HashingReader};
 
 type Input = HashingReader<BufReader<Box<dyn Read + Send>>>;
@@ -18,7 +18,7 @@ pub struct PacketBlock {
 
 impl PacketBlock {
     /// Returns the block's records of type `T`, which may borrow from the block.
-    pub fn records<'a, T>(&'a self, limits: &Limits) -> RecordReader<'a, T>
+    pub fn records<'a, T>(&'a self, limits: &FileLimits) -> RecordReader<'a, T>
     where
         T: tallybox_model::avro::Record + serde::Deserialize<'a>,
     {
@@ -38,7 +38,7 @@ pub struct PacketStream {
     state: State,
     object: String,
     expected: Digest,
-    limits: Limits,
+    limits: FileLimits,
     bytes: u64,
 }
 
@@ -48,7 +48,7 @@ impl PacketStream {
         bytes: u64,
         object: String,
         expected: Digest,
-        limits: Limits,
+        limits: FileLimits,
     ) -> Self {
         let input = HashingReader::new(BufReader::with_capacity(64 << 10, input));
         Self {
@@ -62,7 +62,7 @@ impl PacketStream {
 
     /// Returns the stream with other limits. Call it before the first read.
     #[must_use]
-    pub fn within(mut self, limits: Limits) -> Self {
+    pub fn within(mut self, limits: FileLimits) -> Self {
         self.limits = limits;
         self
     }
@@ -75,7 +75,7 @@ impl PacketStream {
 
     /// Returns the limits for decoding the records.
     #[must_use]
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &FileLimits {
         &self.limits
     }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};
 use tallybox_crypto::keys::VerifyingKey;
-use tallybox_model::avro::{Limits, Record, decode_one};
+use tallybox_model::avro::{FileLimits, Record, decode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::path::BatchObjects;
 use tallybox_model::signature::ReadSignature;
@@ -26,7 +26,7 @@ pub struct SignedBatch {
     objects: BatchObjects,
     header: Bytes,
     packets: Option<Bytes>,
-    limits: Limits,
+    limits: FileLimits,
 }
 
 impl SignedBatch {
@@ -41,7 +41,7 @@ impl SignedBatch {
         bucket: &dyn Bucket,
         objects: BatchObjects,
         keys: &TrustedKeys,
-        limits: &Limits,
+        limits: &FileLimits,
     ) -> Result<Self, BatchError> {
         match Self::fetch(bucket, objects.clone(), keys, limits).await {
             Err(error) if error.is_damage() => {
@@ -57,7 +57,7 @@ impl SignedBatch {
         bucket: &dyn Bucket,
         objects: BatchObjects,
         keys: &TrustedKeys,
-        limits: &Limits,
+        limits: &FileLimits,
     ) -> Result<Self, BatchError> {
         let for_signature = limits.for_signature();
         let file = match read_all(bucket, &objects.signature, for_signature.object_bytes).await {
@@ -85,7 +85,7 @@ impl SignedBatch {
         objects: BatchObjects,
         file: &[u8],
         keys: &TrustedKeys,
-        limits: &Limits,
+        limits: &FileLimits,
     ) -> Result<Self, BatchError> {
         let (signed, inline) = parts(file, &objects, limits)?;
         let Some((header, packets)) = inline else {
@@ -101,7 +101,7 @@ impl SignedBatch {
         (bytes, key): (Vec<u8>, String),
         (header, packets): (Bytes, Option<Bytes>),
         keys: &TrustedKeys,
-        limits: &Limits,
+        limits: &FileLimits,
     ) -> Result<Self, BatchError> {
         let object = || objects.signature.clone();
         let verifier = keys.get(&key).ok_or_else(|| BatchError::UnknownKey {
@@ -215,7 +215,7 @@ type Signed = (Vec<u8>, String);
 fn parts(
     file: &[u8],
     objects: &BatchObjects,
-    limits: &Limits,
+    limits: &FileLimits,
 ) -> Result<(Signed, Option<(Bytes, Bytes)>), BatchError> {
     let read = ReadSignature::parse(file, &limits.for_signature());
     let read = read.map_err(|error| BatchError::read(&objects.signature, error))?;
@@ -229,7 +229,7 @@ fn parts(
 async fn fetch_header(
     bucket: &dyn Bucket,
     object: &str,
-    limits: &Limits,
+    limits: &FileLimits,
 ) -> Result<Bytes, BatchError> {
     match read_all(bucket, object, limits.for_header().object_bytes).await {
         Err(BucketError::NotFound { key, .. }) => Err(BatchError::Incomplete { object: key }),

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::io::{BufRead as _, BufReader, Read};
-use tallybox_model::avro::{AvroError, ContainerReader, Limits, Record, RecordReader};
+use tallybox_model::avro::{AvroError, ContainerReader, FileLimits, Record, RecordReader};
 use tallybox_model::id::PacketId;
 use tallybox_model::packet::{DataSharePacket, InvalidPacket, ValidationPacket};
 
@@ -54,7 +54,11 @@ struct Item {
 type Input = Box<dyn Read + Send>;
 
 /// Compares both files. Blocks the thread. The memory grows with the first file, up to a bound.
-pub(super) fn join(family: Family, (a, b): (Input, Input), limits: &Limits) -> PacketDifferences {
+pub(super) fn join(
+    family: Family,
+    (a, b): (Input, Input),
+    limits: &FileLimits,
+) -> PacketDifferences {
     let hasher = RandomState::new();
     let mut found = PacketDifferences::default();
     let mut left: HashMap<[u8; 16], [u32; FIELDS]> = HashMap::new();
@@ -137,7 +141,7 @@ fn field_names(family: Family) -> &'static [&'static str] {
 fn each(
     family: Family,
     input: Input,
-    limits: &Limits,
+    limits: &FileLimits,
     hasher: &RandomState,
     mut process: impl FnMut(Item) -> bool,
 ) -> Result<(), String> {
@@ -273,7 +277,7 @@ mod tests {
             file(&[(1, 5), (2, 5), (3, 5), (4, 5)]),
             file(&[(3, 5), (2, 6), (1, 5), (9, 5)]),
         );
-        let found = join(Family::ValidationBatch, sides, &Limits::default());
+        let found = join(Family::ValidationBatch, sides, &FileLimits::default());
         assert_eq!(
             (found.same, found.changed, found.only_a, found.only_b),
             (2, 1, 1, 1)
@@ -288,15 +292,15 @@ mod tests {
         let found = join(
             Family::ValidationBatch,
             (file(&[(1, 5), (2, 5)]), file(&[(2, 5), (1, 5)])),
-            &Limits::default(),
+            &FileLimits::default(),
         );
         assert_eq!((found.same, found.same_order), (2, false));
         let sides: (Input, Input) = (file(&[(1, 5)]), Box::new(Cursor::new(b"Obj\x01".to_vec())));
-        let found = join(Family::ValidationBatch, sides, &Limits::default());
+        let found = join(Family::ValidationBatch, sides, &FileLimits::default());
         assert_eq!((found.only_a, found.incomplete.len()), (1, 1));
         let sides: (Input, Input) = (file(&[]), file(&[(1, 5)]));
         assert_eq!(
-            join(Family::ValidationBatch, sides, &Limits::default()).only_b,
+            join(Family::ValidationBatch, sides, &FileLimits::default()).only_b,
             1
         );
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt as _;
 use tallybox_client::RandomisedResponse;
-use tallybox_model::avro::{ContainerReader, Limits, RecordReader};
+use tallybox_model::avro::{ContainerReader, FileLimits, RecordReader};
 use tallybox_model::id::{AggregationId, BatchId, PacketId};
 use tallybox_model::packet::DataSharePacket;
 use tallybox_model::path::BatchName;
@@ -535,7 +535,7 @@ fn window(name: &str) -> Option<Window> {
 
 async fn read_packets(mailbox: &dyn Bucket, name: &BatchName) -> Result<Vec<PacketId>, Error> {
     let file = read_all(mailbox, &name.ingestion().packets, MAX_OBJECT_BYTES).await?;
-    let limits = Limits::default();
+    let limits = FileLimits::default();
     let bad = |error| Error::Internal(format!("{name}: {error}"));
     let mut reader = ContainerReader::open(&*file, &limits).map_err(bad)?;
     let mut packets = Vec::new();
