@@ -2,6 +2,7 @@
 //! describes their notes.
 
 use crate::aggregate::{AggregateTask, aggregate};
+use crate::buckets::Buckets;
 use crate::error::Error;
 use crate::intake::intake;
 use crate::processor::Processor;
@@ -54,12 +55,12 @@ async fn try_put_again(
     for name in batches {
         let result = intake(processor, &name, no_progress()).await;
         let notes = Unconfirmed::of_validation(&name);
-        delete_final_notes(processor, result.map(drop), &notes).await?;
+        delete_final_notes(&processor.buckets, result.map(drop), &notes).await?;
     }
     for name in windows {
         let result = publish_sum_again(processor, &name).await;
         let notes = Unconfirmed::of_sum_part(&name);
-        delete_final_notes(processor, result, &notes).await?;
+        delete_final_notes(&processor.buckets, result, &notes).await?;
     }
     Ok(())
 }
@@ -67,7 +68,7 @@ async fn try_put_again(
 /// Returns an error that a retry may resolve. For any other error, deletes the notes, because the
 /// objects can never be written again.
 async fn delete_final_notes(
-    processor: &Processor,
+    buckets: &Buckets,
     result: Result<(), Error>,
     notes: &[Unconfirmed],
 ) -> Result<(), Error> {
@@ -80,14 +81,14 @@ async fn delete_final_notes(
         "mailbox object without confirmed existence can never be written again; its note is deleted"
     );
     for note in notes {
-        processor.buckets.own.delete(&note.note()).await?;
+        buckets.own.delete(&note.note()).await?;
     }
     Ok(())
 }
 
 /// Publishes a window's sum part again, from its record.
 async fn publish_sum_again(processor: &Arc<Processor>, name: &WindowName) -> Result<(), Error> {
-    if rostered(processor, name.window).await? {
+    if rostered(&processor.buckets, &processor.limits, name.window).await? {
         aggregate_agreed(processor, name, no_progress()).await?;
         return Ok(());
     }
@@ -97,7 +98,7 @@ async fn publish_sum_again(processor: &Arc<Processor>, name: &WindowName) -> Res
         window: name.window,
         writer: processor.buckets.role,
     };
-    let fixed = FixedSumPart::read(processor, &part).await?;
+    let fixed = FixedSumPart::read(&processor.buckets, &part).await?;
     let batches = fixed
         .batches
         .iter()

@@ -7,8 +7,8 @@
 //! it, or until the mailbox has given the same answer for an hour. Where rosters are used, the
 //! peer's roster also lists the validation batches that it lacks (`roster::agree`).
 
+use crate::buckets::Buckets;
 use crate::error::Error;
-use crate::processor::Processor;
 use tallybox_model::path::Unconfirmed;
 use tallybox_transport::{BucketError, Published};
 
@@ -20,11 +20,11 @@ const TRUSTED_AFTER_MILLIS: i64 = 60 * 60_000;
 /// is true if an earlier run may have left notes; then only the objects that it noted are in doubt,
 /// because it created the others.
 pub(crate) async fn note(
-    processor: &Processor,
+    buckets: &Buckets,
     put: &[(Unconfirmed, Published)],
     rerun: bool,
 ) -> Result<(), Error> {
-    let own = &*processor.buckets.own;
+    let own = &*buckets.own;
     // Nothing is in doubt: every write created its object, and no earlier run can have left notes.
     if !rerun && put.iter().all(|(_, published)| !published.is_assumed()) {
         return Ok(());
@@ -33,7 +33,7 @@ pub(crate) async fn note(
     for (object, published) in put {
         let note = object.note();
         let since = if rerun {
-            processor.buckets.read_text(&note).await?
+            buckets.read_text(&note).await?
         } else {
             None
         };
@@ -55,8 +55,7 @@ pub(crate) async fn note(
             }
             None if is_first => {
                 tracing::info!(object = %note, "mailbox object without confirmed existence; it is written again later");
-                match processor
-                    .buckets
+                match buckets
                     .create_record(&note, now.to_string().as_bytes())
                     .await
                 {

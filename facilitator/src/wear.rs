@@ -12,11 +12,14 @@
 //! object results, so that the batch counts once. A listing adds all counts. If packets of a batch
 //! were opened with several keys, its failed proofs count for each of these keys.
 
+use crate::buckets::Buckets;
 use crate::cache::Failures;
 use crate::error::Error;
 use crate::keys::PacketKey;
+use crate::limits::Limits;
 use crate::prepared::KeyUse;
 use crate::processor::Processor;
+use crate::resources::Resources;
 use futures::TryStreamExt as _;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,7 +39,8 @@ const MOST_LISTED_COUNTS: usize = 1 << 16;
 /// # Errors
 /// An error of the own bucket.
 pub(crate) async fn count(
-    processor: &Processor,
+    buckets: &Buckets,
+    resources: &Resources,
     batch: &BatchName,
     failed: u64,
     keys: &[KeyUse],
@@ -44,18 +48,17 @@ pub(crate) async fn count(
     // With a point for each packet, a guess gives no information about the next packet's point.
     for key in keys.iter().filter(|key| key.point.is_some() && failed > 0) {
         let count = FailedProofs {
-            instance: processor.buckets.instance.clone(),
+            instance: buckets.instance.clone(),
             key: key.key.clone(),
             batch: batch.clone(),
             failed,
         };
         let text = format!("{{\"failed\":{failed}}}");
-        let made = processor
-            .buckets
+        let made = buckets
             .create_record(&count.object(), text.as_bytes())
             .await?;
         if made == Published::New {
-            processor.resources.cache.add_failures(&key.key, failed);
+            resources.cache.add_failures(&key.key, failed);
         }
     }
     Ok(())
@@ -75,29 +78,25 @@ pub(crate) async fn read_failures(processor: &Processor) -> Result<Arc<Failures>
     {
         return Ok(failures);
     }
-    let failures = Arc::new(list(processor).await?);
+    let failures = Arc::new(list(&processor.buckets).await?);
     processor.resources.cache.store_failures(now, &failures);
     for key in &processor.keys.packet {
         let failed = failures.get(&key.fingerprint).copied().unwrap_or_default();
-        warn(processor, key, failed);
+        warn(&processor.limits, &processor.resources, key, failed);
     }
     Ok(failures)
 }
 
 /// Returns whether further packets under a key are rejected.
-pub(crate) fn is_worn_out(processor: &Processor, key: &PacketKey, failures: &Failures) -> bool {
+pub(crate) fn is_worn_out(limits: &Limits, key: &PacketKey, failures: &Failures) -> bool {
     let failed = failures.get(&key.fingerprint).copied().unwrap_or_default();
     key.bins
-        .is_some_and(|bins| failed >= processor.limits.wear.for_bins(bins).refuse)
+        .is_some_and(|bins| failed >= limits.wear.for_bins(bins).refuse)
 }
 
-async fn list(processor: &Processor) -> Result<Failures, Error> {
-    let directory = failed_proofs_directory(&processor.buckets.instance);
-    let mut entries = processor
-        .buckets
-        .own
-        .list(&directory, ListRange::default())
-        .await?;
+async fn list(buckets: &Buckets) -> Result<Failures, Error> {
+    let directory = failed_proofs_directory(&buckets.instance);
+    let mut entries = buckets.own.list(&directory, ListRange::default()).await?;
     // A batch that was checked twice against different messages of the peer counts with the greater
     // number.
     let mut by_batch: HashMap<(String, BatchId), u64> = HashMap::new();
@@ -123,12 +122,12 @@ async fn list(processor: &Processor) -> Result<Failures, Error> {
     Ok(failures)
 }
 
-fn warn(processor: &Processor, key: &PacketKey, failed: u64) {
-    let Some(limits) = key.bins.map(|bins| processor.limits.wear.for_bins(bins)) else {
+fn warn(limits: &Limits, resources: &Resources, key: &PacketKey, failed: u64) {
+    let Some(limits) = key.bins.map(|bins| limits.wear.for_bins(bins)) else {
         return;
     };
     if failed >= limits.refuse {
-        processor.resources.cache.alarm("key-worn-out");
+        resources.cache.alarm("key-worn-out");
         tracing::error!(
             key = key.id,
             failed,
@@ -136,7 +135,7 @@ fn warn(processor: &Processor, key: &PacketKey, failed: u64) {
             "too many failed proofs under a packet key: its packets are rejected; rotate this key"
         );
     } else if failed >= limits.alarm {
-        processor.resources.cache.alarm("key-worn");
+        resources.cache.alarm("key-worn");
         tracing::error!(
             key = key.id,
             failed,

@@ -52,6 +52,20 @@ const NETWORK_CRATES: [&str; 15] = [
     "curl",
     "native-tls",
 ];
+/// The files of the facilitator on which all others build, and the modules that they never import.
+const FACILITATOR_BASE: [&str; 10] = [
+    "config.rs",
+    "config/worker.rs",
+    "error.rs",
+    "keys.rs",
+    "buckets.rs",
+    "limits.rs",
+    "resources.rs",
+    "budget.rs",
+    "cache.rs",
+    "reason.rs",
+];
+const FACILITATOR_STAGES: [&str; 6] = ["intake", "sum", "aggregate", "roster", "worker", "inspect"];
 /// Files that may contain unsafe code: none.
 const UNSAFE_FILES: [&str; 0] = [];
 /// The source of every package, as it appears in a lock file.
@@ -59,6 +73,18 @@ const CRATES_IO: &str = "source = \"registry+https://github.com/rust-lang/crates
 
 fn short(name: &str) -> &str {
     name.strip_prefix("tallybox-").unwrap_or(name)
+}
+
+#[test]
+fn the_base_of_the_facilitator_imports_no_stage() {
+    let source = root().join("facilitator/src");
+    for file in FACILITATOR_BASE {
+        let text = std::fs::read_to_string(source.join(file)).unwrap();
+        for stage in FACILITATOR_STAGES {
+            let import = format!("crate::{stage}::");
+            assert!(!text.contains(&import), "{file} imports {stage}");
+        }
+    }
 }
 
 #[test]

@@ -249,7 +249,7 @@ async fn a_sum_of_the_peers_choice_is_held_without_rosters() {
     else {
         panic!("{error}");
     };
-    release(&first, &pair.name(), counts).await.unwrap();
+    release(&first.buckets, &pair.name(), counts).await.unwrap();
     pair.choose([69, 1, 0]).await;
     let error = aggregate(&first, &pair.task(), no_progress())
         .await
@@ -262,7 +262,7 @@ async fn a_sum_of_the_peers_choice_is_held_without_rosters() {
     else {
         panic!("{error}");
     };
-    release(&first, &pair.name(), counts).await.unwrap();
+    release(&first.buckets, &pair.name(), counts).await.unwrap();
     // The restarted task finds the release.
     assert_eq!(
         handle(&first, Kind::Aggregate, &task.to_json()).await,
@@ -326,7 +326,7 @@ async fn a_sum_of_the_peers_choice_is_held_with_rosters() {
     else {
         panic!("{error}");
     };
-    release(&first, &pair.name(), counts).await.unwrap();
+    release(&first.buckets, &pair.name(), counts).await.unwrap();
     let summary = aggregate_agreed(&first, &pair.name(), no_progress())
         .await
         .unwrap();

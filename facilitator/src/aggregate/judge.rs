@@ -85,7 +85,14 @@ impl Judge<'_> {
         self.rejections.add(result.accepted, &result.rejections);
         if !self.task.dry_run {
             let failed = result.rejections.count(PacketReason::InvalidProof);
-            wear::count(self.processor, &result.name, failed, &keys).await?;
+            wear::count(
+                &self.processor.buckets,
+                &self.processor.resources,
+                &result.name,
+                failed,
+                &keys,
+            )
+            .await?;
         }
         if result.accepted == 0 {
             return Err(Error::NoAcceptedPacket {

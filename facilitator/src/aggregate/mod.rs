@@ -8,6 +8,7 @@ mod select;
 
 pub use select::{Selection, select};
 
+use crate::buckets::Buckets;
 use crate::error::Error;
 use crate::processor::Processor;
 use crate::progress::ProgressCallback;
@@ -54,7 +55,7 @@ pub async fn aggregate(
     let start = Instant::now();
     // If this processor summed a window of rosters without the peer's agreement, the two sum parts
     // might not fit together.
-    if rostered(processor, task.window).await? {
+    if rostered(&processor.buckets, &processor.limits, task.window).await? {
         return Err(Error::TouchesRosters {
             window: task.window.to_string(),
             problem: "the window is one of these; sum it without naming its batches".to_owned(),
@@ -62,7 +63,7 @@ pub async fn aggregate(
         .into());
     }
     let window = window_name(task);
-    let selection = select(processor, task).await?;
+    let selection = select(&processor.buckets, task).await?;
     let mut summary = AggregateSummary::new(processor.buckets.role, &window, task.dry_run);
     summary.foreign_objects = selection.foreign_objects;
     let groups = judge::judge(processor, task, &selection, (&mut summary, &progress)).await?;
@@ -81,7 +82,15 @@ pub async fn aggregate(
         };
         return Err(AggregateError::new(error, summary));
     };
-    if let Err(error) = check_share(processor, &window, &summary, task.dry_run).await {
+    if let Err(error) = check_share(
+        &processor.buckets,
+        &processor.limits,
+        &window,
+        &summary,
+        task.dry_run,
+    )
+    .await
+    {
         return Err(AggregateError::new(error, summary));
     }
     let name = SumPartName {
@@ -93,14 +102,19 @@ pub async fn aggregate(
     summary.sum_part = Some(name.objects().header);
     let batches = group.batches();
     // Checked in a dry run, too, so that a dry run reports a batch that another window sums.
-    let claimed = check_claims(processor, &window, &batches).await?;
+    let claimed = check_claims(&processor.buckets, &window, &batches).await?;
     if !task.dry_run {
         // Checked first, so that no batch is claimed for a sum part that already exists with other
         // batches.
         check_fixed(processor, &name, &group).await?;
-        claim(processor, &window, &batches, &claimed).await?;
+        claim(&processor.buckets, &window, &batches, &claimed).await?;
         summary.done_before = publish_sum(processor, &name, releasable).await?;
-        mark_done(processor, &window, &DoneMark::from_sum_part(&name, &group)).await?;
+        mark_done(
+            &processor.buckets,
+            &window,
+            &DoneMark::from_sum_part(&name, &group),
+        )
+        .await?;
     }
     summary.elapsed(start.elapsed());
     Ok(summary)
@@ -119,12 +133,12 @@ fn window_name(task: &AggregateTask) -> WindowName {
 /// # Errors
 /// [`Error::SummedBefore`], which names both windows, or an error of the own bucket.
 async fn check_claims(
-    processor: &Processor,
+    buckets: &Buckets,
     name: &WindowName,
     batches: &[BatchName],
 ) -> Result<BTreeMap<BatchName, Window>, Error> {
-    let mut claimed = claimed(processor, &name.aggregation, name.window).await?;
-    let agreed = agreed_in(processor, name).await?;
+    let mut claimed = claimed(buckets, &name.aggregation, name.window).await?;
+    let agreed = agreed_in(buckets, name).await?;
     for batch in batches {
         if let Some(then) = agreed.get(batch) {
             return Err(summed_before(batch, *then, name.window));

@@ -1,8 +1,8 @@
 //! The selection of the batches of a window.
 
 use super::AggregateTask;
+use crate::buckets::Buckets;
 use crate::error::Error;
-use crate::processor::Processor;
 use futures::TryStreamExt as _;
 use tallybox_model::path::{BatchName, window_range};
 use tallybox_transport::ListRange;
@@ -22,9 +22,9 @@ pub struct Selection {
 /// # Errors
 /// An error of the ingestion bucket; [`Error::Setting`] if the task names a batch outside its
 /// window.
-pub async fn select(processor: &Processor, task: &AggregateTask) -> Result<Selection, Error> {
+pub async fn select(buckets: &Buckets, task: &AggregateTask) -> Result<Selection, Error> {
     let mut selection = if task.batches.is_empty() {
-        list(processor, task).await?
+        list(buckets, task).await?
     } else {
         named(task)?
     };
@@ -49,14 +49,13 @@ fn named(task: &AggregateTask) -> Result<Selection, Error> {
     })
 }
 
-async fn list(processor: &Processor, task: &AggregateTask) -> Result<Selection, Error> {
+async fn list(buckets: &Buckets, task: &AggregateTask) -> Result<Selection, Error> {
     let (start, end) = window_range(&task.aggregation, &task.window);
     let range = ListRange {
         start_at: Some(start),
         end_before: Some(end),
     };
-    let mut entries = processor
-        .buckets
+    let mut entries = buckets
         .ingestion
         .list(task.aggregation.as_str(), range)
         .await?;

@@ -112,7 +112,7 @@ impl Aggregate {
             }) = &result
         {
             // The release is valid only for the counts of this error.
-            release(&processor, &name, *rejections).await?;
+            release(&processor.buckets, &name, *rejections).await?;
             result = sum(&processor, &task, &name, progress).await;
         }
         bar.finish();
@@ -132,7 +132,7 @@ async fn sum(
     progress: ProgressCallback,
 ) -> Result<AggregateSummary, AggregateError> {
     let window = task.window;
-    if !rostered(processor, window).await? {
+    if !rostered(&processor.buckets, &processor.limits, window).await? {
         return aggregate(processor, task, progress).await;
     }
     // A batch set that both processors agreed on cannot be changed by one of them.

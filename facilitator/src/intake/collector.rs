@@ -6,8 +6,10 @@ use super::header::Checked;
 use super::pipeline::{CopyingWriter, Pipeline, Prepared, own_bucket};
 use super::publish;
 use super::published::PublishedValidation;
+use crate::buckets::Buckets;
 use crate::error::Error;
 use crate::ids::IdSet;
+use crate::limits::Limits;
 use crate::prepared::{FixedFile, FixedValidation, Footer, Owner, PreparedWriter};
 use crate::processor::Processor;
 use crate::reason::{PacketReason, Rejections};
@@ -236,7 +238,13 @@ impl Collector {
         self.check_keys()?;
         let validation = match self.published {
             Some(published) => published.fixed,
-            None => fix(&self.processor, &self.name, &self.checked, self.validation)?,
+            None => fix(
+                &self.processor.buckets,
+                &self.processor.limits,
+                &self.name,
+                &self.checked,
+                self.validation,
+            )?,
         };
         let footer = |chunks| Footer {
             batch: self.name.clone(),
@@ -246,7 +254,10 @@ impl Collector {
             rejections: self.rejections.clone(),
             ingestion_bytes,
             validation,
-            keys: self.opener.points.uses(&self.processor),
+            keys: self
+                .opener
+                .points
+                .uses(&self.processor.keys, &self.processor.buckets),
             chunks,
         };
         let upload = self
@@ -262,7 +273,8 @@ impl Collector {
 
 /// Returns the validation batch to be published: the encoded packets and a header over them.
 fn fix(
-    processor: &Processor,
+    buckets: &Buckets,
+    limits: &Limits,
     name: &BatchName,
     checked: &Checked,
     packets: ContainerWriter<HashingWriter<io::Sink>>,
@@ -271,16 +283,16 @@ fn fix(
         .finish()
         .map_err(|error| Error::Internal(error.to_string()))?;
     let (_, sha256, bytes) = packets.finish();
-    let objects = name.validation(processor.buckets.role);
+    let objects = name.validation(buckets.role);
     let packets = FixedFile {
         object: objects.packets,
         bytes,
         sha256,
     };
-    let header = publish::header_file(processor, name, &checked.parameters, &packets)?;
+    let header = publish::header_file(buckets, &limits, name, &checked.parameters, &packets)?;
     let header = FixedFile::parse(&objects.header, &header);
     Ok(FixedValidation {
-        generation: processor.limits.generation,
+        generation: limits.generation,
         packets,
         header,
     })

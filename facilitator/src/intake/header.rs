@@ -1,7 +1,7 @@
 //! Checks of an ingestion header, made before any packet is opened.
 
 use crate::error::Error;
-use crate::processor::Processor;
+use crate::limits::Limits;
 use tallybox_crypto::prepared::CHUNK;
 use tallybox_crypto::prio2::Prio2;
 use tallybox_model::digest::Digest;
@@ -27,7 +27,7 @@ impl Checked {
     /// Checks that the header belongs to the path, that Prio2 with two processors supports it, and
     /// that its parameters are those of the metric in the registry, if there is a registry.
     pub(super) fn new(
-        processor: &Processor,
+        limits: &Limits,
         name: &BatchName,
         header: &IngestionHeader,
         digest: Digest,
@@ -77,7 +77,7 @@ impl Checked {
             batch: name.clone(),
             source,
         })?;
-        if let Some(registry) = &processor.limits.registry {
+        if let Some(registry) = &limits.registry {
             registered(registry, name, &header.parameters())?;
         }
         Ok(Self {

@@ -59,7 +59,7 @@ pub async fn intake(
     progress: ProgressCallback,
 ) -> Result<IntakeSummary, Error> {
     let start = Instant::now();
-    let found = match prior_run::prior_run(processor, name).await? {
+    let found = match prior_run::prior_run(&processor.buckets, &processor.resources, name).await? {
         PriorRun::None => None,
         PriorRun::Possible => find_prepared(processor, name).await?,
     };
@@ -83,7 +83,7 @@ pub(crate) async fn prepare(
     name: &BatchName,
     progress: ProgressCallback,
 ) -> Result<(PreparedReader, bool), Error> {
-    let prior = prior_run::prior_run(processor, name).await?;
+    let prior = prior_run::prior_run(&processor.buckets, &processor.resources, name).await?;
     let mut published = match prior {
         PriorRun::None => None,
         PriorRun::Possible => PublishedValidation::find(processor, name).await?,
@@ -92,7 +92,7 @@ pub(crate) async fn prepare(
         Reading::Read(done) => done,
         Reading::Found(prepared) => return Ok((*prepared, false)),
     };
-    let date = prior_run::fix_date(processor, name).await?;
+    let date = prior_run::fix_date(&processor.buckets, name).await?;
     if prior == PriorRun::None && date == Published::Same {
         // An earlier run of this processor has recorded the date, and may have got further.
         if let Some(prepared) = find_prepared(processor, name).await? {
@@ -120,7 +120,8 @@ pub(crate) async fn prepare(
     let prepared = match written {
         Some(bytes) if created => {
             processor.resources.cache.store_prepared(&object, &bytes);
-            stored::prepared_from_bytes(processor, &processor.keys.sealing[0], name, bytes).await?
+            stored::prepared_from_bytes(&processor.buckets, &processor.keys.sealing[0], name, bytes)
+                .await?
         }
         _ => {
             let missing =
@@ -174,7 +175,7 @@ async fn read_once(
         let batch =
             SignedBatch::open(bucket, name.ingestion(), keys, &processor.limits.files).await?;
         let header: IngestionHeader = batch.header()?;
-        let checked = Checked::new(processor, name, &header, batch.header_digest())?;
+        let checked = Checked::new(&processor.limits, name, &header, batch.header_digest())?;
         let packets = batch.packets(bucket, header.packet_file_digest).await?;
         Ok::<_, Error>((checked, packets))
     };

@@ -6,11 +6,13 @@
 //! or removed. It is restored from the footer, which only this processor can seal, and the task
 //! fails once, so that an operator investigates.
 
+use crate::buckets::Buckets;
 use crate::config::Points;
 use crate::error::Error;
 use crate::keys::PacketKey;
 use crate::prepared::{Footer, KeyUse, Owner, PreparedError, PreparedReader};
 use crate::processor::Processor;
+use crate::resources::Resources;
 use futures::TryStreamExt as _;
 use tallybox_model::id::AggregationId;
 use tallybox_model::path::{BatchName, pinned_point};
@@ -42,7 +44,7 @@ pub(super) async fn read_pin(
 ) -> Result<Option<KeyUse>, Error> {
     let pin = match processor.resources.cache.pin(&key.fingerprint) {
         Some(pin) => pin,
-        None => load(processor, &key.fingerprint).await?,
+        None => load(&processor.buckets, &processor.resources, &key.fingerprint).await?,
     };
     if let Some(pin) = &pin {
         check(
@@ -69,13 +71,13 @@ pub(super) async fn fix(
 ) -> Result<(), Error> {
     if let Some((witness, before)) = witness(processor, aggregation, key).await? {
         // Another process may have written the pin since this one read it.
-        return match load(processor, &key.fingerprint).await? {
+        return match load(&processor.buckets, &processor.resources, &key.fingerprint).await? {
             None => restore(processor, key, &before, &witness).await,
             Some(fixed) if fixed.point == pin.point && fixed.bins == pin.bins => Ok(()),
             Some(_) => Err(Error::PointRace { key: pin.key }),
         };
     }
-    publish(processor, pin).await
+    publish(&processor.buckets, &processor.resources, pin).await
 }
 
 /// Compares the keys in the footer of a prepared batch with the pins of the processor's keys.
@@ -102,7 +104,7 @@ pub(super) async fn agree(
         let pin = match read_pin(processor, key).await? {
             Some(pin) => Some(pin),
             // Another process may have written it since this one read it.
-            None => load(processor, &key.fingerprint).await?,
+            None => load(&processor.buckets, &processor.resources, &key.fingerprint).await?,
         };
         match pin {
             None => return restore(processor, key, before, object).await,
@@ -123,13 +125,13 @@ pub(super) async fn agree(
 }
 
 /// Reads a key's pin from the own bucket into the cache.
-async fn load(processor: &Processor, fingerprint: &str) -> Result<Option<KeyUse>, Error> {
-    let object = pinned_point(&processor.buckets.instance, fingerprint);
-    let pin = match processor
-        .buckets
-        .read_record(&object, MAX_PIN_BYTES)
-        .await?
-    {
+async fn load(
+    buckets: &Buckets,
+    resources: &Resources,
+    fingerprint: &str,
+) -> Result<Option<KeyUse>, Error> {
+    let object = pinned_point(&buckets.instance, fingerprint);
+    let pin = match buckets.read_record(&object, MAX_PIN_BYTES).await? {
         None => None,
         Some(text) => {
             let pin: Option<KeyUse> = serde_json::from_slice(&text).ok();
@@ -141,7 +143,7 @@ async fn load(processor: &Processor, fingerprint: &str) -> Result<Option<KeyUse>
             })?)
         }
     };
-    processor.resources.cache.set_pin(fingerprint, pin.clone());
+    resources.cache.set_pin(fingerprint, pin.clone());
     Ok(pin)
 }
 
@@ -154,7 +156,7 @@ fn check(
 ) -> Result<(), Error> {
     if before.instance != processor.buckets.instance {
         return Err(misused(
-            processor,
+            &processor.resources,
             key,
             object,
             "another instance than the configuration",
@@ -162,7 +164,7 @@ fn check(
     }
     if before.bins.is_some() && before.bins != key.bins {
         return Err(misused(
-            processor,
+            &processor.resources,
             key,
             object,
             "another number of bins than the key's file",
@@ -170,7 +172,7 @@ fn check(
     }
     if before.point.is_none() && processor.limits.points == Points::Pinned {
         return Err(misused(
-            processor,
+            &processor.resources,
             key,
             object,
             "that each packet had a point of its own (points: per-packet)",
@@ -179,13 +181,13 @@ fn check(
     Ok(())
 }
 
-fn misused(processor: &Processor, key: &PacketKey, object: &str, recorded: &'static str) -> Error {
+fn misused(resources: &Resources, key: &PacketKey, object: &str, recorded: &'static str) -> Error {
     let error = Error::KeyMisused {
         key: key.fingerprint.clone(),
         object: object.to_owned(),
         recorded,
     };
-    processor.resources.cache.alarm("key-misused");
+    resources.cache.alarm("key-misused");
     tracing::error!(key = key.id, %error, "packet key must not be used with this configuration");
     error
 }
@@ -198,7 +200,7 @@ async fn restore(
     object: &str,
 ) -> Result<(), Error> {
     check(processor, key, before, object)?;
-    publish(processor, before.clone()).await?;
+    publish(&processor.buckets, &processor.resources, before.clone()).await?;
     let error = Error::PinMissing {
         key: key.fingerprint.clone(),
         pin: pinned_point(&processor.buckets.instance, &key.fingerprint),
@@ -209,18 +211,18 @@ async fn restore(
     Err(error)
 }
 
-async fn publish(processor: &Processor, pin: KeyUse) -> Result<(), Error> {
-    let object = pinned_point(&processor.buckets.instance, &pin.key);
+async fn publish(buckets: &Buckets, resources: &Resources, pin: KeyUse) -> Result<(), Error> {
+    let object = pinned_point(&buckets.instance, &pin.key);
     let text = serde_json::to_vec(&pin).map_err(|error| Error::Internal(error.to_string()))?;
-    match processor.buckets.create_record(&object, &text).await {
+    match buckets.create_record(&object, &text).await {
         Err(BucketError::Conflict { .. }) => {
-            processor.resources.cache.remove_pin(&pin.key);
+            resources.cache.remove_pin(&pin.key);
             Err(Error::PointRace { key: pin.key })
         }
         Err(error) => Err(error.into()),
         Ok(_) => {
             let key = pin.key.clone();
-            processor.resources.cache.set_pin(&key, Some(pin));
+            resources.cache.set_pin(&key, Some(pin));
             Ok(())
         }
     }
@@ -290,7 +292,7 @@ async fn read_keys(processor: &Processor, name: &BatchName, object: &str) -> Res
     if processor.resources.cache.has_keys_of(object) {
         return Ok(());
     }
-    let owner = owner(processor);
+    let owner = owner(&processor.buckets);
     match PreparedReader::open_footer(&processor.buckets.own, owner, &processor.keys.sealing, name)
         .await
     {
@@ -370,10 +372,10 @@ fn is_after(day: &str, earliest: Option<BatchTime>) -> bool {
     end.is_some_and(|end| end >= earliest)
 }
 
-pub(super) fn owner(processor: &Processor) -> Owner<'_> {
+pub(super) fn owner(buckets: &Buckets) -> Owner<'_> {
     Owner {
-        instance: &processor.buckets.instance,
-        role: processor.buckets.role,
+        instance: &buckets.instance,
+        role: buckets.role,
     }
 }
 

@@ -8,8 +8,10 @@
 //! draws a point for each packet cannot be pinned; the configuration has to state that.
 
 use super::pins;
+use crate::buckets::Buckets;
 use crate::config::Points;
 use crate::error::Error;
+use crate::keys::Keys;
 use crate::prepared::KeyUse;
 use crate::processor::Processor;
 use crate::reason::PacketReason;
@@ -71,8 +73,8 @@ impl BatchPoints {
             let point = pin.as_ref().and_then(|pin| pin.point);
             let fits = |bins| usize::try_from(bins) == Ok(prio2.bins());
             let changed = !key.bins.is_none_or(fits);
-            let worn_out =
-                wear::is_worn_out(processor, key, &failures).then_some(PacketReason::KeyWornOut);
+            let worn_out = wear::is_worn_out(&processor.limits, key, &failures)
+                .then_some(PacketReason::KeyWornOut);
             slots.push(Slot {
                 refused: worn_out.or(changed.then_some(PacketReason::BinsChanged)),
                 // A key that has a point keeps it, even if the configuration changes later.
@@ -152,9 +154,9 @@ impl BatchPoints {
     /// Returns the keys under which packets were evaluated, ordered by fingerprint, for the footer
     /// of the prepared batch.
     #[must_use]
-    pub fn uses(&self, processor: &Processor) -> Vec<KeyUse> {
+    pub fn uses(&self, keys: &Keys, buckets: &Buckets) -> Vec<KeyUse> {
         let mut uses: Vec<KeyUse> = self
-            .all(processor)
+            .all(keys, &buckets)
             .into_iter()
             .map(|(_, _, using)| using)
             .collect();
@@ -172,7 +174,7 @@ impl BatchPoints {
         processor: &Processor,
         aggregation: &AggregationId,
     ) -> Result<(), Error> {
-        for (index, fixed, using) in self.all(processor) {
+        for (index, fixed, using) in self.all(&processor.keys, &processor.buckets) {
             if !fixed {
                 pins::fix(processor, aggregation, &processor.keys.packet[index], using).await?;
             }
@@ -182,15 +184,15 @@ impl BatchPoints {
 
     /// Returns the keys under which packets were evaluated: index, whether the pin is written, and
     /// its content.
-    fn all(&self, processor: &Processor) -> Vec<(usize, bool, KeyUse)> {
+    fn all(&self, keys: &Keys, buckets: &Buckets) -> Vec<(usize, bool, KeyUse)> {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         let using = |(index, slot): (usize, &Slot)| {
             let point = slot.pin.as_ref().filter(|pin| pin.evaluator.is_some());
             let used = point.is_some() || self.used[index].load(Ordering::Relaxed);
-            let key = &processor.keys.packet[index];
+            let key = &keys.packet[index];
             let using = KeyUse {
                 key: key.fingerprint.clone(),
-                instance: processor.buckets.instance.clone(),
+                instance: buckets.instance.clone(),
                 bins: key.bins,
                 point: point.map(|pin| pin.value),
             };

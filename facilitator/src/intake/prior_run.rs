@@ -12,8 +12,9 @@
 //! requests are skipped only for batches that are younger than the own bucket, and only for batches
 //! of the last day, since no retention rule deletes objects that are younger than a day.
 
+use crate::buckets::Buckets;
 use crate::error::Error;
-use crate::processor::Processor;
+use crate::resources::Resources;
 use tallybox_model::path::{self, BatchName};
 use tallybox_model::time::BatchTime;
 use tallybox_transport::Published;
@@ -31,30 +32,39 @@ pub(super) enum PriorRun {
 }
 
 /// Returns what an earlier run may have left of this batch.
-pub(super) async fn prior_run(processor: &Processor, name: &BatchName) -> Result<PriorRun, Error> {
-    let now = BatchTime::of_clock(processor.resources.clock.millis());
+pub(super) async fn prior_run(
+    buckets: &Buckets,
+    resources: &Resources,
+    name: &BatchName,
+) -> Result<PriorRun, Error> {
+    let now = BatchTime::of_clock(resources.clock.millis());
     let is_young = now
         .plus_minutes(-YOUNG_BATCH_MINUTES)
         .is_none_or(|day_ago| name.date >= day_ago);
     // Dates have a resolution of one minute: a batch of the minute in which the bucket was first
     // used may have been published before the loss of an earlier bucket.
-    if !is_young || name.date > now || name.date <= read_bucket_created(processor, now).await? {
+    if !is_young
+        || name.date > now
+        || name.date <= read_bucket_created(buckets, &resources, now).await?
+    {
         return Ok(PriorRun::Possible);
     }
     Ok(PriorRun::None)
 }
 
 /// Returns the time at which the own bucket was first used. The record is read once per process.
-async fn read_bucket_created(processor: &Processor, now: BatchTime) -> Result<BatchTime, Error> {
+async fn read_bucket_created(
+    buckets: &Buckets,
+    resources: &Resources,
+    now: BatchTime,
+) -> Result<BatchTime, Error> {
     let read = async || {
-        let before = processor
-            .buckets
-            .fix_text(&path::bucket_created(&processor.buckets.instance), &now)
+        let before = buckets
+            .fix_text(&path::bucket_created(&buckets.instance), &now)
             .await?;
         Ok(before.unwrap_or(now))
     };
-    processor
-        .resources
+    resources
         .cache
         .bucket_created
         .get_or_try_init(read)
@@ -64,12 +74,8 @@ async fn read_bucket_created(processor: &Processor, now: BatchTime) -> Result<Ba
 
 /// Binds the batch to its date: the first date is recorded, and a batch with any other date is a
 /// copy. Returns [`Published::New`] if this run is the first to see the batch.
-pub(super) async fn fix_date(processor: &Processor, name: &BatchName) -> Result<Published, Error> {
-    match processor
-        .buckets
-        .fix_text(&name.first_seen(), &name.date)
-        .await?
-    {
+pub(super) async fn fix_date(buckets: &Buckets, name: &BatchName) -> Result<Published, Error> {
+    match buckets.fix_text(&name.first_seen(), &name.date).await? {
         None => Ok(Published::New),
         Some(first) if first == name.date => Ok(Published::Same),
         Some(first) => Err(Error::Copied {

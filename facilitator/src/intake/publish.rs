@@ -1,7 +1,10 @@
 //! Publishes the validation batch, byte for byte as the prepared batch fixes it.
 
+use crate::buckets::Buckets;
 use crate::config::ValidationForm;
 use crate::error::Error;
+use crate::keys::Keys;
+use crate::limits::Limits;
 use crate::prepared::{ChunkKind, FixedFile, PreparedReader};
 use crate::processor::Processor;
 use crate::published::has_published;
@@ -37,14 +40,15 @@ pub(super) fn packet(id: PacketId, message: Message) -> ValidationPacket {
 
 /// Returns the header file of a validation batch.
 pub(super) fn header_file(
-    processor: &Processor,
+    buckets: &Buckets,
+    limits: &Limits,
     name: &BatchName,
     parameters: &BatchParameters,
     packets: &FixedFile,
 ) -> Result<Vec<u8>, Error> {
-    let object = name.validation(processor.buckets.role).header;
+    let object = name.validation(buckets.role).header;
     let header = ValidationHeader::new(name.id, parameters.clone(), packets.sha256);
-    let marker = sync_marker(processor.limits.generation, &object, &[packets.sha256]);
+    let marker = sync_marker(limits.generation, &object, &[packets.sha256]);
     Ok(encode_one(&header, marker).map_err(|source| BatchError::Encode { object, source })?)
 }
 
@@ -75,12 +79,13 @@ pub(super) async fn publish(
         return Ok(());
     }
     let header = header_file(
-        processor,
+        &processor.buckets,
+        &processor.limits,
         name,
         &prepared.footer().parameters,
         &validation.packets,
     )?;
-    if !fresh && !reproduced(processor, prepared, &header).await? {
+    if !fresh && !reproduced(&processor.limits, prepared, &header).await? {
         let (ours, theirs) = (processor.limits.generation, validation.generation);
         return Err(Error::Generation {
             object: validation.header.object.clone(),
@@ -100,7 +105,7 @@ pub(super) async fn publish(
         .into_iter()
         .map(|(part, published)| (Unconfirmed::Validation(name.clone(), part), published))
         .collect();
-    unconfirmed::note(processor, &put, !fresh).await
+    unconfirmed::note(&processor.buckets, &put, !fresh).await
 }
 
 /// The result of the write of each object of a validation batch.
@@ -108,13 +113,13 @@ type WriteResults = Vec<(BatchPart, Published)>;
 
 /// Returns whether this program's encoders reproduce the recorded bytes.
 async fn reproduced(
-    processor: &Processor,
+    limits: &Limits,
     prepared: &PreparedReader,
     header: &[u8],
 ) -> Result<bool, Error> {
     let fixed = &prepared.footer().validation;
     let mut hash = Sha256::new();
-    let stream = validation_stream(processor.limits.generation, prepared);
+    let stream = validation_stream(limits.generation, prepared);
     let mut stream = std::pin::pin!(stream);
     while let Some(part) = stream.try_next().await? {
         hash.update(&part);
@@ -146,7 +151,13 @@ async fn three_objects(
     } else {
         publish_bytes(bucket, &objects.packets, Bytes::new(), true).await?
     };
-    let file = sign(processor, &objects.signature, &header, None)?;
+    let file = sign(
+        &processor.keys,
+        &processor.limits,
+        &objects.signature,
+        &header,
+        None,
+    )?;
     let header = publish_bytes(bucket, &objects.header, header.into(), true).await?;
     // The signature is written last, because readers find a batch by its signature.
     let signature = publish_bytes(bucket, &objects.signature, file.into(), true).await?;
@@ -165,7 +176,13 @@ async fn single_object(
     let stream = validation_stream(processor.limits.generation, prepared);
     let packets: BytesMut = stream.try_fold(BytesMut::new(), append).await?;
     let object = name.validation(processor.buckets.role).signature;
-    let signature = sign(processor, &object, &header, Some(packets.to_vec()))?;
+    let signature = sign(
+        &processor.keys,
+        &processor.limits,
+        &object,
+        &header,
+        Some(packets.to_vec()),
+    )?;
     let bucket = &*processor.buckets.peer_validation_out;
     let published = publish_bytes(bucket, &object, signature.into(), true).await?;
     Ok(vec![(BatchPart::Signature, published)])
@@ -177,15 +194,16 @@ async fn append(mut all: BytesMut, part: Bytes) -> Result<BytesMut, BucketError>
 }
 
 fn sign(
-    processor: &Processor,
+    keys: &Keys,
+    limits: &Limits,
     object: &str,
     header: &[u8],
     packets: Option<Vec<u8>>,
 ) -> Result<Vec<u8>, Error> {
-    let key = (processor.keys.signing_id.as_str(), &processor.keys.signing);
+    let key = (keys.signing_id.as_str(), &keys.signing);
     Ok(signature_file(
         object,
-        processor.limits.generation,
+        limits.generation,
         header,
         packets,
         key,

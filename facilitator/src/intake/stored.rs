@@ -1,6 +1,7 @@
 //! Prepared batches in the own bucket.
 
 use super::pins::{self, owner};
+use crate::buckets::Buckets;
 use crate::error::Error;
 use crate::prepared::PreparedReader;
 use crate::processor::Processor;
@@ -35,11 +36,11 @@ pub(super) async fn open_prepared(
             .prepared_batch(&name.prepared(&key.id()))
         {
             return Ok(Some(
-                prepared_from_bytes(processor, key, name, bytes).await?,
+                prepared_from_bytes(&processor.buckets, key, name, bytes).await?,
             ));
         }
     }
-    let owner = owner(processor);
+    let owner = owner(&processor.buckets);
     let found =
         PreparedReader::open(&processor.buckets.own, owner, &processor.keys.sealing, name).await?;
     if let Some((object, bytes)) = found.as_ref().and_then(PreparedReader::whole) {
@@ -50,11 +51,11 @@ pub(super) async fn open_prepared(
 
 /// Opens a prepared batch from its cached bytes.
 pub(super) async fn prepared_from_bytes(
-    processor: &Processor,
+    buckets: &Buckets,
     key: &SealingKey,
     name: &BatchName,
     bytes: Bytes,
 ) -> Result<PreparedReader, Error> {
-    let owner = owner(processor);
-    Ok(PreparedReader::from_bytes(&processor.buckets.own, owner, key, name, bytes).await?)
+    let owner = owner(buckets);
+    Ok(PreparedReader::from_bytes(&buckets.own, owner, key, name, bytes).await?)
 }

@@ -8,6 +8,7 @@ use super::retry::retry_read;
 use super::summary::{Alarm, RosterSummary};
 use super::verdicts::Verdicts;
 use super::write::ours;
+use crate::buckets::Buckets;
 use crate::error::Error;
 use crate::ids::IdSet;
 use crate::intake::intake;
@@ -67,7 +68,12 @@ pub(super) async fn agree(
         summary.agreed.push(window);
         if agreed.batches.is_empty() {
             // An empty set needs no sum part, so the window is finished.
-            mark_done(processor, &name, &DoneMark::nothing("nothing-agreed")).await?;
+            mark_done(
+                &processor.buckets,
+                &name,
+                &DoneMark::nothing("nothing-agreed"),
+            )
+            .await?;
         }
     }
     let recent = windows(policy, policy.back(name.window, 1), name.window);
@@ -305,11 +311,11 @@ impl VerdictFiles {
 
 /// Reads the agreed set of a window.
 pub(super) async fn read_agreed(
-    processor: &Processor,
+    buckets: &Buckets,
     name: &WindowName,
 ) -> Result<AgreedWindow, Error> {
     let object = name.agreed();
-    let Some(text) = processor.buckets.read_record(&object, AGREED_BYTES).await? else {
+    let Some(text) = buckets.read_record(&object, AGREED_BYTES).await? else {
         return Err(Error::NotAgreed {
             window: name.window.to_string(),
             problem: "one of the two rosters is missing".to_owned(),

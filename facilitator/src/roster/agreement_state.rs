@@ -9,6 +9,7 @@ use super::policy::RosterPolicy;
 use super::retry::retry_read;
 use super::signed::{self, Signature};
 use super::window_listing::{WindowListing, list_window_objects};
+use crate::buckets::Buckets;
 use crate::error::Error;
 use crate::processor::Processor;
 use futures::TryStreamExt as _;
@@ -55,7 +56,7 @@ pub(super) async fn load(
     let aggregation = &name.aggregation;
     let list_own = async |from| {
         retry_read!(list_window_objects(
-            processor,
+            &processor.buckets,
             &*processor.buckets.own,
             aggregation,
             from
@@ -64,13 +65,13 @@ pub(super) async fn load(
     let recent = policy.back(name.window, policy.horizon());
     let mut own = list_own(recent).await?;
     let mut mailbox = None;
-    let start = match retry_read!(find_start(processor, aggregation))? {
+    let start = match retry_read!(find_start(&processor.buckets, aggregation))? {
         Some(start) => start,
         None => {
-            let theirs = peer::mailbox(processor, aggregation, recent).await?;
+            let theirs = peer::mailbox(&processor.buckets, aggregation, recent).await?;
             let first = first(processor, policy, name, &theirs).await?;
             mailbox = Some(theirs);
-            fix_start(processor, aggregation, first).await?
+            fix_start(&processor.buckets, aggregation, first).await?
         }
     };
     if start < recent && (own.ours.is_empty() || own.agreed.is_empty()) {
@@ -78,8 +79,8 @@ pub(super) async fn load(
         own = list_own(start).await?;
     }
     let next = first_open(policy, &own, start);
-    let mut last = last_agreed(processor, policy, name, (start, next)).await?;
-    let policy = &policy_in_force(processor, policy, last.as_ref());
+    let mut last = last_agreed(&processor.buckets, policy, name, (start, next)).await?;
+    let policy = &policy_in_force(&processor.buckets, policy, last.as_ref());
     let needed = back_from(policy, next, policy.horizon()).max(start);
     // The first open window may be far back, or the terms in force may have a longer horizon than
     // the configuration.
@@ -90,7 +91,7 @@ pub(super) async fn load(
     own.agreed.retain(|window| window.start() < next);
     let mailbox = match mailbox {
         Some(mailbox) => mailbox,
-        None => peer::mailbox(processor, aggregation, next).await?,
+        None => peer::mailbox(&processor.buckets, aggregation, next).await?,
     };
     let remembered = back_from(policy, next, memory(policy.terms.maximum_age));
     let mut history = History::default();
@@ -105,7 +106,7 @@ pub(super) async fn load(
         }
         let agreed = match last.take_if(|last| last.window == window) {
             Some(last) => last,
-            None => retry_read!(read_agreed(processor, &with_window(name, window)))?,
+            None => retry_read!(read_agreed(&processor.buckets, &with_window(name, window)))?,
         };
         if window.start() >= remembered {
             history.push(&agreed);
@@ -129,14 +130,14 @@ pub(super) async fn load(
 
 /// Returns the agreed set of the last window before the first open one, if there is such a window.
 async fn last_agreed(
-    processor: &Processor,
+    buckets: &Buckets,
     policy: &RosterPolicy,
     name: &WindowName,
     (start, next): (BatchTime, BatchTime),
 ) -> Result<Option<AgreedWindow>, Error> {
     let before = next.plus_minutes(-1).filter(|before| *before >= start);
     match before.and_then(|before| policy.window_of(before)) {
-        Some(last) => retry_read!(read_agreed(processor, &with_window(name, last))).map(Some),
+        Some(last) => retry_read!(read_agreed(buckets, &with_window(name, last))).map(Some),
         None => Ok(None),
     }
 }
@@ -145,13 +146,12 @@ async fn last_agreed(
 /// configuration have no effect, except on the minimum: both processors compute with the same
 /// terms, whatever one of them changes.
 fn policy_in_force(
-    processor: &Processor,
+    buckets: &Buckets,
     policy: &RosterPolicy,
     last: Option<&AgreedWindow>,
 ) -> RosterPolicy {
     let fixed = last.and_then(|agreed| agreed.terms);
-    let fixed =
-        fixed.map(|terms| terms[processor.buckets.role.index()].with_minimum_of(&policy.terms));
+    let fixed = fixed.map(|terms| terms[buckets.role.index()].with_minimum_of(&policy.terms));
     RosterPolicy {
         terms: fixed.unwrap_or(policy.terms),
         ..*policy
@@ -234,22 +234,19 @@ async fn first(
 
 /// Returns the first window with a roster of ours, if it is recorded.
 pub(super) async fn find_start(
-    processor: &Processor,
+    buckets: &Buckets,
     aggregation: &AggregationId,
 ) -> Result<Option<BatchTime>, Error> {
-    processor.buckets.read_text(&chain(aggregation)).await
+    buckets.read_text(&chain(aggregation)).await
 }
 
 /// Records the first window. Returns the recorded one, which may come from an earlier run.
 pub(super) async fn fix_start(
-    processor: &Processor,
+    buckets: &Buckets,
     aggregation: &AggregationId,
     start: BatchTime,
 ) -> Result<BatchTime, Error> {
-    let before = processor
-        .buckets
-        .fix_text(&chain(aggregation), &start)
-        .await?;
+    let before = buckets.fix_text(&chain(aggregation), &start).await?;
     Ok(before.unwrap_or(start))
 }
 

@@ -3,6 +3,7 @@
 use super::agreement::Roster;
 use super::listed::Listed;
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::processor::Processor;
 use std::collections::BTreeMap;
 use tallybox_model::avro::{ContainerWriter, FileLimits, Record as _, encode_one};
@@ -30,8 +31,8 @@ fn objects(name: &WindowName, writer: Role) -> BatchObjects {
 }
 
 /// Returns the largest size of a stored roster, in bytes.
-pub(super) fn roster_bytes(processor: &Processor) -> u64 {
-    processor.limits.files.for_roster().object_bytes
+pub(super) fn roster_bytes(limits: &Limits) -> u64 {
+    limits.files.for_roster().object_bytes
 }
 
 /// Encodes our roster of a window. The same list gives the same bytes, as long as the signing key

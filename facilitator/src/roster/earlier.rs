@@ -6,8 +6,8 @@ use super::agreement::memory;
 use super::policy::RosterPolicy;
 use super::view::AgreementOutcome;
 use super::window_listing::list_window_objects;
+use crate::buckets::Buckets;
 use crate::error::Error;
-use crate::processor::Processor;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
 use tallybox_model::id::BatchId;
@@ -29,7 +29,7 @@ pub struct EarlierOutcome {
 /// # Errors
 /// An error of the own bucket.
 pub(super) async fn find_earlier_outcomes(
-    processor: &Processor,
+    buckets: &Buckets,
     policy: &RosterPolicy,
     name: &WindowName,
     listed: &BTreeSet<DatedBatch>,
@@ -43,8 +43,7 @@ pub(super) async fn find_earlier_outcomes(
         .plus_minutes(-back)
         .unwrap_or(start)
         .max(policy.terms.origin);
-    let listing =
-        list_window_objects(processor, &*processor.buckets.own, &name.aggregation, from).await?;
+    let listing = list_window_objects(buckets, &*buckets.own, &name.aggregation, from).await?;
     let mut outcomes: HashMap<BatchId, EarlierOutcome> = HashMap::new();
     for window in listing
         .agreed
@@ -55,7 +54,7 @@ pub(super) async fn find_earlier_outcomes(
             aggregation: name.aggregation.clone(),
             window,
         };
-        let agreed = read_agreed(processor, &earlier).await?;
+        let agreed = read_agreed(buckets, &earlier).await?;
         for batch in agreed.settled() {
             let outcome = match agreed.excluded.contains(&batch) {
                 true => AgreementOutcome::Excluded,

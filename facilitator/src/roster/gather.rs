@@ -93,7 +93,7 @@ impl Gathering<'_> {
     ) -> Result<BTreeMap<DatedBatch, ExistingObjects>, Error> {
         let (processor, name, policy) = (self.processor, self.name, &self.state.policy);
         let dates = dates(policy, name)?;
-        let summed = without_rosters(processor, name, dates).await?;
+        let summed = without_rosters(&processor.buckets, name, dates).await?;
         let mut existing = list_batches(processor, name, dates).await?;
         for listed in before(processor, policy, name).await? {
             let batch = listed.batch();
@@ -382,7 +382,14 @@ async fn judged(
         Err(error) => return ours(error).map(Some),
     };
     let failed = result.rejections.count(PacketReason::InvalidProof);
-    wear::count(processor, &result.name, failed, &keys).await?;
+    wear::count(
+        &processor.buckets,
+        &processor.resources,
+        &result.name,
+        failed,
+        &keys,
+    )
+    .await?;
     if result.accepted == 0 {
         return Ok(Some(OpenReason::NoAcceptedPacket));
     }

@@ -50,9 +50,12 @@ pub use summary::{Alarm, RosterSummary};
 pub(crate) use summed::agreed_in;
 pub use view::{AgreementOutcome, BatchView, SideView, Whereabouts, WindowView, explain, show};
 
+use crate::buckets::Buckets;
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::processor::Processor;
 use crate::progress::ProgressCallback;
+use crate::resources::Resources;
 use std::sync::Arc;
 use std::time::Instant;
 use tallybox_model::roster::WindowName;
@@ -76,9 +79,9 @@ pub async fn roster(
     progress: ProgressCallback,
 ) -> Result<RosterSummary, Error> {
     let begun = Instant::now();
-    let policy = policy(processor).await?;
+    let policy = policy(&processor.buckets, &processor.limits).await?;
     policy.check(name.window)?;
-    check_time(processor, &policy, name).await?;
+    check_time(&processor.buckets, &processor.resources, &policy, name).await?;
     let mut summary = RosterSummary::new(processor.buckets.role, name);
     let mut state =
         write::publish_rosters(processor, &policy, name, &mut summary, &progress).await?;
@@ -92,8 +95,8 @@ pub async fn roster(
 /// # Errors
 /// [`Error::TouchesRosters`] if the window overlaps windows of rosters and is not one of them, or
 /// an error of the own bucket.
-pub async fn rostered(processor: &Processor, window: Window) -> Result<bool, Error> {
-    match policy(processor).await {
+pub async fn rostered(buckets: &Buckets, limits: &Limits, window: Window) -> Result<bool, Error> {
+    match policy(buckets, &limits).await {
         Ok(policy) => policy.holds(window),
         Err(Error::NoRosters) => Ok(false),
         Err(error) => Err(error),
@@ -101,15 +104,16 @@ pub async fn rostered(processor: &Processor, window: Window) -> Result<bool, Err
 }
 
 /// Returns the rules in force.
-pub(crate) async fn policy(processor: &Processor) -> Result<RosterPolicy, Error> {
-    let rules = processor.limits.rosters.ok_or(Error::NoRosters)?;
-    RosterPolicy::in_force(&rules, &processor.buckets).await
+pub(crate) async fn policy(buckets: &Buckets, limits: &Limits) -> Result<RosterPolicy, Error> {
+    let rules = limits.rosters.ok_or(Error::NoRosters)?;
+    RosterPolicy::in_force(&rules, buckets).await
 }
 
 /// Checks that the roster of a window is due. A roster lists the batches that exist when its window
 /// is over, so both this machine's clock and the own bucket's have to be past that time.
 async fn check_time(
-    processor: &Processor,
+    buckets: &Buckets,
+    resources: &Resources,
     policy: &RosterPolicy,
     name: &WindowName,
 ) -> Result<(), Error> {
@@ -120,11 +124,11 @@ async fn check_time(
         now: BatchTime::of_clock(now),
         clock,
     };
-    let ours = processor.resources.clock.millis();
+    let ours = resources.clock.millis();
     if ours < due {
         return Err(early(ours, "the clock of this machine"));
     }
-    let own = &processor.buckets.own;
+    let own = &buckets.own;
     let theirs = own.date().await?;
     if (ours - theirs).abs() > MAX_CLOCK_DIFFERENCE_MILLIS {
         return Err(Error::Clocks {

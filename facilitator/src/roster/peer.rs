@@ -11,10 +11,13 @@ use super::document::{decode, roster_bytes};
 use super::retry::retry_read;
 use super::summary::{Alarm, RosterSummary};
 use super::window_listing::{WindowListing, list_window_objects};
+use crate::buckets::Buckets;
 use crate::budget::MemoryPermit;
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::processor::Processor;
 use crate::progress::no_progress;
+use crate::resources::Resources;
 use bytes::Bytes;
 use tallybox_model::digest::Digest;
 use tallybox_model::id::AggregationId;
@@ -30,17 +33,11 @@ const MOST_COPIED_ROSTERS: usize = 1024;
 
 /// Lists the peer's rosters in our mailbox.
 pub(super) async fn mailbox(
-    processor: &Processor,
+    buckets: &Buckets,
     aggregation: &AggregationId,
     start: BatchTime,
 ) -> Result<WindowListing, Error> {
-    list_window_objects(
-        processor,
-        &*processor.buckets.peer_validation_in,
-        aggregation,
-        start,
-    )
-    .await
+    list_window_objects(buckets, &*buckets.peer_validation_in, aggregation, start).await
 }
 
 /// Copies all of the peer's rosters that are in the mailbox, before ours are written. After a peer
@@ -91,7 +88,7 @@ pub(super) async fn theirs(
         return Ok(None);
     }
     let (role, keys) = (processor.buckets.role.peer(), &processor.keys.peer);
-    let mut file = match fetch(processor, name).await {
+    let mut file = match fetch(&processor.buckets, &processor.limits, name).await {
         Ok(Some(file)) => file,
         Ok(None) => return Ok(None),
         Err(error @ Error::Bucket(BucketError::TooLarge { .. })) => {
@@ -104,14 +101,14 @@ pub(super) async fn theirs(
         }
         Err(error) => return Err(error),
     };
-    let share = memory(processor, &file).await;
+    let share = memory(&processor.resources, &file).await;
     let mut decoded = decode(processor, name, role, keys, &file);
     if decoded.is_err() {
         // A single bad read is not evidence of a bad roster. The first file is dropped to save
         // memory, and identical bytes need no second check.
         let first = Digest::sha256(&file);
         drop(std::mem::take(&mut file));
-        let Some(second) = fetch(processor, name).await? else {
+        let Some(second) = fetch(&processor.buckets, &processor.limits, name).await? else {
             return Ok(None);
         };
         file = second;
@@ -174,28 +171,28 @@ async fn read_copy(processor: &Processor, name: &WindowName) -> Result<Roster, E
     let role = processor.buckets.role.peer();
     let file = processor
         .buckets
-        .need_record(&name.roster(role), roster_bytes(processor))
+        .need_record(&name.roster(role), roster_bytes(&processor.limits))
         .await?;
-    let _share = memory(processor, &file).await;
+    let _share = memory(&processor.resources, &file).await;
     decode(processor, name, role, &processor.keys.peer, &file)
 }
 
 /// Reserves memory to read a roster: its entries are in memory as the file, as the signed record in
 /// it, and decoded.
-async fn memory(processor: &Processor, file: &[u8]) -> MemoryPermit {
+async fn memory(resources: &Resources, file: &[u8]) -> MemoryPermit {
     let bytes = (file.len() as u64).saturating_mul(4);
-    processor
-        .resources
-        .budget
-        .take_memory(bytes, &no_progress())
-        .await
+    resources.budget.take_memory(bytes, &no_progress()).await
 }
 
 /// Reads the roster in the mailbox; `None` if it does not exist.
-async fn fetch(processor: &Processor, name: &WindowName) -> Result<Option<Bytes>, Error> {
-    let object = name.roster(processor.buckets.role.peer());
-    let mailbox = &*processor.buckets.peer_validation_in;
-    match read_all(mailbox, &object, roster_bytes(processor)).await {
+async fn fetch(
+    buckets: &Buckets,
+    limits: &Limits,
+    name: &WindowName,
+) -> Result<Option<Bytes>, Error> {
+    let object = name.roster(buckets.role.peer());
+    let mailbox = &*buckets.peer_validation_in;
+    match read_all(mailbox, &object, roster_bytes(limits)).await {
         Ok(file) => Ok(Some(file)),
         Err(BucketError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
@@ -236,16 +233,16 @@ pub(super) async fn check_unchanged(
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
     let role = processor.buckets.role.peer();
-    let now = match fetch(processor, name).await {
+    let now = match fetch(&processor.buckets, &processor.limits, name).await {
         Ok(Some(now)) => now,
         // An object that is too large is not a roster.
         Ok(None) | Err(Error::Bucket(BucketError::TooLarge { .. })) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let _share = memory(processor, &now).await;
+    let _share = memory(&processor.resources, &now).await;
     let first = processor
         .buckets
-        .need_record(&name.roster(role), roster_bytes(processor))
+        .need_record(&name.roster(role), roster_bytes(&processor.limits))
         .await?;
     if now == first || decode(processor, name, role, &processor.keys.peer, &now).is_err() {
         return Ok(());

@@ -35,16 +35,23 @@ pub async fn aggregate_agreed(
     let agreed = agreed(processor, name, &progress).await?;
     let mut summary = AggregateSummary::new(processor.buckets.role, name, false);
     if agreed.batches.is_empty() {
-        mark_done(processor, name, &DoneMark::nothing("nothing-agreed")).await?;
+        mark_done(
+            &processor.buckets,
+            name,
+            &DoneMark::nothing("nothing-agreed"),
+        )
+        .await?;
         summary.finish(None, begun.elapsed());
         return Ok(summary);
     }
-    check_agreed(processor, name, &agreed).await?;
+    check_agreed(&processor.buckets, name, &agreed).await?;
     let group = group(processor, name, &agreed, &progress).await?;
     summary.rejections = rejections(processor, name, &group).await?;
     summary.finish(Some(&group), begun.elapsed());
     alarm(name, &summary);
-    if let Err(error) = check_share(processor, name, &summary, false).await {
+    if let Err(error) =
+        check_share(&processor.buckets, &processor.limits, name, &summary, false).await
+    {
         return Err(AggregateError::new(error, summary));
     }
     let sum_part = SumPartName {
@@ -57,7 +64,12 @@ pub async fn aggregate_agreed(
     // raised since then.
     let minimum = agreed.minimum.max(processor.limits.minimum_contributions);
     let Some(releasable) = group.releasable(minimum) else {
-        mark_done(processor, name, &DoneMark::nothing("below-minimum")).await?;
+        mark_done(
+            &processor.buckets,
+            name,
+            &DoneMark::nothing("below-minimum"),
+        )
+        .await?;
         let error = Error::BelowMinimum {
             window: name.window.to_string(),
             accepted: group.accepted(),
@@ -67,7 +79,12 @@ pub async fn aggregate_agreed(
     };
     let header = sum_part.objects().header;
     summary.done_before = publish_sum(processor, &sum_part, releasable).await?;
-    mark_done(processor, name, &DoneMark::from_sum_part(&sum_part, &group)).await?;
+    mark_done(
+        &processor.buckets,
+        name,
+        &DoneMark::from_sum_part(&sum_part, &group),
+    )
+    .await?;
     summary.sum_part = Some(header);
     summary.elapsed(begun.elapsed());
     Ok(summary)
@@ -79,12 +96,12 @@ async fn agreed(
     name: &WindowName,
     progress: &ProgressCallback,
 ) -> Result<AgreedWindow, Error> {
-    match read_agreed(processor, name).await {
+    match read_agreed(&processor.buckets, name).await {
         Err(Error::NotAgreed { .. }) => {}
         other => return other,
     }
     super::roster(processor, name, Arc::clone(progress)).await?;
-    read_agreed(processor, name).await
+    read_agreed(&processor.buckets, name).await
 }
 
 /// Counts the packets of the window that are lost because of the peer: in the agreed batches, and

@@ -3,8 +3,8 @@
 use super::agree::read_agreed;
 use super::retry::retry_read;
 use super::window_listing::list_window_objects;
+use crate::buckets::Buckets;
 use crate::error::Error;
-use crate::processor::Processor;
 use crate::sum::{claimed, summed_before};
 use std::collections::{BTreeMap, BTreeSet};
 use tallybox_model::path::BatchName;
@@ -23,14 +23,14 @@ const LONGEST_WINDOW_MINUTES: i64 = 31 * 24 * 60;
 /// # Errors
 /// An error of the own bucket.
 pub(crate) async fn agreed_in(
-    processor: &Processor,
+    buckets: &Buckets,
     name: &WindowName,
 ) -> Result<BTreeMap<BatchName, Window>, Error> {
-    let own = &*processor.buckets.own;
+    let own = &*buckets.own;
     let start = name.window.start();
     // An earlier window of rosters may contain the start of this one.
     let from = start.plus_minutes(-LONGEST_WINDOW_MINUTES).unwrap_or(start);
-    let listing = retry_read!(list_window_objects(processor, own, &name.aggregation, from))?;
+    let listing = retry_read!(list_window_objects(buckets, own, &name.aggregation, from))?;
     let mut batches = BTreeMap::new();
     for window in listing
         .agreed
@@ -41,7 +41,7 @@ pub(crate) async fn agreed_in(
             aggregation: name.aggregation.clone(),
             window,
         };
-        let agreed = retry_read!(read_agreed(processor, &earlier))?;
+        let agreed = retry_read!(read_agreed(buckets, &earlier))?;
         for agreed_batch in agreed.batches {
             batches.insert(batch_name(name, agreed_batch.batch), window);
         }
@@ -62,7 +62,7 @@ fn batch_name(name: &WindowName, batch: DatedBatch) -> BatchName {
 /// # Errors
 /// [`Error::SummedBefore`], or an error of the own bucket.
 pub(super) async fn check_agreed(
-    processor: &Processor,
+    buckets: &Buckets,
     name: &WindowName,
     agreed: &AgreedWindow,
 ) -> Result<(), Error> {
@@ -78,7 +78,7 @@ pub(super) async fn check_agreed(
     let Ok(dates) = Window::new(first, after) else {
         return Ok(());
     };
-    let claimed = claimed(processor, &name.aggregation, dates).await?;
+    let claimed = claimed(buckets, &name.aggregation, dates).await?;
     for agreed_batch in &agreed.batches {
         let batch = batch_name(name, agreed_batch.batch);
         if let Some(then) = claimed.get(&batch) {
@@ -94,11 +94,11 @@ pub(super) async fn check_agreed(
 /// # Errors
 /// An error of the own bucket.
 pub(super) async fn without_rosters(
-    processor: &Processor,
+    buckets: &Buckets,
     name: &WindowName,
     dates: Window,
 ) -> Result<BTreeSet<DatedBatch>, Error> {
-    let claimed = claimed(processor, &name.aggregation, dates).await?;
+    let claimed = claimed(buckets, &name.aggregation, dates).await?;
     for (batch, window) in &claimed {
         tracing::warn!(%batch, summed_in = %window, "batch is already summed without rosters, so our roster does not list it");
     }

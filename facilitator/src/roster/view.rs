@@ -113,11 +113,11 @@ pub struct WindowView {
 /// # Errors
 /// [`Error`] if a bucket fails or our roster is damaged.
 pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView, Error> {
-    let policy = super::policy(processor).await?;
+    let policy = super::policy(&processor.buckets, &processor.limits).await?;
     policy.check(name.window)?;
     let (first, first_whereabouts) = read(processor, name, Role::First).await?;
     let (second, second_whereabouts) = read(processor, name, Role::Second).await?;
-    let agreed = match read_agreed(processor, name).await {
+    let agreed = match read_agreed(&processor.buckets, name).await {
         Ok(agreed) => Some(agreed),
         Err(Error::NotAgreed { .. }) => None,
         Err(error) => return Err(error),
@@ -129,7 +129,7 @@ pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView
         .flat_map(|roster| roster.entries.keys().copied())
         .collect();
     let outcomes = Outcomes::new(agreed.as_ref());
-    let mut earlier = find_earlier_outcomes(processor, &policy, name, &all).await?;
+    let mut earlier = find_earlier_outcomes(&processor.buckets, &policy, name, &all).await?;
     let mut view = |batch: DatedBatch| BatchView {
         window: name.window,
         batch,
@@ -160,7 +160,7 @@ pub async fn explain(
     date: BatchTime,
     batch: BatchId,
 ) -> Result<Vec<BatchView>, Error> {
-    let policy = super::policy(processor).await?;
+    let policy = super::policy(&processor.buckets, &processor.limits).await?;
     let none = || Error::NoSuchWindow {
         window: date.to_string(),
         problem: "no window contains this date".to_owned(),
@@ -210,7 +210,7 @@ async fn read(
     writer: Role,
 ) -> Result<(Option<Roster>, Whereabouts), Error> {
     let object = name.roster(writer);
-    let limit = roster_bytes(processor);
+    let limit = roster_bytes(&processor.limits);
     let is_ours = writer == processor.buckets.role;
     let keys = if is_ours {
         &processor.keys.own

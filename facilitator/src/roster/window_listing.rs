@@ -1,7 +1,7 @@
 //! Lists the roster objects in a bucket.
 
+use crate::buckets::Buckets;
 use crate::error::Error;
-use crate::processor::Processor;
 use futures::TryStreamExt as _;
 use std::collections::BTreeSet;
 use tallybox_model::id::AggregationId;
@@ -20,7 +20,7 @@ pub(super) struct WindowListing {
 
 /// Lists a bucket's roster objects of the windows from `start` on.
 pub(super) async fn list_window_objects(
-    processor: &Processor,
+    buckets: &Buckets,
     bucket: &dyn Bucket,
     aggregation: &AggregationId,
     start: BatchTime,
@@ -41,7 +41,7 @@ pub(super) async fn list_window_objects(
             continue;
         };
         let windows = match object {
-            RosterObject::Roster(role) if role == processor.buckets.role => &mut listing.ours,
+            RosterObject::Roster(role) if role == buckets.role => &mut listing.ours,
             RosterObject::Roster(_) => &mut listing.theirs,
             RosterObject::Agreed => &mut listing.agreed,
             RosterObject::Counted => &mut listing.counted,

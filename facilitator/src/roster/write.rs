@@ -8,7 +8,9 @@ use super::policy::RosterPolicy;
 use super::summary::{Alarm, RosterSummary};
 use super::window_listing::list_window_objects;
 use super::{gather, peer};
+use crate::buckets::Buckets;
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::processor::Processor;
 use crate::progress::ProgressCallback;
 use bytes::Bytes;
@@ -50,8 +52,14 @@ pub(super) async fn publish_rosters(
         .await?;
         summary.written.push(window);
     }
-    for window in windows_to_publish(processor, name, &state, summary).await? {
-        publish(processor, &with_window(name, window), None).await?;
+    for window in windows_to_publish(&processor.buckets, name, &state, summary).await? {
+        publish(
+            &processor.buckets,
+            &processor.limits,
+            &with_window(name, window),
+            None,
+        )
+        .await?;
     }
     Ok(state)
 }
@@ -60,7 +68,7 @@ pub(super) async fn publish_rosters(
 /// published. An earlier run may have been interrupted before it published, and a mailbox deletes
 /// objects that an offline peer does not fetch in time.
 async fn windows_to_publish(
-    processor: &Processor,
+    buckets: &Buckets,
     name: &WindowName,
     state: &AgreementState,
     summary: &RosterSummary,
@@ -79,7 +87,7 @@ async fn windows_to_publish(
         true => state.own.ours.clone(),
         // The listing so far does not reach back far enough.
         false => {
-            list_window_objects(processor, &*processor.buckets.own, &name.aggregation, since)
+            list_window_objects(buckets, &*buckets.own, &name.aggregation, since)
                 .await?
                 .ours
         }
@@ -123,28 +131,24 @@ async fn write(
         Err(BucketError::Conflict { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    publish(processor, name, file).await?;
+    publish(&processor.buckets, &processor.limits, name, file).await?;
     state.own.ours.insert(name.window);
     Ok(())
 }
 
 /// Copies our recorded roster into the peer's mailbox, byte for byte.
 async fn publish(
-    processor: &Processor,
+    buckets: &Buckets,
+    limits: &Limits,
     name: &WindowName,
     file: Option<Bytes>,
 ) -> Result<(), Error> {
-    let object = name.roster(processor.buckets.role);
+    let object = name.roster(buckets.role);
     let file = match file {
         Some(file) => file,
-        None => {
-            processor
-                .buckets
-                .need_record(&object, roster_bytes(processor))
-                .await?
-        }
+        None => buckets.need_record(&object, roster_bytes(limits)).await?,
     };
-    publish_bytes(&*processor.buckets.peer_validation_out, &object, file, true).await?;
+    publish_bytes(&*buckets.peer_validation_out, &object, file, true).await?;
     Ok(())
 }
 
@@ -154,7 +158,7 @@ pub(super) async fn ours(processor: &Processor, name: &WindowName) -> Result<Ros
         .buckets
         .need_record(
             &name.roster(processor.buckets.role),
-            roster_bytes(processor),
+            roster_bytes(&processor.limits),
         )
         .await?;
     decode(

@@ -5,8 +5,8 @@
 //! cases, so that a batch that was summed with rosters is not summed again without them, and vice
 //! versa.
 
+use crate::buckets::Buckets;
 use crate::error::Error;
-use crate::processor::Processor;
 use futures::TryStreamExt as _;
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ struct Claim {
 /// # Errors
 /// An error of the own bucket.
 pub(crate) async fn claimed(
-    processor: &Processor,
+    buckets: &Buckets,
     aggregation: &AggregationId,
     dates: Window,
 ) -> Result<BTreeMap<BatchName, Window>, Error> {
@@ -44,21 +44,20 @@ pub(crate) async fn claimed(
         start_at: Some(start),
         end_before: Some(end),
     };
-    let entries = processor.buckets.own.list(&directory, range).await?;
+    let entries = buckets.own.list(&directory, range).await?;
     let keys: Vec<String> = entries.map_ok(|entry| entry.key).try_collect().await?;
     let mut claimed = BTreeMap::new();
     for batch in keys.iter().filter_map(|key| BatchName::from_summed(key)) {
-        let window = read(processor, &batch).await?;
+        let window = read(buckets, &batch).await?;
         claimed.insert(batch, window);
     }
     Ok(claimed)
 }
 
-async fn read(processor: &Processor, batch: &BatchName) -> Result<Window, Error> {
+async fn read(buckets: &Buckets, batch: &BatchName) -> Result<Window, Error> {
     let object = batch.summed();
     let missing = || Error::Internal(format!("{object} in the own bucket disappeared"));
-    let text = processor
-        .buckets
+    let text = buckets
         .read_record(&object, CLAIM_BYTES)
         .await?
         .ok_or_else(missing)?;
@@ -74,7 +73,7 @@ async fn read(processor: &Processor, batch: &BatchName) -> Result<Window, Error>
 /// [`Error::SummedBefore`] if another window claimed a batch in the meantime, or an error of the
 /// own bucket.
 pub(crate) async fn claim(
-    processor: &Processor,
+    buckets: &Buckets,
     name: &WindowName,
     batches: &[BatchName],
     claimed: &BTreeMap<BatchName, Window>,
@@ -90,7 +89,7 @@ pub(crate) async fn claim(
     for some in open.chunks(CONCURRENT_CLAIMS) {
         try_join_all(
             some.iter()
-                .map(|batch| claim_batch(processor, batch, name.window, &text)),
+                .map(|batch| claim_batch(buckets, batch, name.window, &text)),
         )
         .await?;
     }
@@ -98,16 +97,16 @@ pub(crate) async fn claim(
 }
 
 async fn claim_batch(
-    processor: &Processor,
+    buckets: &Buckets,
     batch: &BatchName,
     window: Window,
     text: &[u8],
 ) -> Result<(), Error> {
-    match processor.buckets.create_record(&batch.summed(), text).await {
+    match buckets.create_record(&batch.summed(), text).await {
         Ok(_) => Ok(()),
         // Another run has claimed the batch. A claim for the same window has the same effect.
         Err(BucketError::Conflict { .. }) => {
-            same_window(batch, read(processor, batch).await?, window)
+            same_window(batch, read(buckets, batch).await?, window)
         }
         Err(error) => Err(error.into()),
     }

@@ -1,8 +1,8 @@
 //! The mark of a finished window, which lets the scheduler skip the window.
 
 use super::Group;
+use crate::buckets::Buckets;
 use crate::error::Error;
-use crate::processor::Processor;
 use serde::{Deserialize, Serialize};
 use tallybox_model::path::SumPartName;
 use tallybox_model::roster::WindowName;
@@ -55,12 +55,12 @@ impl DoneMark {
 /// # Errors
 /// An error of the own bucket.
 pub async fn mark_done(
-    processor: &Processor,
+    buckets: &Buckets,
     window: &WindowName,
     mark: &DoneMark,
 ) -> Result<(), Error> {
     let text = serde_json::to_vec(mark).map_err(|error| Error::Internal(error.to_string()))?;
-    match processor.buckets.create_record(&window.done(), &text).await {
+    match buckets.create_record(&window.done(), &text).await {
         Ok(_) | Err(BucketError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -71,9 +71,9 @@ pub async fn mark_done(
 /// # Errors
 /// An error of the own bucket.
 pub async fn mark_nothing(
-    processor: &Processor,
+    buckets: &Buckets,
     window: &WindowName,
     error: &Error,
 ) -> Result<(), Error> {
-    mark_done(processor, window, &DoneMark::nothing(error.reason())).await
+    mark_done(buckets, window, &DoneMark::nothing(error.reason())).await
 }

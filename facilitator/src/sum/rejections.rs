@@ -6,8 +6,9 @@
 //! nearly all packets is not released until a person has examined it.
 
 use super::AggregateSummary;
+use crate::buckets::Buckets;
 use crate::error::Error;
-use crate::processor::Processor;
+use crate::limits::Limits;
 use crate::reason::PeerRejections;
 use serde::Serialize;
 use tallybox_model::roster::WindowName;
@@ -39,20 +40,21 @@ pub(crate) fn alarm(name: &WindowName, summary: &AggregateSummary) {
 /// # Errors
 /// [`Error::Held`], or an error of the own bucket.
 pub(crate) async fn check_share(
-    processor: &Processor,
+    buckets: &Buckets,
+    limits: &Limits,
     name: &WindowName,
     summary: &AggregateSummary,
     dry_run: bool,
 ) -> Result<(), Error> {
     let (rejections, maximum) = (
         summary.rejections,
-        processor.limits.rejections.maximum_share(&name.aggregation),
+        limits.rejections.maximum_share(&name.aggregation),
     );
-    if rejections.share() <= maximum || is_released(processor, name, rejections).await? {
+    if rejections.share() <= maximum || is_released(buckets, name, rejections).await? {
         return Ok(());
     }
     if !dry_run {
-        mark_held(processor, name, rejections).await?;
+        mark_held(buckets, name, rejections).await?;
     }
     Err(Error::Held {
         window: name.window.to_string(),
@@ -62,13 +64,13 @@ pub(crate) async fn check_share(
 }
 
 async fn mark_held(
-    processor: &Processor,
+    buckets: &Buckets,
     name: &WindowName,
     rejections: PeerRejections,
 ) -> Result<(), Error> {
     let text =
         serde_json::to_vec(&rejections).map_err(|error| Error::Internal(error.to_string()))?;
-    match processor.buckets.create_record(&name.held(), &text).await {
+    match buckets.create_record(&name.held(), &text).await {
         // The window is already marked as held, with other counts.
         Ok(_) | Err(BucketError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
@@ -80,13 +82,12 @@ async fn mark_held(
 /// # Errors
 /// An error of the own bucket.
 pub async fn release(
-    processor: &Processor,
+    buckets: &Buckets,
     name: &WindowName,
     rejections: PeerRejections,
 ) -> Result<(), Error> {
     let text = release_text(name, rejections)?;
-    processor
-        .buckets
+    buckets
         .create_record(
             &name.released(rejections.rejected, rejections.messages),
             &text,
@@ -96,16 +97,12 @@ pub async fn release(
 }
 
 async fn is_released(
-    processor: &Processor,
+    buckets: &Buckets,
     name: &WindowName,
     rejections: PeerRejections,
 ) -> Result<bool, Error> {
     let object = name.released(rejections.rejected, rejections.messages);
-    match processor
-        .buckets
-        .read_record(&object, RELEASE_BYTES)
-        .await?
-    {
+    match buckets.read_record(&object, RELEASE_BYTES).await? {
         None => Ok(false),
         Some(text) if text == release_text(name, rejections)? => Ok(true),
         Some(_) => Err(Error::Internal(format!(

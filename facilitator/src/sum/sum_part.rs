@@ -1,7 +1,10 @@
 //! The sum part of a window: recorded in the own bucket, then published to the portal.
 
 use super::{Group, Releasable};
+use crate::buckets::Buckets;
 use crate::error::Error;
+use crate::keys::Keys;
+use crate::limits::Limits;
 use crate::prepared::FixedFile;
 use crate::processor::Processor;
 use crate::published::has_published;
@@ -36,11 +39,8 @@ pub struct FixedSumPart {
 
 impl FixedSumPart {
     /// Reads the record of a sum part.
-    pub(crate) async fn read(processor: &Processor, name: &SumPartName) -> Result<Self, Error> {
-        let text = processor
-            .buckets
-            .need_record(&name.fixed(), FIXED_BYTES)
-            .await?;
+    pub(crate) async fn read(buckets: &Buckets, name: &SumPartName) -> Result<Self, Error> {
+        let text = buckets.need_record(&name.fixed(), FIXED_BYTES).await?;
         Self::parse(name, &text)
     }
 
@@ -68,9 +68,9 @@ struct Files {
 }
 
 impl Files {
-    fn fixed(&self, processor: &Processor, group: &Group) -> FixedSumPart {
+    fn fixed(&self, limits: &Limits, group: &Group) -> FixedSumPart {
         FixedSumPart {
-            generation: processor.limits.generation,
+            generation: limits.generation,
             batches: sorted(group).into_iter().map(|(_, name)| name).collect(),
             accepted: group.accepted(),
             invalid_packets: FixedFile::parse(&self.objects.packets, &self.packets),
@@ -85,10 +85,10 @@ pub(crate) async fn publish(
     name: &SumPartName,
     Releasable(group): Releasable<'_>,
 ) -> Result<bool, Error> {
-    let files = encode(processor, name, group)?;
-    let fixed = files.fixed(processor, group);
+    let files = encode(&processor.keys, &processor.limits, name, group)?;
+    let fixed = files.fixed(&processor.limits, group);
     let bucket = &*processor.buckets.sum_parts;
-    let then = fix(processor, name, &fixed).await?;
+    let then = fix(&processor.buckets, name, &fixed).await?;
     let rerun = then.is_some();
     if let Some(then) = then {
         // A newer program with other encoders does not replace a sum part that an older one has
@@ -123,7 +123,7 @@ pub(crate) async fn publish(
     };
     let put = Unconfirmed::of_sum_part(&window).into_iter();
     let put: Vec<_> = put.zip([packets, header, signature]).collect();
-    unconfirmed::note(processor, &put, rerun).await?;
+    unconfirmed::note(&processor.buckets, &put, rerun).await?;
     Ok(false)
 }
 
@@ -133,11 +133,12 @@ pub(crate) async fn check_fixed(
     name: &SumPartName,
     group: &Group,
 ) -> Result<(), Error> {
-    let then = match FixedSumPart::read(processor, name).await {
+    let then = match FixedSumPart::read(&processor.buckets, name).await {
         Err(Error::Bucket(BucketError::NotFound { .. })) => return Ok(()),
         other => other?,
     };
-    let now = encode(processor, name, group)?.fixed(processor, group);
+    let now =
+        encode(&processor.keys, &processor.limits, name, group)?.fixed(&processor.limits, group);
     match then.same_content(&now) {
         true => Ok(()),
         false => Err(conflict(name, &then, &now)),
@@ -155,7 +156,7 @@ fn sorted(group: &Group) -> Vec<(tallybox_model::id::BatchId, String)> {
     names
 }
 
-fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Files, Error> {
+fn encode(keys: &Keys, limits: &Limits, name: &SumPartName, group: &Group) -> Result<Files, Error> {
     let objects = name.objects();
     // The sync marker depends on the inputs only, so that every run encodes the same bytes.
     let inputs: Vec<Digest> = group
@@ -163,7 +164,7 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
         .iter()
         .flat_map(|result| result.inputs)
         .collect();
-    let marker = |object: &str| sync_marker(processor.limits.generation, object, &inputs);
+    let marker = |object: &str| sync_marker(limits.generation, object, &inputs);
     let bad = |object: &str| {
         let object = object.to_owned();
         move |source: AvroError| BatchError::Encode { object, source }
@@ -180,7 +181,7 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
     }
     let packets = writer.finish().map_err(bad(&objects.packets))?;
     let parameters = group.parameters.clone();
-    let clients = if processor.limits.legacy_count {
+    let clients = if limits.legacy_count {
         group.with_both_messages()
     } else {
         group.accepted()
@@ -205,14 +206,8 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
         total_individual_clients: i64::try_from(clients).unwrap_or(i64::MAX),
     };
     let header = encode_one(&header, marker(&objects.header)).map_err(bad(&objects.header))?;
-    let key = (processor.keys.signing_id.as_str(), &processor.keys.signing);
-    let signature = signature_file(
-        &objects.signature,
-        processor.limits.generation,
-        &header,
-        None,
-        key,
-    )?;
+    let key = (keys.signing_id.as_str(), &keys.signing);
+    let signature = signature_file(&objects.signature, limits.generation, &header, None, key)?;
     Ok(Files {
         objects,
         packets,
@@ -223,14 +218,13 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
 
 /// Records the sum part. Returns the existing record, if there is one.
 async fn fix(
-    processor: &Processor,
+    buckets: &Buckets,
     name: &SumPartName,
     fixed: &FixedSumPart,
 ) -> Result<Option<FixedSumPart>, Error> {
     let text =
         serde_json::to_vec_pretty(fixed).map_err(|error| Error::Internal(error.to_string()))?;
-    let then = processor
-        .buckets
+    let then = buckets
         .fix_record(&name.fixed(), &text, FIXED_BYTES)
         .await?;
     then.map(|then| FixedSumPart::parse(name, &then))

@@ -2,6 +2,7 @@
 
 use super::{Outcome, TaskKind};
 use crate::aggregate::{AggregateTask, aggregate};
+use crate::buckets::Buckets;
 use crate::config::worker::Kind;
 use crate::error::Error;
 use crate::intake::{IntakeSummary, intake};
@@ -106,7 +107,7 @@ pub(super) async fn run_task(
         }
     };
     let mut report = TaskReport::default();
-    let span = task.span(processor);
+    let span = task.span(&processor.buckets);
     let working = AssertUnwindSafe(task.run(processor, progress, &mut report)).catch_unwind();
     let result = working.instrument(span.clone()).await;
     let outcome = span.in_scope(|| match result {
@@ -216,12 +217,12 @@ impl Task {
     }
 
     /// Creates the span that all log lines of the task carry.
-    fn span(&self, processor: &Processor) -> Span {
+    fn span(&self, buckets: &Buckets) -> Span {
         let span = tracing::info_span!(
             "task",
             task = self.kind().name(),
-            instance = %processor.buckets.instance,
-            role = %processor.buckets.role,
+            instance = %buckets.instance,
+            role = %buckets.role,
             trace_id = field::Empty,
             aggregation_id = field::Empty,
             batch_id = field::Empty,
@@ -318,7 +319,7 @@ async fn aggregate_named(
         )
         && matches!(error.exit(), Exit::BelowMinimum | Exit::Rejected)
     {
-        mark_nothing(processor, &window, error).await?;
+        mark_nothing(&processor.buckets, &window, error).await?;
     }
     result
 }

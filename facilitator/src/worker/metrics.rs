@@ -3,8 +3,9 @@
 
 use super::handle::{TaskReport, TaskResult};
 use crate::config::worker::Kind;
-use crate::processor::Processor;
+use crate::keys::Keys;
 use crate::reason::{PacketReason, Rejections};
+use crate::resources::Resources;
 use crate::roster::Alarm;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -323,16 +324,16 @@ impl Metrics {
     }
 
     /// Counts the alarms about packet keys, and updates the number of failed proofs under each key.
-    pub(super) fn packet_keys(&self, processor: &Processor) {
-        for reason in processor.resources.cache.take_alarms() {
+    pub(super) fn packet_keys(&self, keys: &Keys, resources: &Resources) {
+        for reason in resources.cache.take_alarms() {
             self.packet_key_alarms
                 .get_or_create(&ReasonLabel { reason })
                 .inc();
         }
-        let Some(failures) = processor.resources.cache.last_failures() else {
+        let Some(failures) = resources.cache.last_failures() else {
             return;
         };
-        for key in &processor.keys.packet {
+        for key in &keys.packet {
             let failed = failures.get(&key.fingerprint).copied().unwrap_or_default();
             let gauge = self.failed_proofs.get_or_create_owned(&KeyLabel {
                 key: key.id.clone(),

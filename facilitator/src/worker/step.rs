@@ -70,7 +70,8 @@ impl Worker {
             }
         }
         self.metrics.task(&result, begun.elapsed());
-        self.metrics.packet_keys(&processor);
+        self.metrics
+            .packet_keys(&processor.keys, &processor.resources);
         result
     }
 
