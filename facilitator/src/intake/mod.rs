@@ -38,16 +38,13 @@ use prior_run::PriorRun;
 use published::PublishedValidation;
 use std::sync::Arc;
 use std::time::Instant;
+use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::path::BatchName;
 use tallybox_service::cause::chain;
 use tallybox_transport::Published;
 use tallybox_transport::batch::SignedBatch;
 use tokio_util::sync::CancellationToken;
-
-/// Largest packet file, in bytes, for which opening the packets a second time costs less than a
-/// request for the prepared batch of an earlier run.
-const WHOLE_READ_BYTES: u64 = 128 << 10;
 
 /// Processes one ingestion batch. The operation is idempotent.
 ///
@@ -59,14 +56,7 @@ pub async fn intake(
     progress: ProgressCallback,
 ) -> Result<IntakeSummary, Error> {
     let start = Instant::now();
-    let found = match prior_run::prior_run(&processor.buckets, &processor.resources, name).await? {
-        PriorRun::None => None,
-        PriorRun::Possible => find_prepared(processor, name).await?,
-    };
-    let (prepared, fresh) = match found {
-        Some(prepared) => (prepared, false),
-        None => prepare(processor, name, progress).await?,
-    };
+    let (prepared, fresh) = prepare(processor, name, progress).await?;
     publish::publish(processor, name, &prepared, fresh).await?;
     Ok(IntakeSummary::new(
         processor.buckets.role,
@@ -76,52 +66,28 @@ pub async fn intake(
     ))
 }
 
-/// Reads the ingestion batch and writes the prepared batch. The second value is true if the
-/// prepared batch comes from this run and its validation batch was not published before.
+/// Returns the prepared batch of an earlier run, or reads the ingestion batch and writes one. The
+/// second value is true if the prepared batch comes from this run and its validation batch was not
+/// published before.
 pub(crate) async fn prepare(
     processor: &Arc<Processor>,
     name: &BatchName,
     progress: ProgressCallback,
 ) -> Result<(PreparedReader, bool), Error> {
-    let prior = prior_run::prior_run(&processor.buckets, &processor.resources, name).await?;
-    let mut published = match prior {
-        PriorRun::None => None,
-        PriorRun::Possible => PublishedValidation::find(processor, name).await?,
+    let (batch, published) = match find_work(processor, name).await? {
+        Work::Done(prepared) => return Ok((*prepared, false)),
+        Work::Read(batch, published) => (batch, published),
     };
-    let mut done = match read(processor, name, prior, published.clone(), &progress).await? {
-        Reading::Read(done) => done,
-        Reading::Found(prepared) => return Ok((*prepared, false)),
-    };
-    let date = prior_run::fix_date(&processor.buckets, name).await?;
-    if prior == PriorRun::None && date == Published::Same {
-        // An earlier run of this processor has recorded the date, and may have got further.
-        if let Some(prepared) = find_prepared(processor, name).await? {
-            return Ok((prepared, false));
-        }
-        published = PublishedValidation::find(processor, name).await?;
-        if published.is_some() {
-            done = match read(
-                processor,
-                name,
-                PriorRun::Possible,
-                published.clone(),
-                &progress,
-            )
-            .await?
-            {
-                Reading::Read(done) => done,
-                Reading::Found(prepared) => return Ok((*prepared, false)),
-            };
-        }
-    }
+    let is_new = published.is_none();
+    let done = read(processor, name, batch, published, &progress).await?;
     done.points.fix(processor, &name.aggregation).await?;
     let (created, written) = done.commit().await?;
-    let object = name.prepared(&processor.keys.sealing[0].id());
+    let sealing = &processor.keys.sealing[0];
     let prepared = match written {
         Some(bytes) if created => {
+            let object = name.prepared(&sealing.id());
             processor.resources.cache.store_prepared(&object, &bytes);
-            stored::prepared_from_bytes(&processor.buckets, &processor.keys.sealing[0], name, bytes)
-                .await?
+            stored::prepared_from_bytes(&processor.buckets, sealing, name, bytes).await?
         }
         _ => {
             let missing =
@@ -130,33 +96,94 @@ pub(crate) async fn prepare(
         }
     };
     // Another program may have published the batch with other encoders, so its bytes are checked.
-    Ok((prepared, created && published.is_none()))
+    Ok((prepared, created && is_new))
 }
 
-/// The outcome of reading an ingestion batch.
-enum Reading {
-    /// The packets are opened; nothing is written yet.
-    Read(pipeline::Prepared),
-    /// An earlier run has written the prepared batch.
-    Found(Box<PreparedReader>),
+/// What is left to do for a batch.
+enum Work {
+    /// Nothing: an earlier run has written the prepared batch.
+    Done(Box<PreparedReader>),
+    /// To read the ingestion batch. A validation batch that an earlier run has published restricts
+    /// the packets.
+    Read(OpenedBatch, Option<PublishedValidation>),
 }
 
-/// Reads the ingestion batch and opens its packets, without writing any object. A batch that does
-/// not verify is read a second time, because a single bad read is not evidence of a forgery.
+/// Opens the ingestion batch, and finds what earlier runs have left of it.
+async fn find_work(processor: &Processor, name: &BatchName) -> Result<Work, Error> {
+    let unrecorded =
+        prior_run::may_be_unrecorded(&processor.buckets, &processor.resources, name).await?;
+    let mut prior = PriorRun::None;
+    if unrecorded {
+        prior = PriorRun::find(processor, name).await?;
+    }
+    if let PriorRun::Prepared(prepared) = prior {
+        return Ok(Work::Done(prepared));
+    }
+    let batch = match OpenedBatch::open(processor, name).await {
+        Ok(batch) => batch,
+        // A prepared batch does not need the ingestion batch, which the mailbox may have deleted.
+        Err(error) if !unrecorded => {
+            let prepared = find_prepared(processor, name).await?;
+            return Ok(Work::Done(Box::new(prepared.ok_or(error)?)));
+        }
+        Err(error) => return Err(error),
+    };
+    // Only now, because a name without a valid signature must not bind the batch to its date.
+    let date = prior_run::fix_date(&processor.buckets, name).await?;
+    if !unrecorded && date == Published::Same {
+        // An earlier run of this processor has recorded the date, and may have got further.
+        prior = PriorRun::find(processor, name).await?;
+    }
+    Ok(match prior {
+        PriorRun::None => Work::Read(batch, None),
+        PriorRun::Prepared(prepared) => Work::Done(prepared),
+        PriorRun::Published(published) => Work::Read(batch, Some(published)),
+    })
+}
+
+/// An ingestion batch whose header is verified and supported. Its packets are not read yet.
+struct OpenedBatch {
+    signed: SignedBatch,
+    checked: Checked,
+    packets: Digest,
+}
+
+impl OpenedBatch {
+    async fn open(processor: &Processor, name: &BatchName) -> Result<Self, Error> {
+        let signed = SignedBatch::open(
+            &*processor.buckets.ingestion,
+            name.ingestion(),
+            &processor.keys.ingestor,
+            &processor.limits.files,
+        )
+        .await?;
+        let header: IngestionHeader = signed.header()?;
+        let checked = Checked::new(&processor.limits, name, &header, signed.header_digest())?;
+        Ok(Self {
+            signed,
+            checked,
+            packets: header.packet_file_digest,
+        })
+    }
+}
+
+/// Reads the packets of a batch and opens them, without writing any object. A batch that does not
+/// verify is read a second time, because a single bad read is not evidence of a forgery.
 async fn read(
     processor: &Arc<Processor>,
     name: &BatchName,
-    prior: PriorRun,
+    batch: OpenedBatch,
     published: Option<PublishedValidation>,
     progress: &ProgressCallback,
-) -> Result<Reading, Error> {
-    match read_once(processor, name, prior, published.clone(), progress).await {
+) -> Result<pipeline::Prepared, Error> {
+    match read_once(processor, name, batch, published.clone(), progress).await {
         Err(error) if error.is_damage() => {
             tracing::warn!(
                 error = chain(&error),
                 "ingestion batch does not verify; reading it again"
             );
-            read_once(processor, name, prior, published, progress).await
+            let batch = OpenedBatch::open(processor, name).await?;
+            read_once(processor, name, batch, published, progress).await
         }
         other => other,
     }
@@ -165,39 +192,21 @@ async fn read(
 async fn read_once(
     processor: &Arc<Processor>,
     name: &BatchName,
-    prior: PriorRun,
+    batch: OpenedBatch,
     published: Option<PublishedValidation>,
     progress: &ProgressCallback,
-) -> Result<Reading, Error> {
+) -> Result<pipeline::Prepared, Error> {
     let buckets = &processor.buckets;
-    let opened = async {
-        let (bucket, keys) = (&*buckets.ingestion, &processor.keys.ingestor);
-        let batch =
-            SignedBatch::open(bucket, name.ingestion(), keys, &processor.limits.files).await?;
-        let header: IngestionHeader = batch.header()?;
-        let checked = Checked::new(&processor.limits, name, &header, batch.header_digest())?;
-        let packets = batch.packets(bucket, header.packet_file_digest).await?;
-        Ok::<_, Error>((checked, packets))
-    };
-    // An error is returned only after the search for a prepared batch, which does not need the
-    // ingestion batch.
-    let opened = opened.await;
-    let cheap = opened
-        .as_ref()
-        .is_ok_and(|(_, packets)| packets.bytes() <= WHOLE_READ_BYTES);
-    if prior == PriorRun::None
-        && !cheap
-        && let Some(prepared) = find_prepared(processor, name).await?
-    {
-        return Ok(Reading::Found(Box::new(prepared)));
-    }
-    let (checked, packets) = opened?;
-    let share = processor
+    let packets = batch
+        .signed
+        .packets(&*buckets.ingestion, batch.packets)
+        .await?;
+    let memory = processor
         .resources
         .budget
         .acquire(packets.bytes(), progress)
         .await;
-    let points = BatchPoints::load(processor, &checked.prio2).await?;
+    let points = BatchPoints::load(processor, &batch.checked.prio2).await?;
     let upload = buckets
         .own
         .create(&name.prepared(&processor.keys.sealing[0].id()), None)
@@ -208,7 +217,7 @@ async fn read_once(
     let pipeline = Pipeline {
         processor: Arc::clone(processor),
         name: name.clone(),
-        checked,
+        checked: batch.checked,
         points,
         published,
         progress: Arc::clone(progress),
@@ -219,8 +228,8 @@ async fn read_once(
     let done = running
         .await
         .map_err(|error| Error::Internal(format!("batch {name}: intake failed: {error}")))??;
-    drop(share);
-    Ok(Reading::Read(done))
+    drop(memory);
+    Ok(done)
 }
 
 /// Returns the prepared batch. A lost one is computed again, and its validation batch is published

@@ -1,5 +1,5 @@
-//! Finds out whether an earlier run may have left objects of a batch, and skips the search where it
-//! cannot.
+//! What earlier runs have left of a batch. The search is skipped where they cannot have left
+//! anything.
 //!
 //! Before this processor publishes anything of a batch, it records its results in the own bucket,
 //! and before those the date at which it first saw the batch. So if that date is new, no older
@@ -12,8 +12,12 @@
 //! requests are skipped only for batches that are younger than the own bucket, and only for batches
 //! of the last day, since no retention rule deletes objects that are younger than a day.
 
+use super::published::PublishedValidation;
+use super::stored::find_prepared;
 use crate::buckets::Buckets;
 use crate::error::Error;
+use crate::prepared::PreparedReader;
+use crate::processor::Processor;
 use crate::resources::Resources;
 use tallybox_model::path::{self, BatchName};
 use tallybox_model::time::BatchTime;
@@ -22,34 +26,44 @@ use tallybox_transport::Published;
 /// The time for which nothing is deleted from the own bucket, in minutes.
 const YOUNG_BATCH_MINUTES: i64 = 24 * 60;
 
-/// The possible results of earlier runs for a batch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What earlier runs of this processor have left of a batch.
 pub(super) enum PriorRun {
-    /// No object, unless the record of the batch's date exists.
+    /// Nothing.
     None,
-    /// Any object; earlier results have to be searched.
-    Possible,
+    /// The prepared batch, which fixes all results.
+    Prepared(Box<PreparedReader>),
+    /// A validation batch in the peer's mailbox; the prepared batch was lost.
+    Published(PublishedValidation),
 }
 
-/// Returns what an earlier run may have left of this batch.
-pub(super) async fn prior_run(
+impl PriorRun {
+    /// Searches the own bucket, then the peer's mailbox.
+    pub(super) async fn find(processor: &Processor, name: &BatchName) -> Result<Self, Error> {
+        if let Some(prepared) = find_prepared(processor, name).await? {
+            return Ok(Self::Prepared(Box::new(prepared)));
+        }
+        let published = PublishedValidation::find(processor, name).await?;
+        Ok(published.map_or(Self::None, Self::Published))
+    }
+}
+
+/// Returns whether an earlier run may have left something of this batch although the batch's date
+/// is not recorded.
+pub(super) async fn may_be_unrecorded(
     buckets: &Buckets,
     resources: &Resources,
     name: &BatchName,
-) -> Result<PriorRun, Error> {
+) -> Result<bool, Error> {
     let now = BatchTime::of_clock(resources.clock.millis());
     let is_young = now
         .plus_minutes(-YOUNG_BATCH_MINUTES)
         .is_none_or(|day_ago| name.date >= day_ago);
+    if !is_young || name.date > now {
+        return Ok(true);
+    }
     // Dates have a resolution of one minute: a batch of the minute in which the bucket was first
     // used may have been published before the loss of an earlier bucket.
-    if !is_young
-        || name.date > now
-        || name.date <= read_bucket_created(buckets, &resources, now).await?
-    {
-        return Ok(PriorRun::Possible);
-    }
-    Ok(PriorRun::None)
+    Ok(name.date <= read_bucket_created(buckets, resources, now).await?)
 }
 
 /// Returns the time at which the own bucket was first used. The record is read once per process.
