@@ -1,11 +1,13 @@
 //! The ingestor's configuration: one YAML file. Unknown keys are errors.
 
+pub mod attestation;
 mod serve;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use attestation::VerifierConfig;
 use serde::Deserialize;
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_service::config::NamedKey;
@@ -219,7 +221,7 @@ pub struct LocalityConfig {
     pub attestation: AttestationPolicy,
     /// Settings for verifying attestations. Required unless `attestation` is `none`.
     #[serde(default)]
-    pub verifier: Option<crate::attestation::VerifierConfig>,
+    pub verifier: Option<VerifierConfig>,
     /// Pairs of the processors' public keys, to which clients seal shares. Each pair is for one
     /// number of bins. The configuration for clients names the first pair that has a metric's
     /// bins. Reports that are sealed to later pairs with the same bins are accepted as well, so

@@ -2,6 +2,7 @@
 
 use tallybox_crypto::KeyError;
 use tallybox_model::id::BatchId;
+use tallybox_model::id::KeyId;
 use tallybox_model::time::BatchTime;
 use tallybox_service::ConfigError;
 use tallybox_service::exit::Exit;
@@ -46,7 +47,7 @@ pub enum Error {
     Batch(#[from] BatchError),
     /// Signing failed.
     #[error(transparent)]
-    Sign(#[from] crate::ingestor::SignError),
+    Sign(#[from] SignError),
     /// An object of the spool is damaged, or another program wrote it. The run does not skip the
     /// object: the window waits for an operator.
     #[error("spool object {object} cannot be used: {problem}")]
@@ -124,6 +125,16 @@ pub enum Error {
     /// An internal task ended unexpectedly.
     #[error("{0}")]
     Internal(String),
+}
+
+/// A failure to sign. Another attempt may succeed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot sign with key {key_id}: {problem}")]
+pub struct SignError {
+    /// Id of the key.
+    pub key_id: KeyId,
+    /// The cause.
+    pub problem: String,
 }
 
 impl Error {

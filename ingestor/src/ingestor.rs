@@ -22,6 +22,7 @@ use crate::config::{
     AcceptanceConfig, BatchConfig, Config, LocalityConfig, ManifestConfig, ServeConfig,
 };
 use crate::error::Error;
+pub use crate::error::SignError;
 use crate::packet_keys;
 use tallybox_service::clock::Clock;
 
@@ -138,16 +139,6 @@ pub trait BatchSigner: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`SignError`] if the key cannot be reached.
     async fn sign(&self, header: &[u8]) -> Result<Vec<u8>, SignError>;
-}
-
-/// A failure to sign. Another attempt may succeed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot sign with key {key_id}: {problem}")]
-pub struct SignError {
-    /// Id of the key.
-    pub key_id: KeyId,
-    /// The cause.
-    pub problem: String,
 }
 
 /// A signing key from a file.

@@ -21,6 +21,7 @@
 pub mod admission;
 pub mod attestation;
 pub mod batch;
+mod build;
 pub mod commands;
 pub mod config;
 pub mod error;
@@ -29,12 +30,3 @@ pub mod ingestor;
 pub mod metrics;
 mod packet_keys;
 pub mod spool;
-
-/// Name and enabled features of this build, for `--version` and the `build_info` metric.
-pub(crate) const BUILD: tallybox_service::version::Build = tallybox_service::version::Build::new(
-    "ingestor",
-    &[
-        ("cloud", cfg!(feature = "cloud")),
-        ("test-attestation", cfg!(feature = "test-attestation")),
-    ],
-);

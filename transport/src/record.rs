@@ -7,6 +7,7 @@
 //! record, and the restoration of an earlier object under its own name, are not detected.
 
 mod create;
+mod fault;
 mod key;
 mod opening;
 mod trailer;
@@ -19,30 +20,12 @@ use sha2::{Digest as _, Sha256};
 use tallybox_model::id::Instance;
 use tallybox_model::role::Role;
 
+pub use fault::RecordFault;
 pub use key::{RecordKey, RecordKeyError};
 pub use opening::Opening;
 pub use trailer::TRAILER_BYTES;
 
 use crate::{Bucket, BucketError, read_all};
-
-/// The reason why an object is not a valid record.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecordFault {
-    /// The object does not end with a trailer: it is truncated, or was written by another program.
-    #[error("the object does not end with the trailer of a record")]
-    NoTrailer,
-    /// The key in the trailer is not configured: it was removed too early, is not distributed yet,
-    /// or the record is forged.
-    #[error("the object was created with record key {id}, which is not configured")]
-    UnknownKey {
-        /// The key id in the record.
-        id: String,
-    },
-    /// The bytes were changed, or the object belongs to another name, instance or role.
-    #[error("the authentication code does not match the object's name and bytes")]
-    Changed,
-}
 
 /// The keys and the identity of one owner, with which records are created and verified.
 #[derive(Clone)]

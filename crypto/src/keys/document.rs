@@ -6,6 +6,7 @@
 //! therefore part of the key: the key that opens a packet determines the number of bins for which
 //! the packet may be evaluated.
 
+use super::text::is_document;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -176,11 +177,6 @@ impl PacketKeyFile {
             Self::Bare(key) => key,
         }
     }
-}
-
-/// Returns whether a text is intended as a document rather than a bare key.
-pub(super) fn is_document(text: &str) -> bool {
-    text.trim_start().starts_with('{')
 }
 
 #[cfg(test)]

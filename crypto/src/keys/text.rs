@@ -4,7 +4,6 @@ use base64ct::{Base64, Base64Unpadded, Encoding as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::document::is_document;
 use crate::error::KeyError;
 
 /// The text that deployment tools write into a secret without a key.
@@ -87,4 +86,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// Copies a slice into an array; returns `None` if the lengths differ.
 pub(crate) fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     bytes.try_into().ok()
+}
+
+/// Returns whether a text is intended as a document rather than a bare key.
+pub(super) fn is_document(text: &str) -> bool {
+    text.trim_start().starts_with('{')
 }

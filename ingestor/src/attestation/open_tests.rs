@@ -27,7 +27,7 @@ fn defaults_are_the_strict_ones() {
     assert!(config.verified_boot);
     assert_eq!(
         config.minimum_security_level,
-        android::SecurityLevel::TrustedEnvironment
+        crate::config::attestation::SecurityLevel::TrustedEnvironment
     );
     assert_eq!(
         (

@@ -1,6 +1,6 @@
 //! Reasons for rejecting attestations: a code for metrics, and a sentence for client developers.
 
-use super::Refusal;
+use super::verifier::Refusal;
 
 /// Generates the enum, the list of its variants, and the two columns from one table.
 macro_rules! reasons {

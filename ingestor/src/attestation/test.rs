@@ -11,7 +11,8 @@ use tallybox_model::report::{ReportUpload, signed_bytes};
 
 use super::android::key_digest;
 use super::challenge::{DayWindow, challenge};
-use super::{AttestedKey, Reason, Refusal, Verifier};
+use super::reason::Reason;
+use super::verifier::{AttestedKey, Refusal, Verifier};
 
 #[cfg(test)]
 pub(crate) mod phone;

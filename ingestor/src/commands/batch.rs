@@ -10,7 +10,7 @@ use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 
-use super::Arguments;
+use super::options::GlobalOptions;
 use crate::batch::{BatchOptions, BatcherSummary, batch};
 use crate::error::Error;
 
@@ -37,11 +37,11 @@ pub(super) struct BatchCommand {
 }
 
 impl BatchCommand {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let ingestor = arguments.ingestor()?;
-        let bar = arguments.output.progress(None, "batch");
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
+        let ingestor = options.ingestor()?;
+        let bar = options.output.progress(None, "batch");
         let shown = bar.clone();
-        let options = BatchOptions {
+        let batch_options = BatchOptions {
             until: self.window,
             shard: self.share,
             partition_seed: std::process::id(),
@@ -55,7 +55,7 @@ impl BatchCommand {
             }
             // A locality that fails does not stop the others; the run reports its first error at
             // the end.
-            match batch(&ingestor, locality, &options).await {
+            match batch(&ingestor, locality, &batch_options).await {
                 Ok(summary) => done.push(summary),
                 Err(error) => {
                     tracing::error!(locality = name, error = chain(&error), "batching failed");
@@ -74,7 +74,7 @@ impl BatchCommand {
             )));
         }
         let waiting = done.iter().any(|summary| summary.waiting.is_some());
-        arguments.print(&BatchesSummary { localities: done })?;
+        options.print(&BatchesSummary { localities: done })?;
         match failed {
             Some(error) => Err(error),
             None if waiting => Ok(Exit::Retry),

@@ -9,7 +9,7 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 use tallybox_transport::probe::{CheckResult, Probed, Purpose, probe, worst};
 
-use super::Arguments;
+use super::options::GlobalOptions;
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
@@ -25,13 +25,13 @@ pub(super) struct CheckConfig {
 }
 
 impl CheckConfig {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let ingestor = arguments.ingestor()?;
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
+        let ingestor = options.ingestor()?;
         let mut summary = ConfigSummary::from_ingestor(&ingestor);
         if self.buckets {
             summary.probed = probe_all(&ingestor).await;
         }
-        arguments.print(&summary)?;
+        options.print(&summary)?;
         Ok(match worst(&summary.probed) {
             Some(CheckResult::Failed) => Exit::Usage,
             Some(_) => Exit::Retry,

@@ -2,22 +2,19 @@
 
 mod batch;
 mod check_config;
+mod options;
 mod redeliver;
 mod registry;
 mod serve;
 
-use std::path::PathBuf;
-
 use clap::{Parser, Subcommand};
-use tallybox_service::config::load;
 use tallybox_service::exit::{self, Exit};
-use tallybox_service::output::{Failure, Output, Summary};
+use tallybox_service::output::Failure;
 use tallybox_service::process;
 
-use crate::BUILD;
-use crate::config::Config;
+use self::options::GlobalOptions;
+use crate::build::BUILD;
 use crate::error::Error;
-use crate::ingestor::Ingestor;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -34,13 +31,8 @@ each setting, docs/clients.md how clients post reports.";
 #[derive(Debug, Parser)]
 #[command(name = "ingestor", version, after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// The configuration file (YAML); relative paths in it are relative to its folder
-    #[arg(long, short, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
     #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    log: tallybox_service::log::LogOptions,
+    options: GlobalOptions,
     #[command(subcommand)]
     command: Command,
 }
@@ -62,13 +54,14 @@ pub fn main() -> Exit {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };
-    let output = arguments.output;
-    let filter = match &arguments.command {
+    let Arguments { options, command } = arguments;
+    let output = options.output;
+    let filter = match &command {
         // Only the server logs routine events: the other commands print a summary.
         Command::Serve(_) => "info",
         _ => "warn",
     };
-    if let Err(error) = arguments.log.init(filter) {
+    if let Err(error) = options.log.init(filter) {
         return output.failure(&Failure::from_error(Exit::Usage, "log", &error));
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -78,33 +71,18 @@ pub fn main() -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return output.failure(&Failure::from_error(Exit::Retry, "runtime", &error)),
     };
-    match runtime.block_on(run(&arguments)) {
+    match runtime.block_on(run(&command, &options)) {
         Ok(exit) => exit,
         Err(error) => output.failure(&Failure::from_error(error.exit(), error.reason(), &error)),
     }
 }
 
-async fn run(arguments: &Arguments) -> Result<Exit, Error> {
-    match &arguments.command {
-        Command::Batch(command) => command.run(arguments).await,
-        Command::CheckConfig(command) => command.run(arguments).await,
-        Command::Redeliver(command) => command.run(arguments).await,
-        Command::Registry(command) => command.run(arguments),
-        Command::Serve(command) => command.run(arguments).await,
-    }
-}
-
-impl Arguments {
-    /// Opens the ingestor that `--config` describes.
-    fn ingestor(&self) -> Result<Ingestor, Error> {
-        let missing = || Error::Setting("--config FILE is missing".to_owned());
-        let config = load::<Config>(self.config.as_ref().ok_or_else(missing)?)?;
-        Ingestor::open(&config)
-    }
-
-    fn print(&self, summary: &impl Summary) -> Result<(), Error> {
-        self.output
-            .summary(summary)
-            .map_err(|error| Error::Internal(format!("cannot write to stdout: {error}")))
+async fn run(command: &Command, options: &GlobalOptions) -> Result<Exit, Error> {
+    match command {
+        Command::Batch(command) => command.run(options).await,
+        Command::CheckConfig(command) => command.run(options).await,
+        Command::Redeliver(command) => command.run(options).await,
+        Command::Registry(command) => command.run(options),
+        Command::Serve(command) => command.run(options).await,
     }
 }

@@ -7,7 +7,7 @@ use tallybox_model::id::BatchId;
 use tallybox_model::time::BatchTime;
 use tallybox_service::exit::Exit;
 
-use super::Arguments;
+use super::options::GlobalOptions;
 use crate::batch::{Redelivery, redeliver};
 use crate::error::Error;
 
@@ -53,8 +53,8 @@ enum To {
 }
 
 impl RedeliverCommand {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let ingestor = arguments.ingestor()?;
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
+        let ingestor = options.ingestor()?;
         let mut wanted = ingestor
             .localities
             .iter()
@@ -78,7 +78,7 @@ impl RedeliverCommand {
             sides: [To::First, To::Second].map(|side| self.to.is_none_or(|to| to == side)),
         };
         let summary = redeliver(&ingestor, locality, &redelivery).await?;
-        arguments.print(&summary)?;
+        options.print(&summary)?;
         Ok(Exit::Done)
     }
 }

@@ -10,7 +10,7 @@ use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 
-use super::Arguments;
+use super::options::GlobalOptions;
 use crate::config::Config;
 use crate::error::Error;
 use crate::packet_keys::metrics_without_pair;
@@ -43,7 +43,7 @@ struct Lint {
 }
 
 impl RegistryCommand {
-    pub(super) fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+    pub(super) fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
         let Which::Lint(command) = &self.command;
         let registry = load::<Registry>(&command.file)?.value;
         let earlier = command
@@ -52,7 +52,7 @@ impl RegistryCommand {
             .map(load::<Registry>)
             .transpose()?;
         let mut findings = lint(&registry, earlier.as_ref().map(|earlier| &earlier.value));
-        if let Some(config) = &arguments.config {
+        if let Some(config) = &options.config {
             // Errors come before warnings.
             findings.splice(
                 0..0,
@@ -62,7 +62,7 @@ impl RegistryCommand {
         let bad = findings
             .iter()
             .any(|finding| finding.severity == Severity::Error);
-        arguments.print(&LintSummary {
+        options.print(&LintSummary {
             version: registry.version,
             metrics: registry.metrics.len(),
             findings,

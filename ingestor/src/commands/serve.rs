@@ -9,7 +9,7 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 use tallybox_service::shutdown;
 
-use super::Arguments;
+use super::options::GlobalOptions;
 use crate::batch::{check_bins, cycle};
 use crate::error::Error;
 use crate::http::Server;
@@ -54,14 +54,14 @@ pub(super) struct ServeCommand {
 }
 
 impl ServeCommand {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let ingestor = Arc::new(arguments.ingestor()?);
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
+        let ingestor = Arc::new(options.ingestor()?);
         // The batcher would drop reports under keys of another number of bins, so the server does
         // not accept them in the first place.
         check_bins(&ingestor).await?;
         let server = Server::bind(Arc::clone(&ingestor)).await?;
         let started = Started::from_server(&server)?;
-        arguments.print(&started)?;
+        options.print(&started)?;
         tracing::info!(
             version = started.version,
             listen = started.listen,

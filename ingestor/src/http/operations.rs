@@ -4,7 +4,7 @@ use tallybox_service::operations::{Operable, Readiness};
 use tallybox_service::version::Build;
 
 use super::App;
-use crate::BUILD;
+use crate::build::BUILD;
 
 impl Operable for App {
     fn build(&self) -> Build {

@@ -2,7 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{RecordFault, Records, TRAILER_BYTES};
+use super::fault::RecordFault;
+use super::{Records, TRAILER_BYTES};
 
 /// A record that is being read. Its content must not be used before [`finish`](Self::finish) has
 /// verified it.

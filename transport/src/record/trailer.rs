@@ -5,7 +5,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{RecordFault, RecordKey};
+use super::fault::RecordFault;
+use super::key::RecordKey;
 use crate::error::hex;
 
 /// Length of a trailer in bytes. The trailer is a line of text after the payload.

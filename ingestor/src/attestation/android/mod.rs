@@ -21,14 +21,14 @@ use sha2::{Digest as _, Sha256};
 use tallybox_model::report::{Attestation, ReportUpload, signed_bytes};
 use tallybox_service::config::resolve;
 
-pub use policy::{AndroidConfig, PackageConfig, RevocationConfig, SecurityLevel};
-
 use self::certificate::Certificate;
 use self::chain::{IssuerCache, Root};
 use self::key_description::KeyDescription;
 use self::policy::Policy;
 use self::revocation::RevocationList;
-use super::{AttestedKey, Reason, Refusal, Verifier};
+use crate::attestation::reason::Reason;
+use crate::attestation::verifier::{AttestedKey, Refusal, Verifier};
+use crate::config::attestation::AndroidConfig;
 use crate::error::Error;
 
 /// Number of certificates in a chain, including the leaf.

@@ -1,13 +1,11 @@
 //! The operator's requirements for attested keys, and the comparison with key descriptions.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use serde::Deserialize;
 
 use super::key_description::{ApplicationId, BootState, KeyDescription, Level};
 use crate::attestation::Reason;
 use crate::attestation::challenge::{DayWindow, matching_day};
+use crate::config::attestation::{AndroidConfig, PackageConfig, SecurityLevel};
 
 /// Upper limit of the challenge settings, in minutes: one week.
 const MOST_MINUTES: u32 = 7 * 24 * 60;
@@ -15,80 +13,6 @@ const MOST_MINUTES: u32 = 7 * 24 * 60;
 const SIGN: i32 = 2;
 /// Android's number for the origin "generated inside the hardware".
 const GENERATED: i32 = 0;
-
-/// Settings of Android hardware key attestation. `docs/attestation.md` lists the checks and the
-/// reasons for rejecting reports.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct AndroidConfig {
-    /// The roots to which chains have to lead: a file of one or more PEM certificates. Google
-    /// publishes its roots.
-    pub roots: PathBuf,
-    /// The list of revoked certificates. Without it, no certificate counts as revoked.
-    #[serde(default)]
-    pub revocation: Option<RevocationConfig>,
-    /// The applications whose reports are accepted.
-    pub packages: Vec<PackageConfig>,
-    /// The lowest accepted security level of the hardware that holds the key.
-    #[serde(default)]
-    pub minimum_security_level: SecurityLevel,
-    /// True if the bootloader has to be locked and the system verified as the manufacturer's.
-    #[serde(default = "yes")]
-    pub verified_boot: bool,
-    /// Minutes after midnight UTC for which the key of the previous day is accepted. With more
-    /// than a day, keys of earlier days are accepted as well. At most 10080.
-    #[serde(default = "hour")]
-    pub challenge_late_minutes: u32,
-    /// Minutes before midnight UTC from which the key of the next day is accepted, for clients
-    /// whose clock is ahead. At most 10080.
-    #[serde(default = "hour")]
-    pub challenge_early_minutes: u32,
-}
-
-/// A list of revoked certificates.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct RevocationConfig {
-    /// The file, in the JSON format of Google's status list. It is reloaded when it changes.
-    pub list: PathBuf,
-    /// Hours for which the last readable list is used while the file cannot be read. After that
-    /// every report is rejected.
-    #[serde(default = "three_days")]
-    pub max_age_hours: u32,
-}
-
-/// An accepted application.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct PackageConfig {
-    /// The package name.
-    pub name: String,
-    /// SHA-256 of each certificate that may sign the application, in hexadecimal.
-    pub signature_digests: Vec<String>,
-}
-
-/// The hardware that holds a key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SecurityLevel {
-    /// A trusted execution environment, or better.
-    #[default]
-    TrustedEnvironment,
-    /// A secure element.
-    StrongBox,
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn hour() -> u32 {
-    60
-}
-
-fn three_days() -> u32 {
-    72
-}
 
 /// The validated form of the settings.
 #[derive(Debug)]

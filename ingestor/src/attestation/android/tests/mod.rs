@@ -16,6 +16,7 @@ use super::*;
 use crate::attestation::test::phone::{
     DAY, Description, METRIC, Manufacturer, NOON, PACKAGE, SIGNER, report, sign, tlv,
 };
+use crate::config::attestation::{PackageConfig, SecurityLevel};
 
 const HOUR: i64 = 3_600_000;
 const DAYS: i64 = 24 * HOUR;

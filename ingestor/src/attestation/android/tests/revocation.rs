@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::config::attestation::RevocationConfig;
 
 fn world(list: &str) -> World {
     let mut world = World::new();
