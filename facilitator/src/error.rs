@@ -8,8 +8,9 @@ use tallybox_crypto::{KeyError, Prio2Error};
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::TermsDiffer;
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_service::ConfigError;
 use tallybox_service::exit::Exit;
+use tallybox_service::shell::CommandError;
+use tallybox_service::{ConfigError, OutputError};
 use tallybox_transport::batch::BatchError;
 use tallybox_transport::{BucketError, Disposition};
 
@@ -20,6 +21,9 @@ pub enum Error {
     /// Configuration fault: the file cannot be read or parsed.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The summary of a command cannot be printed.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// Configuration fault: a key file cannot be used.
     #[error("{file}: cannot be used as {what}; check that it is the right file")]
     Key {
@@ -384,7 +388,7 @@ impl Error {
             Self::NoRosters => Exit::Usage,
             Self::Sealed(_) | Self::TooEarly { .. } | Self::Clocks { .. } => Exit::Retry,
             Self::Terms { .. } | Self::NotAgreed { .. } => Exit::Retry,
-            Self::Internal(_) => Exit::Retry,
+            Self::Internal(_) | Self::Output(_) => Exit::Retry,
         }
     }
 
@@ -459,8 +463,19 @@ impl Error {
             Self::Terms { .. } => "terms-differ",
             Self::NotAgreed { .. } => "not-agreed",
             Self::Internal(_) => "internal",
+            Self::Output(_) => "stdout",
         }
         .to_owned()
+    }
+}
+
+impl CommandError for Error {
+    fn exit(&self) -> Exit {
+        self.exit()
+    }
+
+    fn reason(&self) -> String {
+        self.reason()
     }
 }
 

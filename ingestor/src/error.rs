@@ -1,11 +1,11 @@
 //! Errors that stop the ingestor or a window, with their cause, exit code and reason code.
 
 use tallybox_crypto::KeyError;
-use tallybox_model::id::BatchId;
-use tallybox_model::id::KeyId;
+use tallybox_model::id::{BatchId, KeyId};
 use tallybox_model::time::BatchTime;
-use tallybox_service::ConfigError;
 use tallybox_service::exit::Exit;
+use tallybox_service::shell::CommandError;
+use tallybox_service::{ConfigError, OutputError};
 use tallybox_transport::batch::BatchError;
 use tallybox_transport::{BucketError, Disposition};
 
@@ -16,6 +16,9 @@ pub enum Error {
     /// The operator's configuration cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The summary of a command cannot be printed.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The operator's configuration names a key that cannot be used.
     #[error("{file}: cannot be used as {what}; check that it is the right file")]
     Key {
@@ -127,6 +130,16 @@ pub enum Error {
     Internal(String),
 }
 
+impl CommandError for Error {
+    fn exit(&self) -> Exit {
+        self.exit()
+    }
+
+    fn reason(&self) -> String {
+        self.reason().to_owned()
+    }
+}
+
 /// A failure to sign. Another attempt may succeed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot sign with key {key_id}: {problem}")]
@@ -158,6 +171,7 @@ impl Error {
             | Self::Sign(_)
             | Self::UnknownSecret { .. }
             | Self::Listen { .. }
+            | Self::Output(_)
             | Self::Internal(_) => Disposition::Retry,
         }
     }
@@ -205,6 +219,7 @@ impl Error {
             Self::NotInSpool { .. } => "not-kept",
             Self::UnknownBatch { .. } => "unknown-batch",
             Self::Listen { .. } => "listen",
+            Self::Output(_) => "stdout",
             Self::Internal(_) => "internal",
         }
     }

@@ -10,6 +10,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// The command needs a configuration file, and the command line names none.
+    #[error("--config FILE is missing")]
+    NoFile,
     /// The file could not be opened or read.
     #[error("config file {}: cannot read", path.display())]
     Unreadable {
@@ -85,3 +88,8 @@ pub enum LogError {
     #[error("logging was set up twice")]
     AlreadySet,
 }
+
+/// The summary of a command cannot be printed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to stdout")]
+pub struct OutputError(#[source] pub(crate) io::Error);

@@ -33,8 +33,10 @@ pub mod progress;
 pub mod reach;
 pub mod secret_file;
 #[cfg(feature = "shutdown")]
+pub mod shell;
+#[cfg(feature = "shutdown")]
 pub mod shutdown;
 pub mod version;
 mod yaml;
 
-pub use error::{ConfigError, LogError};
+pub use error::{ConfigError, LogError, OutputError};

@@ -1,6 +1,6 @@
 //! `facilitator aggregate`
 
-use super::options::GlobalOptions;
+use super::options::processor;
 use crate::aggregate::{AggregateTask, aggregate};
 use crate::error::Error;
 use crate::processor::Processor;
@@ -16,6 +16,7 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::exit::Exit;
 use tallybox_service::output::{Failure, Summary};
+use tallybox_service::shell::GlobalOptions;
 
 /// Sum a window: add the shares of the packets that both processors accepted, and publish the sum
 /// part
@@ -84,7 +85,7 @@ impl Aggregate {
     pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
         let window =
             Window::new(self.start, self.end).map_err(|error| Error::Setting(error.to_string()))?;
-        let processor = options.processor()?;
+        let processor = processor(options)?;
         let name = |batch: &DatedBatch| BatchName {
             aggregation: self.aggregation.clone(),
             date: batch.date,
@@ -117,7 +118,10 @@ impl Aggregate {
         }
         bar.finish();
         match result {
-            Ok(summary) => options.print(&summary).map(|()| Exit::Done),
+            Ok(summary) => {
+                options.print(&summary)?;
+                Ok(Exit::Done)
+            }
             Err(error) => Ok(options.output.failure(&failure(&error))),
         }
     }

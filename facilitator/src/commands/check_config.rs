@@ -1,6 +1,6 @@
 //! `facilitator check-config`
 
-use super::options::GlobalOptions;
+use super::options::processor;
 use crate::client_keys;
 use crate::config::{Config, Points, ValidationForm};
 use crate::error::Error;
@@ -12,9 +12,10 @@ use std::path::Path;
 use tallybox_model::id::Instance;
 use tallybox_model::role::Role;
 use tallybox_service::cause::chain;
-use tallybox_service::config::{Loaded, load};
+use tallybox_service::config::Loaded;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 use tallybox_transport::probe::{CheckResult, Probed, Purpose, probe, worst};
 
 /// Check the configuration and every key file that it names, and print a summary; writes nothing
@@ -34,8 +35,8 @@ pub(super) struct CheckConfig {
 
 impl CheckConfig {
     pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
-        let config = load::<Config>(options.config_file()?)?;
-        let processor = options.processor()?;
+        let config = options.load::<Config>()?;
+        let processor = processor(options)?;
         let mut summary = ConfigSummary::from_processor(&processor);
         summary.client_keys = self.client_keys(&config, &processor).await?;
         if self.buckets {

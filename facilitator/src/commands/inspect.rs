@@ -1,6 +1,6 @@
 //! `facilitator inspect`
 
-use super::options::GlobalOptions;
+use super::options::processor;
 use crate::error::Error;
 use crate::inspect::{Inspector, Target};
 use crate::key_files::read_public;
@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tallybox_model::id::KeyId;
 use tallybox_service::exit::Exit;
+use tallybox_service::shell::GlobalOptions;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -58,7 +59,7 @@ pub(super) struct Inspect {
 impl Inspect {
     pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
         let processor = match options.config {
-            Some(_) => Some(options.processor()?),
+            Some(_) => Some(processor(options)?),
             None => None,
         };
         let locate = |text: &String| Target::locate(text, processor.as_deref());

@@ -1,6 +1,6 @@
 //! `facilitator intake-batch`
 
-use super::options::GlobalOptions;
+use super::options::processor_with;
 use crate::error::Error;
 use crate::intake::{IntakeSummary, intake};
 use clap::Args;
@@ -10,6 +10,7 @@ use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::path::BatchName;
 use tallybox_model::time::BatchTime;
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 
 /// Run the intake of one ingestion batch: check each packet, seal the result, and send verification
 /// messages to the peer
@@ -39,7 +40,7 @@ pub(super) struct IntakeBatch {
 
 impl IntakeBatch {
     pub(super) async fn run(&self, options: &GlobalOptions) -> Result<(), Error> {
-        let processor = options.processor_with(|processor| {
+        let processor = processor_with(options, |processor| {
             processor.limits.wrong_key.accept = self.accept_rejections
         })?;
         let name = BatchName {
@@ -62,7 +63,7 @@ impl IntakeBatch {
         )
         .await;
         bar.finish();
-        options.print(&summary?)
+        Ok(options.print(&summary?)?)
     }
 }
 

@@ -13,11 +13,8 @@ mod worker;
 use crate::build::BUILD;
 use crate::error::Error;
 use clap::{Parser, Subcommand};
-use options::GlobalOptions;
-use std::time::Duration;
-use tallybox_service::exit::{self, Exit};
-use tallybox_service::output::Failure;
-use tallybox_service::process;
+use tallybox_service::exit::Exit;
+use tallybox_service::shell::{self, GlobalOptions, Program};
 
 const AFTER_HELP: &str = "\
 Both processors run the intake of each batch; then each sums its window:
@@ -47,9 +44,6 @@ Exit codes:
 docs/operating.md explains each reason, docs/formats.md each file format,
 config/facilitator.yaml each setting.";
 
-/// How long the runtime waits at exit for blocking threads of cancelled tasks.
-const BLOCKING_THREADS_TIMEOUT: Duration = Duration::from_millis(300);
-
 /// A data share processor: checks encrypted packets, sends verification messages to its peer, and
 /// sums the packets that both accept
 #[derive(Debug, Parser)]
@@ -73,55 +67,43 @@ enum Command {
     Worker(worker::WorkerCommand),
 }
 
-/// Parses this process's command line and runs the command.
+/// Parses the command line of this process and runs the command.
 #[must_use]
 pub fn main() -> Exit {
-    // Before any key is read: memory holds private keys and shares.
-    process::protect_memory();
-    let arguments = match exit::parse_build::<Arguments>(&BUILD) {
-        Ok(arguments) => arguments,
-        Err(exit) => return exit,
-    };
-    let Arguments { options, command } = arguments;
-    let output = options.output;
-    let filter = match &command {
-        Command::Worker(_) | Command::RunTask(_) => "info",
-        // `inspect` evaluates no packet, so warnings about packet evaluation would not concern its
-        // result.
-        Command::Inspect(_) => "error",
-        _ => "warn",
-    };
-    if let Err(error) = options.log.init(filter) {
-        return output.failure(&Failure::from_error(Exit::Usage, "log", &error));
-    }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return output.failure(&Failure::from_error(Exit::Retry, "runtime", &error)),
-    };
-    let result = runtime.block_on(run(&command, &options));
-    // A blocking thread that is still running belongs to a cancelled task.
-    runtime.shutdown_timeout(BLOCKING_THREADS_TIMEOUT);
-    match result {
-        Ok(exit) => exit,
-        Err(error) => output.failure(&Failure::from_error(error.exit(), error.reason(), &error)),
-    }
+    shell::main::<Arguments>(&BUILD)
 }
 
-/// Runs the command. `aggregate`, `inspect`, `check-config` and `run-task` print more than an error
-/// when they do not succeed; the others return an error.
-async fn run(command: &Command, options: &GlobalOptions) -> Result<Exit, Error> {
-    match command {
-        Command::IntakeBatch(command) => command.run(options).await?,
-        Command::Roster(command) => command.run(options).await?,
-        Command::Aggregate(command) => return command.run(options).await,
-        Command::CheckConfig(command) => return command.run(options).await,
-        Command::Inspect(command) => return command.run(options).await,
-        Command::RunTask(command) => return command.run(options).await,
-        Command::Key(command) => command.run(options)?,
-        Command::Worker(command) => command.run(options).await?,
+impl Program for Arguments {
+    type Error = Error;
+
+    fn options(&self) -> &GlobalOptions {
+        &self.options
     }
-    Ok(Exit::Done)
+
+    fn log_filter(&self) -> &'static str {
+        match &self.command {
+            Command::Worker(_) | Command::RunTask(_) => "info",
+            // `inspect` evaluates no packet, so warnings about packet evaluation would not concern
+            // its result.
+            Command::Inspect(_) => "error",
+            _ => "warn",
+        }
+    }
+
+    /// Runs the command. `aggregate`, `inspect`, `check-config` and `run-task` print more than an
+    /// error when they do not succeed; the others return an error.
+    async fn run(&self) -> Result<Exit, Error> {
+        let options = &self.options;
+        match &self.command {
+            Command::IntakeBatch(command) => command.run(options).await?,
+            Command::Roster(command) => command.run(options).await?,
+            Command::Aggregate(command) => return command.run(options).await,
+            Command::CheckConfig(command) => return command.run(options).await,
+            Command::Inspect(command) => return command.run(options).await,
+            Command::RunTask(command) => return command.run(options).await,
+            Command::Key(command) => command.run(options)?,
+            Command::Worker(command) => command.run(options).await?,
+        }
+        Ok(Exit::Done)
+    }
 }

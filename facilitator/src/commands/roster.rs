@@ -2,7 +2,7 @@
 //! batch.
 
 use super::aggregate::DatedBatch;
-use super::options::GlobalOptions;
+use super::options::processor;
 use crate::error::Error;
 use crate::progress::no_progress;
 use crate::roster::{BatchView, RosterSummary, WindowView, explain, roster, show};
@@ -13,6 +13,7 @@ use tallybox_model::id::AggregationId;
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 
 const AFTER_HELP: &str = "\
 Both processors list the batches of a window that they can sum. Both then sum
@@ -102,13 +103,14 @@ struct Explain {
 
 impl Roster {
     pub(super) async fn run(&self, options: &GlobalOptions) -> Result<(), Error> {
-        let processor = options.processor()?;
+        let processor = processor(options)?;
         match &self.command {
             Command::Write(command) => {
-                options.print(&roster(&processor, &command.window.name()?, no_progress()).await?)
+                options
+                    .print(&roster(&processor, &command.window.name()?, no_progress()).await?)?;
             }
             Command::Show(command) => {
-                options.print(&show(&processor, &command.window.name()?).await?)
+                options.print(&show(&processor, &command.window.name()?).await?)?;
             }
             Command::Explain(command) => {
                 let Explain { aggregation, batch } = command;
@@ -116,9 +118,10 @@ impl Roster {
                 options.print(&Explanation {
                     batch: batch.to_string(),
                     windows,
-                })
+                })?;
             }
         }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `facilitator run-task`
 
-use super::options::GlobalOptions;
+use super::options::processor;
 use crate::config::worker::Kind;
 use crate::error::Error;
 use crate::worker::{Outcome, handle};
@@ -9,6 +9,7 @@ use serde::Serialize;
 use std::fmt;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::{Failure, Summary};
+use tallybox_service::shell::GlobalOptions;
 
 const AFTER_HELP: &str = "\
 For Kubernetes Jobs that a workflow manager starts. A pod of an indexed Job runs
@@ -61,7 +62,7 @@ impl RunTask {
             ))
         };
         let task = self.tasks.get(self.index).ok_or_else(missing)?;
-        let outcome = handle(&options.processor()?, kind, task.as_bytes()).await;
+        let outcome = handle(&processor(options)?, kind, task.as_bytes()).await;
         let (exit, reason) = match &outcome {
             Outcome::Done => {
                 options.print(&Done {

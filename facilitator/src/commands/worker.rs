@@ -1,6 +1,5 @@
 //! `facilitator worker`
 
-use super::options::GlobalOptions;
 use crate::client_keys;
 use crate::config::worker::Kind;
 use crate::error::Error;
@@ -13,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tallybox_service::operations::{Operable, Operations, router};
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 use tallybox_service::shutdown::{self, Reload};
 use tokio::time::timeout;
 

@@ -9,8 +9,9 @@ use tallybox_model::time::BatchTime;
 use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 
-use super::options::GlobalOptions;
+use super::options::ingestor;
 use crate::batch::{BatchOptions, BatcherSummary, batch};
 use crate::error::Error;
 
@@ -38,7 +39,7 @@ pub(super) struct BatchCommand {
 
 impl BatchCommand {
     pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
-        let ingestor = options.ingestor()?;
+        let ingestor = ingestor(options)?;
         let bar = options.output.progress(None, "batch");
         let shown = bar.clone();
         let batch_options = BatchOptions {

@@ -7,9 +7,10 @@ use serde::Serialize;
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 use tallybox_transport::probe::{CheckResult, Probed, Purpose, probe, worst};
 
-use super::options::GlobalOptions;
+use super::options::ingestor;
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
@@ -26,7 +27,7 @@ pub(super) struct CheckConfig {
 
 impl CheckConfig {
     pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
-        let ingestor = options.ingestor()?;
+        let ingestor = ingestor(options)?;
         let mut summary = ConfigSummary::from_ingestor(&ingestor);
         if self.buckets {
             summary.probed = probe_all(&ingestor).await;

@@ -8,11 +8,9 @@ mod registry;
 mod serve;
 
 use clap::{Parser, Subcommand};
-use tallybox_service::exit::{self, Exit};
-use tallybox_service::output::Failure;
-use tallybox_service::process;
+use tallybox_service::exit::Exit;
+use tallybox_service::shell::{self, GlobalOptions, Program};
 
-use self::options::GlobalOptions;
 use crate::build::BUILD;
 use crate::error::Error;
 
@@ -46,43 +44,35 @@ enum Command {
     Serve(serve::ServeCommand),
 }
 
-/// Runs the program with the command line of this process.
+/// Parses the command line of this process and runs the command.
 #[must_use]
 pub fn main() -> Exit {
-    process::protect_memory();
-    let arguments = match exit::parse_build::<Arguments>(&BUILD) {
-        Ok(arguments) => arguments,
-        Err(exit) => return exit,
-    };
-    let Arguments { options, command } = arguments;
-    let output = options.output;
-    let filter = match &command {
-        // Only the server logs routine events: the other commands print a summary.
-        Command::Serve(_) => "info",
-        _ => "warn",
-    };
-    if let Err(error) = options.log.init(filter) {
-        return output.failure(&Failure::from_error(Exit::Usage, "log", &error));
-    }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return output.failure(&Failure::from_error(Exit::Retry, "runtime", &error)),
-    };
-    match runtime.block_on(run(&command, &options)) {
-        Ok(exit) => exit,
-        Err(error) => output.failure(&Failure::from_error(error.exit(), error.reason(), &error)),
-    }
+    shell::main::<Arguments>(&BUILD)
 }
 
-async fn run(command: &Command, options: &GlobalOptions) -> Result<Exit, Error> {
-    match command {
-        Command::Batch(command) => command.run(options).await,
-        Command::CheckConfig(command) => command.run(options).await,
-        Command::Redeliver(command) => command.run(options).await,
-        Command::Registry(command) => command.run(options),
-        Command::Serve(command) => command.run(options).await,
+impl Program for Arguments {
+    type Error = Error;
+
+    fn options(&self) -> &GlobalOptions {
+        &self.options
+    }
+
+    fn log_filter(&self) -> &'static str {
+        match &self.command {
+            // Only the server logs routine events: the other commands print a summary.
+            Command::Serve(_) => "info",
+            _ => "warn",
+        }
+    }
+
+    async fn run(&self) -> Result<Exit, Error> {
+        let options = &self.options;
+        match &self.command {
+            Command::Batch(command) => command.run(options).await,
+            Command::CheckConfig(command) => command.run(options).await,
+            Command::Redeliver(command) => command.run(options).await,
+            Command::Registry(command) => command.run(options),
+            Command::Serve(command) => command.run(options).await,
+        }
     }
 }

@@ -6,8 +6,9 @@ use clap::{Args, ValueEnum};
 use tallybox_model::id::BatchId;
 use tallybox_model::time::BatchTime;
 use tallybox_service::exit::Exit;
+use tallybox_service::shell::GlobalOptions;
 
-use super::options::GlobalOptions;
+use super::options::ingestor;
 use crate::batch::{Redelivery, redeliver};
 use crate::error::Error;
 
@@ -54,7 +55,7 @@ enum To {
 
 impl RedeliverCommand {
     pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
-        let ingestor = options.ingestor()?;
+        let ingestor = ingestor(options)?;
         let mut wanted = ingestor
             .localities
             .iter()

@@ -9,8 +9,8 @@ use tallybox_model::registry::{Finding, Registry, Severity, lint};
 use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 
-use super::options::GlobalOptions;
 use crate::config::Config;
 use crate::error::Error;
 use crate::packet_keys::metrics_without_pair;

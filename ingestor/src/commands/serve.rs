@@ -7,9 +7,10 @@ use clap::Args;
 use serde::Serialize;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 use tallybox_service::shutdown;
 
-use super::options::GlobalOptions;
+use super::options::ingestor;
 use crate::batch::{check_bins, cycle};
 use crate::error::Error;
 use crate::http::Server;
@@ -55,7 +56,7 @@ pub(super) struct ServeCommand {
 
 impl ServeCommand {
     pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
-        let ingestor = Arc::new(options.ingestor()?);
+        let ingestor = Arc::new(ingestor(options)?);
         // The batcher would drop reports under keys of another number of bins, so the server does
         // not accept them in the first place.
         check_bins(&ingestor).await?;

@@ -3,11 +3,11 @@
 use super::document::{Restriction, document};
 use super::encoding::{encode, read};
 use super::output::{write_public, write_secret};
-use crate::commands::options::GlobalOptions;
 use crate::error::Error;
 use crate::inspect::{AnyKey, KeyEncoding};
 use clap::Args;
 use std::path::PathBuf;
+use tallybox_service::shell::GlobalOptions;
 
 const AFTER_HELP: &str = "\
 Examples:

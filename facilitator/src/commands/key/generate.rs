@@ -3,7 +3,6 @@
 use super::document::{Restriction, document};
 use super::encoding::encode;
 use super::output::{write_public, write_secret};
-use crate::commands::options::GlobalOptions;
 use crate::error::Error;
 use crate::inspect::{AnyKey, KeyEncoding};
 use clap::{Args, ValueEnum};
@@ -12,6 +11,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use tallybox_crypto::{PacketPrivateKey, SealingKey};
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -156,7 +156,7 @@ impl Generate {
             );
             return Ok(());
         }
-        options.print(&summary)
+        Ok(options.print(&summary)?)
     }
 
     fn key(&self, encoding: KeyEncoding) -> Result<AnyKey, Error> {

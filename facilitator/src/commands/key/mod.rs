@@ -8,9 +8,9 @@ mod output;
 mod public;
 mod record;
 
-use super::options::GlobalOptions;
 use crate::error::Error;
 use clap::{Args, Subcommand};
+use tallybox_service::shell::GlobalOptions;
 
 const AFTER_HELP: &str = "\
 Encodings (docs/formats.md specifies each byte by byte):

@@ -2,7 +2,6 @@
 
 use super::encoding::{encode, read};
 use super::output::write_public;
-use crate::commands::options::GlobalOptions;
 use crate::error::Error;
 use crate::inspect::{AnyKey, KeyEncoding};
 use clap::Args;
@@ -10,6 +9,7 @@ use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -79,7 +79,7 @@ impl Public {
             key,
         };
         if options.output.json {
-            return options.print(&summary);
+            return Ok(options.print(&summary)?);
         }
         if out == Path::new("-") {
             options.print(&summary)?;

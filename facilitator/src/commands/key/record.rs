@@ -2,11 +2,11 @@
 
 use super::encoding::read;
 use super::output::write_secret;
-use crate::commands::options::GlobalOptions;
 use crate::error::Error;
 use crate::inspect::AnyKey;
 use clap::Args;
 use std::path::PathBuf;
+use tallybox_service::shell::GlobalOptions;
 use tallybox_transport::RecordKey;
 
 const AFTER_HELP: &str = "\
