@@ -53,10 +53,11 @@ const NETWORK_CRATES: [&str; 15] = [
     "native-tls",
 ];
 /// The files of the facilitator on which all others build, and the modules that they never import.
-const FACILITATOR_BASE: [&str; 10] = [
+const FACILITATOR_BASE: [&str; 11] = [
     "config.rs",
     "config/worker.rs",
     "error.rs",
+    "error/classify.rs",
     "keys.rs",
     "buckets.rs",
     "limits.rs",

@@ -7,7 +7,7 @@ use object_store::prefix::PrefixStore;
 
 use super::*;
 use crate::conformance::conformance;
-use crate::{SharedBucket, memory};
+use crate::{Created, SharedBucket, memory};
 
 /// Returns a bucket like those of the clouds, with multipart uploads from this many bytes on.
 fn cloud_like(single_request_bytes: usize) -> StoreBucket {
