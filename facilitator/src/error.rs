@@ -121,7 +121,7 @@ pub enum Error {
     /// Possibly the ingestor's.
     #[error(
         "batch {batch}: {failed} of {packets} packets fail as with a wrong packet key, role or \
-         point ({reasons}): nothing was recorded or published; compare the keys' fingerprints \
+         point ({reasons}): no result was recorded or published; compare the keys' fingerprints \
          (`check-config`) with those that the ingestor announces; if the batch is at fault, \
          process it with `facilitator intake-batch --accept-rejections`"
     )]

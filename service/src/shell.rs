@@ -68,8 +68,8 @@ pub trait CommandError: std::error::Error {
     fn reason(&self) -> String;
 }
 
-/// A program with commands: its parsed command line.
-pub trait Program: Parser {
+/// The parsed command line of a program with commands.
+pub trait CommandLine: Parser {
     /// The error with which a command ends.
     type Error: CommandError;
 
@@ -85,7 +85,7 @@ pub trait Program: Parser {
 
 /// Parses the command line of this process and runs the command.
 #[must_use]
-pub fn main<P: Program>(build: &Build) -> Exit {
+pub fn main<P: CommandLine>(build: &Build) -> Exit {
     // Before any key is read: memory holds private keys and shares.
     process::protect_memory();
     let program = match exit::parse_build::<P>(build) {

@@ -14,7 +14,7 @@ use crate::build::BUILD;
 use crate::error::Error;
 use clap::{Parser, Subcommand};
 use tallybox_service::exit::Exit;
-use tallybox_service::shell::{self, GlobalOptions, Program};
+use tallybox_service::shell::{self, CommandLine, GlobalOptions};
 
 const AFTER_HELP: &str = "\
 Both processors run the intake of each batch; then each sums its window:
@@ -73,7 +73,7 @@ pub fn main() -> Exit {
     shell::main::<Arguments>(&BUILD)
 }
 
-impl Program for Arguments {
+impl CommandLine for Arguments {
     type Error = Error;
 
     fn options(&self) -> &GlobalOptions {

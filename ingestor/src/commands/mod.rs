@@ -9,7 +9,7 @@ mod serve;
 
 use clap::{Parser, Subcommand};
 use tallybox_service::exit::Exit;
-use tallybox_service::shell::{self, GlobalOptions, Program};
+use tallybox_service::shell::{self, CommandLine, GlobalOptions};
 
 use crate::build::BUILD;
 use crate::error::Error;
@@ -50,7 +50,7 @@ pub fn main() -> Exit {
     shell::main::<Arguments>(&BUILD)
 }
 
-impl Program for Arguments {
+impl CommandLine for Arguments {
     type Error = Error;
 
     fn options(&self) -> &GlobalOptions {
