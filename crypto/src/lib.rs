@@ -43,6 +43,7 @@ pub mod prio2;
 pub mod pseudonym;
 pub mod scheme;
 
+mod p256x8;
 mod wipe;
 
 pub use error::{
