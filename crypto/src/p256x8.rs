@@ -4,6 +4,7 @@
 mod encoding;
 mod field;
 mod inversion;
+mod point;
 mod vector;
 
 #[cfg(test)]
