@@ -5,6 +5,7 @@ mod encoding;
 mod field;
 mod inversion;
 mod point;
+mod recoding;
 mod vector;
 
 #[cfg(test)]
