@@ -4,10 +4,13 @@
 mod encoding;
 mod field;
 mod inversion;
+mod multiply;
 mod point;
 mod recoding;
 mod vector;
 
+#[cfg(test)]
+mod bounds;
 #[cfg(test)]
 mod portable;
 #[cfg(test)]
