@@ -3,6 +3,11 @@
 
 mod encoding;
 mod field;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "p256x8/no_ifma.rs"]
+mod ifma;
 mod inversion;
 mod multiply;
 mod point;
