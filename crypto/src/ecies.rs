@@ -73,7 +73,10 @@ pub fn seal_with_ephemeral(
     let ephemeral_public = ephemeral
         .compute_public_key()
         .map_err(|_| EciesError::Scalar)?;
-    let derived = derive(&ephemeral, public.as_bytes(), ephemeral_public.as_ref())?;
+    let peer = UnparsedPublicKey::new(&ECDH_P256, public.as_bytes());
+    let derived = agreement::agree(&ephemeral, peer, EciesError::NotAPoint, |secret| {
+        Ok(derive(secret, ephemeral_public.as_ref()))
+    })?;
 
     let mut sealed = Vec::with_capacity(plaintext.len() + OVERHEAD);
     sealed.extend_from_slice(ephemeral_public.as_ref());
@@ -125,13 +128,11 @@ impl PacketPrivateKey {
         let too_short = EciesError::TooShort {
             length: ciphertext.len(),
         };
-        let (point, rest) = ciphertext.split_at_checked(POINT_LENGTH).ok_or(too_short)?;
+        let (point, rest) = ciphertext.split_first_chunk().ok_or(too_short)?;
         let (body, tag) = rest.split_last_chunk::<TAG_LENGTH>().ok_or(too_short)?;
-        // The library would also accept the other point encodings that can have 65 bytes.
-        if point[0] != UNCOMPRESSED {
-            return Err(EciesError::NotAPoint);
-        }
-        let derived = derive(&self.agreement, point, point)?;
+        let derived = self
+            .agreement
+            .agree(point, |secret| derive(secret, point))?;
         let (cipher, nonce) = cipher(&derived);
         buffer.extend_from_slice(body);
         let opened = cipher.decrypt_inout_detached(
@@ -148,22 +149,15 @@ impl PacketPrivateKey {
     }
 }
 
-/// Performs key agreement and the X9.63 KDF: SHA-256(z, counter 1, ephemeral public key).
-fn derive(
-    private: &PrivateKey,
-    peer: &[u8],
-    ephemeral_public: &[u8],
-) -> Result<Zeroizing<[u8; 2 * KEY_LENGTH]>, EciesError> {
-    let peer = UnparsedPublicKey::new(&ECDH_P256, peer);
-    agreement::agree(private, peer, EciesError::NotAPoint, |shared| {
-        let mut hash = Sha256::new();
-        hash.update(shared);
-        hash.update([0, 0, 0, 1]);
-        hash.update(ephemeral_public);
-        let mut derived = Zeroizing::new([0; 2 * KEY_LENGTH]);
-        hash.finalize_into((&mut *derived).into());
-        Ok(derived)
-    })
+/// Derives key and nonce by the X9.63 KDF: SHA-256(secret, counter 1, ephemeral public key).
+fn derive(secret: &[u8], ephemeral_public: &[u8]) -> Zeroizing<[u8; 2 * KEY_LENGTH]> {
+    let mut hash = Sha256::new();
+    hash.update(secret);
+    hash.update([0, 0, 0, 1]);
+    hash.update(ephemeral_public);
+    let mut derived = Zeroizing::new([0; 2 * KEY_LENGTH]);
+    hash.finalize_into((&mut *derived).into());
+    derived
 }
 
 /// Splits derived bytes into the cipher and its nonce.

@@ -3,7 +3,7 @@
 //!
 //! Code that handles keys and shares belongs in this crate, so a security review starts here. Every
 //! function is pure: the caller passes in randomness, and the crate uses no clock, no files and no
-//! network.
+//! network. One environment variable selects an implementation ([`p256x8`]), not a result.
 //!
 //! # Modules
 //!
@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`keys`] | the keys of batches, packets and prepared batches, in all encodings of ENPA |
 //! | [`ecies`] | encryption of a share to a processor, and its decryption |
+//! | [`p256x8`] | key agreement of one private key with many public keys |
 //! | [`prio2`] | splitting a bit vector into two shares with a proof; verifying and adding them |
 //! | [`scheme`] | the interface of such a scheme, in the terms of VDAF-18 |
 //! | [`prepared`] | sealing of a processor's own records, chunk by chunk |
@@ -38,12 +39,12 @@ pub mod ecies;
 pub mod error;
 pub mod jws;
 pub mod keys;
+pub mod p256x8;
 pub mod prepared;
 pub mod prio2;
 pub mod pseudonym;
 pub mod scheme;
 
-mod p256x8;
 mod wipe;
 
 pub use error::{

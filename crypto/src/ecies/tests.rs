@@ -49,7 +49,11 @@ fn known_answer() {
 fn derived_key_known_answer() {
     let ephemeral = PrivateKey::from_private_key(&ECDH_P256, &[0x22; 32]).unwrap();
     let public = ephemeral.compute_public_key().unwrap();
-    let derived = derive(&ephemeral, elevens().public().as_bytes(), public.as_ref()).unwrap();
+    let public = public.as_ref().try_into().unwrap();
+    let agreed = elevens()
+        .agreement
+        .agree(public, |secret| derive(secret, public));
+    let derived = agreed.unwrap();
     assert_eq!(
         hex(derived.as_slice()),
         "63db8e02cee48bb19469a4f3f2d80fa435d51118d1b1d8898b0f4122ba0cbfad"

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use aws_lc_rs::agreement::{self, ECDH_P256};
 use p256::SecretKey;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -11,6 +10,7 @@ use super::scalar::{self, X963_LENGTH};
 use super::text::{KeyText, encode_secret};
 use super::{POINT_LENGTH, PacketPublicKey, request};
 use crate::error::KeyError;
+use crate::p256x8::FixedScalar;
 
 /// The forms that [`PacketPrivateKey::parse`] accepts.
 const WANTED: &str = "a P-256 packet decryption key (base64 of 97 bytes, key-rotator material, or PKCS#8 as PEM or base64)";
@@ -21,7 +21,7 @@ const WANTED: &str = "a P-256 packet decryption key (base64 of 97 bytes, key-rot
 pub struct PacketPrivateKey {
     secret: SecretKey,
     public: PacketPublicKey,
-    pub(crate) agreement: agreement::PrivateKey,
+    pub(crate) agreement: FixedScalar,
 }
 
 impl PacketPrivateKey {
@@ -69,9 +69,7 @@ impl PacketPrivateKey {
     }
 
     fn from_secret(secret: SecretKey) -> Result<Self, KeyError> {
-        let bytes = Zeroizing::new(secret.to_bytes());
-        let agreement = agreement::PrivateKey::from_private_key(&ECDH_P256, bytes.as_slice())
-            .map_err(|_| KeyError::Invalid)?;
+        let agreement = FixedScalar::from_secret(&secret)?;
         let public = PacketPublicKey::from_public(&secret.public_key());
         Ok(Self {
             secret,
