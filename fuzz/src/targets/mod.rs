@@ -27,6 +27,7 @@ targets!(
     keys,
     manifests,
     object_names,
+    p256x8,
     posts,
     prepared,
     prio2,
