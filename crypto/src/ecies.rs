@@ -11,6 +11,8 @@
 //! key), the X9.63 KDF. The nonce has **16** bytes. `aws-lc-rs` accepts only 12-byte nonces, so the
 //! symmetric half uses RustCrypto.
 
+use std::fmt;
+
 use aes::Aes128Enc;
 use aes::cipher::consts::U16;
 use aes_gcm::{AeadInOut as _, AesGcm, KeyInit as _};
@@ -96,11 +98,7 @@ pub fn seal_with_ephemeral(
 /// # Errors
 /// [`EciesError::TooShort`] or [`EciesError::NotAPoint`].
 pub fn check_ephemeral(ciphertext: &[u8]) -> Result<(), EciesError> {
-    let length = ciphertext.len();
-    let point = ciphertext
-        .get(..POINT_LENGTH)
-        .filter(|_| length >= OVERHEAD);
-    let point = point.ok_or(EciesError::TooShort { length })?;
+    let point = ephemeral_key(ciphertext)?;
     if point[0] != UNCOMPRESSED {
         return Err(EciesError::NotAPoint);
     }
@@ -124,16 +122,59 @@ impl PacketPrivateKey {
         ciphertext: &[u8],
         buffer: &'b mut Vec<u8>,
     ) -> Result<&'b mut [u8], EciesError> {
+        let agree = |point| self.agreement.agree(point, |secret| derive(secret, point));
+        let key = PacketSecret(ephemeral_key(ciphertext).and_then(agree));
+        key.open(ciphertext, buffer)
+    }
+
+    /// Performs the key agreements for many packets at once, which takes a fraction of the time of
+    /// as many calls of [`Self::open`] if the processor supports it ([`crate::p256x8`]). The results
+    /// are in the order of the packets.
+    pub fn agree_with(&self, ciphertexts: &[&[u8]]) -> Vec<PacketSecret> {
+        let mut secrets = Vec::with_capacity(ciphertexts.len());
+        let mut points = Vec::with_capacity(ciphertexts.len());
+        let mut places = Vec::with_capacity(ciphertexts.len());
+        for (place, ciphertext) in ciphertexts.iter().enumerate() {
+            let point = ephemeral_key(ciphertext);
+            if let Ok(point) = point {
+                points.push(point);
+                places.push(place);
+            }
+            // The agreement replaces the error of a packet that is long enough.
+            let error = point.err().unwrap_or(EciesError::NotAPoint);
+            secrets.push(PacketSecret(Err(error)));
+        }
+        self.agreement.agree_batch(&points, |index, secret| {
+            let derived = secret.map(|secret| derive(secret, points[index]));
+            secrets[places[index]] = PacketSecret(derived);
+        });
+        secrets
+    }
+}
+
+/// The key and nonce of one packet under one private key, or the reason why there are none. The
+/// bytes are wiped when dropped.
+pub struct PacketSecret(Result<Zeroizing<[u8; 2 * KEY_LENGTH]>, EciesError>);
+
+impl PacketSecret {
+    /// Decrypts the packet as [`PacketPrivateKey::open`] does. `ciphertext` has to be that packet.
+    ///
+    /// # Errors
+    /// As [`PacketPrivateKey::open`]. Another packet than that of the key agreement is
+    /// [`EciesError::TagMismatch`].
+    pub fn open<'b>(
+        &self,
+        ciphertext: &[u8],
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<&'b mut [u8], EciesError> {
         buffer.clear();
+        let derived = self.0.as_ref().map_err(|error| *error)?;
         let too_short = EciesError::TooShort {
             length: ciphertext.len(),
         };
-        let (point, rest) = ciphertext.split_first_chunk().ok_or(too_short)?;
+        let (_, rest) = ciphertext.split_at_checked(POINT_LENGTH).ok_or(too_short)?;
         let (body, tag) = rest.split_last_chunk::<TAG_LENGTH>().ok_or(too_short)?;
-        let derived = self
-            .agreement
-            .agree(point, |secret| derive(secret, point))?;
-        let (cipher, nonce) = cipher(&derived);
+        let (cipher, nonce) = cipher(derived);
         buffer.extend_from_slice(body);
         let opened = cipher.decrypt_inout_detached(
             nonce.into(),
@@ -147,6 +188,19 @@ impl PacketPrivateKey {
         }
         Ok(buffer)
     }
+}
+
+impl fmt::Debug for PacketSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PacketSecret").finish_non_exhaustive()
+    }
+}
+
+/// Returns the first bytes of a packet that is long enough, which should be its ephemeral key.
+fn ephemeral_key(ciphertext: &[u8]) -> Result<&[u8; POINT_LENGTH], EciesError> {
+    let length = ciphertext.len();
+    let point = ciphertext.first_chunk().filter(|_| length >= OVERHEAD);
+    point.ok_or(EciesError::TooShort { length })
 }
 
 /// Derives key and nonce by the X9.63 KDF: SHA-256(secret, counter 1, ephemeral public key).

@@ -168,6 +168,38 @@ fn what_cannot_be_opened_says_why() {
     }
 }
 
+/// In batches, each packet has the result that it has alone.
+#[test]
+fn key_agreements_of_many_packets() {
+    let (ours, other) = (key(1), key(2));
+    let mut rng = ChaCha20Rng::seed_from_u64(6);
+    let mut packets: Vec<Vec<u8>> = (0..40)
+        .map(|length| seal(ours.public(), &vec![length; length.into()], &mut rng).unwrap())
+        .collect();
+    packets[3] = seal(other.public(), b"share", &mut rng).unwrap();
+    packets[4].truncate(OVERHEAD - 1);
+    packets[5][64] ^= 1;
+    packets[6][0] = 2;
+    packets[7].clear();
+    packets[39][70] ^= 1;
+    for size in [0, 1, 2, 8, 40] {
+        let packets: Vec<&[u8]> = packets[..size].iter().map(Vec::as_slice).collect();
+        let secrets = ours.agree_with(&packets);
+        assert_eq!(secrets.len(), size);
+        for (packet, secret) in packets.iter().zip(&secrets) {
+            let (mut alone, mut buffer) = (Vec::new(), vec![1]);
+            assert_eq!(
+                secret.open(packet, &mut buffer),
+                ours.open(packet, &mut alone)
+            );
+            assert_eq!(buffer, alone);
+        }
+    }
+    let secrets = ours.agree_with(&[&packets[20], &packets[21]]);
+    let swapped = secrets[0].open(&packets[21], &mut Vec::new()).map(|_| ());
+    assert_eq!(swapped, Err(EciesError::TagMismatch));
+}
+
 #[test]
 fn scalars_out_of_range_are_refused() {
     for scalar in [[0; 32], [0xff; 32]] {
