@@ -6,6 +6,7 @@ use crate::reason::PacketReason;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use tallybox_crypto::PointError;
+use tallybox_crypto::ecies::PacketSecret;
 use tallybox_crypto::prio2::{Evaluator, Message, Point, Prio2, Sum};
 use tallybox_model::avro::AvroError;
 use tallybox_model::id::PacketId;
@@ -75,6 +76,14 @@ struct Scratch {
     last_key: usize,
 }
 
+/// The key agreement of a packet with one of our keys, made together with others.
+struct KeyAgreement {
+    /// The index of the key.
+    key: usize,
+    /// The result; missing if this processor has no key.
+    secret: Option<PacketSecret>,
+}
+
 impl BlockOpener {
     /// Opens all packets of a block.
     ///
@@ -104,11 +113,14 @@ impl BlockOpener {
             elements: Zeroizing::new(Vec::new()),
             last_key: 0,
         };
-        for packet in block.records::<DataSharePacket<'_>>(limits) {
-            let packet = packet?;
+        let packets = block
+            .records::<DataSharePacket<'_>>(limits)
+            .collect::<Result<Vec<_>, _>>()?;
+        let agreements = self.agree(&packets);
+        for (packet, agreement) in packets.iter().zip(&agreements) {
             let id = packet.packet_id().ok();
             let opened_packet = match id {
-                Some(_) => self.packet(&packet, &mut scratch, &mut opened),
+                Some(_) => self.packet(packet, agreement, &mut scratch, &mut opened),
                 None => Err(PacketReason::BadUuid),
             };
             let outcome = opened_packet.unwrap_or_else(PacketOutcome::Rejected);
@@ -123,6 +135,36 @@ impl BlockOpener {
             });
         }
         Ok(opened)
+    }
+
+    /// Performs the key agreement of each packet with the key that most likely opens it: the one
+    /// that it names, or the first. Many agreements at once take a fraction of the time of as many
+    /// single ones.
+    fn agree(&self, packets: &[DataSharePacket<'_>]) -> Vec<KeyAgreement> {
+        let named: Vec<usize> = packets
+            .iter()
+            .map(|packet| self.hinted_key(packet).unwrap_or(0))
+            .collect();
+        let mut agreements: Vec<KeyAgreement> = named
+            .iter()
+            .map(|key| KeyAgreement {
+                key: *key,
+                secret: None,
+            })
+            .collect();
+        for (index, key) in self.processor.keys.packet.iter().enumerate() {
+            let places: Vec<usize> = (0..packets.len())
+                .filter(|place| named[*place] == index)
+                .collect();
+            let ciphertexts: Vec<&[u8]> = places
+                .iter()
+                .map(|place| packets[*place].encrypted_payload)
+                .collect();
+            for (place, secret) in places.into_iter().zip(key.key.agree_with(&ciphertexts)) {
+                agreements[place].secret = Some(secret);
+            }
+        }
+        agreements
     }
 
     /// Returns the size of a share in a prepared batch.
@@ -167,6 +209,7 @@ impl BlockOpener {
     fn packet(
         &self,
         packet: &DataSharePacket<'_>,
+        agreement: &KeyAgreement,
         scratch: &mut Scratch,
         opened: &mut OpenedBlock,
     ) -> Result<PacketOutcome, PacketReason> {
@@ -176,7 +219,7 @@ impl BlockOpener {
             PointError::RootOfUnity => PacketReason::PointRootOfUnity,
             _ => PacketReason::PointOutOfRange,
         })?;
-        let key = self.open_packet(packet, hinted, scratch)?;
+        let key = self.open_packet(packet, agreement, hinted, scratch)?;
         opened.opened += 1;
         let Some(evaluator) = self.points.evaluator(key, point, &self.prio2)? else {
             let plaintext = Zeroizing::new(scratch.plaintext.to_vec());
@@ -213,6 +256,7 @@ impl BlockOpener {
     fn open_packet(
         &self,
         packet: &DataSharePacket<'_>,
+        agreement: &KeyAgreement,
         hinted: Option<usize>,
         scratch: &mut Scratch,
     ) -> Result<usize, PacketReason> {
@@ -237,10 +281,14 @@ impl BlockOpener {
             if let Some(slot) = tried.get_mut(attempt) {
                 *slot = index;
             }
-            match keys[index]
-                .key
-                .open(packet.encrypted_payload, &mut scratch.plaintext)
-            {
+            let ciphertext = packet.encrypted_payload;
+            let result = match &agreement.secret {
+                Some(secret) if agreement.key == index => {
+                    secret.open(ciphertext, &mut scratch.plaintext)
+                }
+                _ => keys[index].key.open(ciphertext, &mut scratch.plaintext),
+            };
+            match result {
                 Ok(_) => {
                     scratch.last_key = index;
                     return Ok(index);
