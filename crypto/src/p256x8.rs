@@ -31,7 +31,7 @@ mod portable;
 #[cfg(test)]
 mod tests;
 
-pub use implementation::{Implementation, Reason, Selection, VARIABLE};
+pub use implementation::{ChoiceReason, Implementation, ImplementationChoice, VARIABLE};
 
 use aws_lc_rs::agreement::{self, ECDH_P256, PrivateKey, UnparsedPublicKey};
 use p256::SecretKey;
@@ -94,7 +94,7 @@ impl FixedScalar {
     }
 
     /// Agrees on a secret with each of the public keys, with the implementation that
-    /// [`Selection::get`] returns. Passes the index of the key and the secret to `use_secret`, in
+    /// [`ImplementationChoice::get`] returns. Passes the index of the key and the secret to `use_secret`, in
     /// the order of the keys; [`EciesError::NotAPoint`] for a key that is not an uncompressed point
     /// of the curve.
     pub fn agree_batch(
@@ -102,7 +102,11 @@ impl FixedScalar {
         peers: &[&[u8; POINT_LENGTH]],
         use_secret: impl FnMut(usize, Result<&[u8], EciesError>),
     ) {
-        self.agree_batch_with(Selection::get().implementation, peers, use_secret);
+        self.agree_batch_with(
+            ImplementationChoice::get().implementation,
+            peers,
+            use_secret,
+        );
     }
 
     /// Agrees as [`Self::agree_batch`] does, with this implementation.

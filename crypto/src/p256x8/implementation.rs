@@ -39,7 +39,7 @@ impl Implementation {
 /// The reason for a selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum ChoiceReason {
     /// The processor supports eight lanes, and the self-test passed.
     Supported,
     /// The processor does not support eight lanes.
@@ -52,7 +52,7 @@ pub enum Reason {
     SelfTestFailed,
 }
 
-impl Reason {
+impl ChoiceReason {
     /// Returns whether an operator should look at the machine or its configuration.
     #[must_use]
     pub fn is_fault(self) -> bool {
@@ -60,7 +60,7 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for ChoiceReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Supported => f.write_str("the processor supports AVX-512 IFMA"),
@@ -78,18 +78,18 @@ impl fmt::Display for Reason {
 
 /// The implementation that this process uses, and why.
 #[derive(Clone, Copy, Debug)]
-pub struct Selection {
+pub struct ImplementationChoice {
     /// The implementation.
     pub implementation: Implementation,
     /// The reason.
-    pub reason: Reason,
+    pub reason: ChoiceReason,
 }
 
-impl Selection {
+impl ImplementationChoice {
     /// Returns the selection of this process. The first call reads the environment variable and
     /// runs the self-test, which takes less than a millisecond.
     pub fn get() -> Self {
-        static SELECTION: OnceLock<Selection> = OnceLock::new();
+        static SELECTION: OnceLock<ImplementationChoice> = OnceLock::new();
         *SELECTION.get_or_init(|| {
             let variable = std::env::var_os(VARIABLE);
             let variable = variable.as_ref().map(|value| value.to_str().unwrap_or("?"));
@@ -104,17 +104,17 @@ fn select(
     variable: Option<&str>,
     eight_lanes: Option<Implementation>,
     passes: impl FnOnce(Implementation) -> bool,
-) -> Selection {
+) -> ImplementationChoice {
     let (implementation, reason) = match (variable, eight_lanes) {
-        (Some("scalar"), _) => (Implementation::scalar(), Reason::Forced),
+        (Some("scalar"), _) => (Implementation::scalar(), ChoiceReason::Forced),
         (Some(value), _) if !matches!(value, "" | "eight-lanes") => {
-            (Implementation::scalar(), Reason::UnknownValue)
+            (Implementation::scalar(), ChoiceReason::UnknownValue)
         }
-        (_, None) => (Implementation::scalar(), Reason::NotSupported),
-        (_, Some(lanes)) if passes(lanes) => (lanes, Reason::Supported),
-        (_, Some(_)) => (Implementation::scalar(), Reason::SelfTestFailed),
+        (_, None) => (Implementation::scalar(), ChoiceReason::NotSupported),
+        (_, Some(lanes)) if passes(lanes) => (lanes, ChoiceReason::Supported),
+        (_, Some(_)) => (Implementation::scalar(), ChoiceReason::SelfTestFailed),
     };
-    Selection {
+    ImplementationChoice {
         implementation,
         reason,
     }
@@ -129,11 +129,11 @@ mod tests {
         let passes = |_| true;
         for variable in [None, Some(""), Some("eight-lanes")] {
             let selection = select(variable, None, passes);
-            assert_eq!(selection.reason, Reason::NotSupported);
+            assert_eq!(selection.reason, ChoiceReason::NotSupported);
             assert!(!selection.implementation.has_eight_lanes());
         }
         let forced = select(Some("scalar"), Implementation::eight_lanes(), passes);
-        assert_eq!(forced.reason, Reason::Forced);
+        assert_eq!(forced.reason, ChoiceReason::Forced);
         assert!(!forced.implementation.has_eight_lanes());
         let unknown = select(Some("avx2"), Implementation::eight_lanes(), passes);
         assert!(unknown.reason.is_fault() && !unknown.implementation.has_eight_lanes());
@@ -147,7 +147,7 @@ mod tests {
                 .has_eight_lanes()
         );
         let failed = select(Some("eight-lanes"), Some(lanes), |_| false);
-        assert_eq!(failed.reason, Reason::SelfTestFailed);
+        assert_eq!(failed.reason, ChoiceReason::SelfTestFailed);
         assert!(!failed.implementation.has_eight_lanes());
     }
 }
