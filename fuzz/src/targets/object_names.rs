@@ -1,7 +1,7 @@
 //! Names of objects: one spelling for each batch, and always a valid key of a bucket.
 
 use std::sync::OnceLock;
-use tallybox_model::path::{BatchName, BatchPart};
+use tallybox_model::path::{BatchKind, BatchName};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{RosterObject, WindowName};
 use tallybox_model::task::TaskMarker;
@@ -26,14 +26,11 @@ pub fn run(data: &[u8]) {
     }
     for role in Role::ALL {
         if let Some((name, part)) = BatchName::validation_part(text, role) {
-            let objects = name.validation(role);
-            let object = match part {
-                BatchPart::Header => objects.header,
-                BatchPart::Packets => objects.packets,
-                BatchPart::Signature => objects.signature,
-            };
-            assert_eq!(object, text);
+            assert_eq!(name.validation(role).get(part), text);
         }
+    }
+    if let Some((stem, kind, part)) = BatchKind::split(text) {
+        assert_eq!(kind.objects(stem).get(part), text);
     }
     if let Some(marker) = TaskMarker::parse(text) {
         assert_eq!(marker.name(), text);

@@ -34,6 +34,18 @@ pub struct BatchObjects {
     pub signature: String,
 }
 
+impl BatchObjects {
+    /// Returns the name of a part.
+    #[must_use]
+    pub fn get(&self, part: BatchPart) -> &str {
+        match part {
+            BatchPart::Header => &self.header,
+            BatchPart::Packets => &self.packets,
+            BatchPart::Signature => &self.signature,
+        }
+    }
+}
+
 /// One of the three objects of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum BatchPart {
@@ -56,52 +68,99 @@ impl BatchPart {
             Self::Signature => "signature",
         }
     }
+}
 
-    /// Splits an object name into its part and the name of the batch's header object.
-    fn split(key: &str) -> (Self, &str) {
-        if let Some(header) = key.strip_suffix(SIGNATURE) {
-            (Self::Signature, header)
-        } else if let Some(header) = key.strip_suffix(PACKETS) {
-            (Self::Packets, header)
-        } else {
-            (Self::Header, key)
+/// The kind of a batch and the processor that writes it, as the names of its objects state them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum BatchKind {
+    /// Written by the ingestor.
+    Ingestion,
+    /// Written by a processor for its peer.
+    Validation(Role),
+    /// Written by a processor for the portal.
+    SumPart(Role),
+}
+
+impl BatchKind {
+    const ALL: [Self; 5] = [
+        Self::Ingestion,
+        Self::Validation(Role::First),
+        Self::Validation(Role::Second),
+        Self::SumPart(Role::First),
+        Self::SumPart(Role::Second),
+    ];
+
+    /// Returns the processor that writes the batch; `None` for the ingestor.
+    #[must_use]
+    pub fn writer(self) -> Option<Role> {
+        match self {
+            Self::Ingestion => None,
+            Self::Validation(writer) | Self::SumPart(writer) => Some(writer),
         }
+    }
+
+    /// Returns the suffix that a part has after the stem that all three names share.
+    fn suffix(self, part: BatchPart) -> &'static str {
+        let [header, packets, signature] = match self {
+            Self::Ingestion => [".batch", ".batch.avro", ".batch.sig"],
+            Self::Validation(Role::First) => [".validity_0", ".validity_0.avro", ".validity_0.sig"],
+            Self::Validation(Role::Second) => {
+                [".validity_1", ".validity_1.avro", ".validity_1.sig"]
+            }
+            Self::SumPart(Role::First) => [".sum_0", ".invalid_uuid_0.avro", ".sum_0.sig"],
+            Self::SumPart(Role::Second) => [".sum_1", ".invalid_uuid_1.avro", ".sum_1.sig"],
+        };
+        match part {
+            BatchPart::Header => header,
+            BatchPart::Packets => packets,
+            BatchPart::Signature => signature,
+        }
+    }
+
+    /// Returns the names of the three objects with this stem.
+    #[must_use]
+    pub fn objects(self, stem: &str) -> BatchObjects {
+        let name = |part| format!("{stem}{}", self.suffix(part));
+        BatchObjects {
+            header: name(BatchPart::Header),
+            packets: name(BatchPart::Packets),
+            signature: name(BatchPart::Signature),
+        }
+    }
+
+    /// Splits the name of a batch's object into the stem, the kind of batch and the part. Accepts
+    /// any stem except an empty last component; returns `None` for any other object.
+    #[must_use]
+    pub fn split(key: &str) -> Option<(&str, Self, BatchPart)> {
+        let split = |kind: Self, part| Some((key.strip_suffix(kind.suffix(part))?, kind, part));
+        let found = Self::ALL.into_iter().find_map(|kind| {
+            BatchPart::ALL
+                .into_iter()
+                .find_map(|part| split(kind, part))
+        });
+        found.filter(|(stem, ..)| !stem.is_empty() && !stem.ends_with('/'))
     }
 }
 
-/// The suffix of a packet object.
-const PACKETS: &str = ".avro";
-/// The suffix of a signature object.
-const SIGNATURE: &str = ".sig";
-/// The suffix of an ingestion batch's header.
-const INGESTION: &str = ".batch";
 /// The suffix of a prepared batch.
 const PREPARED: &str = ".prepared";
 /// The directory, in the processor's own bucket, of the records that assign each batch to a window.
-const SUMMED: &str = "summed";
-
-impl BatchObjects {
-    fn from_header(header: String) -> Self {
-        Self {
-            packets: format!("{header}{PACKETS}"),
-            signature: format!("{header}{SIGNATURE}"),
-            header,
-        }
-    }
-}
+pub(super) const SUMMED: &str = "summed";
+/// The directory, in the processor's own bucket, of the dates at which batches were first seen.
+pub(super) const FIRST_SEEN: &str = "batch-dates";
 
 impl BatchName {
     /// Returns `{agg}/{DATE}/{id}.batch`, `.batch.avro`, `.batch.sig`.
     #[must_use]
     pub fn ingestion(&self) -> BatchObjects {
-        BatchObjects::from_header(format!("{self}{INGESTION}"))
+        BatchKind::Ingestion.objects(&self.to_string())
     }
 
     /// Returns `{agg}/{DATE}/{id}.validity_{i}` and so on, where `i` is the index of the processor
     /// that writes the validation.
     #[must_use]
     pub fn validation(&self, writer: Role) -> BatchObjects {
-        BatchObjects::from_header(format!("{self}.validity_{}", writer.index()))
+        BatchKind::Validation(writer).objects(&self.to_string())
     }
 
     /// Returns `{agg}/{DATE}/{id}.{sealing key id}.prepared`, in the processor's own bucket.
@@ -114,7 +173,7 @@ impl BatchName {
     /// which a batch was first seen.
     #[must_use]
     pub fn first_seen(&self) -> String {
-        format!("batch-dates/{}/{}", self.aggregation, self.id)
+        format!("{FIRST_SEEN}/{}/{}", self.aggregation, self.id)
     }
 
     /// Returns `summed/{agg}/{DATE}/{id}`, in the processor's own bucket: the record of the window
@@ -133,8 +192,8 @@ impl BatchName {
     /// Parses the name of an ingestion signature object; returns `None` for any other object.
     #[must_use]
     pub fn from_ingestion_signature(key: &str) -> Option<Self> {
-        let stem = key.strip_suffix(SIGNATURE)?.strip_suffix(INGESTION)?;
-        Self::parse(stem)
+        let (name, part) = Self::ingestion_part(key)?;
+        (part == BatchPart::Signature).then_some(name)
     }
 
     /// Parses the name of any of a batch's ingestion objects; returns `None` for any other object.
@@ -147,27 +206,33 @@ impl BatchName {
     /// any other object.
     #[must_use]
     pub fn ingestion_part(key: &str) -> Option<(Self, BatchPart)> {
-        let (part, header) = BatchPart::split(key);
-        Some((Self::parse(header.strip_suffix(INGESTION)?)?, part))
+        Self::part(key, BatchKind::Ingestion)
     }
 
     /// Returns the batch and the part to which the name of a validation object of `writer` refers;
     /// `None` for any other object.
     #[must_use]
     pub fn validation_part(key: &str, writer: Role) -> Option<(Self, BatchPart)> {
-        let (part, header) = BatchPart::split(key);
-        let suffix = match writer {
-            Role::First => ".validity_0",
-            Role::Second => ".validity_1",
-        };
-        Some((Self::parse(header.strip_suffix(suffix)?)?, part))
+        Self::part(key, BatchKind::Validation(writer))
+    }
+
+    fn part(key: &str, wanted: BatchKind) -> Option<(Self, BatchPart)> {
+        let (stem, kind, part) = BatchKind::split(key)?;
+        (kind == wanted).then_some((Self::parse(stem)?, part))
     }
 
     /// Returns the batch to which the name of a prepared batch refers; `None` for any other object.
     #[must_use]
     pub fn from_prepared(key: &str) -> Option<Self> {
-        let (stem, _sealing_key) = key.strip_suffix(PREPARED)?.rsplit_once('.')?;
-        Self::parse(stem)
+        Self::prepared_with(key).map(|(name, _)| name)
+    }
+
+    /// Returns the batch and the sealing key to which the name of a prepared batch refers; `None`
+    /// for any other object.
+    #[must_use]
+    pub fn prepared_with(key: &str) -> Option<(Self, &str)> {
+        let (stem, sealing_key) = key.strip_suffix(PREPARED)?.rsplit_once('.')?;
+        Some((Self::parse(stem)?, sealing_key))
     }
 
     /// Parses `{agg}/{DATE}/{id}`. Only the canonical spelling is accepted.

@@ -5,24 +5,33 @@
 
 mod batch;
 mod own_bucket;
+mod own_object;
 mod sum_part;
 mod unconfirmed;
 
-pub use batch::{BatchName, BatchObjects, BatchPart, summed_range, window_range};
+pub use batch::{BatchKind, BatchName, BatchObjects, BatchPart, summed_range, window_range};
 pub use own_bucket::{
     FailedProofs, LEADER_DIRECTORY, bucket_created, failed_proofs_directory, leader, leader_epoch,
     pinned_point,
 };
+pub use own_object::OwnObject;
 pub use sum_part::SumPartName;
 pub use unconfirmed::Unconfirmed;
+
+/// Returns a path and every part of it that follows a slash, longest first: each may be the key of
+/// an object in a bucket that the rest of the path names.
+pub fn possible_keys(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |key| Some(key.split_once('/')?.1))
+}
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::extensions::ROSTERS_FROM;
     use crate::id::AggregationId;
     use crate::role::Role;
-    use crate::roster::WindowName;
+    use crate::roster::{RosterObject, WindowName, chain};
     use crate::time::Window;
 
     fn name() -> BatchName {
@@ -63,6 +72,76 @@ mod tests {
         for key in keys {
             let directory = key.split('/').next().unwrap();
             assert!(directory.parse::<AggregationId>().is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn every_object_of_an_own_bucket_is_known_by_its_name() {
+        let window = WindowName::parse("kittens-seen/202010312000-202010312100").unwrap();
+        let instance = "us-xx-ingestor".parse().unwrap();
+        let part = SumPartName::parse(&format!("us-xx-ingestor/{window}"), Role::First).unwrap();
+        let [note, ..] = Unconfirmed::of_validation(&name());
+        let count = FailedProofs {
+            instance: "us-xx-ingestor".parse().unwrap(),
+            key: "0011223344556677".to_owned(),
+            batch: name(),
+            failed: 12,
+        };
+        let prepared = OwnObject::Prepared {
+            batch: name(),
+            sealing_key: "0123abcd".to_owned(),
+        };
+        let agreed = OwnObject::Window(window.clone(), RosterObject::Agreed);
+        for (key, object) in [
+            (name().prepared("0123abcd"), prepared),
+            (part.fixed(), OwnObject::FixedSumPart),
+            (pinned_point(&instance, "key"), OwnObject::Point),
+            (name().first_seen(), OwnObject::FirstSeen),
+            (name().summed(), OwnObject::Summed),
+            (count.object(), OwnObject::FailedProofs(count)),
+            (note.note(), OwnObject::Unconfirmed),
+            (bucket_created(&instance), OwnObject::BucketCreated),
+            (chain(&window.aggregation), OwnObject::Chain),
+            (window.agreed(), agreed),
+            (
+                window.second_roster(Role::First, "00ff"),
+                OwnObject::SecondRoster,
+            ),
+            (window.batches(), OwnObject::WindowBatches),
+            (window.released(3, 40), OwnObject::Released),
+            (window.given_up(), OwnObject::GivenUp),
+            (window.acknowledged(), OwnObject::Acknowledged),
+            (ROSTERS_FROM.to_owned(), OwnObject::RosterSwitch),
+            (leader(7), OwnObject::Leader),
+        ] {
+            assert_eq!(OwnObject::parse(&key), Some(object), "{key}");
+            assert_eq!(OwnObject::parse(&format!("own/{key}")), None, "{key}");
+            assert!(possible_keys(&format!("/srv/own/{key}")).any(|other| other == key));
+        }
+        for other in [
+            name().ingestion().header,
+            "windows/i/202311142200.done".to_owned(),
+        ] {
+            assert_eq!(OwnObject::parse(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_batch_name_each_other() {
+        let objects = name().validation(Role::Second);
+        for part in BatchPart::ALL {
+            let key = format!("prefix/{}", objects.get(part));
+            let (stem, kind, found) = BatchKind::split(&key).unwrap();
+            assert_eq!((kind, found), (BatchKind::Validation(Role::Second), part));
+            assert_eq!(
+                kind.objects(stem).signature,
+                format!("prefix/{}", objects.signature)
+            );
+        }
+        let (stem, kind, _) = BatchKind::split("i/a/w.invalid_uuid_1.avro").unwrap();
+        assert_eq!(kind.objects(stem).header, "i/a/w.sum_1");
+        for other in ["a/.batch", "a/b", "a/b.avro", "a/b.sig", "x.prepared"] {
+            assert_eq!(BatchKind::split(other), None, "{other}");
         }
     }
 

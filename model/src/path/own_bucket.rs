@@ -3,18 +3,25 @@
 use super::BatchName;
 use crate::id::Instance;
 
+/// The directory of pinned evaluation points.
+pub(super) const POINTS: &str = "points";
+/// The directory of counts of failed proofs.
+pub(super) const FAILED_PROOFS: &str = "failed-proofs";
+/// The directory of the record of a bucket's first use.
+pub(super) const BUCKET_CREATED: &str = "bucket-created";
+
 /// Returns `points/{instance}/{fingerprint of the packet key}`, in the processor's own bucket. The
 /// object contains the instance, the number of bins and the only evaluation point that packets may
 /// have under this key.
 #[must_use]
 pub fn pinned_point(instance: &Instance, packet_key: &str) -> String {
-    format!("points/{instance}/{packet_key}")
+    format!("{POINTS}/{instance}/{packet_key}")
 }
 
 /// Returns the directory, in the processor's own bucket, of an instance's counts of failed proofs.
 #[must_use]
 pub fn failed_proofs_directory(instance: &Instance) -> String {
-    format!("failed-proofs/{instance}")
+    format!("{FAILED_PROOFS}/{instance}")
 }
 
 /// The number of failed proofs in a batch, under one packet key that decrypted packets of it. The
@@ -43,7 +50,7 @@ impl FailedProofs {
     /// Parses a name written by [`object`](Self::object); returns `None` for any other name.
     #[must_use]
     pub fn parse(object: &str) -> Option<Self> {
-        let rest = object.strip_prefix("failed-proofs/")?;
+        let rest = object.strip_prefix(FAILED_PROOFS)?.strip_prefix('/')?;
         let (instance, rest) = rest.split_once('/')?;
         let (key, rest) = rest.split_once('/')?;
         let (batch, failed) = rest.rsplit_once('.')?;
@@ -61,7 +68,7 @@ impl FailedProofs {
 /// bucket was first used.
 #[must_use]
 pub fn bucket_created(instance: &Instance) -> String {
-    format!("bucket-created/{instance}")
+    format!("{BUCKET_CREATED}/{instance}")
 }
 
 /// The directory, in the processor's own bucket, of the objects with which schedulers elect a

@@ -1,11 +1,17 @@
 //! The names of sum parts.
 
-use super::BatchObjects;
+use super::{BatchKind, BatchObjects};
 use crate::id::{AggregationId, Instance};
 use crate::role::Role;
+use crate::roster::WindowName;
 use crate::time::Window;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// The directory, in the processor's own bucket, of the records that fix sum parts.
+pub(super) const SUM_PARTS: &str = "sum-parts";
+/// The suffix of a record that fixes a sum part.
+pub(super) const FIXED: &str = ".fixed";
 
 /// The name of a sum part: an instance, an aggregation, a window and the processor that writes it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -25,19 +31,30 @@ impl SumPartName {
     /// `.sum_{i}.sig`.
     #[must_use]
     pub fn objects(&self) -> BatchObjects {
-        let (stem, i) = (self.stem(), self.writer.index());
-        BatchObjects {
-            header: format!("{stem}.sum_{i}"),
-            packets: format!("{stem}.invalid_uuid_{i}.avro"),
-            signature: format!("{stem}.sum_{i}.sig"),
-        }
+        BatchKind::SumPart(self.writer).objects(&self.stem())
     }
 
     /// Returns `sum-parts/{instance}/{agg}/{start}-{end}.fixed`, in the processor's own bucket: the
     /// fixed content of the sum part, written before it is published.
     #[must_use]
     pub fn fixed(&self) -> String {
-        format!("sum-parts/{}.fixed", self.stem())
+        format!("{SUM_PARTS}/{}{FIXED}", self.stem())
+    }
+
+    /// Parses `{instance}/{agg}/{start}-{end}`. Only the canonical spelling is accepted.
+    #[must_use]
+    pub fn parse(stem: &str, writer: Role) -> Option<Self> {
+        let (instance, window) = stem.split_once('/')?;
+        let WindowName {
+            aggregation,
+            window,
+        } = WindowName::parse(window)?;
+        Some(Self {
+            instance: instance.parse().ok()?,
+            aggregation,
+            window,
+            writer,
+        })
     }
 
     fn stem(&self) -> String {

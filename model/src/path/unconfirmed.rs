@@ -3,7 +3,6 @@
 use super::{BatchName, BatchPart};
 use crate::id::AggregationId;
 use crate::roster::WindowName;
-use crate::time::{BatchTime, Window};
 
 /// An object in a peer's mailbox of which this processor knows only that the bucket answered
 /// "exists" to a create-if-absent request. A write-only mailbox gives no stronger confirmation.
@@ -59,16 +58,7 @@ impl Unconfirmed {
             .find(|part| part.as_str() == suffix)?;
         let found = match BatchName::parse(stem) {
             Some(name) => Self::Validation(name, part),
-            None => {
-                let (aggregation, window) = stem.split_once('/')?;
-                let (start, end) = window.split_once('-')?;
-                let time = |text| BatchTime::from_compact(text).ok();
-                let name = WindowName {
-                    aggregation: aggregation.parse().ok()?,
-                    window: Window::new(time(start)?, time(end)?).ok()?,
-                };
-                Self::SumPart(name, part)
-            }
+            None => Self::SumPart(WindowName::parse(stem)?, part),
         };
         (found.note() == key).then_some(found)
     }
@@ -76,4 +66,4 @@ impl Unconfirmed {
 
 /// The directory, in the processor's own bucket, of notes on objects that a mailbox reports as
 /// existing.
-const UNCONFIRMED: &str = "unconfirmed";
+pub(super) const UNCONFIRMED: &str = "unconfirmed";

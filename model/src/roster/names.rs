@@ -18,6 +18,8 @@ const UNSUMMED: &str = "unsummed";
 const ACKNOWLEDGED: &str = "acknowledged";
 /// The suffix of the list of a window's batches.
 const BATCHES: &str = ".batches";
+/// The part of the suffix of a second roster before its digest.
+const SECOND: &str = ".second-";
 /// The first part of the suffix of releases; the counts follow.
 const RELEASED: &str = "released";
 
@@ -62,6 +64,19 @@ impl WindowName {
     /// The directory of the marks of windows that passed the scheduler's horizon.
     pub const GIVEN_UP_DIRECTORY: &str = GIVEN_UP;
 
+    /// Parses `{agg}/{start}-{end}`. Only the canonical spelling is accepted.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (aggregation, window) = text.split_once('/')?;
+        let (start, end) = window.split_once('-')?;
+        let time = |text| BatchTime::from_compact(text).ok();
+        let name = Self {
+            aggregation: aggregation.parse().ok()?,
+            window: Window::new(time(start)?, time(end)?).ok()?,
+        };
+        (name.to_string() == text).then_some(name)
+    }
+
     /// Returns the name of this processor's roster.
     #[must_use]
     pub fn roster(&self, writer: Role) -> String {
@@ -72,7 +87,18 @@ impl WindowName {
     /// evidence, under the first 16 hexadecimal digits of its digest.
     #[must_use]
     pub fn second_roster(&self, writer: Role, digest: &str) -> String {
-        format!("{ROSTERS}/{self}.roster_{}.second-{digest}", writer.index())
+        format!("{}{SECOND}{digest}", self.roster(writer))
+    }
+
+    /// Parses a name written by [`Self::second_roster`]; returns `None` for any other name.
+    #[must_use]
+    pub fn from_second_roster(key: &str) -> Option<Self> {
+        let (roster, digest) = key.split_once(SECOND)?;
+        let digits = !digest.is_empty() && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match RosterObject::parse(roster)? {
+            (name, RosterObject::Roster(_)) if digits => Some(name),
+            _ => None,
+        }
     }
 
     /// Returns the name of the record of the verdicts on the batches that this window's roster lists
@@ -111,17 +137,16 @@ impl WindowName {
     /// it is the latter; returns `None` for any other name.
     #[must_use]
     pub fn from_given_up(key: &str) -> Option<(Self, bool)> {
-        let (stem, suffix) = key.strip_prefix(GIVEN_UP)?.rsplit_once('.')?;
+        let (stem, suffix) = key
+            .strip_prefix(GIVEN_UP)?
+            .strip_prefix('/')?
+            .rsplit_once('.')?;
         let acknowledged = match suffix {
             UNSUMMED => false,
             ACKNOWLEDGED => true,
             _ => return None,
         };
-        // Reuse the parser for the names of windows, which accepts only the canonical spelling.
-        match RosterObject::parse(&format!("{WINDOWS}{stem}.done"))? {
-            (name, RosterObject::Done) => Some((name, acknowledged)),
-            _ => None,
-        }
+        Some((Self::parse(stem)?, acknowledged))
     }
 
     /// Returns the name of the list of batches that the window's task contains, fixed before the
@@ -134,11 +159,11 @@ impl WindowName {
     /// Parses a name written by [`Self::batches`]; returns `None` for any other name.
     #[must_use]
     pub fn from_batches(key: &str) -> Option<Self> {
-        let stem = key.strip_suffix(BATCHES)?;
-        match RosterObject::parse(&format!("{stem}.done"))? {
-            (name, RosterObject::Done) => Some(name),
-            _ => None,
-        }
+        Self::parse(
+            key.strip_prefix(WINDOWS)?
+                .strip_prefix('/')?
+                .strip_suffix(BATCHES)?,
+        )
     }
 
     /// Returns the name of the mark that the window's sum part waits for an operator's release,
@@ -159,14 +184,15 @@ impl WindowName {
     /// name.
     #[must_use]
     pub fn from_released(key: &str) -> Option<Self> {
-        let (stem, counts) = key.rsplit_once('.')?;
+        let (stem, counts) = key
+            .strip_prefix(WINDOWS)?
+            .strip_prefix('/')?
+            .rsplit_once('.')?;
         let counts = counts.strip_prefix(RELEASED)?.strip_prefix('-')?;
         let (rejected, messages) = counts.split_once("-of-")?;
         let (rejected, messages) = (rejected.parse().ok()?, messages.parse().ok()?);
-        match RosterObject::parse(&format!("{stem}.done"))? {
-            (name, RosterObject::Done) if name.released(rejected, messages) == key => Some(name),
-            _ => None,
-        }
+        let name = Self::parse(stem)?;
+        (name.released(rejected, messages) == key).then_some(name)
     }
 
     /// Returns the name of the mark that the window is complete: its sum part is published, or it
@@ -206,14 +232,10 @@ impl RosterObject {
     #[must_use]
     pub fn parse(key: &str) -> Option<(WindowName, Self)> {
         let (directory, rest) = key.split_once('/')?;
+        // An aggregation may contain dots; the digits of a window do not.
         let (aggregation, file) = rest.split_once('/')?;
         let (window, suffix) = file.split_once('.')?;
-        let (start, end) = window.split_once('-')?;
-        let time = |text| BatchTime::from_compact(text).ok();
-        let name = WindowName {
-            aggregation: aggregation.parse().ok()?,
-            window: Window::new(time(start)?, time(end)?).ok()?,
-        };
+        let name = WindowName::parse(&format!("{aggregation}/{window}"))?;
         let what = match (directory, suffix) {
             (ROSTERS, "roster_0") => Self::Roster(Role::First),
             (ROSTERS, "roster_1") => Self::Roster(Role::Second),
