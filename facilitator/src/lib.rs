@@ -30,6 +30,7 @@ mod horizons;
 pub mod ids;
 pub mod inspect;
 pub mod intake;
+mod key_encoding;
 mod key_files;
 pub mod keys;
 pub mod limits;

@@ -265,19 +265,28 @@ fn diff_names_what_differs() {
     let (pha, facilitator) = (part("pha", 0), part("facilitator", 1));
     let (code, same) = json(folder.path(), &["--diff", &pha, &format!("{pha}.sig")]);
     assert_eq!(
-        (code, same["parts"].as_array().unwrap().len()),
-        (0, 3),
-        "both name the whole sum part"
+        (code, &same["found"][0]["fields"]["total"]),
+        (0, &0.into()),
+        "both name the sum part"
     );
     let (code, difference) = json(folder.path(), &["--diff", &pha, &facilitator]);
     assert_eq!((code, &difference["outcome"]), (5, &"conflict".into()));
-    let header = &difference["parts"][0];
-    assert_eq!(
-        (&header["part"], &header["fields"]["total"]),
-        (&"header".into(), &8.into()),
-        "8 bins"
-    );
-    assert_eq!(header["fields"]["listed"][0]["field"], "sum-part.sum[0]");
+    let listed = difference["found"][0]["fields"]["listed"]
+        .as_array()
+        .unwrap();
+    let fields: Vec<&str> = listed
+        .iter()
+        .map(|field| field["field"].as_str().unwrap())
+        .collect();
+    for field in [
+        "header.sha256",
+        "header.sum-part.sum[0]",
+        "signature.key-identifier",
+    ] {
+        assert!(fields.contains(&field), "{field} is not one of {fields:?}");
+    }
+    let sum = |field: &&&str| field.starts_with("header.sum-part.sum[");
+    assert_eq!(fields.iter().filter(sum).count(), 8, "8 bins");
     let shown = stdout(&run(
         folder.path(),
         &["inspect", "--diff", &pha, &facilitator],
@@ -291,7 +300,7 @@ fn diff_names_what_differs() {
         sums.join(format!("ingestion-facilitator/{STEM}")),
     );
     let (code, difference) = json(folder.path(), &["--diff", &first, second.to_str().unwrap()]);
-    let packets = &difference["parts"][1]["packets"];
+    let packets = &difference["found"][0]["packets"];
     assert_eq!((code, &packets["changed"]), (5, &100.into()));
     assert_eq!(packets["changed-fields"]["encrypted_payload"], 100);
     assert!(
@@ -302,11 +311,28 @@ fn diff_names_what_differs() {
     std::fs::write(folder.path().join("y"), "abcXef").unwrap();
     let (code, difference) = json(folder.path(), &["--diff", "x", "y"]);
     assert_eq!(
-        (code, &difference["parts"][0]["first-different-byte"]),
+        (code, &difference["found"][0]["first-different-byte"]),
         (5, &3.into())
     );
     assert_eq!(json(folder.path(), &["--diff", "x", "nowhere"]).0, 4);
     assert_eq!(json(folder.path(), &["--diff", "x", &first]).0, 2);
+}
+
+#[test]
+fn bytes_alone_decide_whether_two_objects_are_the_same() {
+    let folder = world();
+    let path = |name: &str| folder.path().join(name);
+    // These headers cannot be decoded.
+    for (name, at) in [("a.batch", 5), ("b.batch", 6)] {
+        std::fs::copy(path(&format!("in/{STEM}.batch")), path(name)).unwrap();
+        flip(&path(name), at);
+    }
+    std::fs::copy(path("sealing.b64"), path("copy.b64")).unwrap();
+    let code = |a: &str, b: &str| json(folder.path(), &["--diff", a, b]).0;
+    assert_eq!(code("a.batch", "b.batch"), 5);
+    assert_eq!(code("a.batch", "a.batch"), 0);
+    assert_eq!(code("sealing.b64", "copy.b64"), 0);
+    assert_eq!(code("sealing.b64", "first.yaml"), 5);
 }
 
 #[test]
@@ -334,11 +360,6 @@ fn a_fixed_record_is_compared_with_the_sum_part_that_stands() {
         .display()
         .to_string();
     let (code, difference) = json(folder.path(), &["--diff", &theirs, &fixed]);
-    assert_eq!(
-        (
-            code,
-            &difference["parts"][0]["fields"]["listed"][0]["field"]
-        ),
-        (5, &"header.sha256".into())
-    );
+    let first = &difference["found"][0]["fields"]["listed"][0]["field"];
+    assert_eq!((code, first), (5, &"header.sha256".into()));
 }

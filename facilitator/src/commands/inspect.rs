@@ -78,27 +78,19 @@ impl Inspect {
             .map(|(id, file)| Ok((id.clone(), read_public(file)?)));
         let keys = keys.collect::<Result<Vec<_>, Error>>()?;
         let inspector = Inspector::new(processor.clone())
-            .with_keys(keys)
+            .with_keys(&keys)
             .with_progress(progress);
-        match targets.as_slice() {
-            [a, b] => {
-                let difference = inspector.diff(a, b).await;
-                bar.finish();
-                let difference = difference?;
-                options.print(&difference)?;
-                Ok(difference.outcome)
-            }
-            [target] => {
-                let report = inspector.inspect(target).await;
-                bar.finish();
-                let report = report?;
-                options.print(&report)?;
-                Ok(report.outcome)
-            }
+        let report = match targets.as_slice() {
+            [a, b] => inspector.diff(a, b).await,
+            [target] => inspector.inspect(target).await,
             _ => Err(Error::Setting(
                 "inspect takes either one PATH-OR-URL or --diff A B".to_owned(),
             )),
-        }
+        };
+        bar.finish();
+        let report = report?;
+        options.print(&report)?;
+        Ok(report.outcome)
     }
 }
 

@@ -1,244 +1,151 @@
 //! Inspects manifests: their kind, and the keys that they publish.
 
-use super::report::{Facts, ObjectFinding, ObjectProblem};
-use super::signer::KnownKeys;
-use serde::Serialize;
-use serde_json::Value;
+use super::facts::{Fact, Facts};
+use super::inspector::Inspector;
+use super::report::ObjectFinding;
+use serde_json::Value as Json;
 use tallybox_crypto::{KeyError, PacketPublicKey, VerifyingKey};
 use tallybox_model::manifest::{
     DEFAULT_SIZE_LIMIT, IngestorManifest, ManifestError, PortalManifest, ProcessorGlobalManifest,
     ProcessorManifest,
 };
+use tallybox_service::chart::Tone;
+use tallybox_service::exit::Exit;
+use tallybox_service::output::Failure;
 
-/// The content of a manifest.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ManifestFacts {
-    /// The format number.
-    pub format: u64,
-    /// Accounts and mailboxes, by their name in the manifest.
-    #[serde(rename = "places")]
-    pub locations: Vec<(&'static str, String)>,
-    /// The published keys.
-    pub keys: Vec<ManifestKey>,
+/// A kind of manifest.
+struct Kind {
+    /// Fields that no later kind has.
+    fields: &'static [&'static str],
+    name: &'static str,
+    title: &'static str,
+    /// Parses the manifest, and returns the number of its format.
+    parse: fn(&str, &[u8]) -> Result<u64, ManifestError>,
 }
 
-/// A key in a manifest.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ManifestKey {
-    /// `batch-signing` or `packet-encryption`.
-    pub purpose: &'static str,
-    /// The key's identifier.
-    pub id: String,
-    /// The fingerprint; `None` if the key is malformed.
-    pub fingerprint: Option<String>,
-    /// The expiration time in the manifest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expiration: Option<String>,
-    /// The description of the same key in the configuration.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub configured: Option<String>,
-}
+const KINDS: [Kind; 4] = [
+    Kind {
+        fields: &["facilitator-sum-part-bucket", "pha-sum-part-bucket"],
+        name: "portal-manifest",
+        title: "manifest of a portal",
+        parse: |object, file| Ok(PortalManifest::parse(object, file, DEFAULT_SIZE_LIMIT)?.format),
+    },
+    Kind {
+        fields: &[
+            "ingestion-bucket",
+            "peer-validation-bucket",
+            "packet-encryption-keys",
+        ],
+        name: "processor-manifest",
+        title: "manifest of a processor, for one instance",
+        parse: |object, file| Ok(ProcessorManifest::parse(object, file, DEFAULT_SIZE_LIMIT)?.format),
+    },
+    Kind {
+        fields: &["batch-signing-public-keys"],
+        name: "ingestor-manifest",
+        title: "manifest of an ingestor",
+        parse: |object, file| Ok(IngestorManifest::parse(object, file, DEFAULT_SIZE_LIMIT)?.format),
+    },
+    Kind {
+        fields: &["server-identity"],
+        name: "processor-global-manifest",
+        title: "global manifest of a processor",
+        parse: |object, file| {
+            Ok(ProcessorGlobalManifest::parse(object, file, DEFAULT_SIZE_LIMIT)?.format)
+        },
+    },
+];
 
-/// The kinds of manifest, distinguished by fields that only one kind has.
-#[derive(Clone, Copy)]
-enum Kind {
-    Portal,
-    Processor,
-    Ingestor,
-    ProcessorGlobal,
-}
-
-impl Kind {
-    fn parse(document: &Value) -> Option<Self> {
-        let has = |key: &str| document.get(key).is_some();
-        if has("facilitator-sum-part-bucket") || has("pha-sum-part-bucket") {
-            Some(Self::Portal)
-        } else if has("ingestion-bucket")
-            || has("peer-validation-bucket")
-            || has("packet-encryption-keys")
-        {
-            Some(Self::Processor)
-        } else if has("batch-signing-public-keys") {
-            Some(Self::Ingestor)
-        } else if has("server-identity") {
-            Some(Self::ProcessorGlobal)
-        } else {
-            None
-        }
-    }
-
-    fn kind_and_title(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Portal => ("portal-manifest", "manifest of a portal"),
-            Self::Processor => (
-                "processor-manifest",
-                "manifest of a processor, for one instance",
-            ),
-            Self::Ingestor => ("ingestor-manifest", "manifest of an ingestor"),
-            Self::ProcessorGlobal => (
-                "processor-global-manifest",
-                "global manifest of a processor",
-            ),
-        }
-    }
-}
+/// The names and JSON pointers of mailboxes and accounts.
+const PLACES: [(&str, &str); 5] = [
+    ("pha-sum-part-bucket", "/pha-sum-part-bucket"),
+    (
+        "facilitator-sum-part-bucket",
+        "/facilitator-sum-part-bucket",
+    ),
+    ("ingestion-bucket", "/ingestion-bucket"),
+    ("peer-validation-bucket", "/peer-validation-bucket"),
+    (
+        "gcp-service-account-email",
+        "/server-identity/gcp-service-account-email",
+    ),
+];
 
 /// Reads a JSON document as a manifest; `None` if it has no field of a manifest.
 pub(super) fn inspect(
+    inspector: &Inspector,
     object: &str,
-    document: &Value,
-    bytes: &[u8],
-    known_keys: Option<&KnownKeys>,
+    document: &Json,
+    file: &[u8],
 ) -> Option<ObjectFinding> {
-    let kind = Kind::parse(document)?;
-    let (kind_name, title) = kind.kind_and_title();
-    let mut problems = Vec::new();
-    let facts = match read(kind, object, bytes) {
-        Ok((mut facts, faults)) => {
-            for key in &mut facts.keys {
-                key.configured = key
-                    .fingerprint
-                    .as_deref()
-                    .zip(known_keys)
-                    .and_then(|(print, known_keys)| known_keys.name(print));
-            }
-            let bad = |(key, error): (String, KeyError)| {
-                ObjectProblem::rejected("malformed", object, format!("key {key}: {error}"))
-            };
-            problems.extend(faults.into_iter().map(bad));
-            Facts::Manifest(facts)
-        }
+    let has = |field: &&str| document.get(field).is_some();
+    let kind = KINDS.iter().find(|kind| kind.fields.iter().any(has))?;
+    let mut finding = ObjectFinding::new(kind.name, kind.title, object, Facts::default());
+    let format = match (kind.parse)(object, file) {
+        Ok(format) => format,
         Err(error) => {
-            let failure = tallybox_service::output::Failure::from_error(
-                tallybox_service::exit::Exit::Rejected,
-                "malformed",
-                &error,
-            );
-            problems.push(ObjectProblem::rejected(
-                "malformed",
-                object,
-                failure.message,
-            ));
-            Facts::Text {
-                bytes: bytes.len() as u64,
-                text: None,
-            }
+            let failure = Failure::from_error(Exit::Rejected, "malformed", &error);
+            finding.facts = Facts::size(file.len() as u64);
+            finding.reject("malformed", failure.message);
+            return Some(finding);
         }
     };
-    Some(ObjectFinding {
-        problems,
-        ..ObjectFinding::new(kind_name, title, object, facts)
-    })
+    let mut places = Facts::default();
+    for (name, pointer) in PLACES {
+        let place = document.pointer(pointer).and_then(Json::as_str);
+        places.0.extend(place.map(|place| Fact::new(name, place)));
+    }
+    let mut keys = Vec::new();
+    for (field, purpose) in [
+        ("batch-signing-public-keys", "batch-signing"),
+        ("packet-encryption-keys", "packet-encryption"),
+    ] {
+        for (id, key) in document[field].as_object().into_iter().flatten() {
+            let (facts, error) = key_facts(inspector, purpose, id, key);
+            keys.push(facts);
+            if let Some(error) = error {
+                finding.reject("malformed", format!("key {id}: {error}"));
+            }
+        }
+    }
+    finding.facts.add(Fact::new("format", format));
+    finding.facts.add(Fact::group("places", places));
+    finding.facts.add(Fact::groups("keys", keys));
+    Some(finding)
 }
 
-type Faults = Vec<(String, KeyError)>;
-
-fn read(kind: Kind, object: &str, bytes: &[u8]) -> Result<(ManifestFacts, Faults), ManifestError> {
-    let mut draft = Draft::default();
-    let limit = DEFAULT_SIZE_LIMIT;
-    let format = match kind {
-        Kind::Portal => {
-            let manifest = PortalManifest::parse(object, bytes, limit)?;
-            draft.location("pha-sum-part-bucket", manifest.pha_sum_part_bucket.as_str());
-            draft.location(
-                "facilitator-sum-part-bucket",
-                manifest.facilitator_sum_part_bucket.as_str(),
-            );
-            manifest.format
-        }
-        Kind::Processor => {
-            let manifest = ProcessorManifest::parse(object, bytes, limit)?;
-            draft.location("ingestion-bucket", manifest.ingestion_bucket.as_str());
-            draft.location(
-                "peer-validation-bucket",
-                manifest.peer_validation_bucket.as_str(),
-            );
-            for (id, key) in &manifest.batch_signing_public_keys {
-                draft.signing(id, &key.public_key, key.expiration.as_str());
-            }
-            for (id, key) in &manifest.packet_encryption_keys {
-                draft.packet(id, &key.certificate_signing_request);
-            }
-            manifest.format
-        }
-        Kind::Ingestor => {
-            let manifest = IngestorManifest::parse(object, bytes, limit)?;
-            draft.location(
-                "gcp-service-account-email",
-                &manifest.server_identity.gcp_service_account_email,
-            );
-            for (id, key) in &manifest.batch_signing_public_keys {
-                draft.signing(id, &key.public_key, key.expiration.as_str());
-            }
-            manifest.format
-        }
-        Kind::ProcessorGlobal => {
-            let manifest = ProcessorGlobalManifest::parse(object, bytes, limit)?;
-            draft.location(
-                "gcp-service-account-email",
-                &manifest.server_identity.gcp_service_account_email,
-            );
-            manifest.format
+/// Returns the facts about a published key, and the error if it is malformed.
+fn key_facts(
+    inspector: &Inspector,
+    purpose: &str,
+    id: &str,
+    key: &Json,
+) -> (Facts, Option<KeyError>) {
+    let parsed = match (&key["public-key"], &key["certificate-signing-request"]) {
+        (Json::String(pem), _) => VerifyingKey::parse(pem).map(|key| key.fingerprint()),
+        (_, request) => {
+            let request = request.as_str().unwrap_or_default();
+            PacketPublicKey::parse(request).map(|key| key.fingerprint())
         }
     };
-    Ok((
-        ManifestFacts {
-            format,
-            locations: draft.locations,
-            keys: draft.keys,
-        },
-        draft.faults,
-    ))
-}
-
-#[derive(Default)]
-struct Draft {
-    locations: Vec<(&'static str, String)>,
-    keys: Vec<ManifestKey>,
-    faults: Faults,
-}
-
-impl Draft {
-    fn location(&mut self, name: &'static str, value: &str) {
-        self.locations.push((name, value.to_owned()));
+    let error = parsed.as_ref().err().copied();
+    let fingerprint = parsed.ok();
+    let print = fingerprint.as_deref();
+    let configured = print.and_then(|print| inspector.key_description(print));
+    let mut facts = Facts::default();
+    facts.row(
+        "",
+        [
+            Fact::new("purpose", purpose).unnamed(),
+            Fact::new("id", id).unnamed(),
+        ],
+    );
+    facts.add(Fact::new("fingerprint", fingerprint));
+    if let Some(expiration) = key["expiration"].as_str() {
+        facts.add(Fact::new("expiration", expiration));
     }
-
-    fn signing(&mut self, id: &str, pem: &str, expiration: &str) {
-        let fingerprint = VerifyingKey::parse(pem).map(|key| key.fingerprint());
-        self.key(
-            "batch-signing",
-            id,
-            fingerprint,
-            Some(expiration.to_owned()),
-        );
+    if let Some(description) = configured {
+        facts.add(Fact::new("configured", description).tone(Tone::Good));
     }
-
-    fn packet(&mut self, id: &str, pem: &str) {
-        let fingerprint = PacketPublicKey::parse(pem).map(|key| key.fingerprint());
-        self.key("packet-encryption", id, fingerprint, None);
-    }
-
-    fn key(
-        &mut self,
-        purpose: &'static str,
-        id: &str,
-        fingerprint: Result<String, KeyError>,
-        expiration: Option<String>,
-    ) {
-        let fault = fingerprint
-            .as_ref()
-            .err()
-            .map(|error| (id.to_owned(), *error));
-        self.faults.extend(fault);
-        let (id, fingerprint) = (id.to_owned(), fingerprint.ok());
-        self.keys.push(ManifestKey {
-            purpose,
-            id,
-            fingerprint,
-            expiration,
-            configured: None,
-        });
-    }
+    (facts, error)
 }

@@ -1,140 +1,103 @@
 //! Inspects a prepared batch: the counts and the fixed validation batch in its footer. Shares,
 //! verification messages and sums are not shown.
 
-use super::Inspector;
-use super::report::{Facts, ObjectFinding, ObjectProblem};
+use super::batch::Found;
+use super::content::fixed_file;
+use super::facts::{Fact, Facts};
+use super::inspector::Inspector;
+use super::report::{ObjectFinding, ObjectProblem};
 use crate::error::Error;
-use crate::prepared::{ChunkKind, FixedValidation, Footer, Owner, PreparedError, PreparedReader};
-use crate::reason::Rejections;
-use serde::Serialize;
+use crate::prepared::{ChunkKind, Footer, Owner, PreparedError, PreparedReader};
+use crate::processor::Processor;
+use std::collections::BTreeMap;
+use tallybox_crypto::SealingKey;
 use tallybox_model::digest::Digest;
-use tallybox_model::path::BatchName;
+use tallybox_model::path::{BatchName, OwnObject};
+use tallybox_service::chart::Tone;
+use tallybox_service::exit::Exit;
 use tallybox_transport::SharedBucket;
 
-/// The length of the magic and the digest, which are not encrypted.
+/// The length of the magic.
+const MAGIC_BYTES: usize = 8;
+/// The length of the magic and of the digest after it, which are not encrypted.
 const HEAD_BYTES: u64 = 40;
 
-/// The content of a prepared batch.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PreparedFacts {
-    /// The length in bytes.
-    pub bytes: u64,
-    /// The identifier of the sealing key, from the object's name.
-    pub sealing_key: Option<String>,
-    /// The SHA-256 of the ingestion header file that the intake read.
-    pub ingestion_header: Option<Digest>,
-    /// The sealed content, if it could be decrypted.
-    pub opened: Option<OpenedFacts>,
-}
-
-/// The sealed content.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct OpenedFacts {
-    /// The batch whose intake produced this prepared batch.
-    pub batch: BatchName,
-    /// The number of bins.
-    pub bins: i32,
-    /// The number of packets read.
-    pub packets: u64,
-    /// The number of packets with a verification message.
-    pub messages: u64,
-    /// Packets without a verification message, by reason.
-    pub rejections: Rejections,
-    /// The length of the ingestion batch's packet file in bytes.
-    pub ingestion_bytes: u64,
-    /// The validation batch, fixed before it is published.
-    pub validation: FixedValidation,
-    /// The number of sealed chunks, without the footer.
-    pub chunks: u64,
-}
-
-impl From<&Footer> for OpenedFacts {
-    fn from(footer: &Footer) -> Self {
-        Self {
-            batch: footer.batch.clone(),
-            bins: footer.parameters.bins,
-            packets: footer.packets,
-            messages: footer.messages,
-            rejections: footer.rejections.clone(),
-            ingestion_bytes: footer.ingestion_bytes,
-            validation: footer.validation.clone(),
-            chunks: footer.chunks.len() as u64,
-        }
-    }
-}
-
 impl Inspector {
-    /// Inspects a prepared batch. `named` is the batch and the sealing key in its name, if the name
-    /// is canonical.
+    /// Inspects a prepared batch. `named` is the object that its name states.
     pub(super) async fn prepared(
         &self,
         bucket: &SharedBucket,
-        key: &str,
-        bytes: u64,
-        named: Option<(BatchName, String)>,
+        found: &Found,
+        named: Option<OwnObject>,
     ) -> Result<ObjectFinding, Error> {
+        let Found { key, bytes } = found;
         let head = bucket.get_range(key, 0..HEAD_BYTES).await?;
-        let ingestion_header = head
-            .get(8..40)
-            .and_then(|digest| digest.try_into().ok())
-            .map(Digest);
-        let sealing_key = named.as_ref().map(|(_, sealing_key)| sealing_key.clone());
-        let mut facts = PreparedFacts {
-            bytes,
-            sealing_key,
-            ingestion_header,
-            opened: None,
+        let digest = head
+            .get(MAGIC_BYTES..)
+            .and_then(|digest| digest.try_into().ok());
+        let named = match named {
+            Some(OwnObject::Prepared { batch, sealing_key }) => Some((batch, sealing_key)),
+            _ => None,
         };
-        let mut notes = Vec::new();
-        let mut problems = Vec::new();
-        match (&self.processor, named) {
-            (None, _) => notes.push("sealed: give --config FILE to decrypt it".to_owned()),
-            (_, None) => notes.push(
-                "sealed: can be decrypted only under its original name, AGG/DATE/UUID.KEY.prepared"
-                    .to_owned(),
-            ),
+        let mut facts = Facts::default();
+        let sealing_key = named.as_ref().map(|(_, sealing_key)| sealing_key.clone());
+        let sealed = [
+            Fact::new("bytes", *bytes).unit("bytes"),
+            Fact::new("sealing-key", sealing_key),
+        ];
+        facts.row("sealed", sealed);
+        facts.add(Fact::new(
+            "ingestion-header",
+            digest.map(|digest| Digest(digest).to_hex()),
+        ));
+        let mut finding = ObjectFinding::new("prepared-batch", "prepared batch", key, facts);
+        let opened = match (self.processor.as_deref(), named) {
             (Some(processor), Some((batch, sealing_key))) => {
-                let keys: Vec<_> = processor
-                    .keys
-                    .sealing
-                    .iter()
-                    .filter(|key| key.id() == sealing_key)
-                    .cloned()
-                    .collect();
-                if keys.is_empty() {
-                    let message = format!(
-                        "sealed with key {sealing_key}, which is not configured; add it to prepared-sealing-key"
-                    );
-                    problems.push(ObjectProblem::retry("no-key", key, message));
-                }
-                let owner = Owner {
-                    instance: &processor.buckets.instance,
-                    role: processor.buckets.role,
-                };
-                match open(bucket, owner, &keys, &batch).await {
-                    Ok(opened) => facts.opened = opened,
-                    Err(PreparedError::Bucket(error)) => return Err(error.into()),
-                    Err(error) => problems.push(ObjectProblem::rejected(
-                        "prepared-batch",
-                        key,
-                        describe(&error),
-                    )),
-                }
+                open_named(bucket, processor, &batch, &sealing_key, &mut finding).await?
             }
+            (None, _) => {
+                finding.note("sealed: give --config FILE to decrypt it");
+                None
+            }
+            (_, None) => {
+                let name = "its original name, AGG/DATE/UUID.KEY.prepared";
+                finding.note(format!("sealed: can be decrypted only under {name}"));
+                None
+            }
+        };
+        let content = Fact::group("opened", opened).row("content");
+        finding.facts.add(content);
+        Ok(finding)
+    }
+}
+
+/// Decrypts a prepared batch with the key that its name states. Returns the facts about the content.
+async fn open_named(
+    bucket: &SharedBucket,
+    processor: &Processor,
+    batch: &BatchName,
+    sealing_key: &str,
+    finding: &mut ObjectFinding,
+) -> Result<Option<Facts>, Error> {
+    let mut keys = processor.keys.sealing.clone();
+    keys.retain(|key| key.id() == sealing_key);
+    if keys.is_empty() {
+        let advice = "which is not configured; add it to prepared-sealing-key";
+        let message = format!("sealed with key {sealing_key}, {advice}");
+        let problem = ObjectProblem::new(Exit::Retry, "no-key", &finding.object, message);
+        finding.problems.push(problem);
+    }
+    let owner = Owner {
+        instance: &processor.buckets.instance,
+        role: processor.buckets.role,
+    };
+    match open(bucket, owner, &keys, batch).await {
+        Ok(opened) => Ok(opened),
+        Err(PreparedError::Bucket(error)) => Err(error.into()),
+        Err(error) => {
+            finding.reject("prepared-batch", describe(&error));
+            Ok(None)
         }
-        let finding = ObjectFinding::new(
-            "prepared-batch",
-            "prepared batch",
-            key,
-            Facts::Prepared(Box::new(facts)),
-        );
-        Ok(ObjectFinding {
-            notes,
-            problems,
-            ..finding
-        })
     }
 }
 
@@ -148,13 +111,13 @@ fn describe(error: &PreparedError) -> String {
     }
 }
 
-/// Decrypts every chunk, so that any damage is found.
+/// Decrypts every chunk, so that any damage is found. Returns the facts about the content.
 async fn open(
     bucket: &SharedBucket,
     owner: Owner<'_>,
-    keys: &[tallybox_crypto::SealingKey],
+    keys: &[SealingKey],
     batch: &BatchName,
-) -> Result<Option<OpenedFacts>, PreparedError> {
+) -> Result<Option<Facts>, PreparedError> {
     let Some(prepared) = PreparedReader::open(bucket, owner, keys, batch).await? else {
         return Ok(None);
     };
@@ -166,18 +129,49 @@ async fn open(
         prepared.rejects(chunk).await?;
     }
     let footer = prepared.footer();
-    let shares = footer
-        .chunks
-        .iter()
-        .filter(|chunk| chunk.kind == ChunkKind::Shares);
+    let chunks = footer.chunks.iter();
+    let shares = chunks.filter(|chunk| chunk.kind == ChunkKind::Shares);
     let first_of_each: Vec<u64> = shares.map(|chunk| chunk.first).collect();
     prepared.shares(&first_of_each, |_| {}).await?;
     if messages != footer.messages {
-        let object = prepared.object().to_owned();
         return Err(PreparedError::Malformed {
-            object,
+            object: prepared.object().to_owned(),
             problem: "the footer has another number of messages",
         });
     }
-    Ok(Some(footer.into()))
+    Ok(Some(footer_facts(footer)))
+}
+
+fn footer_facts(footer: &Footer) -> Facts {
+    let mut facts = Facts::default();
+    let chunks = Fact::new("chunks", footer.chunks.len() as u64);
+    facts.head(
+        chunks
+            .unit("chunks, all of which can be decrypted")
+            .tone(Tone::Good),
+    );
+    facts.add(Fact::new("batch", footer.batch.to_string()));
+    let packets = [
+        Fact::new("bins", footer.parameters.bins).unit("bins"),
+        Fact::new("packets", footer.packets).unit("packets"),
+        Fact::new("messages", footer.messages).unit("verification messages"),
+        Fact::new("ingestion-bytes", footer.ingestion_bytes).unit("bytes in the ingestion batch"),
+    ];
+    facts.row("packets", packets);
+    let mut rejections = BTreeMap::new();
+    for (reason, count) in footer.rejections.iter() {
+        rejections.insert(reason.name().to_owned(), count);
+    }
+    facts.add(Fact::counts("rejections", rejections).row("rejected"));
+    let mut validation = Facts::default();
+    let generation = footer.validation.generation;
+    let text = format!("fixed, encoder generation {generation}");
+    validation.head(Fact::new("generation", generation).shown(text));
+    validation.add(Fact::group(
+        "packets",
+        fixed_file(&footer.validation.packets),
+    ));
+    validation.add(Fact::group("header", fixed_file(&footer.validation.header)));
+    facts.add(Fact::group("validation", validation));
+    facts
 }

@@ -1,18 +1,12 @@
-//! The report of an inspection: serialized for machines; [`super::show`] formats it for people.
+//! The report of an inspection: serialized for machines, formatted for people.
 
-use super::folder::FolderFacts;
-use super::header::HeaderFacts;
-use super::key_file::KeyFacts;
-use super::manifest::ManifestFacts;
-use super::name::Family;
-use super::packets::PacketFacts;
-use super::prepared::PreparedFacts;
-use super::signer::Verification;
-use crate::sum::FixedSumPart;
+use super::facts::Facts;
+use super::text::Sheet;
 use serde::Serialize;
-use tallybox_model::id::KeyId;
-use tallybox_model::role::Role;
+use std::fmt;
+use tallybox_service::chart::{Screen, Tone};
 use tallybox_service::exit::Exit;
+use tallybox_service::output::Summary;
 
 /// Everything found at one path or URL.
 #[derive(Debug, Serialize)]
@@ -29,21 +23,32 @@ pub struct InspectionReport {
 
 impl InspectionReport {
     pub(super) fn new(target: &str, found: Vec<ObjectFinding>) -> Self {
-        let exits = || {
-            found
-                .iter()
-                .flat_map(|finding| &finding.problems)
-                .map(|problem| problem.exit)
-        };
+        let problems = found.iter().flat_map(|finding| &finding.problems);
+        let mut exits = problems.map(|problem| problem.exit);
+        let first = exits.clone().next().unwrap_or(Exit::Done);
         // A permanent problem is more severe than one that may disappear later.
-        let outcome = exits()
-            .find(|exit| *exit == Exit::Rejected)
-            .or_else(|| exits().next());
+        let is_rejected = exits.any(|exit| exit == Exit::Rejected);
         Self {
             target: target.to_owned(),
-            outcome: outcome.unwrap_or(Exit::Done),
+            outcome: if is_rejected { Exit::Rejected } else { first },
             found,
         }
+    }
+
+    /// Formats the report as text for a screen.
+    #[must_use]
+    pub fn lay_out(&self, screen: Screen) -> String {
+        let mut sheet = Sheet::new(screen);
+        for finding in &self.found {
+            finding.write(&mut sheet);
+        }
+        sheet.finish()
+    }
+}
+
+impl Summary for InspectionReport {
+    fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.lay_out(Screen::stdout()))
     }
 }
 
@@ -59,7 +64,7 @@ pub struct ObjectFinding {
     pub object: String,
     /// The content.
     #[serde(flatten)]
-    pub facts: Facts,
+    pub(super) facts: Facts,
     /// Remarks that are not problems.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -74,14 +79,45 @@ impl ObjectFinding {
         object: &str,
         facts: Facts,
     ) -> Self {
-        let (title, object) = (title.into(), object.to_owned());
         Self {
             kind,
-            title,
-            object,
+            title: title.into(),
+            object: object.to_owned(),
             facts,
             notes: Vec::new(),
             problems: Vec::new(),
+        }
+    }
+
+    pub(super) fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// Adds a problem that no retry removes.
+    pub(super) fn reject(&mut self, reason: &'static str, message: impl Into<String>) {
+        let problem = ObjectProblem::rejected(reason, &self.object, message);
+        self.problems.push(problem);
+    }
+
+    fn write(&self, sheet: &mut Sheet) {
+        sheet.heading(&self.title, std::slice::from_ref(&self.object));
+        sheet.facts(&self.facts);
+        for note in &self.notes {
+            sheet.row("note", note, Tone::Faint);
+        }
+        for problem in &self.problems {
+            let ObjectProblem {
+                exit,
+                reason,
+                object,
+                message,
+            } = problem;
+            let object = match object.rsplit('/').next() {
+                Some(last) if *object != self.object => format!("{last}: "),
+                _ => String::new(),
+            };
+            let text = format!("{reason}: {object}{message}");
+            sheet.row(exit.as_str(), &text, Tone::Bad);
         }
     }
 }
@@ -90,7 +126,8 @@ impl ObjectFinding {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ObjectProblem {
-    /// The outcome: `rejected`, or `retry` if the problem may disappear later.
+    /// The outcome: `rejected`, `retry` if the problem may disappear later, or `conflict` if a
+    /// comparison found a difference.
     #[serde(rename = "outcome")]
     pub exit: Exit,
     /// The reason, for machines. Rejected batches have the same reasons in other commands.
@@ -102,89 +139,22 @@ pub struct ObjectProblem {
 }
 
 impl ObjectProblem {
-    pub(super) fn rejected(reason: &'static str, object: &str, message: impl Into<String>) -> Self {
+    pub(super) fn new(
+        exit: Exit,
+        reason: &'static str,
+        object: &str,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
-            exit: Exit::Rejected,
+            exit,
             reason,
             object: object.to_owned(),
             message: message.into(),
         }
     }
 
-    pub(super) fn retry(reason: &'static str, object: &str, message: impl Into<String>) -> Self {
-        Self {
-            exit: Exit::Retry,
-            ..Self::rejected(reason, object, message)
-        }
+    /// Creates a problem that no retry removes.
+    pub(super) fn rejected(reason: &'static str, object: &str, message: impl Into<String>) -> Self {
+        Self::new(Exit::Rejected, reason, object, message)
     }
-}
-
-/// The content of one kind of object.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum Facts {
-    /// A signed batch, or one of its objects.
-    Batch(Box<BatchFacts>),
-    /// A prepared batch.
-    Prepared(Box<PreparedFacts>),
-    /// The record that fixes a sum part before it is published.
-    Fixed(Box<FixedSumPart>),
-    /// Published keys and mailboxes.
-    Manifest(ManifestFacts),
-    /// A key.
-    Key(KeyFacts),
-    /// A folder.
-    Folder(FolderFacts),
-    /// A short text, or an object of which only the length is known.
-    Text {
-        /// The length in bytes.
-        bytes: u64,
-        /// The text, unless it must not be shown.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        text: Option<String>,
-    },
-}
-
-/// The content of a batch's objects.
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct BatchFacts {
-    /// The kind of batch; unknown for a signature alone.
-    pub family: Option<Family>,
-    /// The processor that wrote the batch, if the name contains it.
-    pub writer: Option<Role>,
-    /// The storage form.
-    pub form: Option<BatchForm>,
-    /// True if header and path match; unknown if the path is not a batch's name.
-    pub path_agrees: Option<bool>,
-    /// The header.
-    pub header: Option<HeaderFacts>,
-    /// The packets.
-    pub packets: Option<PacketFacts>,
-    /// True if the packets have the digest in the header.
-    pub digest_matches: Option<bool>,
-    /// The signature.
-    pub signature: Option<SignatureFacts>,
-}
-
-/// The storage form of a batch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BatchForm {
-    /// Header, packets and signature as separate objects.
-    ThreeObjects,
-    /// Header and packets inside the signature object.
-    SingleObject,
-}
-
-/// The content of a signature object.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct SignatureFacts {
-    /// The key identifier in the signature.
-    pub key_identifier: KeyId,
-    /// The length of the signature object in bytes.
-    pub bytes: u64,
-    /// The result of the verification.
-    pub verification: Verification,
 }

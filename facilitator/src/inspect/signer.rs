@@ -1,17 +1,20 @@
 //! Identifies the signer: the known keys, and the result of verifying a signature with them.
 
-use super::name::Family;
+use super::facts::{Fact, Facts};
+use super::family::Family;
 use crate::processor::Processor;
 use serde::Serialize;
+use serde_json::json;
 use std::fmt;
 use tallybox_crypto::VerifyingKey;
 use tallybox_model::id::KeyId;
 use tallybox_model::role::Role;
+use tallybox_service::chart::Tone;
 
 /// A party with known keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Party {
+pub(super) enum Party {
     /// The ingestor, which writes ingestion batches.
     Ingestor,
     /// The other processor.
@@ -25,11 +28,11 @@ pub enum Party {
 impl Party {
     /// Returns the party that must sign a batch of this kind; for validation batches and sum parts
     /// it depends on the writer.
-    #[must_use]
-    pub fn expected(family: Family, writer: Option<Role>, own: Role) -> Option<Self> {
+    pub(super) fn expected(family: Family, writer: Option<Role>, own: Role) -> Option<Self> {
         match (family, writer) {
             (Family::IngestionBatch, _) => Some(Self::Ingestor),
-            (_, Some(writer)) => Some(if writer == own { Self::Own } else { Self::Peer }),
+            (_, Some(writer)) if writer == own => Some(Self::Own),
+            (_, Some(_)) => Some(Self::Peer),
             (_, None) => None,
         }
     }
@@ -46,28 +49,30 @@ impl fmt::Display for Party {
     }
 }
 
-/// The holder of a key that verifies a signature.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Signer {
+/// A key of a known party.
+#[derive(Clone, Debug)]
+struct KnownKey {
     /// The holder of the private half.
-    pub party: Party,
+    party: Party,
+    /// `signing key`, `packet key` or `sealing key`.
+    kind: &'static str,
     /// The key's identifier in the configuration or on the command line.
-    pub key: KeyId,
-    /// The fingerprint of the key.
-    pub fingerprint: String,
+    id: KeyId,
+    fingerprint: String,
+    /// The public half of a signing key.
+    public: Option<VerifyingKey>,
 }
 
-/// The result of verifying a signature.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(tag = "result", rename_all = "kebab-case")]
-pub enum Verification {
+/// The result of verifying a signature. With several keys, the first of these that occurs counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Outcome {
     /// The signature verifies with a key that has the identifier in the signature.
-    Verifies(Signer),
+    Verifies,
     /// The signature verifies only with a key of another identifier; a processor rejects it.
-    OtherKey(Signer),
+    OtherKey,
     /// The signature verifies neither with the key that it names nor with any other.
-    DoesNotVerify(Signer),
+    DoesNotVerify,
     /// The signature names a key that is neither configured nor given, and verifies with no known
     /// key.
     UnknownKey,
@@ -77,95 +82,155 @@ pub enum Verification {
     NoHeader,
 }
 
-/// The known keys: those that verify signatures, and the names of the others.
-#[derive(Debug, Default)]
-pub(super) struct KnownKeys {
-    keys: Vec<(Signer, VerifyingKey)>,
-    /// Fingerprints and descriptions of keys that do not verify signatures.
-    others: Vec<(String, String)>,
+/// The result of verifying a signature, and the key with which it verifies or should verify.
+#[derive(Debug)]
+pub(super) struct Verification {
+    pub(super) outcome: Outcome,
+    signer: Option<KnownKey>,
 }
+
+impl From<Outcome> for Verification {
+    fn from(outcome: Outcome) -> Self {
+        let signer = None;
+        Self { outcome, signer }
+    }
+}
+
+impl Verification {
+    /// Describes the result, and returns the reason if it is a fault.
+    fn describe(&self) -> (String, Tone, Option<&'static str>) {
+        let (text, tone, reason) = match self.outcome {
+            Outcome::Verifies => ("verifies with", Tone::Good, None),
+            Outcome::OtherKey => ("verifies only with", Tone::Bad, Some("unknown-key")),
+            Outcome::DoesNotVerify => ("does not verify with", Tone::Bad, Some("bad-signature")),
+            Outcome::UnknownKey => {
+                let text = "is neither configured nor given; give it with --key";
+                (text, Tone::Bad, Some("unknown-key"))
+            }
+            Outcome::NoKeyConfigured => ("no key is configured or given", Tone::Faint, None),
+            Outcome::NoHeader => ("the signed header does not exist", Tone::Faint, None),
+        };
+        match &self.signer {
+            Some(KnownKey { party, id, .. }) => (format!("{text} {id} of {party}"), tone, reason),
+            None => (text.to_owned(), tone, reason),
+        }
+    }
+
+    /// Returns the reason and the description of the fault, if there is one. `key` is the
+    /// identifier in the signature.
+    pub(super) fn fault(
+        &self,
+        key: &str,
+        expected: Option<Party>,
+    ) -> Option<(&'static str, String)> {
+        if self.outcome == Outcome::Verifies {
+            let party = self.signer.as_ref()?.party;
+            let expected = expected.filter(|expected| ![*expected, Party::Given].contains(&party));
+            let message = format!(
+                "signed by {party}, but the expected signer is {}",
+                expected?
+            );
+            return Some(("wrong-signer", message));
+        }
+        let (text, _, reason) = self.describe();
+        let message = match self.outcome {
+            Outcome::UnknownKey => format!("the key of the signature, {key:?}, {text}"),
+            _ => format!("the signature by key {key:?} {text}"),
+        };
+        Some((reason?, message))
+    }
+
+    /// Returns the facts about the signature by a key with this identifier.
+    pub(super) fn signature_facts(&self, key: &str) -> Facts {
+        let (text, tone, _) = self.describe();
+        let mut facts = Facts::default();
+        let result = Fact::new("result", json!(self.outcome)).tone(tone);
+        facts.head(result.shown(text));
+        if let Some(signer) = &self.signer {
+            let party = Fact::new("party", json!(signer.party)).hidden();
+            let key = Fact::new("key", signer.id.as_str()).hidden();
+            let fingerprint = Fact::new("fingerprint", signer.fingerprint.as_str());
+            facts.row("", [party, key, fingerprint]);
+        }
+        let mut signature = Facts::default();
+        signature.head(Fact::new("key-identifier", key).shown(format!("by {key}")));
+        signature.add(Fact::group("verification", facts).conclusion());
+        signature
+    }
+}
+
+/// The known keys.
+#[derive(Debug, Default)]
+pub(super) struct KnownKeys(Vec<KnownKey>);
 
 impl KnownKeys {
     pub(super) fn from_processor(processor: &Processor) -> Self {
-        let named = |party: Party| {
-            move |(id, key): (&KeyId, &VerifyingKey)| {
-                (
-                    Signer {
-                        party,
-                        key: id.clone(),
-                        fingerprint: key.fingerprint(),
-                    },
-                    key.clone(),
-                )
-            }
+        let mut known = Self::default();
+        let keys = &processor.keys;
+        known.add(Party::Ingestor, keys.ingestor.iter());
+        known.add(Party::Peer, keys.peer.iter());
+        let signing = keys.signing.verifying_key();
+        known.add(Party::Own, [(&keys.signing_id, &signing)]);
+        let own = |kind, id, fingerprint| KnownKey {
+            party: Party::Own,
+            kind,
+            id,
+            fingerprint,
+            public: None,
         };
-        let own = (
-            &processor.keys.signing_id,
-            &processor.keys.signing.verifying_key(),
-        );
-        let ingestor = processor.keys.ingestor.iter().map(named(Party::Ingestor));
-        let peer = processor.keys.peer.iter().map(named(Party::Peer));
-        let packet = processor.keys.packet.iter();
-        let packet = packet.map(|key| {
-            (
-                key.fingerprint.clone(),
-                format!("packet key {} of {}", key.id, Party::Own),
-            )
-        });
-        let sealing = processor.keys.sealing.iter();
-        let sealing = sealing.map(|key| (key.id(), format!("a sealing key of {}", Party::Own)));
-        let others = packet.chain(sealing).collect();
-        let keys = ingestor
-            .chain(peer)
-            .chain([named(Party::Own)(own)])
-            .collect();
-        Self { keys, others }
+        for key in &keys.packet {
+            let fingerprint = key.fingerprint.clone();
+            known.0.push(own("packet key", key.id.clone(), fingerprint));
+        }
+        for key in &keys.sealing {
+            known.0.push(own("sealing key", key.id(), key.id()));
+        }
+        known
     }
 
-    /// Adds keys from the command line.
-    pub(super) fn add(&mut self, given: impl IntoIterator<Item = (KeyId, VerifyingKey)>) {
-        let named = given.into_iter().map(|(id, key)| {
-            let signer = Signer {
-                party: Party::Given,
-                key: id,
-                fingerprint: key.fingerprint(),
-            };
-            (signer, key)
-        });
-        self.keys.extend(named);
+    /// Adds keys that verify signatures.
+    pub(super) fn add<'a>(
+        &mut self,
+        party: Party,
+        keys: impl IntoIterator<Item = (&'a KeyId, &'a VerifyingKey)>,
+    ) {
+        self.0.extend(keys.into_iter().map(|(id, key)| KnownKey {
+            party,
+            kind: "signing key",
+            id: id.clone(),
+            fingerprint: key.fingerprint(),
+            public: Some(key.clone()),
+        }));
     }
 
     /// Verifies a signature over `header` that names `key`. Several parties may use the same
     /// identifier.
     pub(super) fn judge(&self, key: &str, header: &[u8], signature: &[u8]) -> Verification {
-        let named = |signer: &Signer| signer.key == key;
-        let verifies = || {
-            self.keys
-                .iter()
-                .filter(|(_, key)| key.verify(header, signature).is_ok())
-        };
-        if let Some((signer, _)) = verifies().find(|(signer, _)| named(signer)) {
-            return Verification::Verifies(signer.clone());
+        let mut best = Verification::from(Outcome::UnknownKey);
+        for known in &self.0 {
+            let Some(public) = &known.public else {
+                continue;
+            };
+            let verifies = public.verify(header, signature).is_ok();
+            let outcome = match (known.id == key, verifies) {
+                (true, true) => Outcome::Verifies,
+                (false, true) => Outcome::OtherKey,
+                (true, false) => Outcome::DoesNotVerify,
+                (false, false) => Outcome::UnknownKey,
+            };
+            if outcome < best.outcome {
+                let signer = Some(known.clone());
+                best = Verification { outcome, signer };
+            }
         }
-        if let Some((signer, _)) = verifies().next() {
-            return Verification::OtherKey(signer.clone());
-        }
-        match self.keys.iter().find(|(signer, _)| named(signer)) {
-            Some((signer, _)) => Verification::DoesNotVerify(signer.clone()),
-            None => Verification::UnknownKey,
-        }
+        best
     }
 
-    /// Returns the description of the configured key with this fingerprint.
-    pub(super) fn name(&self, fingerprint: &str) -> Option<String> {
-        let signer = self
-            .keys
-            .iter()
-            .map(|(signer, _)| signer)
-            .find(|signer| signer.fingerprint == fingerprint);
-        let other = || self.others.iter().find(|(other, _)| other == fingerprint);
-        let signer = signer.map(|signer| format!("signing key {} of {}", signer.key, signer.party));
-        signer.or_else(|| other().map(|(_, description)| description.clone()))
+    /// Returns the description of the known key with this fingerprint.
+    pub(super) fn description(&self, fingerprint: &str) -> Option<String> {
+        let mut keys = self.0.iter();
+        let known = keys.find(|known| known.fingerprint == fingerprint)?;
+        Some(format!("{} {} of {}", known.kind, known.id, known.party))
     }
 }
 
@@ -178,53 +243,40 @@ mod tests {
     #[test]
     fn each_party_is_told_from_the_others() {
         let [ingestor, peer] = [0, 1].map(|_| SigningKey::generate(&mut rand::rng()));
-        let entry = |party, id: &str, key: &SigningKey| {
-            let key = key.verifying_key();
+        // Both parties use the identifier "k1".
+        let id = "k1".to_owned();
+        let mut known_keys = KnownKeys::default();
+        known_keys.add(Party::Ingestor, [(&id, &ingestor.verifying_key())]);
+        known_keys.add(Party::Peer, [(&id, &peer.verifying_key())]);
+        let judge = |key: &str, signature: &[u8]| {
+            let verification = known_keys.judge(key, b"header", signature);
             (
-                Signer {
-                    party,
-                    key: id.to_owned(),
-                    fingerprint: key.fingerprint(),
-                },
-                key,
+                verification.outcome,
+                verification.signer.map(|signer| signer.party),
             )
         };
-        // Both parties use the identifier "k1".
-        let keys = vec![
-            entry(Party::Ingestor, "k1", &ingestor),
-            entry(Party::Peer, "k1", &peer),
-        ];
-        let known_keys = KnownKeys {
-            keys,
-            others: Vec::new(),
-        };
-        let party = |verification: Verification| match verification {
-            Verification::Verifies(signer) => Some(signer.party),
-            _ => None,
-        };
-        assert_eq!(
-            party(known_keys.judge("k1", b"header", &ingestor.sign(b"header"))),
-            Some(Party::Ingestor)
-        );
-        assert_eq!(
-            party(known_keys.judge("k1", b"header", &peer.sign(b"header"))),
-            Some(Party::Peer)
-        );
-        let other = known_keys.judge("k2", b"header", &peer.sign(b"header"));
-        assert!(matches!(other, Verification::OtherKey(signer) if signer.party == Party::Peer));
+        let by_ingestor = ingestor.sign(b"header");
+        let by_peer = peer.sign(b"header");
         let bad = peer.sign(b"another");
-        assert!(matches!(
-            known_keys.judge("k1", b"header", &bad),
-            Verification::DoesNotVerify(_)
-        ));
         assert_eq!(
-            known_keys.judge("k2", b"header", &bad),
-            Verification::UnknownKey
+            judge("k1", &by_ingestor),
+            (Outcome::Verifies, Some(Party::Ingestor))
         );
         assert_eq!(
-            KnownKeys::default().judge("k1", b"header", &bad),
-            Verification::UnknownKey
+            judge("k1", &by_peer),
+            (Outcome::Verifies, Some(Party::Peer))
         );
+        assert_eq!(
+            judge("k2", &by_peer),
+            (Outcome::OtherKey, Some(Party::Peer))
+        );
+        assert_eq!(
+            judge("k1", &bad),
+            (Outcome::DoesNotVerify, Some(Party::Ingestor))
+        );
+        assert_eq!(judge("k2", &bad), (Outcome::UnknownKey, None));
+        let none = KnownKeys::default().judge("k1", b"header", &bad);
+        assert_eq!(none.outcome, Outcome::UnknownKey);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Resolves a path or URL from the command line to a bucket and a key.
 
-use super::name::key_components;
 use crate::error::Error;
 use crate::processor::Processor;
 use std::path::Path;
+use tallybox_model::path::{BatchKind, BatchName, OwnObject, SumPartName, possible_keys};
+use tallybox_model::role::Role;
 use tallybox_transport::{BucketError, BucketSettings, BucketUrl, LocalBucket, SharedBucket, open};
 
 /// The target of an inspection: an object, the common prefix of a batch's objects, or a folder.
@@ -130,13 +131,19 @@ fn split_url(text: &str) -> (&str, &str) {
     (text[..text.len() - key.len()].trim_end_matches('/'), key)
 }
 
-/// Splits a path before the components that form an object's key.
+/// Splits a path into a bucket and the key of an object: the name of a batch, of a sum part or of an
+/// object of an own bucket, or else the last component.
 fn split(path: &str) -> (&str, &str) {
-    let components = key_components(path);
-    match path.rmatch_indices('/').nth(components - 1) {
-        Some((slash, _)) => (&path[..slash], &path[slash + 1..]),
-        None => ("", path),
-    }
+    let is_name = |key: &&str| {
+        let stem = BatchKind::split(key).map_or(*key, |(stem, ..)| stem);
+        OwnObject::parse(key).is_some()
+            || BatchName::parse(stem).is_some()
+            || SumPartName::parse(stem, Role::First).is_some()
+    };
+    let last = path.rsplit('/').next().unwrap_or(path);
+    let key = possible_keys(path).find(is_name).unwrap_or(last);
+    let root = &path[..path.len() - key.len()];
+    (root.strip_suffix('/').unwrap_or(root), key)
 }
 
 #[cfg(test)]
@@ -166,6 +173,28 @@ mod tests {
         ] {
             assert_eq!(split_url(&url), (root, key.as_str()), "{url}");
         }
+    }
+
+    #[test]
+    fn the_bucket_is_what_precedes_the_key() {
+        for (root, key) in [
+            ("/srv/in", format!("{STEM}.batch.sig")),
+            ("/srv/in", STEM.to_owned()),
+            ("/srv/own", format!("{STEM}.00112233.prepared")),
+            (
+                "/srv/sums",
+                "i/a/202311142200-202311142300.sum_0".to_owned(),
+            ),
+            (
+                "/srv/own",
+                "sum-parts/i/a/202311142200-202311142300.fixed".to_owned(),
+            ),
+            ("/srv/keys", "signing.pem".to_owned()),
+            ("/srv/in", "x.batch".to_owned()),
+        ] {
+            assert_eq!(split(&format!("{root}/{key}")), (root, key.as_str()));
+        }
+        assert_eq!(split("x.batch"), ("", "x.batch"));
     }
 
     #[test]

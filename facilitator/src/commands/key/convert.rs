@@ -4,7 +4,7 @@ use super::document::{Restriction, document};
 use super::encoding::{encode, read};
 use super::output::{write_public, write_secret};
 use crate::error::Error;
-use crate::inspect::{AnyKey, KeyEncoding};
+use crate::key_encoding::{AnyKey, KeyEncoding};
 use clap::Args;
 use std::path::PathBuf;
 use tallybox_service::shell::GlobalOptions;

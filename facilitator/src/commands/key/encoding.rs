@@ -1,7 +1,7 @@
 //! Reads keys in any encoding, and encodes them.
 
 use crate::error::Error;
-use crate::inspect::{AnyKey, KeyEncoding};
+use crate::key_encoding::{AnyKey, KeyEncoding};
 use std::io::Read as _;
 use std::path::Path;
 use tallybox_crypto::KeyError;

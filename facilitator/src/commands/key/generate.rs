@@ -4,7 +4,7 @@ use super::document::{Restriction, document};
 use super::encoding::encode;
 use super::output::{write_public, write_secret};
 use crate::error::Error;
-use crate::inspect::{AnyKey, KeyEncoding};
+use crate::key_encoding::{AnyKey, KeyEncoding};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt;

@@ -3,7 +3,7 @@
 use super::encoding::{encode, read};
 use super::output::write_public;
 use crate::error::Error;
-use crate::inspect::{AnyKey, KeyEncoding};
+use crate::key_encoding::{AnyKey, KeyEncoding};
 use clap::Args;
 use serde::Serialize;
 use std::fmt;

@@ -3,7 +3,7 @@
 use super::encoding::read;
 use super::output::write_secret;
 use crate::error::Error;
-use crate::inspect::AnyKey;
+use crate::key_encoding::AnyKey;
 use clap::Args;
 use std::path::PathBuf;
 use tallybox_service::shell::GlobalOptions;

@@ -1,142 +1,143 @@
-//! Compares two records as JSON values, field by field.
+//! Compares two trees of facts, field by field.
 
-use serde::Serialize;
-use serde_json::Value;
-use std::collections::BTreeSet;
+use crate::inspect::facts::{Fact, Facts, Value, text_of};
+use serde_json::Value as Json;
+use std::collections::HashMap;
 
 /// How many differences are listed.
 const MOST_LISTED_DIFFERENCES: usize = 20;
 
-/// Fields with different values.
-#[derive(Clone, PartialEq, Debug, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct FieldDifferences {
-    /// The number of different fields.
-    pub total: u64,
-    /// The first of them.
-    pub listed: Vec<FieldDifference>,
-}
+/// A field and its single value. The path of the field is like `sum-part.sum[3]`.
+type Leaf = (String, Json);
 
-/// A field with different values.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct FieldDifference {
-    /// The path of the field, such as `sum-part.sum[3]`.
-    pub field: String,
-    /// The value in the first; `None` if the field is missing.
-    pub a: Option<Value>,
-    /// The value in the second; `None` if the field is missing.
-    pub b: Option<Value>,
-}
-
-/// Compares two values. Compares lists of texts as sets, and other lists element by element.
-pub(super) fn differences(a: &Value, b: &Value) -> FieldDifferences {
-    let mut found = FieldDifferences::default();
-    compare("", Some(a), Some(b), &mut found);
-    found
-}
-
-fn compare(field: &str, a: Option<&Value>, b: Option<&Value>, found: &mut FieldDifferences) {
-    if a == b {
-        return;
+/// Returns the number of fields with different values, and the first of them. Conclusions are not
+/// compared, and lists of texts are compared as sets.
+pub(super) fn differences(a: &Facts, b: &Facts) -> (usize, Facts) {
+    let mut fields = Vec::new();
+    add_facts("", a, &mut fields);
+    let left: HashMap<String, Json> = fields.iter().cloned().collect();
+    let mut right_fields = Vec::new();
+    add_facts("", b, &mut right_fields);
+    let right: HashMap<String, Json> = right_fields.iter().cloned().collect();
+    right_fields.retain(|(field, _)| !left.contains_key(field));
+    fields.append(&mut right_fields);
+    fields.retain(|(field, _)| left.get(field) != right.get(field));
+    let mut listed = Vec::new();
+    for (field, _) in fields.iter().take(MOST_LISTED_DIFFERENCES) {
+        listed.push(difference(field, left.get(field), right.get(field)));
     }
-    match (a, b) {
-        (Some(Value::Object(left)), Some(Value::Object(right))) => {
-            let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
-            for key in keys {
-                let field = if field.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{field}.{key}")
+    let mut facts = Facts::default();
+    facts.head(Fact::new("total", fields.len()).unit("different fields"));
+    facts.add(Fact::groups("listed", listed).row("field"));
+    (fields.len(), facts)
+}
+
+fn difference(field: &str, a: Option<&Json>, b: Option<&Json>) -> Facts {
+    let text = |value: Option<&Json>| value.and_then(text_of).unwrap_or_else(|| "-".to_owned());
+    let mut facts = Facts::default();
+    facts.row(
+        "",
+        [
+            Fact::new("field", field).unnamed(),
+            Fact::new("a", a.cloned()).shown(format!("A {}", text(a))),
+            Fact::new("b", b.cloned()).shown(format!("B {}", text(b))),
+        ],
+    );
+    facts
+}
+
+fn add_facts(path: &str, facts: &Facts, leaves: &mut Vec<Leaf>) {
+    for fact in facts.0.iter().filter(|fact| !fact.is_conclusion) {
+        let field = joined(path, fact.name);
+        match &fact.value {
+            Value::Json(value) => add_json(&field, value, leaves),
+            Value::Group(facts) => add_facts(&field, facts, leaves),
+            Value::Groups(groups) => {
+                for (index, facts) in groups.iter().enumerate() {
+                    add_facts(&format!("{field}[{index}]"), facts, leaves);
+                }
+            }
+        }
+    }
+}
+
+fn add_json(field: &str, value: &Json, leaves: &mut Vec<Leaf>) {
+    match value {
+        Json::Null => {}
+        Json::Object(counts) => {
+            for (name, count) in counts {
+                leaves.push((joined(field, name), count.clone()));
+            }
+        }
+        Json::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                let key = match item.as_str() {
+                    Some(text) => format!("{field}[{text}]"),
+                    None => format!("{field}[{index}]"),
                 };
-                compare(&field, left.get(key), right.get(key), found);
+                leaves.push((key, item.clone()));
             }
         }
-        (Some(Value::Array(left)), Some(Value::Array(right))) if texts(left) && texts(right) => {
-            for only in left.iter().filter(|item| !right.contains(item)) {
-                found.add(field, Some(only), None);
-            }
-            for only in right.iter().filter(|item| !left.contains(item)) {
-                found.add(field, None, Some(only));
-            }
-            let same = |(a, b): (&[Value], &[Value])| a.iter().all(|item| b.contains(item));
-            if same((left, right)) && same((right, left)) {
-                found.add(&format!("{field} (order or repetitions)"), None, None);
-            }
-        }
-        (Some(Value::Array(left)), Some(Value::Array(right))) => {
-            for index in 0..left.len().max(right.len()) {
-                compare(
-                    &format!("{field}[{index}]"),
-                    left.get(index),
-                    right.get(index),
-                    found,
-                );
-            }
-        }
-        _ => found.add(field, a, b),
+        single => leaves.push((field.to_owned(), single.clone())),
     }
 }
 
-fn texts(list: &[Value]) -> bool {
-    !list.is_empty() && list.iter().all(Value::is_string)
-}
-
-impl FieldDifferences {
-    fn add(&mut self, field: &str, a: Option<&Value>, b: Option<&Value>) {
-        self.total += 1;
-        if self.listed.len() < MOST_LISTED_DIFFERENCES {
-            self.listed.push(FieldDifference {
-                field: field.to_owned(),
-                a: a.cloned(),
-                b: b.cloned(),
-            });
-        }
+fn joined(path: &str, name: &str) -> String {
+    match path {
+        "" => name.to_owned(),
+        path => format!("{path}.{name}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+
+    fn tree(name: &str, sum: &[i64], batches: &[&str]) -> Facts {
+        let mut inner = Facts::default();
+        inner.add(Fact::new("sum", sum));
+        inner.add(Fact::new("batches", batches));
+        let mut facts = Facts::default();
+        facts.add(Fact::new("bins", 3));
+        facts.add(Fact::new("name", name));
+        facts.add(Fact::new("verified", name).conclusion());
+        facts.add(Fact::group("inner", inner));
+        facts
+    }
+
+    fn listed((total, facts): (usize, Facts)) -> (usize, Vec<String>) {
+        let json = serde_json::to_value(facts).unwrap_or_default();
+        let listed = json["listed"].as_array().cloned().unwrap_or_default();
+        let field = |item: &Json| item["field"].as_str().unwrap_or_default().to_owned();
+        (total, listed.iter().map(field).collect())
+    }
 
     #[test]
     fn each_difference_is_named() {
-        let a =
-            json!({ "bins": 3, "name": "a", "inner": { "sum": [1, 2, 3], "batches": ["x", "y"] } });
-        let b =
-            json!({ "bins": 3, "name": "b", "inner": { "sum": [1, 5], "batches": ["y", "z"] } });
-        let found = differences(&a, &b);
-        let fields: Vec<&str> = found
-            .listed
-            .iter()
-            .map(|difference| difference.field.as_str())
-            .collect();
+        let a = tree("a", &[1, 2, 3], &["x", "y"]);
+        let b = tree("b", &[1, 5], &["y", "z"]);
+        let (total, fields) = listed(differences(&a, &b));
+        let expected = [
+            "name",
+            "inner.sum[1]",
+            "inner.sum[2]",
+            "inner.batches[x]",
+            "inner.batches[z]",
+        ];
+        assert_eq!((total, fields), (5, expected.map(str::to_owned).to_vec()));
+        assert_eq!(differences(&a, &a).0, 0);
         assert_eq!(
-            fields,
-            [
-                "inner.batches",
-                "inner.batches",
-                "inner.sum[1]",
-                "inner.sum[2]",
-                "name"
-            ]
-        );
-        assert_eq!((found.total, differences(&a, &a).total), (5, 0));
-        assert_eq!(
-            (&found.listed[3].a, &found.listed[3].b),
-            (&Some(json!(3)), &None)
+            differences(&a, &tree("a", &[1, 2, 3], &["y", "x"])).0,
+            0,
+            "a set"
         );
     }
 
     #[test]
     fn only_the_first_are_listed() {
-        let a = json!((0..100).collect::<Vec<_>>());
-        let b = json!((1..101).collect::<Vec<_>>());
-        let found = differences(&a, &b);
-        assert_eq!(
-            (found.total, found.listed.len()),
-            (100, MOST_LISTED_DIFFERENCES)
-        );
+        let a: Vec<i64> = (0..100).collect();
+        let b: Vec<i64> = (1..101).collect();
+        let (total, fields) = listed(differences(&tree("a", &a, &[]), &tree("a", &b, &[])));
+        assert_eq!((total, fields.len()), (100, MOST_LISTED_DIFFERENCES));
     }
 }

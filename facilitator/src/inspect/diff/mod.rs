@@ -1,93 +1,22 @@
-//! Compares two objects or batches: bytes, fields, packets.
+//! Compares two objects or batches: their facts, their packets, their bytes.
 
+mod bytes;
 mod fields;
 mod packets;
-mod show;
-mod side;
-mod values;
-
-pub use fields::{FieldDifference, FieldDifferences};
-pub use packets::PacketDifferences;
 
 use super::batch::Batch;
-use super::report::BatchForm;
-use super::{Inspector, Target};
+use super::facts::{Fact, Facts, Value};
+use super::family::with_article;
+use super::inspector::Inspector;
+use super::located::{Item, Located, not_found};
+use super::report::{InspectionReport, ObjectFinding, ObjectProblem};
+use super::target::Target;
 use crate::error::Error;
-use crate::inspect::consistency::with_article;
-use futures::TryStreamExt as _;
-use serde::Serialize;
-use side::Side;
+use fields::differences;
+use serde_json::Value as Json;
 use tallybox_model::digest::Digest;
 use tallybox_service::exit::Exit;
-use tallybox_transport::SharedBucket;
-use values::{
-    fixed_facts, fixed_part, fixed_value, header_file, header_value, packets_file, signature_file,
-    signature_value, sum_part_value,
-};
-
-/// The differences between two objects or batches.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Difference {
-    /// The first, from the command line.
-    pub a: String,
-    /// The second, from the command line.
-    pub b: String,
-    /// The kind of both, for people.
-    pub what: &'static str,
-    /// `done` if the two are the same, otherwise `conflict`.
-    pub outcome: Exit,
-    /// The compared files; each entry is a file that exists on at least one side.
-    pub parts: Vec<PartDifference>,
-    /// Remarks about both sides.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
-}
-
-/// The differences between a file of the first and a file of the second.
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PartDifference {
-    /// `header`, `packets`, `signature`, or `object`.
-    pub part: &'static str,
-    /// True if both have the same bytes.
-    pub same_bytes: bool,
-    /// The length and digest of the first's file, if it exists.
-    pub a: Option<FileFacts>,
-    /// The length and digest of the second's file, if it exists.
-    pub b: Option<FileFacts>,
-    /// The index of the first different byte, if the files are compared as bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_different_byte: Option<u64>,
-    /// Fields with different values, if the files are compared as records.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fields: Option<FieldDifferences>,
-    /// Different packets.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub packets: Option<PacketDifferences>,
-}
-
-/// The length and digest of a file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct FileFacts {
-    /// The length in bytes.
-    pub bytes: u64,
-    /// The SHA-256 of the file.
-    pub sha256: Digest,
-}
-
-impl PartDifference {
-    fn compare(part: &'static str, a: Option<FileFacts>, b: Option<FileFacts>) -> Self {
-        Self {
-            part,
-            same_bytes: a == b,
-            a,
-            b,
-            ..Self::default()
-        }
-    }
-}
+use tallybox_transport::digest;
 
 impl Inspector {
     /// Compares two objects, batches, sum parts or records that fix sum parts.
@@ -95,181 +24,197 @@ impl Inspector {
     /// # Errors
     /// [`Error::Bucket`] if one of them does not exist, and [`Error::Setting`] if they are of
     /// different kinds.
-    pub async fn diff(&self, a: &Target, b: &Target) -> Result<Difference, Error> {
-        let sides = (self.side(a).await?, self.side(b).await?);
-        let mut notes = Vec::new();
-        let (what, parts) = match &sides {
-            (Side::Batch(left), Side::Batch(right)) if left.facts.family == right.facts.family => {
-                for (name, batch) in [("A", left), ("B", right)] {
-                    let malformed = batch
-                        .problems
-                        .iter()
-                        .filter(|problem| problem.reason == "malformed");
-                    notes.extend(
-                        malformed.map(|problem| format!("{name}: malformed: {}", problem.message)),
-                    );
-                }
-                (sides.0.label(), self.batches((a, left), (b, right)).await?)
+    pub async fn diff(&self, a: &Target, b: &Target) -> Result<InspectionReport, Error> {
+        let left = self.side(a).await?;
+        let right = self.side(b).await?;
+        let (what, compared) = match (&left, &right) {
+            (Item::Batch(left_batch), Item::Batch(right_batch))
+                if left_batch.family == right_batch.family =>
+            {
+                (label(&left), common_files(left_batch, right_batch))
             }
-            (Side::Fixed(left, left_file), Side::Fixed(right, right_file)) => {
-                let part = PartDifference::compare("object", Some(*left_file), Some(*right_file));
-                let fields = fields::differences(&fixed_value(left), &fixed_value(right));
+            (Item::Object(a_found), Item::Object(b_found)) if label(&left) == label(&right) => {
+                let a_facts = with_digest(a, a_found).await?;
+                let mut b_facts = with_digest(b, b_found).await?;
+                // What is found out about the same bytes may depend on their name.
+                if a_facts.get("sha256") == b_facts.get("sha256") {
+                    b_facts.clone_from(&a_facts);
+                }
+                (label(&left), (a_facts, b_facts))
+            }
+            _ => {
+                let sides = published(&left).zip(published(&right));
+                let mismatch = || mismatch((a, &left), (b, &right));
                 (
-                    "fixed sum part",
-                    vec![PartDifference {
-                        fields: Some(fields),
-                        ..part
-                    }],
+                    "sum part and fixed sum part".to_owned(),
+                    sides.ok_or_else(mismatch)?,
                 )
             }
-            (Side::Fixed(fixed, _), Side::Batch(batch)) if sum_part_value(batch).is_some() => (
-                TO_FIXED,
-                vec![fixed_part(
-                    &fixed_facts(fixed),
-                    &sum_part_value(batch).unwrap_or_default(),
-                )],
-            ),
-            (Side::Batch(batch), Side::Fixed(fixed, _)) if sum_part_value(batch).is_some() => (
-                TO_FIXED,
-                vec![fixed_part(
-                    &sum_part_value(batch).unwrap_or_default(),
-                    &fixed_facts(fixed),
-                )],
-            ),
-            (Side::Object(left, left_file), Side::Object(right, right_file)) => {
-                let mut part =
-                    PartDifference::compare("object", Some(*left_file), Some(*right_file));
-                if !part.same_bytes {
-                    let sides = (
-                        (&a.bucket, left.key.as_str()),
-                        (&b.bucket, right.key.as_str()),
-                    );
-                    part.first_different_byte = first_difference(sides.0, sides.1).await?;
-                }
-                ("object", vec![part])
+        };
+        let (total, fields) = differences(&compared.0, &compared.1);
+        let title = format!("{what} A, compared with B");
+        let mut finding = ObjectFinding::new("difference", title, &a.shown, Facts::default());
+        finding
+            .facts
+            .add(Fact::new("compared-with", b.shown.as_str()).row("B"));
+        finding.facts.add(Fact::group("fields", fields));
+        finding.notes.extend(malformed("A", &left));
+        finding.notes.extend(malformed("B", &right));
+        if total == 0 {
+            finding.note("A and B have the same bytes");
+        } else {
+            let problem =
+                ObjectProblem::new(Exit::Conflict, "different", &a.shown, "A and B differ");
+            finding.problems.push(problem);
+            let facts = &mut finding.facts;
+            self.add_details((a, &left), (b, &right), facts).await?;
+        }
+        Ok(InspectionReport::new(&a.shown, vec![finding]))
+    }
+
+    /// Resolves a target: a batch by any of its objects or their common prefix, or another object.
+    async fn side(&self, target: &Target) -> Result<Item, Error> {
+        let Target { bucket, key, shown } = target;
+        let mut found = Located::find(bucket, key).await?;
+        if found.len() > 1 {
+            found.retain(|located| matches!(located, Located::Batch(_)));
+        }
+        match (found.pop(), found.is_empty()) {
+            (Some(only), true) => self.read(bucket, only).await,
+            (Some(_), false) => Err(Error::Setting(format!(
+                "{shown} is the common prefix of several batches; give the path of one of them"
+            ))),
+            (None, _) => Err(not_found(bucket, key)),
+        }
+    }
+
+    /// Adds what a comparison of the facts does not reveal: the different packets of two batches,
+    /// and the first different byte of two other objects.
+    async fn add_details(
+        &self,
+        (a, left): (&Target, &Item),
+        (b, right): (&Target, &Item),
+        found: &mut Facts,
+    ) -> Result<(), Error> {
+        match (left, right) {
+            (Item::Object(left), Item::Object(right)) => {
+                let left = (&a.bucket, left.object.as_str());
+                let right = (&b.bucket, right.object.as_str());
+                let position = bytes::first_difference(left, right).await?;
+                found.add(Fact::new("first-different-byte", position));
             }
-            (left, right) => {
-                let (left, right) = (left.label(), right.label());
-                let problem = format!(
-                    "{} is {}, but {} is {}",
-                    a.shown,
-                    with_article(left),
-                    b.shown,
-                    with_article(right)
+            (Item::Batch(left), Item::Batch(right)) => {
+                let inputs = (
+                    left.open_packets(&a.bucket).await?,
+                    right.open_packets(&b.bucket).await?,
                 );
-                return Err(Error::Setting(problem));
+                if let ((Some((left_input, _)), Some((right_input, _))), Some(family)) =
+                    (inputs, left.family)
+                {
+                    let reader = self.packet_reader(Some(family));
+                    let joining = tokio::task::spawn_blocking(move || {
+                        packets::join(&reader, family, left_input, right_input)
+                    });
+                    let internal = |error| Error::Internal(format!("comparing packets: {error}"));
+                    let differences = joining.await.map_err(internal)??;
+                    found.add(Fact::group("packets", differences.facts()));
+                }
             }
-        };
-        let same = parts.iter().all(|part| part.same_bytes);
-        let outcome = if same { Exit::Done } else { Exit::Conflict };
-        Ok(Difference {
-            a: a.shown.clone(),
-            b: b.shown.clone(),
-            what,
-            outcome,
-            parts,
-            notes,
-        })
-    }
-
-    /// Compares the files of two batches. If one side is a single file, compares only that file.
-    async fn batches(
-        &self,
-        (a, left): (&Target, &Batch),
-        (b, right): (&Target, &Batch),
-    ) -> Result<Vec<PartDifference>, Error> {
-        let alone = |batch: &Batch| {
-            batch.present.all().count() == 1 && batch.facts.form != Some(BatchForm::SingleObject)
-        };
-        let one_file = alone(left) || alone(right);
-        let wanted = |part: &PartDifference| match (part.a, part.b) {
-            (None, None) => false,
-            (Some(_), Some(_)) => true,
-            _ => !one_file,
-        };
-        let mut header = PartDifference::compare("header", header_file(left), header_file(right));
-        if !header.same_bytes {
-            header.fields = Some(fields::differences(
-                &header_value(left),
-                &header_value(right),
-            ));
+            _ => {}
         }
-        let mut packets =
-            PartDifference::compare("packets", packets_file(left), packets_file(right));
-        if !packets.same_bytes && packets.a.is_some() && packets.b.is_some() {
-            packets.packets = self.packets((a, left), (b, right)).await?;
-        }
-        let files = (
-            signature_file(&a.bucket, left).await?,
-            signature_file(&b.bucket, right).await?,
-        );
-        let mut signature = PartDifference::compare("signature", files.0, files.1);
-        if !signature.same_bytes {
-            signature.fields = Some(fields::differences(
-                &signature_value(left),
-                &signature_value(right),
-            ));
-        }
-        Ok([header, packets, signature]
-            .into_iter()
-            .filter(wanted)
-            .collect())
-    }
-
-    async fn packets(
-        &self,
-        (a, left): (&Target, &Batch),
-        (b, right): (&Target, &Batch),
-    ) -> Result<Option<PacketDifferences>, Error> {
-        let inputs = (
-            self.open_packets(&a.bucket, left).await?,
-            self.open_packets(&b.bucket, right).await?,
-        );
-        let ((Some((left_input, _)), Some((right_input, _))), Some(family)) =
-            (inputs, left.facts.family)
-        else {
-            return Ok(None);
-        };
-        let limits = self.limits.clone();
-        let joining = tokio::task::spawn_blocking(move || {
-            packets::join(family, (left_input, right_input), &limits)
-        });
-        joining
-            .await
-            .map_err(|error| Error::Internal(format!("comparing packets: {error}")))
-            .map(Some)
+        Ok(())
     }
 }
 
-const TO_FIXED: &str = "sum part and fixed sum part";
-
-/// Returns the index of the first different byte of two objects. Streams both.
-async fn first_difference(
-    a: (&SharedBucket, &str),
-    b: (&SharedBucket, &str),
-) -> Result<Option<u64>, Error> {
-    let (mut left, mut right) = (a.0.get(a.1).await?.body, b.0.get(b.1).await?.body);
-    let (mut left_part, mut right_part) = (bytes::Bytes::new(), bytes::Bytes::new());
-    let mut position = 0;
-    loop {
-        if left_part.is_empty() {
-            left_part = left.try_next().await?.unwrap_or_default();
-        }
-        if right_part.is_empty() {
-            right_part = right.try_next().await?.unwrap_or_default();
-        }
-        let length = left_part.len().min(right_part.len());
-        if length == 0 {
-            return Ok((left_part.len() != right_part.len()).then_some(position));
-        }
-        let (left_run, right_run) = (left_part.split_to(length), right_part.split_to(length));
-        if let Some(at) = left_run
-            .iter()
-            .zip(&right_run)
-            .position(|(left, right)| left != right)
-        {
-            return Ok(Some(position + at as u64));
-        }
-        position += length as u64;
+fn label(side: &Item) -> String {
+    match side {
+        Item::Batch(batch) => match batch.family {
+            Some(family) => family.title(None),
+            None => "signature".to_owned(),
+        },
+        Item::Object(finding) if finding.kind == "fixed-sum-part" => "fixed sum part".to_owned(),
+        Item::Object(_) => "object".to_owned(),
     }
+}
+
+fn mismatch((a, left): (&Target, &Item), (b, right): (&Target, &Item)) -> Error {
+    let [left, right] = [left, right].map(|side| with_article(&label(side)));
+    Error::Setting(format!("{} is {left}, but {} is {right}", a.shown, b.shown))
+}
+
+/// Returns a note for each malformed part of a batch.
+fn malformed(name: &str, side: &Item) -> Vec<String> {
+    let Item::Batch(batch) = side else {
+        return Vec::new();
+    };
+    let mut notes = Vec::new();
+    for problem in &batch.problems {
+        if problem.reason == "malformed" {
+            notes.push(format!("{name}: malformed: {}", problem.message));
+        }
+    }
+    notes
+}
+
+/// Returns the facts about the files of two batches. If one side is a single file, only that file
+/// is compared.
+fn common_files(left: &Batch, right: &Batch) -> (Facts, Facts) {
+    let mut a = left.facts();
+    let mut b = right.facts();
+    if !left.is_whole() || !right.is_whole() {
+        let exists_in = |facts: &Facts, name: &str| {
+            !matches!(facts.get(name), None | Some(Value::Json(Json::Null)))
+        };
+        a.0.retain(|fact| exists_in(&b, fact.name));
+        b.0.retain(|fact| exists_in(&a, fact.name));
+        a.0.retain(|fact| exists_in(&b, fact.name));
+    }
+    (a, b)
+}
+
+/// Returns the facts about an object, with the length and the digest of its bytes.
+async fn with_digest(target: &Target, finding: &ObjectFinding) -> Result<Facts, Error> {
+    let (sha256, bytes) = digest(&*target.bucket, &finding.object).await?;
+    let mut facts = Facts(Vec::from(Fact::file(bytes, Some(Digest(sha256)))));
+    let others = finding.facts.0.iter().filter(|fact| fact.name != "bytes");
+    facts.0.extend(others.cloned());
+    Ok(facts)
+}
+
+/// Returns what a sum part and the record that fixes it have in common; `None` for other objects.
+fn published(side: &Item) -> Option<Facts> {
+    let (facts, packets) = match side {
+        Item::Batch(batch) => (batch.facts(), "packets"),
+        Item::Object(finding) => (finding.facts.clone(), "invalid-packets"),
+    };
+    let header = group(&facts, "header")?;
+    let summary = group(&header, "sum-part").unwrap_or_else(|| facts.clone());
+    let Some(Value::Json(Json::Array(names))) = summary.get("batches") else {
+        return None;
+    };
+    // The record contains the names of batches, the sum part their identifiers.
+    let id = |name: &Json| name.as_str()?.rsplit('/').next().map(str::to_owned);
+    let batches: Vec<String> = names.iter().filter_map(id).collect();
+    let absent = || Facts(Vec::from(Fact::file(0, Some(Digest::empty()))));
+    let packets = group(&facts, packets).map_or_else(absent, file);
+    let mut common = Facts::default();
+    common.add(Fact::new("batches", batches));
+    common.add(Fact::group("header", file(header)));
+    common.add(Fact::group("invalid-packets", packets));
+    Some(common)
+}
+
+fn group(facts: &Facts, name: &str) -> Option<Facts> {
+    match facts.get(name) {
+        Some(Value::Group(facts)) => Some(facts.clone()),
+        _ => None,
+    }
+}
+
+/// Retains the facts about a file's bytes.
+fn file(mut facts: Facts) -> Facts {
+    facts
+        .0
+        .retain(|fact| ["bytes", "sha256"].contains(&fact.name));
+    facts
 }

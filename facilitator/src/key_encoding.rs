@@ -1,7 +1,6 @@
 //! Reads a key file in any encoding: identifies the encoding, and derives the public half.
 
-use super::report::{Facts, ObjectFinding, ObjectProblem};
-use super::signer::KnownKeys;
+use clap::ValueEnum as _;
 use serde::Serialize;
 use std::fmt;
 use tallybox_crypto::{
@@ -13,7 +12,7 @@ use zeroize::Zeroizing;
 /// The encodings of keys (`docs/formats.md`, "Keys").
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum KeyEncoding {
+pub(crate) enum KeyEncoding {
     /// Private: base64 of PKCS#8 DER without PEM; ENPA's form of a signing key
     Pkcs8Base64,
     /// Private: PKCS#8 as PEM `PRIVATE KEY`
@@ -39,8 +38,7 @@ pub enum KeyEncoding {
 
 impl KeyEncoding {
     /// Returns whether text in this encoding contains a secret.
-    #[must_use]
-    pub fn is_private(self) -> bool {
+    pub(crate) fn is_private(self) -> bool {
         !matches!(
             self,
             Self::SpkiPem | Self::SpkiBase64 | Self::X962Base64 | Self::CsrPem
@@ -50,23 +48,14 @@ impl KeyEncoding {
 
 impl fmt::Display for KeyEncoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pkcs8Base64 => "pkcs8-base64",
-            Self::Pkcs8Pem => "pkcs8-pem",
-            Self::X963Base64 => "x963-base64",
-            Self::RotatorMaterial => "rotator-material",
-            Self::SpkiPem => "spki-pem",
-            Self::SpkiBase64 => "spki-base64",
-            Self::X962Base64 => "x962-base64",
-            Self::CsrPem => "csr-pem",
-            Self::Base64 => "base64",
-            Self::PacketDocument => "packet-document",
-        })
+        // Every encoding has a name, because none is skipped.
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
     }
 }
 
 /// A key of any kind. Has no `Debug`, so that no secret can be printed.
-pub enum AnyKey {
+pub(crate) enum AnyKey {
     /// A P-256 private key. The file does not contain its purpose, signing or decryption.
     Private(Box<PacketPrivateKey>),
     /// A packet key with its instance and number of bins.
@@ -83,7 +72,7 @@ impl AnyKey {
     ///
     /// # Errors
     /// [`KeyError`] if the text is not a key.
-    pub fn parse(text: &str) -> Result<(Self, Option<KeyEncoding>), KeyError> {
+    pub(crate) fn parse(text: &str) -> Result<(Self, Option<KeyEncoding>), KeyError> {
         let text = text.trim();
         if text.starts_with('{') {
             let document = PacketKeyDocument::parse(text)?;
@@ -110,8 +99,7 @@ impl AnyKey {
     }
 
     /// Returns the fingerprint of the public half, or the identifier of a sealing key.
-    #[must_use]
-    pub fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         match self {
             Self::Private(key) => key.public().fingerprint(),
             Self::Packet(document) => document.key.public().fingerprint(),
@@ -126,7 +114,7 @@ impl AnyKey {
     ///
     /// # Errors
     /// [`KeyError::CommonName`] if `common_name` cannot be used.
-    pub fn encode(
+    pub(crate) fn encode(
         &self,
         encoding: KeyEncoding,
         common_name: &str,
@@ -200,115 +188,6 @@ fn public(text: &str) -> Result<(VerifyingKey, Option<KeyEncoding>), KeyError> {
     Ok((key, Some(encoding)))
 }
 
-/// The facts about a key.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct KeyFacts {
-    /// The encoding; `None` for encodings that are read but never written.
-    pub encoding: Option<KeyEncoding>,
-    /// True if the file contains a secret.
-    pub secret: bool,
-    /// The fingerprint of the public half, or the identifier of a sealing key.
-    pub fingerprint: String,
-    /// The public half as PEM; `None` for sealing keys.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub public_key: Option<String>,
-    /// The restrictions in a packet key document.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub packet_key: Option<PacketKeyFacts>,
-    /// The description of the same key in the configuration.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub configured: Option<String>,
-}
-
-/// The content of a packet key document, without the key.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PacketKeyFacts {
-    /// The identifier that packets use for the key.
-    pub id: String,
-    /// The instance whose packets the key opens.
-    pub instance: String,
-    /// The number of bins of its packets.
-    pub bins: u32,
-    /// The creation time of the key.
-    pub created: String,
-}
-
-/// Inspects a JSON file that may be a packet key document.
-pub(super) fn inspect_document(
-    object: &str,
-    text: &str,
-    known_keys: Option<&KnownKeys>,
-) -> Result<ObjectFinding, KeyError> {
-    match inspect(object, text, known_keys) {
-        Ok(finding) if finding.problems.is_empty() || text.contains("\"purpose\"") => Ok(finding),
-        Ok(_) => Err(KeyError::Encoding),
-        Err(error) => Err(error),
-    }
-}
-
-/// Inspects a file that may contain a key.
-pub(super) fn inspect(
-    object: &str,
-    text: &str,
-    known_keys: Option<&KnownKeys>,
-) -> Result<ObjectFinding, KeyError> {
-    let (key, encoding) = match AnyKey::parse(text) {
-        Err(
-            error @ (KeyError::Placeholder
-            | KeyError::Invalid
-            | KeyError::Mismatch
-            | KeyError::Document { .. }
-            | KeyError::RequestSignature),
-        ) => {
-            let facts = Facts::Text {
-                bytes: text.len() as u64,
-                text: None,
-            };
-            let problems = vec![ObjectProblem::rejected(
-                "malformed",
-                object,
-                error.to_string(),
-            )];
-            return Ok(ObjectFinding {
-                problems,
-                ..ObjectFinding::new("key", "key", object, facts)
-            });
-        }
-        other => other?,
-    };
-    let (kind, title, secret) = match &key {
-        AnyKey::Private(_) => ("private-key", "private key on P-256", true),
-        AnyKey::Packet(_) => ("packet-key", "packet key document", true),
-        AnyKey::Public(_) => ("public-key", "public key on P-256", false),
-        AnyKey::Sealing(_) => ("sealing-key", "sealing key, or any other 32 bytes", true),
-    };
-    let fingerprint = key.fingerprint();
-    let configured = known_keys.and_then(|known_keys| known_keys.name(&fingerprint));
-    let public_key = key
-        .encode(KeyEncoding::SpkiPem, "")?
-        .map(|text| text.to_string());
-    let packet_key = match &key {
-        AnyKey::Packet(document) => Some(PacketKeyFacts {
-            id: document.id.clone(),
-            instance: document.instance.clone(),
-            bins: document.bins,
-            created: document.created.clone(),
-        }),
-        _ => None,
-    };
-    let facts = KeyFacts {
-        encoding,
-        secret,
-        fingerprint,
-        public_key,
-        packet_key,
-        configured,
-    };
-    Ok(ObjectFinding::new(kind, title, object, Facts::Key(facts)))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -369,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_packet_key_document_leads_to_every_bare_encoding() {
-        let text = include_str!("../../../crypto/testdata/packet-key.json");
+        let text = include_str!("../../crypto/testdata/packet-key.json");
         let (key, encoding) = AnyKey::parse(text).unwrap();
         assert_eq!(encoding, Some(KeyEncoding::PacketDocument));
         assert_eq!(
