@@ -289,7 +289,7 @@ fn fix(
         bytes,
         sha256,
     };
-    let header = publish::header_file(buckets, &limits, name, &checked.parameters, &packets)?;
+    let header = publish::header_file(buckets, limits, name, &checked.parameters, &packets)?;
     let header = FixedFile::parse(&objects.header, &header);
     Ok(FixedValidation {
         generation: limits.generation,

@@ -76,7 +76,7 @@ pub(crate) async fn prepare(
 ) -> Result<(PreparedReader, bool), Error> {
     let (batch, published) = match find_work(processor, name).await? {
         Work::Done(prepared) => return Ok((*prepared, false)),
-        Work::Read(batch, published) => (batch, published),
+        Work::Read(batch, published) => (*batch, published),
     };
     let is_new = published.is_none();
     let done = read(processor, name, batch, published, &progress).await?;
@@ -105,7 +105,7 @@ enum Work {
     Done(Box<PreparedReader>),
     /// To read the ingestion batch. A validation batch that an earlier run has published restricts
     /// the packets.
-    Read(OpenedBatch, Option<PublishedValidation>),
+    Read(Box<OpenedBatch>, Option<PublishedValidation>),
 }
 
 /// Opens the ingestion batch, and finds what earlier runs have left of it.
@@ -135,9 +135,9 @@ async fn find_work(processor: &Processor, name: &BatchName) -> Result<Work, Erro
         prior = PriorRun::find(processor, name).await?;
     }
     Ok(match prior {
-        PriorRun::None => Work::Read(batch, None),
+        PriorRun::None => Work::Read(Box::new(batch), None),
         PriorRun::Prepared(prepared) => Work::Done(prepared),
-        PriorRun::Published(published) => Work::Read(batch, Some(published)),
+        PriorRun::Published(published) => Work::Read(Box::new(batch), Some(published)),
     })
 }
 

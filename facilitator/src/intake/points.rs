@@ -156,7 +156,7 @@ impl BatchPoints {
     #[must_use]
     pub fn uses(&self, keys: &Keys, buckets: &Buckets) -> Vec<KeyUse> {
         let mut uses: Vec<KeyUse> = self
-            .all(keys, &buckets)
+            .all(keys, buckets)
             .into_iter()
             .map(|(_, _, using)| using)
             .collect();

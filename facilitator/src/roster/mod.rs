@@ -96,7 +96,7 @@ pub async fn roster(
 /// [`Error::TouchesRosters`] if the window overlaps windows of rosters and is not one of them, or
 /// an error of the own bucket.
 pub async fn rostered(buckets: &Buckets, limits: &Limits, window: Window) -> Result<bool, Error> {
-    match policy(buckets, &limits).await {
+    match policy(buckets, limits).await {
         Ok(policy) => policy.holds(window),
         Err(Error::NoRosters) => Ok(false),
         Err(error) => Err(error),

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// A change of an encoded point.
+type Change<'a> = dyn Fn(&mut [u8; POINT_LENGTH]) + 'a;
+
 /// Checks all implementations against aws-lc, and every 16th point against RustCrypto.
 fn check(scalar: &Scalar, points: &[[u8; POINT_LENGTH]]) {
     let fixed = fixed(scalar);
@@ -134,7 +137,7 @@ fn invalid_points_are_refused_and_disturb_no_other() {
         .iter()
         .position(|point| point[1..33] == [0; 32])
         .unwrap();
-    let changes: [&dyn Fn(&mut [u8; POINT_LENGTH]); 9] = [
+    let changes: [&Change<'_>; 9] = [
         &|point| point[64] ^= 1,
         &|point| point[1] ^= 0x80,
         &|point| point[1..].fill(0),
