@@ -12,7 +12,9 @@
 use serde::Deserialize;
 use std::time::Duration;
 use tallybox_model::id::{AggregationId, BatchId};
-use tallybox_model::task::{AggregationTask, IntakeTask, RosterTask};
+use tallybox_model::path::BatchName;
+use tallybox_model::roster::WindowName;
+use tallybox_model::task::{Task, TaskName, WindowKind};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_queue::{DirectoryQueue, TaskQueue as _};
 use uuid::Uuid;
@@ -45,41 +47,28 @@ async fn main() {
     let generated = std::fs::read(generated).unwrap();
     let generated: Generated = serde_json::from_slice(&generated).unwrap();
     let queue = DirectoryQueue::new(queue, Duration::from_secs(600));
-    let aggregation_id = generated.aggregation;
-    let window = Window::new(generated.window.start, generated.window.end).unwrap();
-    let trace_id = Uuid::nil();
-    let task = match what.as_str() {
-        "roster" => Some(
-            RosterTask {
-                trace_id,
-                aggregation_id: aggregation_id.clone(),
-                window,
-            }
-            .to_json(),
-        ),
-        // `agreed`: the task sums the agreed set, so it names no batches.
-        "aggregate" => Some(
-            AggregationTask {
-                trace_id,
-                aggregation_id: aggregation_id.clone(),
-                window,
-                batches: Vec::new(),
-                agreed: true,
-            }
-            .to_json(),
-        ),
-        _ => None,
+    let window = WindowName {
+        aggregation: generated.aggregation.clone(),
+        window: Window::new(generated.window.start, generated.window.end).unwrap(),
     };
-    if let Some(task) = task {
-        queue.publish(task.into()).await.unwrap();
-        return;
-    }
-    for batch in generated.batches {
-        let task = IntakeTask {
-            trace_id,
-            aggregation_id: aggregation_id.clone(),
-            batch_id: batch.id,
+    let intake = |batch: Batch| {
+        TaskName::Intake(BatchName {
+            aggregation: generated.aggregation.clone(),
             date: batch.date,
+            id: batch.id,
+        })
+    };
+    let names: Vec<TaskName> = match what.as_str() {
+        "roster" => vec![TaskName::Window(WindowKind::Roster, window)],
+        "aggregate" => vec![TaskName::Window(WindowKind::Aggregate, window)],
+        _ => generated.batches.into_iter().map(intake).collect(),
+    };
+    for name in names {
+        // Without batches, a sum covers the agreed set.
+        let task = Task {
+            trace_id: Uuid::nil(),
+            name,
+            batches: None,
         };
         queue.publish(task.to_json().into()).await.unwrap();
     }

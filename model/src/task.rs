@@ -6,19 +6,22 @@
 //! [`TaskError`] leads to a rejection.
 
 mod marker;
-mod roster;
+mod name;
 mod window_batches;
 
-pub use marker::{MarkedTask, TaskMarker, WindowKind};
-pub use roster::{RosterTask, WindowTask};
+pub use marker::TaskMarker;
+pub use name::{TaskName, WindowKind};
 pub use window_batches::WindowBatches;
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::id::{AggregationId, BatchId};
-use crate::time::{BatchTime, Window};
+use crate::id::AggregationId;
+use crate::path::BatchName;
+use crate::roster::WindowName;
+use crate::time::Window;
 
 /// The largest message that is parsed, in bytes. The queues of both clouds limit messages to less
 /// (256 KiB and 10 MiB); an aggregation of 100,000 batches would need 8 MiB.
@@ -49,106 +52,94 @@ pub enum TaskError {
     },
 }
 
-/// A request to verify one ingestion batch and send the verification messages to the peer.
+/// A queue of tasks. The kind of an ENPA message follows from its queue.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueKind {
+    /// The queue of intake tasks.
+    Intake,
+    /// The queue of tasks about windows: rosters and sums.
+    Aggregate,
+}
+
+impl QueueKind {
+    /// Both queues.
+    pub const ALL: [Self; 2] = [Self::Intake, Self::Aggregate];
+
+    /// Returns the name in settings, object names, logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Intake => "intake",
+            Self::Aggregate => "aggregate",
+        }
+    }
+}
+
+impl fmt::Display for QueueKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A task: the work that one message assigns to a facilitator.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IntakeTask {
+pub struct Task {
     /// Identifies this run in logs. Never written to storage.
     pub trace_id: Uuid,
-    /// The aggregation, spelled as in the names of its objects.
-    pub aggregation_id: AggregationId,
-    /// The batch.
-    pub batch_id: BatchId,
-    /// The date in the batch's path.
-    pub date: BatchTime,
+    /// The kind of work, and its batch or window. The messages of [`WindowKind::Roster`] and
+    /// [`WindowKind::Agree`] are the same, and are parsed as the former.
+    pub name: TaskName,
+    /// The batches to sum, in the order of the message. `None` if the message names none: a sum
+    /// then covers the batches on which both rosters agree.
+    pub batches: Option<Vec<BatchName>>,
 }
 
-/// A request to sum the batches of one window.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AggregationTask {
-    /// Identifies this run in logs. Never written to storage.
-    pub trace_id: Uuid,
-    /// The aggregation, spelled as in the names of its objects.
-    pub aggregation_id: AggregationId,
-    /// The window, `aggregation-start` and `aggregation-end`.
-    pub window: Window,
-    /// The batches to sum, in the order of the message.
-    pub batches: Vec<TaskBatch>,
-    /// If true, the processor sums the batches on which both rosters agree and ignores `batches`.
-    /// The optional key `agreed` is an extension of Tallybox.
-    pub agreed: bool,
-}
-
-/// One batch of an [`AggregationTask`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskBatch {
-    /// The batch.
-    pub id: BatchId,
-    /// The date in the batch's path.
-    pub time: BatchTime,
-}
-
-impl IntakeTask {
-    /// Parses a message.
+impl Task {
+    /// Parses a message of a queue. The caller has to check that the dates of the batches lie
+    /// inside the window.
     ///
     /// # Errors
-    /// [`TaskError`] if the message is not an intake task.
-    pub fn parse(message: &[u8]) -> Result<Self, TaskError> {
-        let wire: WireIntake = read(message)?;
-        Ok(Self {
-            trace_id: parsed("trace-id", &wire.trace_id)?,
-            aggregation_id: parsed("aggregation-id", &wire.aggregation_id)?,
-            batch_id: parsed("batch-id", &wire.batch_id)?,
-            date: parsed("date", &wire.date)?,
-        })
+    /// [`TaskError`] if the message is not a task of this queue, or its window is empty.
+    pub fn parse(queue: QueueKind, message: &[u8]) -> Result<Self, TaskError> {
+        match queue {
+            QueueKind::Intake => read::<WireIntake>(message)?.parse(),
+            QueueKind::Aggregate => match read::<WireRoster>(message) {
+                Ok(wire) => wire.parse(),
+                // The required keys of the two tasks differ, so this message may be a sum.
+                Err(TaskError::NotATask(_)) => read::<WireAggregation>(message)?.parse(),
+                Err(error) => Err(error),
+            },
+        }
     }
 
     /// Serialises the task as compact JSON, with keys in the format's order.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        write(&WireIntake {
-            trace_id: self.trace_id.to_string(),
-            aggregation_id: self.aggregation_id.to_string(),
-            batch_id: self.batch_id.to_string(),
-            date: self.date.to_string(),
-        })
-    }
-}
-
-impl AggregationTask {
-    /// Parses a message. The caller has to check that the dates of the batches lie inside the
-    /// window.
-    ///
-    /// # Errors
-    /// [`TaskError`] if the message is not an aggregation task, or its window is empty.
-    pub fn parse(message: &[u8]) -> Result<Self, TaskError> {
-        let wire: WireAggregation = read(message)?;
-        let start = parsed("aggregation-start", &wire.aggregation_start)?;
-        let end = parsed("aggregation-end", &wire.aggregation_end)?;
-        let batch = |batch: &WireBatch| batch.read(["batches.id", "batches.time"]);
-        Ok(Self {
-            trace_id: parsed("trace-id", &wire.trace_id)?,
-            aggregation_id: parsed("aggregation-id", &wire.aggregation_id)?,
-            window: Window::new(start, end).map_err(|error| bad_value("aggregation-end", error))?,
-            batches: wire
-                .batches
-                .iter()
-                .map(batch)
-                .collect::<Result<_, TaskError>>()?,
-            agreed: wire.agreed,
-        })
-    }
-
-    /// Serialises the task as compact JSON, with keys in the format's order.
-    #[must_use]
-    pub fn to_json(&self) -> Vec<u8> {
-        write(&WireAggregation {
-            trace_id: self.trace_id.to_string(),
-            aggregation_id: self.aggregation_id.to_string(),
-            aggregation_start: self.window.start().to_string(),
-            aggregation_end: self.window.end().to_string(),
-            batches: self.batches.iter().map(WireBatch::from).collect(),
-            agreed: self.agreed,
-        })
+        let trace_id = self.trace_id.to_string();
+        let aggregation_id = self.name.aggregation().to_string();
+        match &self.name {
+            TaskName::Intake(batch) => write(&WireIntake {
+                trace_id,
+                aggregation_id,
+                batch_id: batch.id.to_string(),
+                date: batch.date.to_string(),
+            }),
+            TaskName::Window(WindowKind::Roster | WindowKind::Agree, name) => write(&WireRoster {
+                trace_id,
+                aggregation_id,
+                roster_start: name.window.start().to_string(),
+                roster_end: name.window.end().to_string(),
+            }),
+            TaskName::Window(WindowKind::Aggregate, name) => write(&WireAggregation {
+                trace_id,
+                aggregation_id,
+                aggregation_start: name.window.start().to_string(),
+                aggregation_end: name.window.end().to_string(),
+                batches: self.batches.iter().flatten().map(WireBatch::from).collect(),
+                agreed: self.batches.is_none(),
+            }),
+        }
     }
 }
 
@@ -162,7 +153,50 @@ struct WireIntake {
     date: String,
 }
 
-/// The JSON form of an aggregation task.
+impl WireIntake {
+    fn parse(&self) -> Result<Task, TaskError> {
+        Ok(Task {
+            trace_id: parsed("trace-id", &self.trace_id)?,
+            name: TaskName::Intake(BatchName {
+                aggregation: parsed("aggregation-id", &self.aggregation_id)?,
+                date: parsed("date", &self.date)?,
+                id: parsed("batch-id", &self.batch_id)?,
+            }),
+            batches: None,
+        })
+    }
+}
+
+/// The JSON form of a roster task, an extension of Tallybox.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct WireRoster {
+    trace_id: String,
+    aggregation_id: String,
+    roster_start: String,
+    roster_end: String,
+}
+
+impl WireRoster {
+    fn parse(&self) -> Result<Task, TaskError> {
+        let start = parsed("roster-start", &self.roster_start)?;
+        let end = parsed("roster-end", &self.roster_end)?;
+        let window = Window::new(start, end).map_err(|error| bad_value("roster-end", error))?;
+        let aggregation = parsed("aggregation-id", &self.aggregation_id)?;
+        let name = WindowName {
+            aggregation,
+            window,
+        };
+        Ok(Task {
+            trace_id: parsed("trace-id", &self.trace_id)?,
+            name: TaskName::Window(WindowKind::Roster, name),
+            batches: None,
+        })
+    }
+}
+
+/// The JSON form of an aggregation task. The optional key `agreed` is an extension of Tallybox; if
+/// it is true, `batches` is ignored.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct WireAggregation {
@@ -175,29 +209,55 @@ struct WireAggregation {
     agreed: bool,
 }
 
+impl WireAggregation {
+    fn parse(&self) -> Result<Task, TaskError> {
+        let start = parsed("aggregation-start", &self.aggregation_start)?;
+        let end = parsed("aggregation-end", &self.aggregation_end)?;
+        let window =
+            Window::new(start, end).map_err(|error| bad_value("aggregation-end", error))?;
+        let aggregation: AggregationId = parsed("aggregation-id", &self.aggregation_id)?;
+        let batches = parse_batches(&self.batches, &aggregation, ["batches.id", "batches.time"])?;
+        let name = WindowName {
+            aggregation,
+            window,
+        };
+        Ok(Task {
+            trace_id: parsed("trace-id", &self.trace_id)?,
+            name: TaskName::Window(WindowKind::Aggregate, name),
+            batches: (!self.agreed).then_some(batches),
+        })
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct WireBatch {
     id: String,
     time: String,
 }
 
-impl WireBatch {
-    /// Parses both values. `id` and `time` are the keys that errors name.
-    fn read(&self, [id, time]: [&'static str; 2]) -> Result<TaskBatch, TaskError> {
-        Ok(TaskBatch {
-            id: parsed(id, &self.id)?,
-            time: parsed(time, &self.time)?,
-        })
+impl From<&BatchName> for WireBatch {
+    fn from(batch: &BatchName) -> Self {
+        Self {
+            id: batch.id.to_string(),
+            time: batch.date.to_string(),
+        }
     }
 }
 
-impl From<&TaskBatch> for WireBatch {
-    fn from(batch: &TaskBatch) -> Self {
-        Self {
-            id: batch.id.to_string(),
-            time: batch.time.to_string(),
-        }
-    }
+/// Parses a list of batches. `id` and `time` are the keys that errors name.
+fn parse_batches(
+    batches: &[WireBatch],
+    aggregation: &AggregationId,
+    [id, time]: [&'static str; 2],
+) -> Result<Vec<BatchName>, TaskError> {
+    let parse = |batch: &WireBatch| {
+        Ok(BatchName {
+            aggregation: aggregation.clone(),
+            date: parsed(time, &batch.time)?,
+            id: parsed(id, &batch.id)?,
+        })
+    };
+    batches.iter().map(parse).collect()
 }
 
 fn read<'a, T: Deserialize<'a>>(message: &'a [u8]) -> Result<T, TaskError> {
@@ -235,5 +295,5 @@ fn bad_value(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests;

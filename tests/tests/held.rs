@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::buckets::Buckets;
 use tallybox_facilitator::config::Config;
-use tallybox_facilitator::config::worker::Kind;
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::intake;
 use tallybox_facilitator::limits::RosterRules;
@@ -24,7 +23,7 @@ use tallybox_model::packet::ValidationPacket;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::roster::WindowName;
-use tallybox_model::task::{AggregationTask, TaskBatch};
+use tallybox_model::task::{QueueKind, Task, TaskName, WindowKind};
 use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
 use tallybox_tests::forge::signing_key;
@@ -221,23 +220,13 @@ async fn a_sum_of_the_peers_choice_is_held_without_rosters() {
     assert!(!pair.has_sum().await);
     assert!(pair.has(&pair.name().held()).await && !pair.has(&pair.name().done()).await);
     // The task is done and not retried.
-    let task = AggregationTask {
+    let task = Task {
         trace_id: uuid::Uuid::nil(),
-        aggregation_id: pair.case.aggregation(),
-        window: Case::window(),
-        batches: pair
-            .case
-            .batches()
-            .iter()
-            .map(|name| TaskBatch {
-                id: name.id,
-                time: name.date,
-            })
-            .collect(),
-        agreed: false,
+        name: TaskName::Window(WindowKind::Aggregate, pair.name()),
+        batches: Some(pair.case.batches()),
     };
     assert_eq!(
-        handle(&first, Kind::Aggregate, &task.to_json()).await,
+        handle(&first, QueueKind::Aggregate, &task.to_json()).await,
         Outcome::Done
     );
     assert!(!pair.has(&pair.name().done()).await && !pair.has_sum().await);
@@ -265,7 +254,7 @@ async fn a_sum_of_the_peers_choice_is_held_without_rosters() {
     release(&first.buckets, &pair.name(), counts).await.unwrap();
     // The restarted task finds the release.
     assert_eq!(
-        handle(&first, Kind::Aggregate, &task.to_json()).await,
+        handle(&first, QueueKind::Aggregate, &task.to_json()).await,
         Outcome::Done
     );
     assert!(pair.has(&pair.name().done()).await && pair.has_sum().await);

@@ -9,14 +9,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tallybox_facilitator::config::worker::{Kind, WorkerConfig};
+use tallybox_facilitator::config::worker::WorkerConfig;
 use tallybox_facilitator::config::{Points, ValidationForm};
 use tallybox_facilitator::limits::RosterRules;
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::worker::{Outcome, Worker, step};
 use tallybox_model::path::{BatchName, bucket_created};
 use tallybox_model::role::Role;
-use tallybox_model::task::{AggregationTask, IntakeTask, RosterTask, TaskBatch};
+use tallybox_model::roster::WindowName;
+use tallybox_model::task::{QueueKind, Task, TaskName, WindowKind};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_queue::{MemoryQueue, TaskQueue as _};
 use tallybox_sandbox::generate::{GenerateOptions, GeneratedBatch, GeneratedBatches, generate};
@@ -88,8 +89,8 @@ impl Side {
         let queue = |name| MemoryQueue::new(name, Duration::from_secs(600));
         let (intake, aggregate) = (queue("intake"), queue("aggregate"));
         let queues = [
-            (Kind::Intake, Arc::new(intake.clone()) as _),
-            (Kind::Aggregate, Arc::new(aggregate.clone()) as _),
+            (QueueKind::Intake, Arc::new(intake.clone()) as _),
+            (QueueKind::Aggregate, Arc::new(aggregate.clone()) as _),
         ];
         let config = WorkerConfig {
             prepared_cache_mib: run.cache,
@@ -104,7 +105,7 @@ impl Side {
     }
 
     /// Runs all tasks in a queue.
-    async fn work(&self, kind: Kind) {
+    async fn work(&self, kind: QueueKind) {
         while let Some(outcome) = step(&self.worker, kind, Duration::ZERO).await.unwrap() {
             assert_eq!(outcome, Outcome::Done);
         }
@@ -171,27 +172,35 @@ async fn run_pipeline(layout: &Layout, generated: &GeneratedBatches, run: Run) -
         Side::new(layout, Role::Second, &mailboxes, run).await,
     ];
     let aggregation = &generated.aggregation;
+    let batch_name = |batch: &GeneratedBatch| BatchName {
+        aggregation: aggregation.clone(),
+        date: batch.date,
+        id: batch.id,
+    };
+    let window_name = |window: Window| WindowName {
+        aggregation: aggregation.clone(),
+        window,
+    };
     for side in &sides {
         for batch in &generated.batches {
-            let task = IntakeTask {
+            let task = Task {
                 trace_id: Uuid::nil(),
-                aggregation_id: aggregation.clone(),
-                batch_id: batch.id,
-                date: batch.date,
+                name: TaskName::Intake(batch_name(batch)),
+                batches: None,
             };
             side.intake.publish(task.to_json().into()).await.unwrap();
         }
-        side.work(Kind::Intake).await;
+        side.work(QueueKind::Intake).await;
     }
     let mut stages = sides.each_ref().map(|side| vec![side.counts()]);
     if run.choice == Choice::Rosters {
         // Each side writes its roster of a window, then reads the other's and agrees.
         for window in windows() {
             for side in [0, 1, 0] {
-                let task = RosterTask {
+                let task = Task {
                     trace_id: Uuid::nil(),
-                    aggregation_id: aggregation.clone(),
-                    window,
+                    name: TaskName::Window(WindowKind::Roster, window_name(window)),
+                    batches: None,
                 };
                 // From here on the bucket's clock is that of this machine.
                 side_at_real_time(&sides[side]);
@@ -200,7 +209,7 @@ async fn run_pipeline(layout: &Layout, generated: &GeneratedBatches, run: Run) -
                     .publish(task.to_json().into())
                     .await
                     .unwrap();
-                sides[side].work(Kind::Aggregate).await;
+                sides[side].work(QueueKind::Aggregate).await;
             }
         }
         for (side, stages) in sides.iter().zip(&mut stages) {
@@ -213,25 +222,14 @@ async fn run_pipeline(layout: &Layout, generated: &GeneratedBatches, run: Run) -
                 .batches
                 .iter()
                 .filter(|batch| window.contains(batch.date));
-            let batch = |batch: &GeneratedBatch| TaskBatch {
-                id: batch.id,
-                time: batch.date,
-            };
-            let agreed = run.choice == Choice::Rosters;
-            let task = AggregationTask {
+            let task = Task {
                 trace_id: Uuid::nil(),
-                aggregation_id: aggregation.clone(),
-                window,
-                batches: if agreed {
-                    Vec::new()
-                } else {
-                    inside.map(batch).collect()
-                },
-                agreed,
+                name: TaskName::Window(WindowKind::Aggregate, window_name(window)),
+                batches: (run.choice != Choice::Rosters).then(|| inside.map(batch_name).collect()),
             };
             side.aggregate.publish(task.to_json().into()).await.unwrap();
         }
-        side.work(Kind::Aggregate).await;
+        side.work(QueueKind::Aggregate).await;
         stages.push(side.counts());
         let summed = side.worker.metrics.text();
         let line = format!(

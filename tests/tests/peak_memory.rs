@@ -22,7 +22,7 @@ use tallybox_model::roster::{
     ChainReach, DatedBatch, Listing, OpenReason, RosterEntry, RosterHeader, RosterTerms, WindowName,
 };
 use tallybox_model::signature::BatchSignature;
-use tallybox_model::task::RosterTask;
+use tallybox_model::task::{Task, TaskName, WindowKind};
 use tallybox_queue::{DirectoryQueue, TaskQueue as _};
 use tallybox_tests::forge::{Batch, signing_key};
 use tallybox_tests::forged;
@@ -152,10 +152,10 @@ rosters:
 
     /// Lets a worker write the window's roster; returns the peak memory of the process in MiB.
     async fn peak(&self) -> u64 {
-        let task = RosterTask {
+        let task = Task {
             trace_id: Uuid::nil(),
-            aggregation_id: self.case.aggregation(),
-            window: Case::window(),
+            name: TaskName::Window(WindowKind::Roster, self.name()),
+            batches: None,
         };
         self.queue.publish(task.to_json().into()).await.unwrap();
         let process = Process::start(&self.config);

@@ -16,12 +16,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use seaweed::Seaweed;
 use serde_json::Value;
 use tallybox_facilitator::config::Config;
-use tallybox_facilitator::config::worker::{Kind, WorkerConfig};
+use tallybox_facilitator::config::worker::WorkerConfig;
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::worker::{Outcome, Worker, step};
 use tallybox_model::extensions::{Extensions, RosterExtension};
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
+use tallybox_model::task::QueueKind;
 use tallybox_model::time::{BatchTime, Window, next_window};
 use tallybox_queue::{DirectoryQueue, SharedQueue};
 use tallybox_sandbox::portal::Parts;
@@ -130,11 +131,11 @@ schedule: {{ period-minutes: 60, grace-minutes: 0, look-back-hours: 4, horizon-h
 
     /// Runs every task in a processor's queues and returns the number of completed tasks.
     async fn work(&self, role: Role) -> usize {
-        self.work_on(role, Kind::Intake).await + self.work_on(role, Kind::Aggregate).await
+        self.work_on(role, QueueKind::Intake).await + self.work_on(role, QueueKind::Aggregate).await
     }
 
     /// Runs every task in one of a processor's queues.
-    async fn work_on(&self, role: Role, kind: Kind) -> usize {
+    async fn work_on(&self, role: Role, kind: QueueKind) -> usize {
         let mut done = 0;
         while let Some(outcome) = step(&self.workers[role.index()], kind, Duration::ZERO)
             .await
@@ -161,7 +162,7 @@ schedule: {{ period-minutes: 60, grace-minutes: 0, look-back-hours: 4, horizon-h
             }
             // Intake tasks run first: a roster without the peer's validation would leave the
             // batches to the next window, an hour later.
-            for kind in Kind::ALL {
+            for kind in QueueKind::ALL {
                 for role in Role::ALL {
                     self.work_on(role, kind).await;
                 }
@@ -236,8 +237,8 @@ fn worker(
         Arc::new(DirectoryQueue::new(directory, Duration::from_secs(600)))
     };
     let queues = [
-        (Kind::Intake, queue("intake")),
-        (Kind::Aggregate, queue("aggregate")),
+        (QueueKind::Intake, queue("intake")),
+        (QueueKind::Aggregate, queue("aggregate")),
     ];
     Worker::new(processor, queues, WorkerConfig::default())
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::buckets::Buckets;
 use tallybox_facilitator::config::Config;
-use tallybox_facilitator::config::worker::Kind;
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::intake;
 use tallybox_facilitator::limits::RosterRules;
@@ -18,7 +17,7 @@ use tallybox_facilitator::worker::{Outcome, handle};
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::roster::WindowName;
-use tallybox_model::task::{AggregationTask, TaskBatch};
+use tallybox_model::task::{QueueKind, Task, TaskName, WindowKind};
 use tallybox_model::time::Window;
 use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
@@ -247,23 +246,18 @@ async fn a_window_that_touches_the_time_of_rosters_is_refused_from_everywhere() 
                 "{error}"
             );
         }
-        let task = AggregationTask {
-            trace_id: uuid::Uuid::nil(),
-            aggregation_id: pair.case.aggregation(),
+        let aggregation = pair.case.aggregation();
+        let name = WindowName {
+            aggregation,
             window,
-            batches: pair
-                .case
-                .batches()
-                .iter()
-                .map(|name| TaskBatch {
-                    id: name.id,
-                    time: name.date,
-                })
-                .collect(),
-            agreed: false,
+        };
+        let task = Task {
+            trace_id: uuid::Uuid::nil(),
+            name: TaskName::Window(WindowKind::Aggregate, name),
+            batches: Some(pair.case.batches()),
         };
         // A task from a queue or of a Job.
-        match handle(&first, Kind::Aggregate, &task.to_json()).await {
+        match handle(&first, QueueKind::Aggregate, &task.to_json()).await {
             Outcome::Reject { reason } => {
                 assert!(reason.starts_with("touches-rosters"), "{reason}")
             }

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tallybox_model::role::Role;
-use tallybox_model::task::IntakeTask;
+use tallybox_model::task::{Task, TaskName};
 use tallybox_queue::{DirectoryQueue, TaskQueue as _};
 use tallybox_tests::forge::Batch;
 use tallybox_tests::process::binary;
@@ -58,11 +58,10 @@ queues: { intake: queues/intake, aggregate: queues/aggregate }
 worker: { operations: '192.0.2.1:1', reload-secs: 0 }
 ";
         let queue = DirectoryQueue::new(root.path().join("queues/intake"), LEASE_TIME);
-        let task = IntakeTask {
+        let task = Task {
             trace_id: Uuid::nil(),
-            aggregation_id: name.aggregation.clone(),
-            batch_id: name.id,
-            date: name.date,
+            name: TaskName::Intake(name),
+            batches: None,
         };
         queue.publish(task.to_json().into()).await.unwrap();
         Self {

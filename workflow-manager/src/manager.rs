@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use tallybox_model::id::{AggregationId, Instance};
 use tallybox_model::roster::WindowName;
-use tallybox_model::task::{TaskMarker, WindowBatches};
+use tallybox_model::task::{QueueKind, TaskMarker, TaskName, WindowBatches};
 use tallybox_model::time::BatchTime;
 use tallybox_service::cause::chain;
 use tallybox_service::clock::Clock;
@@ -19,10 +19,10 @@ use crate::findings::log_findings;
 use crate::inventory::{Inventory, ManagerBuckets, ScanCache, fixed_batches, scan};
 use crate::metrics::Metrics;
 use crate::policy::{Policy, Scope};
-use crate::start::{RunningTasks, Starter, Task};
+use crate::start::{RunningTasks, StartRequest, Starter};
 use crate::summary::{FailedStart, RunSummary, StartedTask};
 use crate::switch::{Announcements, SwitchState};
-use crate::work::{Due, QueueKind, Work};
+use crate::work::Due;
 
 /// Everything that a run needs.
 #[derive(Debug)]
@@ -245,11 +245,11 @@ impl Manager {
     fn groups(&self, due: Vec<Due>, running: &RunningTasks) -> Vec<Vec<Due>> {
         let mut groups: Vec<Vec<Due>> = Vec::new();
         for due in due {
-            let (queue, is_running) = (due.work.queue(), running.keys.contains(&due.key()));
+            let (queue, is_running) = (due.task.queue(), running.keys.contains(&due.key()));
             let fits = groups.last().is_some_and(|group: &Vec<Due>| {
                 group.len() < self.starter.together(queue).max(1)
-                    && group[0].work.queue() == queue
-                    && group[0].work.aggregation() == due.work.aggregation()
+                    && group[0].task.queue() == queue
+                    && group[0].task.aggregation() == due.task.aggregation()
                     && running.keys.contains(&group[0].key()) == is_running
             });
             match groups.last_mut() {
@@ -258,18 +258,6 @@ impl Manager {
             }
         }
         groups
-    }
-}
-
-impl Due {
-    /// Returns the task and the number of the attempt: the same start has the same key in every
-    /// process.
-    #[must_use]
-    pub fn key(&self) -> String {
-        match self.attempt {
-            0 | 1 => self.work.marked().to_string(),
-            attempt => format!("{}.{attempt}", self.work.marked()),
-        }
     }
 }
 
@@ -294,7 +282,7 @@ impl Run<'_> {
         let Some(first) = group.first() else {
             return GroupResult::Left(0);
         };
-        let aggregation = first.work.aggregation().clone();
+        let aggregation = first.task.aggregation().clone();
         let broken = |set: &Mutex<BTreeSet<AggregationId>>| {
             set.lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -309,7 +297,7 @@ impl Run<'_> {
         if !is_running && !self.acquire_slot() {
             return GroupResult::Left(group.len());
         }
-        let (what, left) = (first.work.to_string(), group.len() - 1);
+        let (what, left) = (first.task.object(), group.len() - 1);
         match self.try_group(group, is_running).await {
             Ok(started) => GroupResult::Started(started),
             Err(error) => {
@@ -354,23 +342,23 @@ impl Run<'_> {
             ready.push(self.fixed(due).await?);
         }
         if !is_running {
-            let task = |due: &Due| Task {
+            let task = |due: &Due| StartRequest {
                 key: due.key(),
                 message: Bytes::from(due.message(&manager.instance, manager.policy.role)),
             };
-            let tasks: Vec<Task> = ready.iter().map(task).collect();
+            let tasks: Vec<StartRequest> = ready.iter().map(task).collect();
             let queue = ready
                 .first()
-                .map_or(QueueKind::Intake, |due| due.work.queue());
+                .map_or(QueueKind::Intake, |due| due.task.queue());
             manager.starter.start(queue, &tasks).await?;
         }
         let mut started = Vec::with_capacity(ready.len());
         for due in ready {
             self.mark(&due.marker(self.now)).await?;
-            let (task, why) = (due.work.to_string(), due.reason());
+            let (task, why) = (due.task.object(), due.reason());
             tracing::info!(
                 task,
-                kind = due.work.as_str(),
+                kind = due.task.kind(),
                 attempt = due.attempt,
                 why,
                 "work started"
@@ -383,7 +371,7 @@ impl Run<'_> {
     /// Returns the work with its batches fixed in the processor's own bucket, so that every start
     /// of it, by any process, names the same batches.
     async fn fixed(&self, due: Due) -> Result<Due, Error> {
-        let Work::Sum(name, batches) = &due.work else {
+        let (TaskName::Window(_, name), Some(batches)) = (&due.task, &due.batches) else {
             return Ok(due);
         };
         // Batches that were chosen at another time come from the record in the bucket.
@@ -392,7 +380,7 @@ impl Run<'_> {
         }
         let fixed = self.fix(name, batches).await?;
         Ok(Due {
-            work: Work::Sum(name.clone(), fixed),
+            batches: Some(fixed),
             ..due
         })
     }

@@ -11,7 +11,7 @@ use tallybox_model::time::BatchTime;
 use crate::due::{Assessment, BatchStage, WindowStage};
 use crate::manager::Observation;
 use crate::summary::RunSummary;
-use crate::work::QueueKind;
+use tallybox_model::task::QueueKind;
 
 /// The kinds of task.
 const KINDS: [&str; 4] = ["intake", "roster", "agree", "aggregate"];

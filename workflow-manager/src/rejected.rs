@@ -11,7 +11,7 @@ use futures::TryStreamExt as _;
 use serde::Serialize;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
-use tallybox_model::task::{IntakeTask, WindowTask};
+use tallybox_model::task::{QueueKind, Task, TaskName, WindowKind};
 use tallybox_queue::{Delivery, SharedQueue};
 use tallybox_service::cause::chain;
 use tallybox_transport::{BucketError, ListRange};
@@ -19,7 +19,6 @@ use tallybox_transport::{BucketError, ListRange};
 use crate::error::Error;
 use crate::inventory::ManagerBuckets;
 use crate::manager::{Manager, Observation};
-use crate::work::QueueKind;
 
 /// Limit of messages that are read to count a queue.
 pub(crate) const MAX_COUNTED_MESSAGES: usize = 1000;
@@ -45,19 +44,11 @@ pub struct Rejected {
     /// True if the message was deleted.
     pub dropped: bool,
     #[serde(skip)]
-    work: Option<RejectedWork>,
+    work: Option<TaskName>,
     #[serde(skip)]
     body: Bytes,
     #[serde(skip)]
     delivery: Option<Delivery>,
-}
-
-/// The work of a task.
-#[derive(Clone, Debug)]
-enum RejectedWork {
-    Intake(BatchName),
-    Roster(WindowName),
-    Sum(WindowName),
 }
 
 /// The operation to apply to a rejected message.
@@ -74,33 +65,11 @@ pub enum RejectedAction {
 impl Rejected {
     fn from_delivery(queue: QueueKind, delivery: Delivery) -> Self {
         let body = delivery.body.clone();
-        let work = match queue {
-            QueueKind::Intake => IntakeTask::parse(&body).map(|task| {
-                let (aggregation, date, id) = (task.aggregation_id, task.date, task.batch_id);
-                RejectedWork::Intake(BatchName {
-                    aggregation,
-                    date,
-                    id,
-                })
-            }),
-            QueueKind::Aggregate => WindowTask::parse(&body).map(|task| match task {
-                WindowTask::Aggregation(task) => RejectedWork::Sum(WindowName {
-                    aggregation: task.aggregation_id,
-                    window: task.window,
-                }),
-                WindowTask::Roster(task) => RejectedWork::Roster(WindowName {
-                    aggregation: task.aggregation_id,
-                    window: task.window,
-                }),
-            }),
-        };
-        let work = work.ok();
-        let shown = || String::from_utf8_lossy(&body).chars().take(100).collect();
+        let work = Task::parse(queue, &body).ok().map(|task| task.name);
         let task = match &work {
-            Some(RejectedWork::Intake(batch)) => batch.to_string(),
-            Some(RejectedWork::Roster(window)) => format!("roster {window}"),
-            Some(RejectedWork::Sum(window)) => format!("aggregate {window}"),
-            None => shown(),
+            Some(TaskName::Intake(batch)) => batch.to_string(),
+            Some(TaskName::Window(kind, window)) => format!("{} {window}", kind.as_str()),
+            None => String::from_utf8_lossy(&body).chars().take(100).collect(),
         };
         Self {
             queue,
@@ -129,7 +98,7 @@ impl Rejected {
     #[must_use]
     pub fn batch(&self) -> Option<&BatchName> {
         match &self.work {
-            Some(RejectedWork::Intake(batch)) => Some(batch),
+            Some(TaskName::Intake(batch)) => Some(batch),
             _ => None,
         }
     }
@@ -138,7 +107,7 @@ impl Rejected {
     #[must_use]
     pub fn window(&self) -> Option<&WindowName> {
         match &self.work {
-            Some(RejectedWork::Roster(window) | RejectedWork::Sum(window)) => Some(window),
+            Some(TaskName::Window(_, window)) => Some(window),
             _ => None,
         }
     }
@@ -151,17 +120,16 @@ impl Rejected {
     ) -> Result<bool, BucketError> {
         match &self.work {
             None => Ok(false),
-            Some(RejectedWork::Intake(batch)) => {
+            Some(TaskName::Intake(batch)) => {
                 match observation.and_then(|observation| observation.prepared(batch)) {
                     Some(prepared) => Ok(prepared),
                     None => is_prepared(buckets, batch).await,
                 }
             }
-            Some(RejectedWork::Roster(window)) if is_there(buckets, &window.agreed()).await? => {
-                Ok(true)
-            }
-            Some(RejectedWork::Roster(window) | RejectedWork::Sum(window)) => {
-                is_there(buckets, &window.done()).await
+            Some(TaskName::Window(kind, window)) => {
+                let is_sum = *kind == WindowKind::Aggregate;
+                Ok((!is_sum && is_there(buckets, &window.agreed()).await?)
+                    || is_there(buckets, &window.done()).await?)
             }
         }
     }

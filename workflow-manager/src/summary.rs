@@ -66,8 +66,8 @@ impl StartedTask {
     #[must_use]
     pub fn from_due(due: &Due) -> Self {
         Self {
-            kind: due.work.as_str(),
-            task: due.work.to_string(),
+            kind: due.task.kind(),
+            task: due.task.object(),
             attempt: due.attempt,
             why: due.reason(),
         }

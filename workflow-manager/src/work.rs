@@ -2,158 +2,19 @@
 
 use std::fmt;
 
-use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tallybox_model::id::{AggregationId, Instance};
-use tallybox_model::path::BatchName;
+use tallybox_model::id::Instance;
 use tallybox_model::role::Role;
-use tallybox_model::roster::WindowName;
-use tallybox_model::task::{
-    AggregationTask, IntakeTask, MarkedTask, RosterTask, TaskMarker, WindowBatches, WindowKind,
-};
+use tallybox_model::task::{Task, TaskMarker, TaskName, WindowBatches};
 use tallybox_model::time::BatchTime;
-use uuid::Uuid;
-
-/// The work of one task.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Work {
-    /// The intake of a batch.
-    Intake(BatchName),
-    /// Write this processor's roster of a window.
-    Roster(WindowName),
-    /// Agree on the rosters of both processors for a window.
-    Agree(WindowName),
-    /// Sum the batches on which both rosters of a window agree.
-    SumAgreed(WindowName),
-    /// Without rosters: sum these batches of a window.
-    Sum(WindowName, WindowBatches),
-}
-
-/// The two queues.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum QueueKind {
-    /// The queue of intake tasks.
-    Intake,
-    /// The queue of roster and sum tasks.
-    Aggregate,
-}
-
-impl QueueKind {
-    /// Returns the word in settings, names and logs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Intake => "intake",
-            Self::Aggregate => "aggregate",
-        }
-    }
-}
-
-impl Work {
-    /// Returns the task as its markers name it.
-    #[must_use]
-    pub fn marked(&self) -> MarkedTask {
-        match self {
-            Self::Intake(batch) => MarkedTask::Intake(batch.clone()),
-            Self::Roster(name) => MarkedTask::Window(WindowKind::Roster, name.clone()),
-            Self::Agree(name) => MarkedTask::Window(WindowKind::Agree, name.clone()),
-            Self::SumAgreed(name) | Self::Sum(name, _) => {
-                MarkedTask::Window(WindowKind::Aggregate, name.clone())
-            }
-        }
-    }
-
-    /// Returns the kind of task: `intake`, `roster`, `agree` or `aggregate`.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self.marked() {
-            MarkedTask::Intake(_) => "intake",
-            MarkedTask::Window(kind, _) => kind.as_str(),
-        }
-    }
-
-    /// Returns the queue of the task.
-    #[must_use]
-    pub fn queue(&self) -> QueueKind {
-        match self {
-            Self::Intake(_) => QueueKind::Intake,
-            Self::Roster(_) | Self::Agree(_) | Self::SumAgreed(_) | Self::Sum(..) => {
-                QueueKind::Aggregate
-            }
-        }
-    }
-
-    /// Returns the aggregation of the task.
-    #[must_use]
-    pub fn aggregation(&self) -> &AggregationId {
-        match self {
-            Self::Intake(batch) => &batch.aggregation,
-            Self::Roster(name) | Self::Agree(name) | Self::SumAgreed(name) | Self::Sum(name, _) => {
-                &name.aggregation
-            }
-        }
-    }
-
-    /// Returns the sort key of starts: intakes first, then windows, each oldest first.
-    pub(crate) fn order(&self) -> (QueueKind, BatchTime, MarkedTask) {
-        let marked = self.marked();
-        let at = match &marked {
-            MarkedTask::Intake(batch) => batch.date,
-            MarkedTask::Window(_, name) => name.window.start(),
-        };
-        (self.queue(), at, marked)
-    }
-
-    /// Returns the message, in ENPA's JSON format or in this project's extension of it.
-    #[must_use]
-    pub fn message(&self, trace_id: Uuid) -> Vec<u8> {
-        let sum = |name: &WindowName, batches, agreed| {
-            let task = AggregationTask {
-                trace_id,
-                aggregation_id: name.aggregation.clone(),
-                window: name.window,
-                batches,
-                agreed,
-            };
-            task.to_json()
-        };
-        match self {
-            Self::Intake(batch) => IntakeTask {
-                trace_id,
-                aggregation_id: batch.aggregation.clone(),
-                batch_id: batch.id,
-                date: batch.date,
-            }
-            .to_json(),
-            Self::Roster(name) | Self::Agree(name) => RosterTask {
-                trace_id,
-                aggregation_id: name.aggregation.clone(),
-                window: name.window,
-            }
-            .to_json(),
-            Self::SumAgreed(name) => sum(name, Vec::new(), true),
-            Self::Sum(name, fixed) => sum(name, fixed.batches.clone(), false),
-        }
-    }
-}
-
-impl fmt::Display for Work {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Intake(batch) => batch.fmt(f),
-            Self::Roster(name) | Self::Agree(name) | Self::SumAgreed(name) | Self::Sum(name, _) => {
-                name.fmt(f)
-            }
-        }
-    }
-}
 
 /// Work that is due, and the reason.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Due {
-    /// The work.
-    pub work: Work,
+    /// The task.
+    pub task: TaskName,
+    /// Without rosters: the batches of a sum.
+    pub batches: Option<WindowBatches>,
     /// The number of this start: 1 for the first.
     pub attempt: u32,
     /// The reason.
@@ -225,9 +86,19 @@ impl Due {
     #[must_use]
     pub fn marker(&self, now: BatchTime) -> TaskMarker {
         TaskMarker {
-            task: self.work.marked(),
+            task: self.task.clone(),
             attempt: self.attempt,
             at: Some(now),
+        }
+    }
+
+    /// Returns the task and the number of the attempt: the same start has the same key in every
+    /// process.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self.attempt {
+            0 | 1 => self.task.to_string(),
+            attempt => format!("{}.{attempt}", self.task),
         }
     }
 
@@ -235,11 +106,15 @@ impl Due {
     /// has the same bytes in every process.
     #[must_use]
     pub fn message(&self, instance: &Instance, role: Role) -> Vec<u8> {
-        let text = format!("{instance} {role} {} {}", self.work.marked(), self.attempt);
+        let text = format!("{instance} {role} {} {}", self.task, self.attempt);
         let digest = Sha256::digest([b"tallybox trace ".as_slice(), text.as_bytes()].concat());
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&digest[..16]);
-        self.work
-            .message(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+        let task = Task {
+            trace_id: uuid::Builder::from_custom_bytes(bytes).into_uuid(),
+            name: self.task.clone(),
+            batches: self.batches.as_ref().map(|fixed| fixed.batches.clone()),
+        };
+        task.to_json()
     }
 }

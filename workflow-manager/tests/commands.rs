@@ -10,7 +10,7 @@ use serde_json::Value;
 use tallybox_model::id::BatchId;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
-use tallybox_model::task::IntakeTask;
+use tallybox_model::task::{QueueKind, Task, TaskName};
 use tallybox_model::time::BatchTime;
 use tallybox_transport::RecordKey;
 use zeroize::Zeroizing;
@@ -277,7 +277,8 @@ async fn the_status_shows_what_is_rejected_until_it_is_done_or_dropped() {
     for _ in 0..3 {
         let delivery = queue.receive(Duration::ZERO).await.unwrap().unwrap();
         // Several starts run concurrently, so their order is unknown.
-        if IntakeTask::parse(&delivery.body).unwrap().batch_id != third.id {
+        let task = Task::parse(QueueKind::Intake, &delivery.body).unwrap();
+        if task.name != TaskName::Intake(third.clone()) {
             queue
                 .reject(&delivery, "unknown-key: names key k2")
                 .await

@@ -13,7 +13,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use support::{World, at, batch, hour, put};
 use tallybox_model::extensions::{Extensions, RosterExtension, Sighting};
-use tallybox_model::task::WindowTask;
 use tallybox_queue::{Delivery, Depth, Lease, MemoryQueue, QueueError, TaskQueue};
 use tallybox_transport::faults::{FaultKind, Faults};
 use tallybox_transport::memory;
@@ -151,8 +150,8 @@ async fn complete(mut world: World, what: &str) {
     assert_eq!(intakes.len(), 6, "{what}: {intakes:?}");
     let mut sums: BTreeMap<_, BTreeSet<Vec<_>>> = BTreeMap::new();
     for task in world.sums().await {
-        let name = (task.aggregation_id.to_string(), task.window.start());
-        sums.entry(name).or_default().insert(task.batches);
+        let batches = task.batches.expect("without rosters");
+        sums.entry(task.name).or_default().insert(batches);
     }
     assert_eq!(sums.len(), 4, "{what}: {sums:?}");
     assert!(
@@ -218,14 +217,11 @@ async fn a_crash_while_the_switch_is_fixed_changes_nothing_about_it() {
             let tasks = world.window_tasks().await;
             let starts: Vec<_> = tasks
                 .iter()
-                .map(|task| match task {
-                    WindowTask::Aggregation(task) => ("sum", task.window.start()),
-                    WindowTask::Roster(task) => ("roster", task.window.start()),
-                })
+                .map(|task| (task.kind.as_str(), task.name.window.start()))
                 .collect();
             let expected = [
-                ("sum", at("07/00")),
-                ("sum", at("07/00")),
+                ("aggregate", at("07/00")),
+                ("aggregate", at("07/00")),
                 ("roster", at("08/00")),
                 ("roster", at("08/00")),
             ];

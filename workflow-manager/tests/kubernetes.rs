@@ -16,14 +16,14 @@ use serde_json::{Value, json};
 use support::cluster::Cluster;
 use support::{World, at, batch, day};
 use tallybox_model::role::Role;
+use tallybox_model::task::QueueKind;
 use tallybox_service::clock::Clock;
 use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
 use tallybox_workflow_manager::config::{JobsConfig, LeaseConfig, OwnerConfig};
 use tallybox_workflow_manager::kubernetes::{JobForm, Jobs, KubernetesLease};
 use tallybox_workflow_manager::leader::{Election, Leadership};
-use tallybox_workflow_manager::start::{Starter as _, Task};
-use tallybox_workflow_manager::work::QueueKind;
+use tallybox_workflow_manager::start::{StartRequest, Starter as _};
 
 const AGG: &str = "kittens-seen";
 
@@ -84,7 +84,7 @@ fn assert_once(cluster: &Cluster, count: usize) {
 
 #[test]
 fn jobs_are_as_committed() {
-    let task = |number: u8| Task {
+    let task = |number: u8| StartRequest {
         key: format!(
             "intake-kittens-seen-2026-03-01-08-00-{number:02}010101-0101-0101-0101-010101010101"
         ),
@@ -123,7 +123,7 @@ fn jobs_are_as_committed() {
 
 #[test]
 fn names_follow_from_the_tasks_and_fit() {
-    let task = |key: &str| Task {
+    let task = |key: &str| StartRequest {
         key: key.to_owned(),
         message: Default::default(),
     };
@@ -221,7 +221,7 @@ async fn two_managers_at_once_make_one_job() {
     let starter = Jobs::on(cluster.client(), form("us-ca-example"), &config(20, 50))
         .await
         .unwrap();
-    let tasks = [Task {
+    let tasks = [StartRequest {
         key: "intake-x".to_owned(),
         message: Default::default(),
     }];
@@ -369,7 +369,7 @@ async fn on_a_real_api_server() {
         "and no second one made"
     );
     // Creating the same Job again finds the existing one.
-    let task = Task {
+    let task = StartRequest {
         key: running.keys.iter().next().unwrap().clone(),
         message: bytes::Bytes::from_static(b"{}"),
     };
@@ -399,7 +399,7 @@ async fn on_a_real_api_server() {
         .unwrap()
         .restart_policy = Some("Always".to_owned());
     let bad = Jobs::on(client, bad, &jobs).await.unwrap();
-    let task = Task {
+    let task = StartRequest {
         key: "bad".to_owned(),
         message: bytes::Bytes::new(),
     };

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use support::{World, at, batch, hour, records};
 use tallybox_model::extensions::{ANNOUNCED, ROSTERS_FROM};
 use tallybox_model::path::leader;
-use tallybox_model::task::{MarkedTask, TaskMarker, WindowKind};
+use tallybox_model::task::{TaskMarker, TaskName, WindowKind};
 use tallybox_transport::{BucketError, SharedBucket, TRAILER_BYTES, publish_bytes, read_all};
 use tallybox_workflow_manager::error::Error;
 use tallybox_workflow_manager::leader::{BucketLock, Election};
@@ -41,7 +41,7 @@ async fn the_batches_of_a_window_and_its_markers() {
     world.run().await;
     assert_eq!(world.sums().await.len(), 1);
     let marker = TaskMarker {
-        task: MarkedTask::Window(WindowKind::Aggregate, window.clone()),
+        task: TaskName::Window(WindowKind::Aggregate, window.clone()),
         attempt: 1,
         at: None,
     };

@@ -11,7 +11,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use support::{World, at, batch, day, hour, put};
-use tallybox_model::task::WindowTask;
 use tallybox_model::time::BatchTime;
 use tallybox_queue::TaskQueue as _;
 use tallybox_service::exit::Exit;
@@ -39,7 +38,7 @@ async fn w3_windows_that_were_missed_are_caught_up_oldest_first() {
         .sums()
         .await
         .iter()
-        .map(|task| task.window.start())
+        .map(|task| task.name.window.start())
         .collect();
     assert_eq!(sums, starts);
 }
@@ -56,9 +55,7 @@ async fn w3_with_rosters_no_side_names_batches_by_itself() {
     world.run().await;
     let tasks = world.window_tasks().await;
     assert_eq!(tasks.len(), 1);
-    assert!(
-        matches!(&tasks[0], WindowTask::Aggregation(task) if task.agreed && task.batches.is_empty())
-    );
+    assert!(tasks[0].is_sum_agreed());
 }
 
 /// A task whose lease expired too often was lost, and its marker prevented another start.

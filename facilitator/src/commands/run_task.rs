@@ -1,12 +1,12 @@
 //! `facilitator run-task`
 
 use super::options::processor;
-use crate::config::worker::Kind;
 use crate::error::Error;
 use crate::worker::{Outcome, handle};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt;
+use tallybox_model::task::QueueKind;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::{Failure, Summary};
 use tallybox_service::shell::GlobalOptions;
@@ -51,8 +51,8 @@ enum TaskOf {
 impl RunTask {
     pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
         let kind = match self.kind {
-            TaskOf::Intake => Kind::Intake,
-            TaskOf::Aggregate => Kind::Aggregate,
+            TaskOf::Intake => QueueKind::Intake,
+            TaskOf::Aggregate => QueueKind::Aggregate,
         };
         let missing = || {
             Error::Setting(format!(

@@ -1,7 +1,6 @@
 //! `facilitator worker`
 
 use crate::client_keys;
-use crate::config::worker::Kind;
 use crate::error::Error;
 use crate::worker::{Source, Worker, run, watch, watch_buckets};
 use clap::{Args, ValueEnum};
@@ -10,6 +9,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tallybox_model::task::QueueKind;
 use tallybox_service::operations::{Operable, Operations, router};
 use tallybox_service::output::Summary;
 use tallybox_service::shell::GlobalOptions;
@@ -71,11 +71,11 @@ enum Tasks {
 }
 
 impl Tasks {
-    fn kinds(self) -> &'static [Kind] {
+    fn kinds(self) -> &'static [QueueKind] {
         match self {
-            Self::Intake => &[Kind::Intake],
-            Self::Aggregate => &[Kind::Aggregate],
-            Self::All => &Kind::ALL,
+            Self::Intake => &[QueueKind::Intake],
+            Self::Aggregate => &[QueueKind::Aggregate],
+            Self::All => &QueueKind::ALL,
         }
     }
 }
@@ -91,7 +91,7 @@ impl WorkerCommand {
             )
         };
         let queues = config.value.queues.as_ref().ok_or_else(missing)?;
-        let open = |kind: &Kind| Ok((*kind, queues.open(*kind, &config.directory)?));
+        let open = |kind: &QueueKind| Ok((*kind, queues.open(*kind, &config.directory)?));
         let queues = kinds.iter().map(open).collect::<Result<Vec<_>, Error>>()?;
         let address = self.operations.unwrap_or(settings.operations);
         let page = Operations::bind(address).await;
@@ -107,7 +107,7 @@ impl WorkerCommand {
             ))
         })?;
         let started = Started {
-            tasks: kinds.iter().map(|kind| kind.name()).collect(),
+            tasks: kinds.iter().map(|kind| kind.as_str()).collect(),
             version: env!("CARGO_PKG_VERSION"),
             operations: format!("http://{bound}"),
             queues: queues.iter().map(|(_, queue)| queue.location()).collect(),

@@ -2,40 +2,11 @@
 
 use crate::error::Error;
 use serde::Deserialize;
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
+use tallybox_model::task::QueueKind;
 use tallybox_queue::{QueuePlace, SharedQueue};
-
-/// A queue that a worker serves. The kind is not part of a message, so it follows from the queue.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Kind {
-    /// Intake tasks.
-    Intake,
-    /// Tasks about windows: rosters and aggregations.
-    Aggregate,
-}
-
-impl Kind {
-    /// Both kinds.
-    pub const ALL: [Self; 2] = [Self::Intake, Self::Aggregate];
-
-    /// The queue's name in the configuration, in logs and in metrics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Intake => "intake",
-            Self::Aggregate => "aggregate",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
 
 /// The queues from which tasks come.
 #[derive(Clone, Debug, Deserialize)]
@@ -52,10 +23,10 @@ impl WorkerQueues {
     ///
     /// # Errors
     /// [`Error::Setting`] if the queue cannot be opened: the configuration is at fault.
-    pub fn open(&self, kind: Kind, directory: &Path) -> Result<SharedQueue, Error> {
+    pub fn open(&self, kind: QueueKind, directory: &Path) -> Result<SharedQueue, Error> {
         let place = match kind {
-            Kind::Intake => &self.intake,
-            Kind::Aggregate => &self.aggregate,
+            QueueKind::Intake => &self.intake,
+            QueueKind::Aggregate => &self.aggregate,
         };
         let opened = place.open(directory);
         opened.map_err(|error| Error::Setting(format!("queues.{kind}: {error}")))

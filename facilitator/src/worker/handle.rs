@@ -3,7 +3,6 @@
 use super::{Outcome, TaskKind};
 use crate::aggregate::{AggregateTask, aggregate};
 use crate::buckets::Buckets;
-use crate::config::worker::Kind;
 use crate::error::Error;
 use crate::intake::{IntakeSummary, intake};
 use crate::processor::Processor;
@@ -17,7 +16,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
-use tallybox_model::task::{AggregationTask, IntakeTask, RosterTask, TaskError, WindowTask};
+use tallybox_model::task::{QueueKind, Task, TaskName, WindowKind};
 use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 use tracing::{Instrument as _, Span, field};
@@ -77,7 +76,7 @@ impl TaskReport {
 ///
 /// Never panics, whatever the message contains: an unreadable message is rejected with a reason,
 /// and a panic inside the task leads to a retry.
-pub async fn handle(processor: &Arc<Processor>, kind: Kind, body: &[u8]) -> Outcome {
+pub async fn handle(processor: &Arc<Processor>, kind: QueueKind, body: &[u8]) -> Outcome {
     run_task(processor, kind, body, &no_progress())
         .await
         .outcome
@@ -86,7 +85,7 @@ pub async fn handle(processor: &Arc<Processor>, kind: Kind, body: &[u8]) -> Outc
 /// [`handle`] with progress reports, and with results for the metrics.
 pub(super) async fn run_task(
     processor: &Arc<Processor>,
-    kind: Kind,
+    kind: QueueKind,
     body: &[u8],
     progress: &ProgressCallback,
 ) -> TaskResult {
@@ -95,7 +94,7 @@ pub(super) async fn run_task(
         Err(error) => {
             let reason = chain(&error);
             tracing::warn!(
-                queue = kind.name(),
+                queue = kind.as_str(),
                 reason,
                 "message is not a task; rejected"
             );
@@ -107,8 +106,8 @@ pub(super) async fn run_task(
         }
     };
     let mut report = TaskReport::default();
-    let span = task.span(&processor.buckets);
-    let working = AssertUnwindSafe(task.run(processor, progress, &mut report)).catch_unwind();
+    let span = task_span(&task, &processor.buckets);
+    let working = AssertUnwindSafe(run(&task, processor, progress, &mut report)).catch_unwind();
     let result = working.instrument(span.clone()).await;
     let outcome = span.in_scope(|| match result {
         Ok(Ok(())) => Outcome::Done,
@@ -125,7 +124,7 @@ pub(super) async fn run_task(
     });
     span.in_scope(|| log_outcome(&outcome, &report));
     TaskResult {
-        task: task.kind(),
+        task: task_kind(&task),
         outcome,
         report,
     }
@@ -189,126 +188,89 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or_else(|| "the panic has no message".to_owned())
 }
 
-/// The task that a message contains.
-enum Task {
-    Intake(IntakeTask),
-    Aggregate(AggregationTask),
-    Roster(RosterTask),
+fn task_kind(task: &Task) -> TaskKind {
+    match &task.name {
+        TaskName::Intake(_) => TaskKind::Intake,
+        TaskName::Window(WindowKind::Roster | WindowKind::Agree, _) => TaskKind::Roster,
+        TaskName::Window(WindowKind::Aggregate, _) if task.batches.is_none() => TaskKind::Agreed,
+        TaskName::Window(WindowKind::Aggregate, _) => TaskKind::Aggregate,
+    }
 }
 
-impl Task {
-    fn parse(kind: Kind, body: &[u8]) -> Result<Self, TaskError> {
-        match kind {
-            Kind::Intake => IntakeTask::parse(body).map(Self::Intake),
-            Kind::Aggregate => WindowTask::parse(body).map(|task| match task {
-                WindowTask::Aggregation(task) => Self::Aggregate(task),
-                WindowTask::Roster(task) => Self::Roster(task),
-            }),
+/// Creates the span that all log lines of the task carry.
+fn task_span(task: &Task, buckets: &Buckets) -> Span {
+    let span = tracing::info_span!(
+        "task",
+        task = task_kind(task).name(),
+        instance = %buckets.instance,
+        role = %buckets.role,
+        trace_id = %task.trace_id,
+        aggregation_id = %task.name.aggregation(),
+        batch_id = field::Empty,
+        object_key = field::Empty,
+    );
+    match &task.name {
+        TaskName::Intake(batch) => {
+            span.record("object_key", field::display(batch.ingestion().header));
+            span.record("batch_id", field::display(&batch.id));
+        }
+        TaskName::Window(_, name) => {
+            span.record("object_key", field::display(name.window));
         }
     }
+    span
+}
 
-    fn kind(&self) -> TaskKind {
-        match self {
-            Self::Intake(_) => TaskKind::Intake,
-            Self::Aggregate(task) if task.agreed => TaskKind::Agreed,
-            Self::Aggregate(_) => TaskKind::Aggregate,
-            Self::Roster(_) => TaskKind::Roster,
+async fn run(
+    task: &Task,
+    processor: &Arc<Processor>,
+    progress: &ProgressCallback,
+    report: &mut TaskReport,
+) -> Result<(), Error> {
+    let progress = Arc::clone(progress);
+    match &task.name {
+        TaskName::Intake(batch) => {
+            report.intake = Some(intake(processor, batch, progress).await?);
         }
-    }
-
-    /// Creates the span that all log lines of the task carry.
-    fn span(&self, buckets: &Buckets) -> Span {
-        let span = tracing::info_span!(
-            "task",
-            task = self.kind().name(),
-            instance = %buckets.instance,
-            role = %buckets.role,
-            trace_id = field::Empty,
-            aggregation_id = field::Empty,
-            batch_id = field::Empty,
-            object_key = field::Empty,
-        );
-        let record = |trace_id: &uuid::Uuid,
-                      aggregation: &dyn std::fmt::Display,
-                      object: &dyn std::fmt::Display| {
-            span.record("trace_id", field::display(trace_id));
-            span.record("aggregation_id", field::display(aggregation));
-            span.record("object_key", field::display(object));
-        };
-        match self {
-            Self::Intake(task) => {
-                let name = batch_name(task);
-                record(
-                    &task.trace_id,
-                    &task.aggregation_id,
-                    &name.ingestion().header,
-                );
-                span.record("batch_id", field::display(&task.batch_id));
-            }
-            Self::Aggregate(task) => record(&task.trace_id, &task.aggregation_id, &task.window),
-            Self::Roster(task) => record(&task.trace_id, &task.aggregation_id, &task.window),
+        TaskName::Window(WindowKind::Roster | WindowKind::Agree, window) => {
+            // The peer may be waiting for an object that its mailbox only claims to contain.
+            put_again(processor, &window.aggregation).await;
+            report.roster = Some(roster(processor, window, progress).await?);
         }
-        span
+        TaskName::Window(WindowKind::Aggregate, window) => match &task.batches {
+            None => {
+                report.add_aggregate(aggregate_agreed(processor, window, progress).await)?;
+            }
+            Some(batches) => {
+                put_again(processor, &window.aggregation).await;
+                let result = aggregate_named(processor, window, batches, progress).await;
+                report.add_aggregate(result)?;
+            }
+        },
     }
-
-    async fn run(
-        &self,
-        processor: &Arc<Processor>,
-        progress: &ProgressCallback,
-        report: &mut TaskReport,
-    ) -> Result<(), Error> {
-        let progress = Arc::clone(progress);
-        match self {
-            Self::Intake(task) => {
-                report.intake = Some(intake(processor, &batch_name(task), progress).await?);
-            }
-            Self::Roster(task) => {
-                let window = window_name(&task.aggregation_id, task.window);
-                // The peer may be waiting for an object that its mailbox only claims to contain.
-                put_again(processor, &task.aggregation_id).await;
-                report.roster = Some(roster(processor, &window, progress).await?);
-            }
-            Self::Aggregate(task) if task.agreed => {
-                let window = window_name(&task.aggregation_id, task.window);
-                report.add_aggregate(aggregate_agreed(processor, &window, progress).await)?;
-            }
-            Self::Aggregate(task) => {
-                put_again(processor, &task.aggregation_id).await;
-                report.add_aggregate(aggregate_named(processor, task, progress).await)?;
-            }
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Sums exactly the batches that the task names. The workflow manager names them once for each
 /// window, so the result is final: a window that can never have a sum part is marked as done, too.
 async fn aggregate_named(
     processor: &Arc<Processor>,
-    task: &AggregationTask,
+    name: &WindowName,
+    batches: &[BatchName],
     progress: ProgressCallback,
 ) -> Result<AggregateSummary, AggregateError> {
-    let window = window_name(&task.aggregation_id, task.window);
-    let batch = |batch: &tallybox_model::task::TaskBatch| BatchName {
-        aggregation: task.aggregation_id.clone(),
-        date: batch.time,
-        id: batch.id,
-    };
-    let batches: Vec<BatchName> = task.batches.iter().map(batch).collect();
-    if let Some(outside) = batches.iter().find(|name| !task.window.contains(name.date)) {
-        return Err(Error::BadTask(format!(
-            "batch {outside} is outside the window {}",
-            task.window
-        ))
-        .into());
+    let window = name.window;
+    if let Some(outside) = batches.iter().find(|batch| !window.contains(batch.date)) {
+        let problem = format!("batch {outside} is outside the window {window}");
+        return Err(Error::BadTask(problem).into());
     }
     if batches.is_empty() {
-        return Err(Error::BadTask(format!("the task of window {window} names no batch")).into());
+        return Err(Error::BadTask(format!("the task of window {name} names no batch")).into());
     }
     let task = AggregateTask {
-        aggregation: task.aggregation_id.clone(),
-        window: task.window,
-        batches,
+        aggregation: name.aggregation.clone(),
+        window,
+        batches: batches.to_vec(),
         dry_run: false,
     };
     let result = aggregate(processor, &task, progress).await;
@@ -319,25 +281,7 @@ async fn aggregate_named(
         )
         && matches!(error.exit(), Exit::BelowMinimum | Exit::Rejected)
     {
-        mark_nothing(&processor.buckets, &window, error).await?;
+        mark_nothing(&processor.buckets, name, error).await?;
     }
     result
-}
-
-fn batch_name(task: &IntakeTask) -> BatchName {
-    BatchName {
-        aggregation: task.aggregation_id.clone(),
-        date: task.date,
-        id: task.batch_id,
-    }
-}
-
-fn window_name(
-    aggregation: &tallybox_model::id::AggregationId,
-    window: tallybox_model::time::Window,
-) -> WindowName {
-    WindowName {
-        aggregation: aggregation.clone(),
-        window,
-    }
 }

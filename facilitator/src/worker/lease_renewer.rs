@@ -2,9 +2,9 @@
 //! rejected, whatever the task does in between.
 
 use super::{Metrics, Worker};
-use crate::config::worker::Kind;
 use std::sync::Arc;
 use std::time::Duration;
+use tallybox_model::task::QueueKind;
 use tallybox_queue::{Lease, QueueError, SharedQueue};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -17,7 +17,12 @@ pub(super) struct LeaseRenewer(JoinHandle<()>);
 
 impl LeaseRenewer {
     /// Starts to renew a lease that has just been taken.
-    pub(super) fn start(worker: &Worker, kind: Kind, queue: &SharedQueue, lease: &Lease) -> Self {
+    pub(super) fn start(
+        worker: &Worker,
+        kind: QueueKind,
+        queue: &SharedQueue,
+        lease: &Lease,
+    ) -> Self {
         let renewal = Renewal {
             kind,
             queue: Arc::clone(queue),
@@ -37,7 +42,7 @@ impl Drop for LeaseRenewer {
 
 /// A lease, and the parameters of its renewal.
 struct Renewal {
-    kind: Kind,
+    kind: QueueKind,
     queue: SharedQueue,
     lease: Lease,
     /// How far each renewal extends the lease; by default the queue's lease time.
@@ -90,7 +95,7 @@ mod tests {
         let lease = queue.receive(Duration::ZERO).await.unwrap().unwrap().lease;
         let metrics = Arc::new(Metrics::new());
         let renewal = Renewal {
-            kind: Kind::Intake,
+            kind: QueueKind::Intake,
             queue: Arc::new(queue.clone()),
             lease,
             by,

@@ -2,7 +2,6 @@
 //! value 0 from the start.
 
 use super::handle::{TaskReport, TaskResult};
-use crate::config::worker::Kind;
 use crate::keys::Keys;
 use crate::reason::{PacketReason, Rejections};
 use crate::resources::Resources;
@@ -14,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::time::Duration;
+use tallybox_model::task::QueueKind;
 use tallybox_queue::QueueError;
 use tallybox_service::cause::chain;
 
@@ -288,7 +288,7 @@ impl Metrics {
             }
             let _ = self.task_seconds.get_or_create(&TaskLabel { task });
         }
-        for queue in Kind::ALL.map(Kind::name) {
+        for queue in QueueKind::ALL.map(QueueKind::as_str) {
             let _ = self.in_progress.get_or_create(&QueueLabel { queue });
             let _ = self.given_back.get_or_create(&QueueLabel { queue });
             for operation in OPERATIONS {
@@ -403,8 +403,8 @@ impl Metrics {
     }
 
     /// Counts and logs a failed request to a queue.
-    pub(super) fn queue_error(&self, kind: Kind, operation: &'static str, error: &QueueError) {
-        let queue = kind.name();
+    pub(super) fn queue_error(&self, kind: QueueKind, operation: &'static str, error: &QueueError) {
+        let queue = kind.as_str();
         self.queue_errors
             .get_or_create(&QueueLabels { queue, operation })
             .inc();
@@ -413,18 +413,20 @@ impl Metrics {
     }
 
     /// Counts a message as being processed.
-    pub(super) fn start_message(&self, kind: Kind) -> MessageInProgress {
-        let gauge = self
-            .in_progress
-            .get_or_create_owned(&QueueLabel { queue: kind.name() });
+    pub(super) fn start_message(&self, kind: QueueKind) -> MessageInProgress {
+        let gauge = self.in_progress.get_or_create_owned(&QueueLabel {
+            queue: kind.as_str(),
+        });
         gauge.inc();
         MessageInProgress(gauge)
     }
 
     /// Counts a message that was given back unfinished.
-    pub(super) fn given_back(&self, kind: Kind) {
+    pub(super) fn given_back(&self, kind: QueueKind) {
         self.given_back
-            .get_or_create(&QueueLabel { queue: kind.name() })
+            .get_or_create(&QueueLabel {
+                queue: kind.as_str(),
+            })
             .inc();
     }
 

@@ -37,13 +37,14 @@ pub use step::step;
 pub use watchdog::{Heartbeat, Watchdog};
 
 use crate::budget::Budget;
-use crate::config::worker::{Kind, WorkerConfig};
+use crate::config::worker::WorkerConfig;
 use crate::error::Error;
 use crate::processor::Processor;
 use operations::State;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use step::Attempts;
+use tallybox_model::task::QueueKind;
 use tallybox_queue::SharedQueue;
 use tallybox_service::reach::Reach;
 
@@ -51,7 +52,7 @@ use tallybox_service::reach::Reach;
 #[derive(Debug)]
 pub struct Worker {
     processor: RwLock<Arc<Processor>>,
-    queues: BTreeMap<Kind, SharedQueue>,
+    queues: BTreeMap<QueueKind, SharedQueue>,
     config: WorkerConfig,
     budget: Budget,
     attempts: Attempts,
@@ -68,7 +69,7 @@ impl Worker {
     #[must_use]
     pub fn new(
         processor: Processor,
-        queues: impl IntoIterator<Item = (Kind, SharedQueue)>,
+        queues: impl IntoIterator<Item = (QueueKind, SharedQueue)>,
         config: WorkerConfig,
     ) -> Arc<Self> {
         let budget = Budget::from_mib(config.memory_mib);
@@ -116,7 +117,7 @@ impl Worker {
     }
 
     /// Returns the queue of this kind.
-    fn queue(&self, kind: Kind) -> Result<&SharedQueue, Error> {
+    fn queue(&self, kind: QueueKind) -> Result<&SharedQueue, Error> {
         let missing = || Error::Setting(format!("the worker has no {kind} queue"));
         self.queues.get(&kind).ok_or_else(missing)
     }

@@ -2,10 +2,10 @@
 
 use super::Worker;
 use crate::build::BUILD;
-use crate::config::worker::Kind;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use tallybox_model::task::QueueKind;
 use tallybox_service::operations::{Operable, Readiness};
 use tallybox_service::version::Build;
 
@@ -15,7 +15,7 @@ pub(super) struct State {
     draining: AtomicBool,
     reload_failed: AtomicBool,
     /// Failing queues, and the reason for each.
-    failing: Mutex<BTreeMap<Kind, String>>,
+    failing: Mutex<BTreeMap<QueueKind, String>>,
 }
 
 impl State {
@@ -25,7 +25,7 @@ impl State {
     }
 
     /// Records whether a queue answers, and if not, why.
-    pub(super) fn queue_answers(&self, kind: Kind, answer: Result<(), String>) {
+    pub(super) fn queue_answers(&self, kind: QueueKind, answer: Result<(), String>) {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
             Ok(()) => failing.remove(&kind),

@@ -2,9 +2,9 @@
 
 use super::lease_renewer::LeaseRenewer;
 use super::{Outcome, Worker};
-use crate::config::worker::Kind;
 use std::sync::Arc;
 use std::time::Duration;
+use tallybox_model::task::QueueKind;
 use tallybox_queue::{Delivery, QueueError, SharedQueue, TaskQueue};
 use tallybox_service::cause::chain;
 use tokio::sync::Semaphore;
@@ -30,7 +30,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(4500);
 
 /// Takes tasks of these kinds until `stop`. Then takes no more tasks, lets running tasks finish for
 /// a moment, and gives the others back. Returns within five seconds of `stop`.
-pub async fn run(worker: Arc<Worker>, kinds: &[Kind], stop: CancellationToken) {
+pub async fn run(worker: Arc<Worker>, kinds: &[QueueKind], stop: CancellationToken) {
     let (tasks, give_back) = (TaskTracker::new(), CancellationToken::new());
     let receivers = TaskTracker::new();
     for kind in kinds {
@@ -81,7 +81,7 @@ pub async fn run(worker: Arc<Worker>, kinds: &[Kind], stop: CancellationToken) {
 struct Receiver {
     worker: Arc<Worker>,
     queue: SharedQueue,
-    kind: Kind,
+    kind: QueueKind,
     stop: CancellationToken,
     tasks: TaskTracker,
     give_back: CancellationToken,
@@ -161,7 +161,7 @@ impl Receiver {
 struct RunningTask {
     worker: Arc<Worker>,
     queue: SharedQueue,
-    kind: Kind,
+    kind: QueueKind,
     delivery: Delivery,
     give_back: CancellationToken,
 }
@@ -197,7 +197,7 @@ impl RunningTask {
 /// delivers the message again, which is safe because tasks are idempotent.
 async fn acknowledge(
     worker: &Worker,
-    kind: Kind,
+    kind: QueueKind,
     queue: &dyn TaskQueue,
     delivery: &Delivery,
     outcome: &Outcome,
@@ -213,13 +213,13 @@ async fn acknowledge(
         }
     }
     tracing::warn!(
-        queue = kind.name(),
+        queue = kind.as_str(),
         "outcome could not be reported to the queue; the message will be delivered again"
     );
 }
 
 /// Gives a message back for immediate redelivery to another worker.
-async fn give_back(worker: &Worker, kind: Kind, queue: &dyn TaskQueue, delivery: &Delivery) {
+async fn give_back(worker: &Worker, kind: QueueKind, queue: &dyn TaskQueue, delivery: &Delivery) {
     if let Err(error) = queue.nack(&delivery.lease, Duration::ZERO).await {
         worker.metrics.queue_error(kind, "nack", &error);
     }

@@ -3,12 +3,12 @@
 use super::delay::retry_delay;
 use super::handle::{TaskResult, run_task};
 use super::{Outcome, Worker};
-use crate::config::worker::Kind;
 use crate::progress::{ProgressCallback, no_progress};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tallybox_model::task::QueueKind;
 use tallybox_queue::{Delivery, QueueError, TaskQueue};
 use tokio::time::Instant;
 
@@ -24,7 +24,7 @@ const MOST_COUNTED_MESSAGES: usize = 4096;
 /// and counted, since the queue delivers the message again.
 pub async fn step(
     worker: &Worker,
-    kind: Kind,
+    kind: QueueKind,
     wait: Duration,
 ) -> Result<Option<Outcome>, QueueError> {
     let Ok(queue) = worker.queue(kind) else {
@@ -48,7 +48,7 @@ impl Worker {
     /// Runs the task of a message, and counts it in the metrics.
     pub(super) async fn work(
         &self,
-        kind: Kind,
+        kind: QueueKind,
         delivery: &Delivery,
         progress: &ProgressCallback,
     ) -> TaskResult {
@@ -78,7 +78,7 @@ impl Worker {
     /// Acknowledges, gives back or rejects a message, according to its outcome.
     pub(super) async fn acknowledge(
         &self,
-        kind: Kind,
+        kind: QueueKind,
         queue: &dyn TaskQueue,
         delivery: &Delivery,
         outcome: &Outcome,

@@ -3,26 +3,26 @@
 
 use crate::forge::brief;
 use tallybox_model::extensions::{Extensions, RosterSwitch};
-use tallybox_model::task::{AggregationTask, IntakeTask, WindowBatches, WindowTask};
+use tallybox_model::task::{QueueKind, Task, TaskName, WindowBatches};
 
 pub fn run(data: &[u8]) {
-    match IntakeTask::parse(data) {
-        Ok(task) => assert_eq!(IntakeTask::parse(&task.to_json()).expect("what we write parses"), task),
-        Err(error) => brief(&error),
-    }
-    match AggregationTask::parse(data) {
-        Ok(task) => {
-            assert!(task.window.start() < task.window.end(), "an empty window");
-            assert_eq!(AggregationTask::parse(&task.to_json()).expect("what we write parses"), task);
+    for queue in QueueKind::ALL {
+        match Task::parse(queue, data) {
+            Ok(task) => {
+                if let TaskName::Window(_, name) = &task.name {
+                    assert!(name.window.start() < name.window.end(), "an empty window");
+                }
+                assert_eq!(Task::parse(queue, &task.to_json()).expect("what we write parses"), task);
+            }
+            Err(error) => brief(&error),
         }
-        Err(error) => brief(&error),
     }
-    match WindowTask::parse(data) {
-        Ok(task) => assert_eq!(WindowTask::parse(&task.to_json()).expect("what we write parses"), task),
-        Err(error) => brief(&error),
-    }
-    match WindowBatches::parse(data) {
-        Ok(batches) => assert_eq!(WindowBatches::parse(&batches.to_json()).expect("what we write parses"), batches),
+    let aggregation = "kittens-seen".parse().expect("a valid name");
+    match WindowBatches::parse(&aggregation, data) {
+        Ok(batches) => {
+            let parsed = WindowBatches::parse(&aggregation, &batches.to_json());
+            assert_eq!(parsed.expect("what we write parses"), batches);
+        }
         Err(error) => brief(&error),
     }
     match Extensions::parse(data) {

@@ -4,107 +4,19 @@
 //! The first marker of a task has ENPA's name. A marker only delays: a task without an outcome is
 //! started again some time after its last marker, with a further marker.
 
-use crate::id::{AggregationId, BatchId};
-use crate::path::BatchName;
-use crate::roster::WindowName;
-use crate::time::{BatchTime, Window};
-use std::fmt;
+use super::name::hyphenated;
+use super::{TaskName, WindowKind};
+use crate::id::AggregationId;
+use crate::time::BatchTime;
 
 /// The directory of all markers, in the own bucket.
 const MARKERS: &str = "task-markers";
-
-/// The kind of work to do for a window.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum WindowKind {
-    /// Write the roster.
-    Roster,
-    /// Determine the batches on which both rosters agree.
-    Agree,
-    /// Sum the window.
-    Aggregate,
-}
-
-impl WindowKind {
-    /// All kinds, in the order in which a window needs them.
-    pub const ALL: [Self; 3] = [Self::Roster, Self::Agree, Self::Aggregate];
-
-    /// Returns the name of the kind in object names.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Roster => "roster",
-            Self::Agree => "agree",
-            Self::Aggregate => "aggregate",
-        }
-    }
-}
-
-/// A task in the form that markers contain.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum MarkedTask {
-    /// `intake-{agg}-{YYYY-MM-DD-HH-MM}-{batch}`
-    Intake(BatchName),
-    /// `{kind}-{agg}-{start YYYY-MM-DD-HH-MM}-{end YYYY-MM-DD-HH-MM}`
-    Window(WindowKind, WindowName),
-}
-
-impl fmt::Display for MarkedTask {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Intake(batch) => {
-                let (aggregation, date) = (&batch.aggregation, hyphenated(batch.date));
-                write!(f, "intake-{aggregation}-{date}-{}", batch.id)
-            }
-            Self::Window(kind, name) => {
-                let (start, end) = (
-                    hyphenated(name.window.start()),
-                    hyphenated(name.window.end()),
-                );
-                write!(f, "{}-{}-{start}-{end}", kind.as_str(), name.aggregation)
-            }
-        }
-    }
-}
-
-impl MarkedTask {
-    /// Parses the form written by [`fmt::Display`]. Only the canonical spelling is accepted.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (kind, rest) = text.split_once('-')?;
-        let task = match kind {
-            "intake" => {
-                // An aggregation may contain hyphens, so the parts of fixed length are split off
-                // the end.
-                let (rest, id) = cut(rest, 36)?;
-                let (aggregation, date) = cut(rest, DATE_CHARS)?;
-                Self::Intake(BatchName {
-                    aggregation: aggregation.parse().ok()?,
-                    date: date_of(date)?,
-                    id: id.parse::<BatchId>().ok()?,
-                })
-            }
-            name => {
-                let kind = WindowKind::ALL
-                    .into_iter()
-                    .find(|kind| kind.as_str() == name)?;
-                let (rest, end) = cut(rest, DATE_CHARS)?;
-                let (aggregation, start) = cut(rest, DATE_CHARS)?;
-                let name = WindowName {
-                    aggregation: aggregation.parse().ok()?,
-                    window: Window::new(date_of(start)?, date_of(end)?).ok()?,
-                };
-                Self::Window(kind, name)
-            }
-        };
-        (task.to_string() == text).then_some(task)
-    }
-}
 
 /// A record that a task was started.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TaskMarker {
     /// The task.
-    pub task: MarkedTask,
+    pub task: TaskName,
     /// The number of starts up to and including this one: 1 for the first.
     pub attempt: u32,
     /// The time of the start. The name of a first marker does not contain it, but the marker's text
@@ -147,7 +59,7 @@ impl TaskMarker {
     #[must_use]
     pub fn parse(key: &str) -> Option<Self> {
         let name = key.strip_prefix(MARKERS)?.strip_prefix('/')?;
-        if let Some(task) = MarkedTask::parse(name) {
+        if let Some(task) = TaskName::parse(name) {
             return Some(Self {
                 task,
                 attempt: 1,
@@ -157,7 +69,7 @@ impl TaskMarker {
         let (task, suffix) = name.rsplit_once('.')?;
         let (attempt, at) = suffix.split_once('-')?;
         let marker = Self {
-            task: MarkedTask::parse(task)?,
+            task: TaskName::parse(task)?,
             attempt: attempt.parse().ok()?,
             at: Some(BatchTime::from_compact(at).ok()?),
         };
@@ -196,28 +108,13 @@ impl TaskMarker {
     }
 }
 
-/// Length of a hyphenated date, in characters.
-const DATE_CHARS: usize = 16;
-
-/// Formats a time as `YYYY-MM-DD-HH-MM`.
-fn hyphenated(time: BatchTime) -> String {
-    time.to_string().replace('/', "-")
-}
-
-fn date_of(text: &str) -> Option<BatchTime> {
-    text.replace('-', "/").parse().ok()
-}
-
-/// Splits off the last `length` bytes; the first part ends before the hyphen that precedes them.
-fn cut(text: &str, length: usize) -> Option<(&str, &str)> {
-    let (rest, last) = text.split_at_checked(text.len().checked_sub(length)?)?;
-    Some((rest.strip_suffix('-')?, last))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::path::BatchName;
+    use crate::roster::WindowName;
+    use crate::time::Window;
 
     fn batch() -> BatchName {
         BatchName::parse("kittens-seen/2020/10/31/20/29/b8a5579a-f984-460a-a42d-2813cbf57771")
@@ -235,7 +132,7 @@ mod tests {
         }
     }
 
-    fn first(task: MarkedTask) -> TaskMarker {
+    fn first(task: TaskName) -> TaskMarker {
         TaskMarker {
             task,
             attempt: 1,
@@ -245,12 +142,12 @@ mod tests {
 
     #[test]
     fn first_markers_have_the_predecessors_names() {
-        let intake = first(MarkedTask::Intake(batch()));
+        let intake = first(TaskName::Intake(batch()));
         assert_eq!(
             intake.name(),
             "task-markers/intake-kittens-seen-2020-10-31-20-29-b8a5579a-f984-460a-a42d-2813cbf57771"
         );
-        let aggregate = first(MarkedTask::Window(WindowKind::Aggregate, window()));
+        let aggregate = first(TaskName::Window(WindowKind::Aggregate, window()));
         assert_eq!(
             aggregate.name(),
             "task-markers/aggregate-kittens-seen-2020-10-31-16-00-2020-11-01-00-00"
@@ -268,8 +165,8 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        let tasks = WindowKind::ALL.map(|kind| MarkedTask::Window(kind, window()));
-        for task in tasks.into_iter().chain([MarkedTask::Intake(batch())]) {
+        let tasks = WindowKind::ALL.map(|kind| TaskName::Window(kind, window()));
+        for task in tasks.into_iter().chain([TaskName::Intake(batch())]) {
             let marker = first(task);
             let read = TaskMarker::parse(&marker.name()).unwrap();
             assert_eq!(
@@ -311,7 +208,7 @@ mod tests {
             name.window.end(),
         );
         for attempt in [1, 2, 10] {
-            let task = MarkedTask::Window(WindowKind::Roster, name.clone());
+            let task = TaskName::Window(WindowKind::Roster, name.clone());
             let key = TaskMarker {
                 task,
                 attempt,
@@ -322,7 +219,7 @@ mod tests {
         }
         let (from, until) =
             TaskMarker::intakes(&name.aggregation, name.window.start(), name.window.end());
-        let key = first(MarkedTask::Intake(batch())).name();
+        let key = first(TaskName::Intake(batch())).name();
         assert!(from <= key && key < until, "{key}");
     }
 }

@@ -1,7 +1,9 @@
 //! The batches that the task of a window contains, fixed before the task is started. Used without
 //! rosters.
 
-use super::{TaskBatch, TaskError, WireBatch, bad_value, read, write};
+use super::{TaskError, WireBatch, bad_value, parse_batches, parsed, read, write};
+use crate::id::AggregationId;
+use crate::path::BatchName;
 use crate::time::BatchTime;
 use serde::{Deserialize, Serialize};
 
@@ -15,38 +17,34 @@ pub struct WindowBatches {
     /// The time at which the window was fixed.
     pub fixed: BatchTime,
     /// The batches of the task.
-    pub batches: Vec<TaskBatch>,
+    pub batches: Vec<BatchName>,
     /// The batches that the peer had skipped.
-    pub skipped: Vec<TaskBatch>,
+    pub skipped: Vec<BatchName>,
 }
 
 impl WindowBatches {
-    /// Parses the document.
+    /// Parses the document of a window of this aggregation, which the document does not contain.
     ///
     /// # Errors
     /// [`TaskError`] if the document is invalid or has another format number.
-    pub fn parse(document: &[u8]) -> Result<Self, TaskError> {
+    pub fn parse(aggregation: &AggregationId, document: &[u8]) -> Result<Self, TaskError> {
         let wire: Wire = read(document)?;
         if wire.format != FORMAT {
             let problem = std::io::Error::other(format!("is {}, not {FORMAT}", wire.format));
             return Err(bad_value("format", problem));
         }
-        let batches = |key, list: &[WireBatch]| {
-            list.iter()
-                .map(|batch| batch.read(key))
-                .collect::<Result<_, TaskError>>()
-        };
+        let parse = |list: &[WireBatch], keys| parse_batches(list, aggregation, keys);
         Ok(Self {
-            fixed: super::parsed("fixed", &wire.fixed)?,
-            batches: batches(["batches.id", "batches.time"], &wire.batches)?,
-            skipped: batches(["skipped.id", "skipped.time"], &wire.skipped)?,
+            fixed: parsed("fixed", &wire.fixed)?,
+            batches: parse(&wire.batches, ["batches.id", "batches.time"])?,
+            skipped: parse(&wire.skipped, ["skipped.id", "skipped.time"])?,
         })
     }
 
     /// Serialises the document as compact JSON, with keys in the format's order.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let batches = |list: &[TaskBatch]| list.iter().map(WireBatch::from).collect();
+        let batches = |list: &[BatchName]| list.iter().map(WireBatch::from).collect();
         write(&Wire {
             format: FORMAT,
             fixed: self.fixed.to_string(),
@@ -80,7 +78,10 @@ mod tests {
 
     #[test]
     fn golden_bytes_both_ways() {
-        let read = WindowBatches::parse(DOCUMENT.as_bytes()).unwrap();
+        let parse = |document: &str| {
+            WindowBatches::parse(&"kittens-seen".parse().unwrap(), document.as_bytes())
+        };
+        let read = parse(DOCUMENT).unwrap();
         assert_eq!((read.batches.len(), read.skipped.len()), (1, 1));
         assert_eq!(String::from_utf8(read.to_json()).unwrap(), DOCUMENT);
         for (good, bad) in [
@@ -89,10 +90,7 @@ mod tests {
             ("b8a5579a", "b8"),
             ("fixed", "x"),
         ] {
-            assert!(
-                WindowBatches::parse(DOCUMENT.replace(good, bad).as_bytes()).is_err(),
-                "{bad}"
-            );
+            assert!(parse(&DOCUMENT.replace(good, bad)).is_err(), "{bad}");
         }
     }
 }

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use tallybox_facilitator::config::worker::Kind;
 use tallybox_facilitator::worker::run;
 use tallybox_ingestor::batch::cycle;
 use tallybox_ingestor::http::Server;
 use tallybox_ingestor::metrics::Metrics;
+use tallybox_model::task::QueueKind;
 use tallybox_service::clock::{Clock, Pace};
 use tallybox_service::shutdown;
 use tokio_util::sync::CancellationToken;
@@ -70,7 +70,7 @@ impl RoleArgs {
             Program::IngestorBatch => {
                 cycle(&setting.ingestor(&self.config)?, &Metrics::new(), &stop).await
             }
-            Program::Worker => run(setting.worker(&self.config)?, &Kind::ALL, stop).await,
+            Program::Worker => run(setting.worker(&self.config)?, &QueueKind::ALL, stop).await,
             Program::WorkflowManager => setting.scheduler(&self.config).await?.run(&stop).await,
         }
         Ok(())

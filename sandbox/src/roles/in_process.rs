@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallybox_facilitator::config::worker::Kind;
 use tallybox_facilitator::worker::{self, Worker};
 use tallybox_ingestor::batch::{BatchOptions, BatcherSummary, batch, cycle};
 use tallybox_ingestor::ingestor::Ingestor;
 use tallybox_ingestor::metrics::Metrics;
 use tallybox_model::role::Role;
+use tallybox_model::task::QueueKind;
 use tallybox_workflow_manager::serve::Scheduler;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -63,7 +63,11 @@ impl InProcessRoles {
             tasks.spawn(async move { manager.run(&ending).await });
         }
         for worker in &self.workers {
-            tasks.spawn(worker::run(Arc::clone(worker), &Kind::ALL, stop.clone()));
+            tasks.spawn(worker::run(
+                Arc::clone(worker),
+                &QueueKind::ALL,
+                stop.clone(),
+            ));
         }
         tasks.close();
         tasks.wait().await;
@@ -95,7 +99,7 @@ impl InProcessRoles {
                     .map_err(Error::manager)?
                     .started
                     .len();
-                for kind in Kind::ALL {
+                for kind in QueueKind::ALL {
                     while worker::step(worker, kind, Duration::ZERO).await?.is_some() {
                         done += 1;
                     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tallybox_facilitator::config::Config as ProcessorConfig;
-use tallybox_facilitator::config::worker::Kind;
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::worker::Worker;
 use tallybox_ingestor::config::Config as IngestorConfig;
 use tallybox_ingestor::ingestor::Ingestor;
+use tallybox_model::task::QueueKind;
 use tallybox_queue::{QueuePlace, SharedQueue};
 use tallybox_service::clock::Clock;
 use tallybox_service::config::load;
@@ -117,11 +117,11 @@ impl Setting {
         let locations = config.value.queues.as_ref().ok_or_else(missing)?;
         let queues = [
             (
-                Kind::Intake,
+                QueueKind::Intake,
                 self.queue(&locations.intake, &config.directory)?,
             ),
             (
-                Kind::Aggregate,
+                QueueKind::Aggregate,
                 self.queue(&locations.aggregate, &config.directory)?,
             ),
         ];

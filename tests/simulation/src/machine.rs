@@ -16,7 +16,7 @@ use tallybox_facilitator::limits::{
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::resources::Resources;
 
-use tallybox_facilitator::config::worker::{Kind, WorkerConfig};
+use tallybox_facilitator::config::worker::WorkerConfig;
 use tallybox_facilitator::worker::Worker;
 use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, ManifestConfig, ServeConfig};
 use tallybox_ingestor::ingestor::{
@@ -29,6 +29,7 @@ use tallybox_model::extensions::RosterExtension;
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::role::Role;
 use tallybox_model::spool::SpoolNames;
+use tallybox_model::task::QueueKind;
 use tallybox_model::time::BatchTime;
 use tallybox_queue::SharedQueue;
 use tallybox_service::clock::Clock;
@@ -92,7 +93,7 @@ pub enum Machine {
     /// A processor's workflow manager.
     Manager(Arc<Manager>),
     /// A processor's worker, and the queue from which it takes tasks.
-    Worker(Arc<Worker>, Kind),
+    Worker(Arc<Worker>, QueueKind),
 }
 
 /// Constructs the programs of a run.
@@ -158,25 +159,26 @@ impl Machines<'_> {
         match actor {
             Actor::Batcher => Machine::Ingestor(Arc::new(self.ingestor(life, clock))),
             Actor::Manager(role) => Machine::Manager(Arc::new(self.manager(role, life, clock))),
-            Actor::Intake(role) => {
-                Machine::Worker(self.worker(role, Kind::Intake, life, clock), Kind::Intake)
-            }
+            Actor::Intake(role) => Machine::Worker(
+                self.worker(role, QueueKind::Intake, life, clock),
+                QueueKind::Intake,
+            ),
             Actor::Aggregate(role) => Machine::Worker(
-                self.worker(role, Kind::Aggregate, life, clock),
-                Kind::Aggregate,
+                self.worker(role, QueueKind::Aggregate, life, clock),
+                QueueKind::Aggregate,
             ),
         }
     }
 
-    fn queue(&self, role: Role, kind: Kind, life: &Arc<Life>) -> SharedQueue {
+    fn queue(&self, role: Role, kind: QueueKind, life: &Arc<Life>) -> SharedQueue {
         let stored = match kind {
-            Kind::Intake => &self.storage.intake[role.index()],
-            Kind::Aggregate => &self.storage.aggregate[role.index()],
+            QueueKind::Intake => &self.storage.intake[role.index()],
+            QueueKind::Aggregate => &self.storage.aggregate[role.index()],
         };
         SimQueue::shared(stored, self.schedule, life)
     }
 
-    fn worker(&self, role: Role, kind: Kind, life: &Arc<Life>, clock: &Clock) -> Arc<Worker> {
+    fn worker(&self, role: Role, kind: QueueKind, life: &Arc<Life>, clock: &Clock) -> Arc<Worker> {
         let config = WorkerConfig {
             concurrency: 1,
             ..WorkerConfig::default()
@@ -197,8 +199,8 @@ impl Machines<'_> {
                 records: self.records(role),
             },
             starter: Arc::new(QueueStarter {
-                intake: self.queue(role, Kind::Intake, life),
-                aggregate: self.queue(role, Kind::Aggregate, life),
+                intake: self.queue(role, QueueKind::Intake, life),
+                aggregate: self.queue(role, QueueKind::Aggregate, life),
             }),
             policy: Policy {
                 role,

@@ -9,7 +9,7 @@ use tallybox_model::id::BatchId;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::roster::WindowName;
-use tallybox_model::task::{TaskBatch, WindowBatches};
+use tallybox_model::task::WindowBatches;
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 
 use crate::bucket::StoredBucket;
@@ -134,13 +134,9 @@ pub async fn fix_as_before(storage: &Storage, stale: &Stale, is_off: bool, now: 
     let batches = keys
         .iter()
         .filter_map(|key| BatchName::from_ingestion_signature(key));
-    let batches: Vec<TaskBatch> = batches
+    let batches: Vec<BatchName> = batches
         .filter(|batch| batch.aggregation == name.aggregation && name.window.contains(batch.date))
         .filter(|batch| validated(batch))
-        .map(|batch| TaskBatch {
-            id: batch.id,
-            time: batch.date,
-        })
         .collect();
     let is_named = batches.iter().any(|batch| batch.id == stale.name.id);
     if is_off || !is_named || batches.len() < 2 {
@@ -179,7 +175,7 @@ pub async fn unblocked(
         let Some(fixed) = objects(own).await.remove(&key) else {
             continue;
         };
-        let Ok(fixed) = WindowBatches::parse(&fixed) else {
+        let Ok(fixed) = WindowBatches::parse(&name.aggregation, &fixed) else {
             problems.push(format!("{role}: object {key} cannot be parsed"));
             continue;
         };

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallybox_facilitator::config::worker::Kind;
 use tallybox_facilitator::sum::DoneMark;
 use tallybox_facilitator::worker::{Outcome, handle, step};
 use tallybox_model::roster::WindowName;
-use tallybox_model::task::RosterTask;
+use tallybox_model::task::{QueueKind, Task, TaskName, WindowKind};
 use tallybox_queue::TaskQueue as _;
 use tallybox_tests::snapshot::{difference, written};
 use tallybox_tests::vectors::Case;
@@ -17,7 +16,7 @@ use crate::world::{BucketFault, FaultyBucket, World, emptied, metric, start};
 const LEASE_TIME: Duration = Duration::from_secs(600);
 
 /// Handles all messages of a queue, one after another.
-async fn drain(worker: &tallybox_facilitator::worker::Worker, kind: Kind) -> Vec<Outcome> {
+async fn drain(worker: &tallybox_facilitator::worker::Worker, kind: QueueKind) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     while let Some(outcome) = step(worker, kind, Duration::ZERO).await.unwrap() {
         outcomes.push(outcome);
@@ -31,12 +30,12 @@ async fn tasks_go_from_intake_to_sum_part_and_the_window_is_marked_done() {
     let worker = world.worker(world.processor());
     world.publish_intakes().await;
     assert_eq!(
-        drain(&worker, Kind::Intake).await,
+        drain(&worker, QueueKind::Intake).await,
         [Outcome::Done, Outcome::Done, Outcome::Done]
     );
     let task = world.aggregate_task(&world.case.batches());
     world.aggregate.publish(task.into()).await.unwrap();
-    assert_eq!(drain(&worker, Kind::Aggregate).await, [Outcome::Done]);
+    assert_eq!(drain(&worker, QueueKind::Aggregate).await, [Outcome::Done]);
     let window = WindowName {
         aggregation: world.case.aggregation(),
         window: Case::window(),
@@ -68,12 +67,17 @@ async fn w6_redelivered_tasks_and_two_workers_on_one_task_leave_the_same_bytes()
     let alone = world.worker(world.processor());
     let batches = world.case.batches();
     for batch in &batches {
-        let outcome = handle(&alone.processor(), Kind::Intake, &world.intake_task(batch)).await;
+        let outcome = handle(
+            &alone.processor(),
+            QueueKind::Intake,
+            &world.intake_task(batch),
+        )
+        .await;
         assert_eq!(outcome, Outcome::Done);
     }
     let sum = world.aggregate_task(&batches);
     assert_eq!(
-        handle(&alone.processor(), Kind::Aggregate, &sum).await,
+        handle(&alone.processor(), QueueKind::Aggregate, &sum).await,
         Outcome::Done
     );
     let reference = written(&alone.processor().buckets).await;
@@ -135,7 +139,7 @@ async fn w8_a_copied_batch_is_rejected_with_its_first_date() {
             .await
             .unwrap();
     }
-    let outcomes = drain(&worker, Kind::Intake).await;
+    let outcomes = drain(&worker, QueueKind::Intake).await;
     assert_eq!(outcomes[0], Outcome::Done);
     assert!(
         matches!(&outcomes[1], Outcome::Reject { reason } if reason.contains("this batch is a copy")),
@@ -235,14 +239,17 @@ async fn w12_a_panic_costs_the_task_an_attempt_and_in_the_end_the_task() {
     config.retry_delay.min_secs = 0;
     config.retry_delay.max_secs = 0;
     let queue = Arc::new(world.intake.clone());
-    let worker =
-        tallybox_facilitator::worker::Worker::new(processor, [(Kind::Intake, queue as _)], config);
+    let worker = tallybox_facilitator::worker::Worker::new(
+        processor,
+        [(QueueKind::Intake, queue as _)],
+        config,
+    );
     world
         .intake
         .publish(world.intake_task(&world.case.batches()[0]).into())
         .await
         .unwrap();
-    let outcomes = drain(&worker, Kind::Intake).await;
+    let outcomes = drain(&worker, QueueKind::Intake).await;
     let names: Vec<&str> = outcomes.iter().map(Outcome::name).collect();
     assert_eq!(names, ["retry", "retry", "reject"], "{outcomes:?}");
     let rejected = World::rejected(&world.intake).await;
@@ -267,7 +274,7 @@ async fn what_is_not_there_yet_comes_back_later_each_time() {
         .unwrap();
     let mut last = Duration::ZERO;
     for attempt in 1..=7 {
-        let outcome = step(&worker, Kind::Intake, Duration::from_secs(3600))
+        let outcome = step(&worker, QueueKind::Intake, Duration::from_secs(3600))
             .await
             .unwrap()
             .unwrap();
@@ -298,7 +305,7 @@ async fn a_window_below_the_minimum_is_done_without_a_sum_part() {
     let worker = world.worker(processor);
     let sum = world.aggregate_task(&world.case.batches());
     assert_eq!(
-        handle(&worker.processor(), Kind::Aggregate, &sum).await,
+        handle(&worker.processor(), QueueKind::Aggregate, &sum).await,
         Outcome::Done
     );
     let window = WindowName {
@@ -321,7 +328,7 @@ async fn a_window_below_the_minimum_is_done_without_a_sum_part() {
     let mut lower = world.processor();
     lower.buckets = processor.buckets.clone();
     assert_eq!(
-        handle(&Arc::new(lower), Kind::Aggregate, &sum).await,
+        handle(&Arc::new(lower), QueueKind::Aggregate, &sum).await,
         Outcome::Done
     );
     let sums = written(&processor.buckets).await;
@@ -334,10 +341,14 @@ async fn a_window_below_the_minimum_is_done_without_a_sum_part() {
 #[tokio::test(flavor = "multi_thread")]
 async fn roster_tasks_are_told_from_aggregations() {
     let world = World::new("dim2", LEASE_TIME);
-    let task = RosterTask {
-        trace_id: uuid::Uuid::nil(),
-        aggregation_id: world.case.aggregation(),
+    let name = WindowName {
+        aggregation: world.case.aggregation(),
         window: Case::window(),
+    };
+    let task = Task {
+        trace_id: uuid::Uuid::nil(),
+        name: TaskName::Window(WindowKind::Roster, name),
+        batches: None,
     };
     let worker = world.worker(world.processor());
     world
@@ -345,7 +356,7 @@ async fn roster_tasks_are_told_from_aggregations() {
         .publish(task.to_json().into())
         .await
         .unwrap();
-    let _ = drain(&worker, Kind::Aggregate).await;
+    let _ = drain(&worker, QueueKind::Aggregate).await;
     let of_rosters = r#"facilitator_task_duration_seconds_count{task="roster"}"#;
     assert_eq!(metric(&worker, of_rosters), 1);
 }

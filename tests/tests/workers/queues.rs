@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tallybox_facilitator::config::worker::Kind;
 use tallybox_facilitator::worker::Worker;
+use tallybox_model::task::QueueKind;
 use tallybox_queue::{SharedQueue, TaskQueue as _};
 
 use crate::world::{BucketFault, FaultyBucket, Flaky, World, config, emptied, start};
@@ -23,7 +23,7 @@ async fn w7_a_lease_is_kept_from_the_moment_of_receipt_however_slow_the_bucket_i
     let queue = Flaky::new(Arc::new(world.intake.clone()), [("extend", 2)]);
     let worker = Worker::new(
         processor,
-        [(Kind::Intake, Arc::clone(&queue) as SharedQueue)],
+        [(QueueKind::Intake, Arc::clone(&queue) as SharedQueue)],
         config(),
     );
     let running = start(worker);
@@ -57,7 +57,7 @@ async fn w26_failed_receives_acks_extensions_and_rejections_end_no_worker() {
     let queue = Flaky::new(Arc::new(world.intake.clone()), failures);
     let worker = Worker::new(
         processor,
-        [(Kind::Intake, Arc::clone(&queue) as SharedQueue)],
+        [(QueueKind::Intake, Arc::clone(&queue) as SharedQueue)],
         config(),
     );
     let running = start(worker);
@@ -84,7 +84,7 @@ async fn w26_an_ack_that_never_succeeds_brings_the_task_back_and_it_is_done_a_se
     let queue = Flaky::new(Arc::new(world.intake.clone()), [("ack", 4)]);
     let worker = Worker::new(
         world.processor(),
-        [(Kind::Intake, Arc::clone(&queue) as SharedQueue)],
+        [(QueueKind::Intake, Arc::clone(&queue) as SharedQueue)],
         config(),
     );
     let running = start(worker);

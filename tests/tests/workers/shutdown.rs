@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallybox_facilitator::config::worker::Kind;
 use tallybox_facilitator::worker::watch_buckets;
+use tallybox_model::task::QueueKind;
 use tallybox_queue::TaskQueue as _;
 use tallybox_service::operations::Operable as _;
 use tallybox_transport::faults::{FaultKind, Faults};
@@ -117,7 +117,7 @@ async fn a_stuck_task_fails_liveness_and_an_idle_or_busy_worker_does_not() {
     tokio::time::sleep(Duration::from_secs(200)).await;
     let stuck = running.worker.stuck();
     assert!(
-        stuck.len() == 1 && stuck[0].contains(Kind::Intake.name()),
+        stuck.len() == 1 && stuck[0].contains(QueueKind::Intake.as_str()),
         "{stuck:?}"
     );
     running.stop().await;

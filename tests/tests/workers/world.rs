@@ -12,12 +12,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use tallybox_facilitator::config::Config;
-use tallybox_facilitator::config::worker::{Kind, RetryDelay, WorkerConfig};
+use tallybox_facilitator::config::worker::{RetryDelay, WorkerConfig};
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::worker::{Worker, run};
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
-use tallybox_model::task::{AggregationTask, IntakeTask, TaskBatch};
+use tallybox_model::roster::WindowName;
+use tallybox_model::task::{QueueKind, Task, TaskName, WindowKind};
 use tallybox_queue::{Delivery, Depth, Lease, MemoryQueue, QueueError, SharedQueue, TaskQueue};
 use tallybox_service::config::load;
 use tallybox_tests::vectors::{BucketPaths, Case, write_config};
@@ -72,32 +73,32 @@ impl World {
         let aggregate = Arc::new(self.aggregate.clone()) as SharedQueue;
         Worker::new(
             processor,
-            [(Kind::Intake, intake), (Kind::Aggregate, aggregate)],
+            [
+                (QueueKind::Intake, intake),
+                (QueueKind::Aggregate, aggregate),
+            ],
             config(),
         )
     }
 
     pub(crate) fn intake_task(&self, batch: &BatchName) -> Vec<u8> {
-        let task = IntakeTask {
+        let task = Task {
             trace_id: Uuid::nil(),
-            aggregation_id: batch.aggregation.clone(),
-            batch_id: batch.id,
-            date: batch.date,
+            name: TaskName::Intake(batch.clone()),
+            batches: None,
         };
         task.to_json()
     }
 
     pub(crate) fn aggregate_task(&self, batches: &[BatchName]) -> Vec<u8> {
-        let batch = |name: &BatchName| TaskBatch {
-            id: name.id,
-            time: name.date,
-        };
-        let task = AggregationTask {
-            trace_id: Uuid::nil(),
-            aggregation_id: self.case.aggregation(),
+        let name = WindowName {
+            aggregation: self.case.aggregation(),
             window: Case::window(),
-            batches: batches.iter().map(batch).collect(),
-            agreed: false,
+        };
+        let task = Task {
+            trace_id: Uuid::nil(),
+            name: TaskName::Window(WindowKind::Aggregate, name),
+            batches: Some(batches.to_vec()),
         };
         task.to_json()
     }
@@ -135,7 +136,7 @@ pub(crate) fn config() -> WorkerConfig {
 /// Starts the worker's loop on both queues.
 pub(crate) fn start(worker: Arc<Worker>) -> Running {
     let stop = CancellationToken::new();
-    let task = tokio::spawn(run(Arc::clone(&worker), &Kind::ALL, stop.clone()));
+    let task = tokio::spawn(run(Arc::clone(&worker), &QueueKind::ALL, stop.clone()));
     Running { worker, stop, task }
 }
 

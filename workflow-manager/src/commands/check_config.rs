@@ -14,7 +14,7 @@ use super::{Arguments, counterpart};
 use crate::announcement;
 use crate::error::Error;
 use crate::manager::Manager;
-use crate::work::QueueKind;
+use tallybox_model::task::QueueKind;
 
 /// Check the configuration and every file that it names, and print a summary; contacts no bucket and
 /// no queue, and writes nothing, without --buckets

@@ -11,7 +11,7 @@ use tallybox_transport::BucketPlace;
 
 use crate::error::Error;
 use crate::manager::Manager;
-use crate::work::QueueKind;
+use tallybox_model::task::QueueKind;
 
 /// The relevant part of the facilitator's configuration; other keys are ignored.
 #[derive(Debug, Deserialize)]

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::manager::Manager;
 use crate::rejected::{Rejected, RejectedAction, rejected, resolve_rejected};
 use crate::summary::printable;
-use crate::work::QueueKind;
+use tallybox_model::task::QueueKind;
 
 const AFTER_HELP: &str = "\
 Every task is idempotent: a repeated run changes nothing and writes the same

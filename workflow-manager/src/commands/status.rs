@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::manager::Manager;
 use crate::status::{QueueStatus, Status};
-use crate::work::QueueKind;
+use tallybox_model::task::QueueKind;
 use tallybox_service::config::Loaded;
 
 const AFTER_HELP: &str = "\

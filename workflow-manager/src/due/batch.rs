@@ -2,12 +2,13 @@
 //! for.
 
 use tallybox_model::id::BatchId;
+use tallybox_model::task::TaskName;
 use tallybox_model::time::BatchTime;
 
 use super::report::{BatchReport, BatchStage};
 use super::{AggregationAssessor, Assessment, Turn};
 use crate::inventory::{BatchState, batch_name};
-use crate::work::{Due, Why, Work};
+use crate::work::{Due, Why};
 
 impl AggregationAssessor<'_> {
     /// Assesses a batch. Its intake is due if the batch is complete and no prepared batch exists.
@@ -29,7 +30,8 @@ impl AggregationAssessor<'_> {
             match self.turn(batch.started) {
                 Turn::Now { attempt, last } => {
                     all.due.push(Due {
-                        work: Work::Intake(name.clone()),
+                        task: TaskName::Intake(name.clone()),
+                        batches: None,
                         attempt,
                         why: Why::Complete,
                         last,

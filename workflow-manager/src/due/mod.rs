@@ -81,7 +81,8 @@ pub fn assess(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Assessm
         }
         assessor.passed(&mut all);
     }
-    all.due.sort_by_cached_key(|due| due.work.order());
+    all.due
+        .sort_by_cached_key(|due| (due.task.queue(), due.task.start(), due.task.clone()));
     all
 }
 

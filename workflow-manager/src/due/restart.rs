@@ -3,12 +3,12 @@
 use tallybox_model::extensions::Mode;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
-use tallybox_model::task::WindowKind;
+use tallybox_model::task::{TaskName, WindowBatches, WindowKind};
 use tallybox_model::time::BatchTime;
 
 use super::window::choose;
 use crate::inventory::{Inventory, Started, StartedAt};
-use crate::work::{Due, Why, Work};
+use crate::work::{Due, Why};
 
 /// Returns the intake task of a batch.
 ///
@@ -18,7 +18,10 @@ pub fn plan_batch_restart(inventory: &Inventory, name: &BatchName) -> Result<Due
     let aggregation = inventory.aggregations.get(&name.aggregation);
     let batch = aggregation.and_then(|found| found.batches.get(&(name.date, name.id)));
     match batch {
-        Some(batch) if batch.ready() => Ok(requested(Work::Intake(name.clone()), batch.started)),
+        Some(batch) if batch.ready() => {
+            let task = TaskName::Intake(name.clone());
+            Ok(requested(task, None, batch.started))
+        }
         Some(_) => Err(format!(
             "{name}: the batch is incomplete; wait for the ingestor to write the rest"
         )),
@@ -43,40 +46,40 @@ pub fn plan_window_restart(
         .get(&name.window)
         .cloned()
         .unwrap_or_default();
-    let (kind, work) = match inventory.rosters.mode(name.window.start()) {
+    let (kind, batches) = match inventory.rosters.mode(name.window.start()) {
         Mode::Undecided => {
             return Err(format!(
                 "{name}: the use of rosters is undecided, because the peer's announcement cannot be read"
             ));
         }
-        Mode::Roster if state.agreed => (WindowKind::Aggregate, Work::SumAgreed(name.clone())),
-        Mode::Roster if state.our_roster && state.peer_roster => {
-            (WindowKind::Agree, Work::Agree(name.clone()))
-        }
-        Mode::Roster => (WindowKind::Roster, Work::Roster(name.clone())),
+        Mode::Roster if state.agreed => (WindowKind::Aggregate, None),
+        Mode::Roster if state.our_roster && state.peer_roster => (WindowKind::Agree, None),
+        Mode::Roster => (WindowKind::Roster, None),
         Mode::Enpa => {
             let batches = state
                 .fixed
                 .clone()
-                .unwrap_or_else(|| choose(aggregation, name.window, now));
+                .unwrap_or_else(|| choose(aggregation, name, now));
             if batches.batches.is_empty() {
                 return Err(format!(
                     "{name}: no batch is complete, processed by our intake and validated by the peer"
                 ));
             }
-            (WindowKind::Aggregate, Work::Sum(name.clone(), batches))
+            (WindowKind::Aggregate, Some(batches))
         }
     };
-    Ok(requested(work, state.started.get(&kind).copied()))
+    let task = TaskName::Window(kind, name.clone());
+    Ok(requested(task, batches, state.started.get(&kind).copied()))
 }
 
-fn requested(work: Work, started: Option<Started>) -> Due {
+fn requested(task: TaskName, batches: Option<WindowBatches>, started: Option<Started>) -> Due {
     let last = started.and_then(|started| match started.at {
         StartedAt::Time(at) => Some(at),
         StartedAt::Since(_) | StartedAt::Predecessor => None,
     });
     Due {
-        work,
+        task,
+        batches,
         attempt: started.map_or(1, |started| started.attempt.saturating_add(1)),
         why: Why::Asked,
         last,

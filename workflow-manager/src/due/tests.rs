@@ -6,11 +6,10 @@ use std::collections::BTreeMap;
 use tallybox_model::extensions::{Bound, RosterSwitch, RosterUse};
 use tallybox_model::id::BatchId;
 use tallybox_model::role::Role;
-use tallybox_model::task::{TaskBatch, WindowBatches, WindowKind};
+use tallybox_model::task::{WindowBatches, WindowKind};
 
 use super::*;
 use crate::inventory::{BatchState, UnknownObjects, WindowState};
-use crate::work::Work;
 
 const POLICY: Policy = Policy {
     role: Role::Second,
@@ -94,17 +93,12 @@ impl Case {
         let short = |time: BatchTime| time.to_string()[11..].to_owned();
         let tasks = self.assess(now).due.into_iter();
         tasks
-            .map(|due| match &due.work {
-                Work::Intake(name) => format!("intake {}", short(name.date)),
-                Work::Roster(name) => format!("roster {}", short(name.window.start())),
-                Work::Agree(name) => format!("agree {}", short(name.window.start())),
-                Work::SumAgreed(name) => format!("sum-agreed {}", short(name.window.start())),
-                Work::Sum(name, batches) => {
-                    format!(
-                        "sum {} {}",
-                        short(name.window.start()),
-                        batches.batches.len()
-                    )
+            .map(|due| {
+                let start = short(due.task.start());
+                match (due.task.kind(), &due.batches) {
+                    ("aggregate", None) => format!("sum-agreed {start}"),
+                    ("aggregate", Some(fixed)) => format!("sum {start} {}", fixed.batches.len()),
+                    (kind, _) => format!("{kind} {start}"),
                 }
             })
             .collect()
@@ -203,10 +197,8 @@ fn a_batch_of_one_side_is_waited_for_and_then_left_out() {
     };
     let due = |case: &Case, now: &str| {
         let assessment = case.assess_with(now, &waits);
-        let tasks = assessment.due.into_iter().filter_map(|due| match due.work {
-            Work::Sum(_, batches) => Some((batches.batches.len(), batches.skipped.len())),
-            _ => None,
-        });
+        let sums = assessment.due.into_iter().filter_map(|due| due.batches);
+        let tasks = sums.map(|fixed| (fixed.batches.len(), fixed.skipped.len()));
         (
             assessment.windows[0].stage.as_str(),
             tasks.collect::<Vec<_>>(),
@@ -234,9 +226,10 @@ fn a_batch_of_one_side_is_waited_for_and_then_left_out() {
 
 #[test]
 fn fixed_batches_stay_and_what_comes_later_is_late() {
-    let named = |number: u8| TaskBatch {
+    let named = |number: u8| BatchName {
+        aggregation: "a".parse().unwrap(),
+        date: at("08/00"),
         id: BatchId::from_bytes([number; 16]),
-        time: at("08/00"),
     };
     let mut case = case_with(&[("08/00", "rpv"), ("08/00", "rpv"), ("08/00", "rpv")]);
     let mut state = WindowState {

@@ -5,18 +5,19 @@ use tallybox_model::extensions::Mode;
 use tallybox_model::id::BatchId;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
-use tallybox_model::task::{TaskBatch, WindowBatches, WindowKind};
+use tallybox_model::task::{TaskName, WindowBatches, WindowKind};
 use tallybox_model::time::{BatchTime, Window};
 
 use super::report::{BatchCounts, WindowReport, WindowStage};
 use super::{AggregationAssessor, Assessment, Turn};
 use crate::inventory::{Aggregation, WindowState, batch_name, window_name};
-use crate::work::{Due, Why, Work};
+use crate::work::{Due, Why};
 
 /// The next step of a window.
 enum Step {
-    /// A task to start, unless an earlier start may still be running.
-    Task(WindowKind, Work, Why),
+    /// A task to start, unless an earlier start may still be running; without rosters, with the
+    /// batches to sum.
+    Task(WindowKind, Option<WindowBatches>, Why),
     /// No task can be started.
     Wait(WindowStage),
 }
@@ -44,7 +45,7 @@ impl AggregationAssessor<'_> {
         if mode == Mode::Enpa {
             late = self.late(window, state);
             if closed && !state.done {
-                skipped = self.skipped(window, state);
+                skipped = self.skipped(&name, state);
             }
         }
         let step = match (self.step(&name, state, mode, closed, skipped.len()), last) {
@@ -55,7 +56,7 @@ impl AggregationAssessor<'_> {
             }
             (step, _) => step,
         };
-        let (stage, attempt) = self.apply(step, state, all);
+        let (stage, attempt) = self.apply(&name, step, state, all);
         all.windows.push(WindowReport {
             name,
             mode,
@@ -97,17 +98,9 @@ impl AggregationAssessor<'_> {
         match mode {
             Mode::Undecided => Step::Wait(WindowStage::Undecided),
             Mode::Roster => match roster_task(state) {
-                Some(WindowKind::Agree) => Step::Task(
-                    WindowKind::Agree,
-                    Work::Agree(name.clone()),
-                    Why::BothRosters,
-                ),
-                Some(task) => Step::Task(task, Work::Roster(name.clone()), Why::NoRoster),
-                None if state.agreed => Step::Task(
-                    WindowKind::Aggregate,
-                    Work::SumAgreed(name.clone()),
-                    Why::Agreed,
-                ),
+                Some(WindowKind::Agree) => Step::Task(WindowKind::Agree, None, Why::BothRosters),
+                Some(task) => Step::Task(task, None, Why::NoRoster),
+                None if state.agreed => Step::Task(WindowKind::Aggregate, None, Why::Agreed),
                 None => Step::Wait(WindowStage::PeerRoster),
             },
             Mode::Enpa => self.enpa(name, state, skipped),
@@ -125,7 +118,7 @@ impl AggregationAssessor<'_> {
             None if self.now < waits_until && self.counts(name.window).one_sided > 0 => {
                 return Step::Wait(WindowStage::OneSided { until: waits_until });
             }
-            None => choose(self.aggregation, name.window, self.now),
+            None => choose(self.aggregation, name, self.now),
         };
         if batches.batches.is_empty() {
             return Step::Wait(match skipped {
@@ -137,16 +130,23 @@ impl AggregationAssessor<'_> {
             named: batches.batches.len(),
             skipped: batches.skipped.len(),
         };
-        Step::Task(WindowKind::Aggregate, Work::Sum(name.clone(), batches), why)
+        Step::Task(WindowKind::Aggregate, Some(batches), why)
     }
 
-    fn apply(&self, step: Step, state: &WindowState, all: &mut Assessment) -> (WindowStage, u32) {
+    fn apply(
+        &self,
+        name: &WindowName,
+        step: Step,
+        state: &WindowState,
+        all: &mut Assessment,
+    ) -> (WindowStage, u32) {
         match step {
             Step::Wait(stage) => (stage, 0),
-            Step::Task(kind, work, why) => match self.turn(state.started.get(&kind).copied()) {
+            Step::Task(kind, batches, why) => match self.turn(state.started.get(&kind).copied()) {
                 Turn::Now { attempt, last } => {
                     all.due.push(Due {
-                        work,
+                        task: TaskName::Window(kind, name.clone()),
+                        batches,
                         attempt,
                         why,
                         last,
@@ -160,15 +160,11 @@ impl AggregationAssessor<'_> {
 
     /// Returns complete batches that the peer has not validated: those missing when the window's
     /// batches were fixed, or those missing now.
-    fn skipped(&self, window: Window, state: &WindowState) -> Vec<BatchName> {
-        let skipped = match &state.fixed {
+    fn skipped(&self, name: &WindowName, state: &WindowState) -> Vec<BatchName> {
+        match &state.fixed {
             Some(fixed) => fixed.skipped.clone(),
-            None => choose(self.aggregation, window, self.now).skipped,
-        };
-        skipped
-            .iter()
-            .map(|batch| batch_name(self.name, batch.time, batch.id))
-            .collect()
+            None => choose(self.aggregation, name, self.now).skipped,
+        }
     }
 
     /// Returns complete batches that are neither in the window's task nor had been skipped by the
@@ -179,7 +175,7 @@ impl AggregationAssessor<'_> {
         };
         let named = fixed.batches.iter().chain(&fixed.skipped);
         let named: BTreeSet<(BatchTime, BatchId)> =
-            named.map(|batch| (batch.time, batch.id)).collect();
+            named.map(|batch| (batch.date, batch.id)).collect();
         self.aggregation
             .batches_in(window)
             .filter(|(date, id, batch)| batch.ready() && !named.contains(&(*date, *id)))
@@ -218,19 +214,23 @@ fn roster_task(state: &WindowState) -> Option<WindowKind> {
 ///
 /// Without our intake there is no validation from us, so the peer cannot sum the batch. Naming it
 /// would give sum parts over different batches, or no sum part at all if no key of ours opens it.
-pub(super) fn choose(aggregation: &Aggregation, window: Window, now: BatchTime) -> WindowBatches {
+pub(super) fn choose(
+    aggregation: &Aggregation,
+    name: &WindowName,
+    now: BatchTime,
+) -> WindowBatches {
     let mut chosen = WindowBatches {
         fixed: now,
         batches: Vec::new(),
         skipped: Vec::new(),
     };
-    for (time, id, batch) in aggregation.batches_in(window) {
+    for (date, id, batch) in aggregation.batches_in(name.window) {
         let list = match (batch.ready(), batch.validated) {
             (true, true) if batch.prepared => &mut chosen.batches,
             (true, false) => &mut chosen.skipped,
             _ => continue,
         };
-        list.push(TaskBatch { id, time });
+        list.push(batch_name(&name.aggregation, date, id));
     }
     chosen
 }

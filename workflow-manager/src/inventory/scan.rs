@@ -9,7 +9,7 @@ use tallybox_model::extensions::RosterUse;
 use tallybox_model::id::{AggregationId, IdError};
 use tallybox_model::path::{BatchName, BatchPart};
 use tallybox_model::roster::{RosterObject, WindowName};
-use tallybox_model::task::{MarkedTask, TaskMarker, WindowBatches, WindowKind};
+use tallybox_model::task::{TaskMarker, TaskName, WindowBatches, WindowKind};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::cause::chain;
 use tallybox_transport::{BucketError, Created, ListRange, RecordFault, Records, SharedBucket};
@@ -447,7 +447,7 @@ impl Scanner<'_> {
             let Some(marker) = TaskMarker::parse(key) else {
                 return;
             };
-            let MarkedTask::Intake(name) = &marker.task else {
+            let TaskName::Intake(name) = &marker.task else {
                 return;
             };
             // A marker without a batch means nothing. The range may also contain markers of an
@@ -469,7 +469,7 @@ impl Scanner<'_> {
             let Some(marker) = TaskMarker::parse(key) else {
                 return;
             };
-            let MarkedTask::Window(found_kind, name) = &marker.task else {
+            let TaskName::Window(found_kind, name) = &marker.task else {
                 return;
             };
             if *found_kind == kind && name.aggregation == *aggregation {
@@ -517,7 +517,7 @@ impl Scanner<'_> {
                 && !batch.prepared
                 && self.policy.restarts(at) <= self.now
             {
-                wanted.push(MarkedTask::Intake(super::batch_name(
+                wanted.push(TaskName::Intake(super::batch_name(
                     self.aggregation,
                     *date,
                     *id,
@@ -531,19 +531,19 @@ impl Scanner<'_> {
                     && self.policy.restarts(at) <= self.now
                 {
                     let name = super::window_name(self.aggregation, *window);
-                    wanted.push(MarkedTask::Window(*kind, name));
+                    wanted.push(TaskName::Window(*kind, name));
                 }
             }
         }
         for task in wanted {
             let at = self.marker_time(&task).await?;
             let started = match &task {
-                MarkedTask::Intake(name) => self
+                TaskName::Intake(name) => self
                     .found
                     .batches
                     .get_mut(&(name.date, name.id))
                     .and_then(|batch| batch.started.as_mut()),
-                MarkedTask::Window(kind, name) => self
+                TaskName::Window(kind, name) => self
                     .found
                     .windows
                     .get_mut(&name.window)
@@ -557,7 +557,7 @@ impl Scanner<'_> {
     }
 
     /// Returns when a task was first started, from the text of its first marker.
-    async fn marker_time(&self, task: &MarkedTask) -> Result<StartedAt, BucketError> {
+    async fn marker_time(&self, task: &TaskName) -> Result<StartedAt, BucketError> {
         let marker = TaskMarker {
             task: task.clone(),
             attempt: 1,
@@ -614,7 +614,7 @@ pub(crate) async fn fixed_batches(
         let bucket = own.location();
         return Err(BucketError::NotFound { key, bucket });
     };
-    WindowBatches::parse(&payload).map_err(|error| BucketError::Unavailable {
+    WindowBatches::parse(&name.aggregation, &payload).map_err(|error| BucketError::Unavailable {
         key,
         bucket: own.location(),
         source: Box::new(error),

@@ -15,8 +15,8 @@ use super::manifest::{JobForm, PROCESSOR, TASKS};
 use super::{client, failed};
 use crate::config::{Config, JobsConfig, OwnerConfig};
 use crate::error::Error;
-use crate::start::{RunningTasks, Starter, Task};
-use crate::work::QueueKind;
+use crate::start::{RunningTasks, StartRequest, Starter};
+use tallybox_model::task::QueueKind;
 
 /// Limit of Jobs per list request.
 const PAGE: u32 = 500;
@@ -154,7 +154,7 @@ impl Starter for Jobs {
         }
     }
 
-    async fn start(&self, queue: QueueKind, tasks: &[Task]) -> Result<(), Error> {
+    async fn start(&self, queue: QueueKind, tasks: &[StartRequest]) -> Result<(), Error> {
         let job = self.form.job(queue, tasks);
         let name = job.name_any();
         match self.api.create(&PostParams::default(), &job).await {

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use tallybox_model::id::Instance;
 use tallybox_model::role::Role;
 
-use crate::start::Task;
-use crate::work::QueueKind;
+use crate::start::StartRequest;
+use tallybox_model::task::QueueKind;
 
 /// Label of the processor. The value is a digest, because an instance can be longer than a label
 /// value.
@@ -91,7 +91,7 @@ impl JobForm {
 
     /// Returns the name of the Job for these tasks.
     #[must_use]
-    pub fn name(&self, queue: QueueKind, tasks: &[Task]) -> String {
+    pub fn name(&self, queue: QueueKind, tasks: &[StartRequest]) -> String {
         let keys: Vec<&str> = tasks.iter().map(|task| task.key.as_str()).collect();
         let processor = self.processor();
         let all = [&[processor.as_str(), queue.as_str()], keys.as_slice()].concat();
@@ -117,7 +117,7 @@ impl JobForm {
     /// Builds the Job for these tasks: one pod per task, identified by its index if there are
     /// several.
     #[must_use]
-    pub fn job(&self, queue: QueueKind, tasks: &[Task]) -> Job {
+    pub fn job(&self, queue: QueueKind, tasks: &[StartRequest]) -> Job {
         let mut job = self.template.clone();
         let metadata = &mut job.metadata;
         metadata.name = Some(self.name(queue, tasks));

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use tallybox_queue::SharedQueue;
 
 use crate::error::Error;
-use crate::work::QueueKind;
+use tallybox_model::task::QueueKind;
 
 /// One task, ready to be started.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Task {
+pub struct StartRequest {
     /// The task and the number of the attempt: the same start has the same key in every process.
     pub key: String,
     /// The message.
@@ -44,7 +44,7 @@ pub trait Starter: Send + Sync + fmt::Debug {
 
     /// Starts tasks, all or none of them. They are durable once this returns. After an error, they
     /// may have been started nevertheless.
-    async fn start(&self, queue: QueueKind, tasks: &[Task]) -> Result<(), Error>;
+    async fn start(&self, queue: QueueKind, tasks: &[StartRequest]) -> Result<(), Error>;
 
     /// Returns where work of this kind is sent, for people.
     fn location(&self, queue: QueueKind) -> String;

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use tallybox_queue::SharedQueue;
 
-use super::{RunningTasks, Starter, Task};
+use super::{RunningTasks, StartRequest, Starter};
 use crate::error::Error;
-use crate::work::QueueKind;
+use tallybox_model::task::QueueKind;
 
 /// The queues of intake tasks and of window tasks.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Starter for QueueStarter {
         1
     }
 
-    async fn start(&self, queue: QueueKind, tasks: &[Task]) -> Result<(), Error> {
+    async fn start(&self, queue: QueueKind, tasks: &[StartRequest]) -> Result<(), Error> {
         for task in tasks {
             self.queue(queue).publish(task.message.clone()).await?;
         }
@@ -70,7 +70,7 @@ impl Starter for WithRejected {
         self.queues.together(queue)
     }
 
-    async fn start(&self, queue: QueueKind, tasks: &[Task]) -> Result<(), Error> {
+    async fn start(&self, queue: QueueKind, tasks: &[StartRequest]) -> Result<(), Error> {
         self.queues.start(queue, tasks).await
     }
 

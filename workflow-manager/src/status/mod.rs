@@ -17,7 +17,7 @@ use crate::inventory::UnknownObjects;
 use crate::manager::Observation;
 use crate::rejected::{Rejected, SetAside};
 use crate::summary::FailedStart;
-use crate::work::QueueKind;
+use tallybox_model::task::QueueKind;
 
 /// The status of everything in the buckets.
 #[derive(Clone, Debug, Serialize)]

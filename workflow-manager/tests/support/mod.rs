@@ -21,7 +21,7 @@ use tallybox_model::id::BatchId;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::roster::WindowName;
-use tallybox_model::task::{AggregationTask, IntakeTask, WindowTask};
+use tallybox_model::task::{QueueKind, Task, TaskName, WindowKind};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_queue::{MemoryQueue, TaskQueue};
 use tallybox_service::clock::Clock;
@@ -72,6 +72,26 @@ pub const POLICY: Policy = Policy {
     horizon_minutes: 7 * 24 * 60,
     reenqueue_after_minutes: 30,
 };
+
+/// A task about a window, as received from its queue.
+#[derive(Debug)]
+pub struct WindowTask {
+    pub kind: WindowKind,
+    pub name: WindowName,
+    pub batches: Option<Vec<BatchName>>,
+}
+
+impl WindowTask {
+    /// Returns whether this is a roster task.
+    pub fn is_roster(&self) -> bool {
+        self.kind == WindowKind::Roster
+    }
+
+    /// Returns whether this is a sum of the batches on which both rosters agree.
+    pub fn is_sum_agreed(&self) -> bool {
+        self.kind == WindowKind::Aggregate && self.batches.is_none()
+    }
+}
 
 pub struct World {
     pub manager: Manager,
@@ -187,13 +207,12 @@ impl World {
     pub async fn intakes(&self) -> Vec<BatchName> {
         let mut found = Vec::new();
         while let Some(delivery) = self.intake.receive(Duration::ZERO).await.unwrap() {
-            let task = IntakeTask::parse(&delivery.body).unwrap();
+            let task = Task::parse(QueueKind::Intake, &delivery.body).unwrap();
             self.intake.ack(&delivery.lease).await.unwrap();
-            found.push(BatchName {
-                aggregation: task.aggregation_id,
-                date: task.date,
-                id: task.batch_id,
-            });
+            match task.name {
+                TaskName::Intake(batch) => found.push(batch),
+                TaskName::Window(..) => panic!("{task:?}"),
+            }
         }
         found
     }
@@ -203,20 +222,25 @@ impl World {
         let mut found = Vec::new();
         while let Some(delivery) = self.aggregate.receive(Duration::ZERO).await.unwrap() {
             self.aggregate.ack(&delivery.lease).await.unwrap();
-            found.push(WindowTask::parse(&delivery.body).unwrap());
+            let task = Task::parse(QueueKind::Aggregate, &delivery.body).unwrap();
+            match task.name {
+                TaskName::Window(kind, name) => found.push(WindowTask {
+                    kind,
+                    name,
+                    batches: task.batches,
+                }),
+                TaskName::Intake(_) => panic!("{task:?}"),
+            }
         }
         found
     }
 
     /// Returns the sums that were started.
-    pub async fn sums(&self) -> Vec<AggregationTask> {
-        let tasks = self.window_tasks().await.into_iter();
+    pub async fn sums(&self) -> Vec<WindowTask> {
+        let tasks = self.window_tasks().await;
+        let is_sum = |task: &WindowTask| task.kind == WindowKind::Aggregate;
+        assert!(tasks.iter().all(is_sum), "{tasks:?}");
         tasks
-            .map(|task| match task {
-                WindowTask::Aggregation(task) => task,
-                WindowTask::Roster(task) => panic!("{task:?}"),
-            })
-            .collect()
     }
 }
 
