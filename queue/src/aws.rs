@@ -18,10 +18,11 @@ use aws_sdk_sqs::types::{
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::endpoint::{Endpoint, SnsArn, SqsName, setting};
+use crate::endpoint::Endpoint;
+use crate::error::setting;
 use crate::limits::{REASON_BYTES, REJECTED_DELAY, fit_reason, too_large};
-use crate::open::CloudRoutes;
-use crate::{Delivery, Depth, Lease, QueueError, QueueSettings, SharedQueue, TaskQueue};
+use crate::open::QueueSpec;
+use crate::{Delivery, Depth, Lease, QueueError, SharedQueue, TaskQueue};
 use client::{Client, Clients};
 use error::{Failed as _, read_failure};
 
@@ -42,35 +43,21 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 const LONGEST_LEASE: Duration = Duration::from_secs(43_200);
 
 /// Opens a queue without sending a request.
-pub(crate) fn open(
-    routes: CloudRoutes,
-    lease_time: Duration,
-    settings: &QueueSettings,
-) -> Result<SharedQueue, QueueError> {
-    let location = routes.location();
-    let clients = Arc::new(Clients::new(&location, settings)?);
-    let queue = |endpoint: Option<Endpoint>| match endpoint {
-        Some(Endpoint::Sqs(name)) => Some(Sqs {
-            client: Client::new(&clients, &name.region),
-            url: clients.queue_url(&name),
-            name,
-        }),
+pub(crate) fn open(spec: QueueSpec) -> Result<SharedQueue, QueueError> {
+    let location = spec.location();
+    let clients = Arc::new(Clients::new(&location, &spec.settings)?);
+    let destination = |endpoint: &Option<Endpoint>| Destination::new(endpoint.as_ref()?, &clients);
+    let source = |endpoint: &Option<Endpoint>| match destination(endpoint) {
+        Some(Destination::Queue(queue)) => Some(queue),
         _ => None,
     };
-    let destination = |endpoint: Option<Endpoint>| match endpoint {
-        Some(Endpoint::Sns(topic)) => Some(Destination::Topic(
-            Client::new(&clients, &topic.region),
-            topic,
-        )),
-        other => queue(other).map(Destination::Queue),
-    };
     Ok(Arc::new(AwsQueue {
+        queue: source(&spec.url),
+        publish: destination(&spec.publish),
+        rejected: destination(&spec.rejected),
+        rejected_queue: source(&spec.rejected_url),
         location,
-        lease_time,
-        publish: destination(routes.publish),
-        rejected: destination(routes.rejected),
-        rejected_queue: queue(routes.rejected_url),
-        queue: queue(routes.url),
+        lease_time: spec.lease_time,
     }))
 }
 
@@ -83,23 +70,52 @@ struct AwsQueue {
     rejected_queue: Option<Sqs>,
 }
 
-/// A queue with its client.
-struct Sqs {
-    client: Client<aws_sdk_sqs::Client>,
-    url: String,
-    name: SqsName,
-}
-
 /// A destination of messages.
 enum Destination {
-    Topic(Client<aws_sdk_sns::Client>, SnsArn),
+    Topic(Sns),
     Queue(Sqs),
 }
 
+/// A queue with its client.
+struct Sqs {
+    client: Client<aws_sdk_sqs::Client>,
+    location: String,
+    url: String,
+}
+
+/// A topic with its client.
+struct Sns {
+    client: Client<aws_sdk_sns::Client>,
+    location: String,
+    arn: String,
+}
+
 impl Destination {
+    /// Returns `None` for an endpoint outside of AWS, which [`QueueSpec`] has excluded.
+    fn new(endpoint: &Endpoint, clients: &Arc<Clients>) -> Option<Self> {
+        let location = endpoint.to_string();
+        match endpoint {
+            Endpoint::Sns { region, arn } => Some(Self::Topic(Sns {
+                client: Client::new(clients, region, aws_sdk_sns::Client::new),
+                location,
+                arn: arn.clone(),
+            })),
+            Endpoint::Sqs {
+                region,
+                account,
+                name,
+            } => Some(Self::Queue(Sqs {
+                client: Client::new(clients, region, aws_sdk_sqs::Client::new),
+                location,
+                url: clients.queue_url(region, account, name),
+            })),
+            _ => None,
+        }
+    }
+
     fn limit(&self) -> usize {
         match self {
-            Self::Topic(..) => SNS_BYTES,
+            Self::Topic(_) => SNS_BYTES,
             Self::Queue(_) => SQS_BYTES,
         }
     }
@@ -111,42 +127,37 @@ impl Destination {
         reason: Option<&str>,
     ) -> Result<(), QueueError> {
         match self {
-            Self::Topic(client, topic) => {
-                send_to_topic(client, topic, operation, body, reason).await
-            }
+            Self::Topic(topic) => topic.send(operation, body, reason).await,
             Self::Queue(queue) => queue.send(operation, body, reason).await,
         }
     }
 }
 
-async fn send_to_topic(
-    client: &Client<aws_sdk_sns::Client>,
-    topic: &SnsArn,
-    operation: &'static str,
-    body: &Bytes,
-    reason: Option<&str>,
-) -> Result<(), QueueError> {
-    let queue = format!("sns:{}", topic.arn);
-    too_large(&queue, body.len(), SNS_BYTES)?;
-    let request = client
-        .get()
-        .await
-        .publish()
-        .topic_arn(&topic.arn)
-        .message(text(&queue, body)?);
-    let attribute = reason.map(|reason| {
-        let value = aws_sdk_sns::types::MessageAttributeValue::builder();
-        value.data_type("String").string_value(reason).build()
-    });
-    let request = match attribute.transpose().failed(&queue, operation)? {
-        Some(attribute) => request.message_attributes(REASON, attribute),
-        None => request,
-    };
-    request
-        .send()
-        .await
-        .map(drop)
-        .map_err(|error| read_failure(&queue, operation, error))
+impl Sns {
+    async fn send(
+        &self,
+        operation: &'static str,
+        body: &Bytes,
+        reason: Option<&str>,
+    ) -> Result<(), QueueError> {
+        let queue = &self.location;
+        too_large(queue, body.len(), SNS_BYTES)?;
+        let attribute = |reason| {
+            let value = aws_sdk_sns::types::MessageAttributeValue::builder();
+            value.data_type("String").string_value(reason).build()
+        };
+        let attribute = reason.map(attribute).transpose().failed(queue, operation)?;
+        let client = self.client.get().await;
+        let request = client
+            .publish()
+            .topic_arn(&self.arn)
+            .message(text(queue, body)?)
+            .set_message_attributes(attribute.map(|value| [(REASON.to_owned(), value)].into()));
+        let answer = request.send().await;
+        answer
+            .map(drop)
+            .map_err(|error| read_failure(queue, operation, error))
+    }
 }
 
 impl Sqs {
@@ -156,45 +167,39 @@ impl Sqs {
         body: &Bytes,
         reason: Option<&str>,
     ) -> Result<(), QueueError> {
-        let queue = self.name.to_string();
-        too_large(&queue, body.len(), SQS_BYTES)?;
-        let request = self.client.get().await.send_message().queue_url(&self.url);
-        let request = request.message_body(text(&queue, body)?);
-        let attribute = reason.map(|reason| {
+        let queue = &self.location;
+        too_large(queue, body.len(), SQS_BYTES)?;
+        let attribute = |reason| {
             let value = MessageAttributeValue::builder();
             value.data_type("String").string_value(reason).build()
-        });
-        let request = match attribute.transpose().failed(&queue, operation)? {
-            Some(attribute) => request.message_attributes(REASON, attribute),
-            None => request,
         };
-        request
-            .send()
-            .await
+        let attribute = reason.map(attribute).transpose().failed(queue, operation)?;
+        let client = self.client.get().await;
+        let request = client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(text(queue, body)?)
+            .set_message_attributes(attribute.map(|value| [(REASON.to_owned(), value)].into()));
+        let answer = request.send().await;
+        answer
             .map(drop)
-            .map_err(|error| read_failure(&queue, operation, error))
+            .map_err(|error| read_failure(queue, operation, error))
     }
 
     /// Returns the numbers of ready and of held messages.
     async fn count(&self) -> Result<(Option<u64>, Option<u64>), QueueError> {
-        let (ready, leased, delayed) = (
-            QueueAttributeName::ApproximateNumberOfMessages,
-            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
-        );
-        let request = self
-            .client
-            .get()
-            .await
+        let ready = QueueAttributeName::ApproximateNumberOfMessages;
+        let leased = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+        let delayed = QueueAttributeName::ApproximateNumberOfMessagesDelayed;
+        let client = self.client.get().await;
+        let request = client
             .get_queue_attributes()
-            .queue_url(&self.url);
-        let request = request.attribute_names(ready.clone());
-        let request = request
+            .queue_url(&self.url)
+            .attribute_names(ready.clone())
             .attribute_names(leased.clone())
             .attribute_names(delayed.clone());
         let answer = request.send().await;
-        let answer =
-            answer.map_err(|error| read_failure(&self.name.to_string(), "depth", error))?;
+        let answer = answer.map_err(|error| read_failure(&self.location, "depth", error))?;
         let number =
             |name: &QueueAttributeName| answer.attributes()?.get(name)?.parse::<u64>().ok();
         let held = number(&leased).map(|leased| leased + number(&delayed).unwrap_or(0));
@@ -208,19 +213,16 @@ impl Sqs {
         lease: &Lease,
         time: Duration,
     ) -> Result<(), QueueError> {
-        let request = self
-            .client
-            .get()
-            .await
+        let client = self.client.get().await;
+        let request = client
             .change_message_visibility()
-            .queue_url(&self.url);
-        let request = request
+            .queue_url(&self.url)
             .receipt_handle(lease.as_str())
             .visibility_timeout(seconds(time.min(LONGEST_LEASE)));
         let answer = request.send().await;
         answer
             .map(drop)
-            .map_err(|error| read_failure(&self.name.to_string(), operation, error))
+            .map_err(|error| read_failure(&self.location, operation, error))
     }
 }
 
@@ -237,13 +239,10 @@ impl AwsQueue {
         queue: &Sqs,
         wait: Duration,
     ) -> Result<Option<Delivery>, QueueError> {
-        let request = queue
-            .client
-            .get()
-            .await
+        let client = queue.client.get().await;
+        let request = client
             .receive_message()
-            .queue_url(&queue.url);
-        let request = request
+            .queue_url(&queue.url)
             .max_number_of_messages(1)
             .wait_time_seconds(seconds(wait.min(LONGEST_WAIT)))
             .visibility_timeout(seconds(self.lease_time))
@@ -326,13 +325,12 @@ impl TaskQueue for AwsQueue {
 
     async fn ack(&self, lease: &Lease) -> Result<(), QueueError> {
         let queue = self.queue()?;
-        let request = queue
-            .client
-            .get()
-            .await
+        let client = queue.client.get().await;
+        let request = client
             .delete_message()
-            .queue_url(&queue.url);
-        let answer = request.receipt_handle(lease.as_str()).send().await;
+            .queue_url(&queue.url)
+            .receipt_handle(lease.as_str());
+        let answer = request.send().await;
         answer
             .map(drop)
             .map_err(|error| read_failure(&self.location, "ack", error))

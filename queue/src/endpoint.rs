@@ -8,22 +8,33 @@
 //! | `sqs://REGION/ACCOUNT/NAME`, `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME` | an SQS queue |
 //! | `sns:ARN` | an SNS topic: a destination whose messages arrive in the SQS queues subscribed to it |
 //! | `pubsub://PROJECT/NAME` | Google Pub/Sub: a subscription as a source, a topic as a destination |
+//!
+//! The crate `url` cannot parse these texts: a Google project may contain a colon, which a URL
+//! reserves for the port.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::QueueError;
+use crate::error::setting;
 
 /// A source or destination of messages. The text cannot contain a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
-    Memory {
-        /// The name; empty for a new queue.
+    /// A queue in memory; without a name, a new one.
+    Memory(String),
+    Directory(PathBuf),
+    /// An SQS queue.
+    Sqs {
+        region: String,
+        account: String,
         name: String,
     },
-    Directory(PathBuf),
-    Sqs(SqsName),
-    Sns(SnsArn),
+    /// An SNS topic.
+    Sns {
+        region: String,
+        arn: String,
+    },
     Pubsub {
         project: String,
         /// The name of a subscription or a topic, depending on the use.
@@ -31,19 +42,13 @@ pub(crate) enum Endpoint {
     },
 }
 
-/// An SQS queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SqsName {
-    pub(crate) region: String,
-    pub(crate) account: String,
-    pub(crate) name: String,
-}
-
-/// An SNS topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SnsArn {
-    pub(crate) region: String,
-    pub(crate) arn: String,
+/// The service that stores the messages of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    Memory,
+    Directory,
+    Aws,
+    Gcp,
 }
 
 impl Endpoint {
@@ -51,31 +56,35 @@ impl Endpoint {
     pub(crate) fn parse(text: &str, relative_to: &Path) -> Result<Self, QueueError> {
         parse(text, relative_to).map_err(|problem| setting(without_secrets(text), problem))
     }
+
+    pub(crate) fn service(&self) -> Service {
+        match self {
+            Self::Memory(_) => Service::Memory,
+            Self::Directory(_) => Service::Directory,
+            Self::Sqs { .. } | Self::Sns { .. } => Service::Aws,
+            Self::Pubsub { .. } => Service::Gcp,
+        }
+    }
+
+    /// Returns whether messages can be published to this endpoint but not received from it.
+    pub(crate) fn is_topic(&self) -> bool {
+        matches!(self, Self::Sns { .. })
+    }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Memory { name } => write!(f, "memory:{name}"),
+            Self::Memory(name) => write!(f, "memory:{name}"),
             Self::Directory(directory) => write!(f, "{}", directory.display()),
-            Self::Sqs(sqs) => write!(f, "{sqs}"),
-            Self::Sns(sns) => write!(f, "sns:{}", sns.arn),
+            Self::Sqs {
+                region,
+                account,
+                name,
+            } => write!(f, "sqs://{region}/{account}/{name}"),
+            Self::Sns { arn, .. } => write!(f, "sns:{arn}"),
             Self::Pubsub { project, name } => write!(f, "pubsub://{project}/{name}"),
         }
-    }
-}
-
-impl fmt::Display for SqsName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sqs://{}/{}/{}", self.region, self.account, self.name)
-    }
-}
-
-/// Returns the error for a fault in the configuration of one queue.
-pub(crate) fn setting(queue: impl fmt::Display, problem: impl Into<String>) -> QueueError {
-    QueueError::Setting {
-        queue: queue.to_string(),
-        problem: problem.into(),
     }
 }
 
@@ -86,29 +95,20 @@ fn parse(text: &str, relative_to: &Path) -> Result<Endpoint, String> {
     if text.bytes().any(|byte| byte.is_ascii_control()) {
         return Err("the place contains a control character: remove it".into());
     }
-    if let Some(name) = text.strip_prefix("memory:") {
-        if !name.bytes().all(is_word) {
-            return Err(
-                "the name of a queue in memory may contain letters, digits, - and _".into(),
-            );
-        }
-        return Ok(Endpoint::Memory {
-            name: name.to_owned(),
-        });
+    if text.starts_with("arn:") {
+        return sns(text);
     }
-    if let Some(arn) = text
-        .strip_prefix("sns:")
-        .or(text.starts_with("arn:").then_some(text))
-    {
-        return sns(arn).map(Endpoint::Sns);
-    }
-    if text.starts_with("file:") {
-        return file_directory(text).map(Endpoint::Directory);
+    match text.split_once(':') {
+        Some(("memory", name)) => return memory(name),
+        Some(("sns", arn)) => return sns(arn),
+        Some(("file", path)) => return file_directory(path),
+        _ => {}
     }
     let Some((scheme, rest)) = text.split_once("://") else {
-        let directory =
-            std::path::absolute(relative_to.join(text)).map_err(|error| error.to_string())?;
-        return Ok(Endpoint::Directory(directory));
+        let directory = std::path::absolute(relative_to.join(text));
+        return directory
+            .map(Endpoint::Directory)
+            .map_err(|error| error.to_string());
     };
     if rest.contains(['@', '?', '#']) {
         return Err(
@@ -117,10 +117,10 @@ fn parse(text: &str, relative_to: &Path) -> Result<Endpoint, String> {
     }
     let parts: Vec<&str> = rest.split('/').collect();
     match (scheme, parts.as_slice()) {
-        ("sqs", [region, account, name]) => sqs(region, account, name).map(Endpoint::Sqs),
+        ("sqs", [region, account, name]) => sqs(region, account, name),
         ("sqs", _) => Err("an SQS queue has the form sqs://REGION/ACCOUNT/NAME".into()),
-        ("https" | "http", [host, account, name]) => match amazon(host) {
-            Some(region) => sqs(region, account, name).map(Endpoint::Sqs),
+        ("https" | "http", [host, account, name]) => match amazon_region(host) {
+            Some(region) => sqs(region, account, name),
             None => Err(
                 "the host is not one of Amazon SQS: write sqs://REGION/ACCOUNT/NAME, and the server as the setting \
                          endpoint"
@@ -139,8 +139,26 @@ fn parse(text: &str, relative_to: &Path) -> Result<Endpoint, String> {
     }
 }
 
+fn memory(name: &str) -> Result<Endpoint, String> {
+    match name.bytes().all(is_word) {
+        true => Ok(Endpoint::Memory(name.to_owned())),
+        false => Err("the name of a queue in memory may contain letters, digits, - and _".into()),
+    }
+}
+
+/// Parses the part of `file:///srv/tasks` after the scheme. A directory whose name would need
+/// percent-encoding has to be given as a plain path.
+fn file_directory(rest: &str) -> Result<Endpoint, String> {
+    match rest.strip_prefix("//") {
+        Some(path) if path.starts_with('/') && !path.contains(['@', '?', '#', '%']) => {
+            Ok(Endpoint::Directory(PathBuf::from(path)))
+        }
+        _ => Err("a file URL has the form file:///directory; unusual characters are written in a plain path".into()),
+    }
+}
+
 /// Returns the region in the name of an SQS host.
-fn amazon(host: &str) -> Option<&str> {
+fn amazon_region(host: &str) -> Option<&str> {
     let inner = host.strip_prefix("sqs.")?;
     let region = inner
         .strip_suffix(".amazonaws.com")
@@ -148,68 +166,66 @@ fn amazon(host: &str) -> Option<&str> {
     (!region.contains('.')).then_some(region)
 }
 
-fn sqs(region: &str, account: &str, name: &str) -> Result<SqsName, String> {
-    let all = |text: &str, allowed: fn(u8) -> bool| !text.is_empty() && text.bytes().all(allowed);
-    if !all(region, |byte| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
-    }) {
-        return Err(format!(
-            "{region:?} is not a region: write one such as us-west-2"
-        ));
-    }
-    if !all(account, |byte| byte.is_ascii_digit()) {
-        return Err(format!(
-            "{account:?} is not an account: write its twelve digits"
-        ));
-    }
-    if name.ends_with(".fifo") {
-        return Err(
-            "FIFO queues are not supported, because tasks have no order: create a standard queue"
-                .into(),
-        );
-    }
-    if !all(name, is_word) || name.len() > 80 {
-        return Err("the name of a queue has to be 1 to 80 letters, digits, - and _".into());
-    }
-    Ok(SqsName {
+fn sqs(region: &str, account: &str, name: &str) -> Result<Endpoint, String> {
+    check_aws_name(region, account, name)?;
+    Ok(Endpoint::Sqs {
         region: region.to_owned(),
         account: account.to_owned(),
         name: name.to_owned(),
     })
 }
 
-fn sns(arn: &str) -> Result<SnsArn, String> {
+fn sns(arn: &str) -> Result<Endpoint, String> {
     let form = "an SNS topic has the form sns:arn:aws:sns:REGION:ACCOUNT:NAME";
     let parts: Vec<&str> = arn.split(':').collect();
     let ["arn", partition, "sns", region, account, name] = parts.as_slice() else {
         return Err(form.into());
     };
-    if name.ends_with(".fifo") {
-        return Err(
-            "FIFO topics are not supported, because tasks have no order: create a standard topic"
-                .into(),
-        );
-    }
-    // The rules for queues apply to these parts as well.
-    sqs(region, account, name).map_err(|problem| format!("{form}: {problem}"))?;
     if !partition.starts_with("aws") {
         return Err(form.into());
     }
-    Ok(SnsArn {
+    check_aws_name(region, account, name).map_err(|problem| format!("{form}: {problem}"))?;
+    Ok(Endpoint::Sns {
         region: (*region).to_owned(),
         arn: arn.to_owned(),
     })
 }
 
+/// Checks the parts of the name of a queue or topic, for which AWS has the same rules.
+fn check_aws_name(region: &str, account: &str, name: &str) -> Result<(), String> {
+    let is_region = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    if region.is_empty() || !region.bytes().all(is_region) {
+        return Err(format!(
+            "{region:?} is not a region: write one such as us-west-2"
+        ));
+    }
+    if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!(
+            "{account:?} is not an account: write its twelve digits"
+        ));
+    }
+    if name.ends_with(".fifo") {
+        return Err(
+            "FIFO is not supported, because tasks have no order: create a standard queue or topic"
+                .into(),
+        );
+    }
+    if !(1..=80).contains(&name.len()) || !name.bytes().all(is_word) {
+        return Err(
+            "the name of a queue or topic has to be 1 to 80 letters, digits, - and _".into(),
+        );
+    }
+    Ok(())
+}
+
 fn pubsub(project: &str, name: &str) -> Result<Endpoint, String> {
-    let project_byte =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':');
-    if project.is_empty() || !project.bytes().all(project_byte) {
+    let is_project = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte);
+    if project.is_empty() || !project.bytes().all(is_project) {
         return Err(format!("{project:?} is not the id of a project"));
     }
-    let name_byte = |byte: u8| is_word(byte) || matches!(byte, b'.' | b'~' | b'+');
+    let is_name = |byte: u8| is_word(byte) || b".~+".contains(&byte);
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic()) && !name.starts_with("goog");
-    if !(begins && name.bytes().all(name_byte) && (3..=255).contains(&name.len())) {
+    if !(begins && name.bytes().all(is_name) && (3..=255).contains(&name.len())) {
         return Err(
             "the name of a subscription or topic has to consist of 3 to 255 letters, digits and - . _ ~ +, and \
                     has to begin with a letter but not with goog"
@@ -220,15 +236,6 @@ fn pubsub(project: &str, name: &str) -> Result<Endpoint, String> {
         project: project.to_owned(),
         name: name.to_owned(),
     })
-}
-
-/// Parses `file:///srv/tasks`. A directory whose name would need percent-encoding has to be given
-/// as a plain path.
-fn file_directory(text: &str) -> Result<PathBuf, String> {
-    match text.strip_prefix("file://") {
-        Some(path) if path.starts_with('/') && !path.contains(['@', '?', '#', '%']) => Ok(PathBuf::from(path)),
-        _ => Err("a file URL has the form file:///directory; unusual characters are written in a plain path".into()),
-    }
 }
 
 fn is_word(byte: u8) -> bool {

@@ -80,6 +80,14 @@ impl QueueError {
     }
 }
 
+/// Returns the error for a fault in the configuration of one queue.
+pub(crate) fn setting(queue: impl std::fmt::Display, problem: impl Into<String>) -> QueueError {
+    QueueError::Setting {
+        queue: queue.to_string(),
+        problem: problem.into(),
+    }
+}
+
 /// Formats an error and its causes, without repeating a cause that the text already contains.
 #[cfg(feature = "gcp")]
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {

@@ -16,10 +16,11 @@ use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::endpoint::{Endpoint, setting};
+use crate::endpoint::Endpoint;
+use crate::error::setting;
 use crate::limits::{REJECTED_DELAY, fit_reason, too_large};
-use crate::open::CloudRoutes;
-use crate::{Delivery, Depth, Lease, QueueError, QueueSettings, SharedQueue, TaskQueue};
+use crate::open::QueueSpec;
+use crate::{Delivery, Depth, Lease, QueueError, SharedQueue, TaskQueue};
 use api::{Api, Kind};
 
 /// The attribute that contains the reason of a rejection.
@@ -36,12 +37,8 @@ const LONGEST_LEASE: Duration = Duration::from_secs(600);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Opens a queue without sending a request.
-pub(crate) fn open(
-    routes: CloudRoutes,
-    lease_time: Duration,
-    settings: &QueueSettings,
-) -> Result<SharedQueue, QueueError> {
-    let location = routes.location();
+pub(crate) fn open(spec: QueueSpec) -> Result<SharedQueue, QueueError> {
+    let location = spec.location();
     let name = |endpoint: &Option<Endpoint>, kind: &str| match endpoint {
         Some(Endpoint::Pubsub { project, name }) => {
             Some(format!("projects/{project}/{kind}/{name}"))
@@ -49,12 +46,12 @@ pub(crate) fn open(
         _ => None,
     };
     Ok(std::sync::Arc::new(PubsubQueue {
-        api: Api::new(&location, settings)?,
+        api: Api::new(&location, &spec.settings)?,
         location,
-        lease_time,
-        subscription: name(&routes.url, "subscriptions"),
-        topic: name(&routes.publish, "topics"),
-        rejected: name(&routes.rejected, "topics"),
+        lease_time: spec.lease_time,
+        subscription: name(&spec.url, "subscriptions"),
+        topic: name(&spec.publish, "topics"),
+        rejected: name(&spec.rejected, "topics"),
     }))
 }
 

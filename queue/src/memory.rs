@@ -21,6 +21,9 @@ pub type Now = Arc<dyn Fn() -> Duration + Send + Sync>;
 /// it.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
+/// The named queues of this process.
+static NAMED: Mutex<BTreeMap<String, MemoryQueue>> = Mutex::new(BTreeMap::new());
+
 /// A queue in memory. Clones share the same messages. Ready messages are delivered in the order in
 /// which they became ready.
 ///
@@ -76,6 +79,16 @@ impl MemoryQueue {
     #[must_use]
     pub fn new(name: &str, lease_time: Duration) -> Self {
         Self::build(name, lease_time, Time::Tokio(Instant::now(), since_1970()))
+    }
+
+    /// Returns the queue of this name in this process; without a name, a new queue.
+    pub(crate) fn named(name: &str, lease_time: Duration) -> Self {
+        let create = || Self::new(name, lease_time);
+        if name.is_empty() {
+            return create();
+        }
+        let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
+        named.entry(name.to_owned()).or_insert_with(create).clone()
     }
 
     /// Creates an empty queue that uses the caller's time source. The queue is deterministic, and

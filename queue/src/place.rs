@@ -5,6 +5,7 @@
 //! `publish` to, and the destination of `rejected` messages.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +18,13 @@ use crate::{QueueError, QueueSettings, SharedQueue};
 
 /// The place of a queue: a text alone, or `url`, `publish`, `rejected`, `lease-seconds` and
 /// `settings`. The place is checked by [`QueuePlace::open`], not by parsing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(
+    remote = "Self",
+    rename_all = "kebab-case",
+    deny_unknown_fields,
+    default
+)]
 pub struct QueuePlace {
     /// The source of messages. `None` for a program that only publishes.
     pub url: Option<String>,
@@ -32,7 +39,13 @@ pub struct QueuePlace {
 }
 
 /// The destination of rejected messages, and the source for reading them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(
+    remote = "Self",
+    rename_all = "kebab-case",
+    deny_unknown_fields,
+    default
+)]
 pub struct RejectedPlace {
     /// The destination, if it differs from `url`.
     pub publish: Option<String>,
@@ -79,77 +92,73 @@ impl QueuePlace {
     }
 }
 
-/// The place in the form of a map.
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Written {
-    url: Option<String>,
-    publish: Option<String>,
-    rejected: Option<RejectedPlace>,
-    lease_seconds: Option<u64>,
-    #[serde(default)]
-    settings: QueueSettings,
+/// A value that is written as a text alone or as a map. An untagged enum would only report that no
+/// variant matches.
+trait TextOrMap: Sized {
+    /// What an error names as expected.
+    const EXPECTED: &str;
+
+    fn from_text(text: &str) -> Self;
+
+    fn from_map<'de, D: Deserializer<'de>>(map: D) -> Result<Self, D::Error>;
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct WrittenRejected {
-    publish: Option<String>,
-    url: Option<String>,
+impl TextOrMap for QueuePlace {
+    const EXPECTED: &str =
+        "a queue: its place as a text, or url, publish, rejected, lease-seconds and settings";
+
+    fn from_text(text: &str) -> Self {
+        Self::new(text)
+    }
+
+    fn from_map<'de, D: Deserializer<'de>>(map: D) -> Result<Self, D::Error> {
+        // The derived function, which reads only maps.
+        Self::deserialize(map)
+    }
 }
 
-/// A visitor for a text or a map. An untagged enum would only report that no variant matches.
-struct TextOr<W, T> {
-    text: fn(&str) -> T,
-    written: fn(W) -> T,
-    expecting: &'static str,
+impl TextOrMap for RejectedPlace {
+    const EXPECTED: &str = "where rejected messages go: a place as a text, or publish and url";
+
+    fn from_text(text: &str) -> Self {
+        Self {
+            publish: Some(text.to_owned()),
+            url: None,
+        }
+    }
+
+    fn from_map<'de, D: Deserializer<'de>>(map: D) -> Result<Self, D::Error> {
+        Self::deserialize(map)
+    }
 }
 
-impl<'de, W: Deserialize<'de>, T> Visitor<'de> for TextOr<W, T> {
+struct TextOrMapVisitor<T>(PhantomData<T>);
+
+impl<'de, T: TextOrMap> Visitor<'de> for TextOrMapVisitor<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.expecting)
+        f.write_str(T::EXPECTED)
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        Ok((self.text)(text))
+        Ok(T::from_text(text))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-        W::deserialize(MapAccessDeserializer::new(map)).map(self.written)
+        T::from_map(MapAccessDeserializer::new(map))
     }
 }
 
 impl<'de> Deserialize<'de> for QueuePlace {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextOr {
-            text: Self::new,
-            written: |written: Written| Self {
-                url: written.url,
-                publish: written.publish,
-                rejected: written.rejected,
-                lease_seconds: written.lease_seconds,
-                settings: written.settings,
-            },
-            expecting: "a queue: its place as a text, or url, publish, rejected, lease-seconds and settings",
-        })
+        deserializer.deserialize_any(TextOrMapVisitor(PhantomData))
     }
 }
 
 impl<'de> Deserialize<'de> for RejectedPlace {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextOr {
-            text: |text| Self {
-                publish: Some(text.to_owned()),
-                url: None,
-            },
-            written: |written: WrittenRejected| Self {
-                publish: written.publish,
-                url: written.url,
-            },
-            expecting: "where rejected messages go: a place as a text, or publish and url",
-        })
+        deserializer.deserialize_any(TextOrMapVisitor(PhantomData))
     }
 }
 

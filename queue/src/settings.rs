@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::QueueError;
-use crate::endpoint::setting;
+use crate::error::setting;
 
 /// The settings of one queue. All are optional. Without credentials, those of the environment are
 /// used like by the cloud's own tools (environment variables, workload identity, metadata server).
@@ -14,7 +14,7 @@ use crate::endpoint::setting;
 /// AWS supports `endpoint`, `allow-http` and the three keys; Pub/Sub supports `endpoint`,
 /// `allow-http`, `anonymous` and `service-account-file`. No setting applies to queues in memory and
 /// in directories.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct QueueSettings {
     /// Base URL of the server, if it is not the cloud's own.
@@ -57,61 +57,46 @@ impl QueueSettings {
 
     /// Refuses settings that do not apply to a queue of this kind, and an endpoint that would
     /// transmit secrets unencrypted.
-    pub(crate) fn only(
+    pub(crate) fn check(
         &self,
         queue: &str,
         kind: &str,
         applicable: &[&str],
     ) -> Result<(), QueueError> {
-        let set = [
-            ("endpoint", self.endpoint.is_some()),
-            ("allow-http", self.allow_http),
-            ("anonymous", self.anonymous),
-            ("access-key-id-env", self.access_key_id_env.is_some()),
-            ("access-key-id-file", self.access_key_id_file.is_some()),
-            (
-                "secret-access-key-env",
-                self.secret_access_key_env.is_some(),
-            ),
-            (
-                "secret-access-key-file",
-                self.secret_access_key_file.is_some(),
-            ),
-            ("session-token-env", self.session_token_env.is_some()),
-            ("session-token-file", self.session_token_file.is_some()),
-            ("service-account-file", self.service_account_file.is_some()),
-        ];
-        if let Some((name, _)) = set
-            .into_iter()
-            .find(|(name, set)| *set && !applicable.contains(name))
-        {
-            return Err(setting(
-                queue,
-                format!("the setting {name} does not apply to {kind}: remove it"),
-            ));
+        let mut names = self.names().into_iter();
+        if let Some(name) = names.find(|name| !applicable.contains(&name.as_str())) {
+            let problem = format!("the setting {name} does not apply to {kind}: remove it");
+            return Err(setting(queue, problem));
         }
-        match &self.endpoint {
-            Some(endpoint) if endpoint.contains(['@', '?', '#']) => Err(setting(
-                queue,
-                "the endpoint contains a user name, query or fragment: write only https://HOST[:PORT]",
-            )),
-            Some(endpoint) if endpoint.starts_with("http://") && !self.allow_http => Err(setting(
-                queue,
-                format!(
-                    "the endpoint {endpoint} is not encrypted: use https, or set allow-http for a server on this \
-                         machine"
-                ),
-            )),
-            Some(endpoint)
-                if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") =>
-            {
-                Err(setting(
-                    queue,
-                    format!("the endpoint {endpoint} is not a URL: write https://HOST[:PORT]"),
-                ))
-            }
-            _ => Ok(()),
-        }
+        let Some(endpoint) = &self.endpoint else {
+            return Ok(());
+        };
+        let problem = if endpoint.contains(['@', '?', '#']) {
+            // Not repeated in the error, because it may contain a password.
+            "the endpoint contains a user name, query or fragment: write only https://HOST[:PORT]"
+                .to_owned()
+        } else if endpoint.starts_with("http://") && !self.allow_http {
+            format!(
+                "the endpoint {endpoint} is not encrypted: use https, or set allow-http for a server on this machine"
+            )
+        } else if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+            format!("the endpoint {endpoint} is not a URL: write https://HOST[:PORT]")
+        } else {
+            return Ok(());
+        };
+        Err(setting(queue, problem))
+    }
+
+    /// Returns the names of the settings that differ from their defaults.
+    fn names(&self) -> Vec<String> {
+        let fields = |settings: &Self| match serde_json::to_value(settings) {
+            Ok(serde_json::Value::Object(fields)) => fields,
+            _ => serde_json::Map::new(),
+        };
+        let defaults = fields(&Self::default());
+        let mut set = fields(self);
+        set.retain(|name, value| defaults.get(name) != Some(value));
+        set.into_iter().map(|(name, _)| name).collect()
     }
 }
 
@@ -138,8 +123,8 @@ pub(crate) fn read(queue: &str, file: &Path) -> Result<String, QueueError> {
 pub(crate) fn secret(
     queue: &str,
     name: &str,
-    variable: Option<&String>,
-    file: Option<&PathBuf>,
+    variable: Option<&str>,
+    file: Option<&Path>,
 ) -> Result<Option<String>, QueueError> {
     match (variable, file) {
         (Some(_), Some(_)) => Err(setting(
@@ -169,14 +154,16 @@ mod tests {
     fn only_what_applies_is_taken() {
         let settings: QueueSettings =
             serde_json::from_str(r#"{"service-account-file": "sa.json"}"#).unwrap();
-        let error = settings.only("/srv/tasks", "a directory", &[]).unwrap_err();
+        let error = settings
+            .check("/srv/tasks", "a directory", &[])
+            .unwrap_err();
         assert!(
             error.to_string().contains("service-account-file"),
             "{error}"
         );
         assert!(
             settings
-                .only("q", "Pub/Sub", &["service-account-file"])
+                .check("q", "Pub/Sub", &["service-account-file"])
                 .is_ok()
         );
         let file = settings
@@ -203,7 +190,7 @@ mod tests {
         ] {
             let settings: QueueSettings = serde_json::from_str(text).unwrap();
             let result = settings
-                .only("q", "SQS", &["endpoint", "allow-http"])
+                .check("q", "SQS", &["endpoint", "allow-http"])
                 .map_err(|e| e.to_string());
             assert_eq!(result.is_ok(), expected.is_none());
             assert!(

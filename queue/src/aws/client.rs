@@ -9,7 +9,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use tokio::sync::OnceCell;
 
-use crate::endpoint::{SqsName, setting};
+use crate::error::setting;
 use crate::settings::secret;
 use crate::{QueueError, QueueSettings};
 
@@ -32,24 +32,23 @@ pub(super) struct Clients {
 
 impl Clients {
     pub(super) fn new(queue: &str, settings: &QueueSettings) -> Result<Self, QueueError> {
-        let (id_env, id_file) = (&settings.access_key_id_env, &settings.access_key_id_file);
-        let (key_env, key_file) = (
-            &settings.secret_access_key_env,
-            &settings.secret_access_key_file,
-        );
-        let (token_env, token_file) = (&settings.session_token_env, &settings.session_token_file);
-        let id = secret(queue, "access-key-id", id_env.as_ref(), id_file.as_ref())?;
+        let id = secret(
+            queue,
+            "access-key-id",
+            settings.access_key_id_env.as_deref(),
+            settings.access_key_id_file.as_deref(),
+        )?;
         let key = secret(
             queue,
             "secret-access-key",
-            key_env.as_ref(),
-            key_file.as_ref(),
+            settings.secret_access_key_env.as_deref(),
+            settings.secret_access_key_file.as_deref(),
         )?;
         let token = secret(
             queue,
             "session-token",
-            token_env.as_ref(),
-            token_file.as_ref(),
+            settings.session_token_env.as_deref(),
+            settings.session_token_file.as_deref(),
         )?;
         let credentials = match (id, key, token) {
             (None, None, None) => None,
@@ -75,14 +74,7 @@ impl Clients {
     }
 
     /// Returns the URL of a queue, in the form that SQS assigns.
-    pub(super) fn queue_url(
-        &self,
-        SqsName {
-            region,
-            account,
-            name,
-        }: &SqsName,
-    ) -> String {
+    pub(super) fn queue_url(&self, region: &str, account: &str, name: &str) -> String {
         match &self.endpoint {
             Some(endpoint) => format!("{endpoint}/{account}/{name}"),
             None => {
@@ -95,8 +87,7 @@ impl Clients {
     /// Returns the configuration for a region.
     async fn config(&self, region: &str) -> SdkConfig {
         let load = async {
-            let timeouts = TimeoutConfig::builder();
-            let timeouts = timeouts
+            let timeouts = TimeoutConfig::builder()
                 .connect_timeout(CONNECT_TIMEOUT)
                 .operation_attempt_timeout(ATTEMPT_TIMEOUT)
                 .build();
@@ -126,35 +117,22 @@ impl Clients {
 pub(super) struct Client<C> {
     clients: Arc<Clients>,
     region: String,
-    made: OnceCell<C>,
+    create: fn(&SdkConfig) -> C,
+    created: OnceCell<C>,
 }
 
-impl<C: for<'a> From<Made<'a>>> Client<C> {
-    pub(super) fn new(clients: &Arc<Clients>, region: &str) -> Self {
+impl<C> Client<C> {
+    pub(super) fn new(clients: &Arc<Clients>, region: &str, create: fn(&SdkConfig) -> C) -> Self {
         Self {
             clients: Arc::clone(clients),
             region: region.to_owned(),
-            made: OnceCell::new(),
+            create,
+            created: OnceCell::new(),
         }
     }
 
     pub(super) async fn get(&self) -> &C {
-        let make = || async { C::from(Made(&self.clients.config(&self.region).await)) };
-        self.made.get_or_init(make).await
-    }
-}
-
-/// The configuration from which a client is created.
-pub(super) struct Made<'a>(&'a SdkConfig);
-
-impl From<Made<'_>> for aws_sdk_sqs::Client {
-    fn from(made: Made<'_>) -> Self {
-        Self::new(made.0)
-    }
-}
-
-impl From<Made<'_>> for aws_sdk_sns::Client {
-    fn from(made: Made<'_>) -> Self {
-        Self::new(made.0)
+        let create = || async { (self.create)(&self.clients.config(&self.region).await) };
+        self.created.get_or_init(create).await
     }
 }

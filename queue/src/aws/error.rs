@@ -5,7 +5,7 @@ use std::error::Error;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 use crate::QueueError;
-use crate::endpoint::setting;
+use crate::error::setting;
 
 /// A result whose error only means that the operation failed.
 pub(super) trait Failed<T> {

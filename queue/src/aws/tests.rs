@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::QueuePlace;
+use crate::{QueuePlace, QueueSettings};
 
 fn open_text(json: &str) -> Result<SharedQueue, String> {
     let place: QueuePlace = serde_json::from_str(json).unwrap();
@@ -52,12 +52,9 @@ fn keys_are_named_both_or_neither() {
 #[test]
 fn urls_are_those_of_the_partition_or_of_the_endpoint() {
     let url = |region: &str, settings: &QueueSettings| {
-        let (region, account, name) = (region.to_owned(), "1".to_owned(), "tasks".to_owned());
-        Clients::new("q", settings).unwrap().queue_url(&SqsName {
-            region,
-            account,
-            name,
-        })
+        Clients::new("q", settings)
+            .unwrap()
+            .queue_url(region, "1", "tasks")
     };
     let none = QueueSettings::default();
     assert_eq!(

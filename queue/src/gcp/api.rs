@@ -10,8 +10,7 @@ use serde::Serialize;
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
-use crate::endpoint::setting;
-use crate::error::causes;
+use crate::error::{causes, setting};
 use crate::settings::read;
 use crate::{QueueError, QueueSettings};
 
