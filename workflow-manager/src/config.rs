@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tallybox_model::extensions::RosterExtension;
 use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::role::Role;
+use tallybox_model::task::QueueKind;
 use tallybox_model::time::BatchTime;
 use tallybox_queue::QueuePlace;
 use tallybox_transport::BucketPlace;
@@ -76,6 +77,16 @@ pub struct QueuesConfig {
     pub intake: QueuePlace,
     /// Roster and sum tasks.
     pub aggregate: QueuePlace,
+}
+
+impl QueuesConfig {
+    /// Returns the place of a queue.
+    pub(crate) fn place(&self, kind: QueueKind) -> &QueuePlace {
+        match kind {
+            QueueKind::Intake => &self.intake,
+            QueueKind::Aggregate => &self.aggregate,
+        }
+    }
 }
 
 /// Settings for work as Kubernetes Jobs.

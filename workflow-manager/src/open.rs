@@ -14,9 +14,10 @@ use crate::error::Error;
 use crate::inventory::{ManagerBuckets, ScanCache};
 use crate::manager::Manager;
 use crate::metrics::Metrics;
-use crate::start::{QueueStarter, Starter, WithRejected};
+use crate::start::{QueueStarter, Starter};
 use crate::switch::Announcements;
 use tallybox_model::extensions::{EXTENSIONS_SIZE_LIMIT, Sighting};
+use tallybox_model::task::QueueKind;
 use tallybox_transport::{RecordKey, Records};
 
 impl Manager {
@@ -29,16 +30,19 @@ impl Manager {
         let settings = &config.value;
         settings.check().map_err(Error::Setting)?;
         let starter: Arc<dyn Starter> = match (&settings.queues, &settings.jobs) {
-            (Some(queues), _) => Arc::new(WithRejected {
-                queues: QueueStarter {
-                    intake: queues.intake.open(directory)?,
-                    aggregate: queues.aggregate.open(directory)?,
-                },
+            (Some(queues), _) => {
                 // Some queues have no readable location for rejected tasks. Those tasks are then
                 // not counted.
-                intake: queues.intake.open_rejected(directory).ok(),
-                aggregate: queues.aggregate.open_rejected(directory).ok(),
-            }),
+                let readable = |kind| {
+                    let queue = queues.place(kind).open_rejected(directory).ok()?;
+                    Some((kind, queue))
+                };
+                Arc::new(QueueStarter {
+                    intake: queues.intake.open(directory)?,
+                    aggregate: queues.aggregate.open(directory)?,
+                    rejected: QueueKind::ALL.into_iter().filter_map(readable).collect(),
+                })
+            }
             (None, Some(jobs)) => jobs_starter(config, jobs).await?,
             (None, None) => {
                 return Err(Error::Setting(

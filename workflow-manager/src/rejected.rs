@@ -7,14 +7,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::TryStreamExt as _;
 use serde::Serialize;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
 use tallybox_model::task::{QueueKind, Task, TaskName, WindowKind};
 use tallybox_queue::{Delivery, SharedQueue};
 use tallybox_service::cause::chain;
-use tallybox_transport::{BucketError, ListRange};
+use tallybox_transport::BucketError;
 
 use crate::error::Error;
 use crate::inventory::ManagerBuckets;
@@ -123,13 +122,13 @@ impl Rejected {
             Some(TaskName::Intake(batch)) => {
                 match observation.and_then(|observation| observation.prepared(batch)) {
                     Some(prepared) => Ok(prepared),
-                    None => is_prepared(buckets, batch).await,
+                    None => buckets.is_prepared(batch).await,
                 }
             }
             Some(TaskName::Window(kind, window)) => {
                 let is_sum = *kind == WindowKind::Aggregate;
-                Ok((!is_sum && is_there(buckets, &window.agreed()).await?)
-                    || is_there(buckets, &window.done()).await?)
+                Ok((!is_sum && buckets.own_has(&window.agreed()).await?)
+                    || buckets.own_has(&window.done()).await?)
             }
         }
     }
@@ -141,30 +140,6 @@ impl Observation {
         let aggregation = self.inventory.aggregations.get(&name.aggregation)?;
         let batch = aggregation.batches.get(&(name.date, name.id))?;
         Some(batch.prepared)
-    }
-}
-
-/// Returns whether a prepared batch exists, whichever key seals it.
-async fn is_prepared(buckets: &ManagerBuckets, name: &BatchName) -> Result<bool, BucketError> {
-    let directory = format!("{}/{}", name.aggregation, name.date);
-    let range = ListRange {
-        start_at: Some(format!("{name}.")),
-        end_before: Some(format!("{name}/")),
-    };
-    let mut entries = buckets.own.list(&directory, range).await?;
-    while let Some(entry) = entries.try_next().await? {
-        if BatchName::from_prepared(&entry.key).as_ref() == Some(name) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-async fn is_there(buckets: &ManagerBuckets, key: &str) -> Result<bool, BucketError> {
-    match buckets.own.size(key).await {
-        Ok(_) => Ok(true),
-        Err(BucketError::NotFound { .. }) => Ok(false),
-        Err(error) => Err(error),
     }
 }
 

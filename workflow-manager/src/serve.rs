@@ -17,7 +17,7 @@ use crate::BUILD;
 use crate::error::Error;
 use crate::leader::{Election, Leadership};
 use crate::manager::Manager;
-use crate::summary::FailedStart;
+use crate::summary::to_lines;
 
 /// A scheduler that keeps running.
 #[derive(Debug)]
@@ -115,13 +115,10 @@ impl Scheduler {
         match result {
             Ok(summary) => {
                 self.heartbeat.scanned.store(true, Ordering::SeqCst);
-                let failed = || summary.failed.iter();
-                let describe =
-                    |failed: &FailedStart| format!("{}: {}", failed.what, failed.problem);
-                let unreachable = failed().find(|failed| failed.unreachable);
-                let reached = unreachable.map_or(Ok(()), |failed| Err(describe(failed)));
+                let unreachable = summary.failed.iter().find(|failed| failed.unreachable);
+                let reached = unreachable.map_or(Ok(()), |failed| Err(failed.to_string()));
                 self.heartbeat.reach.note(DEPENDENCIES, begun, reached);
-                self.heartbeat.set(failed().map(describe).collect());
+                self.heartbeat.set(to_lines(&summary.failed));
                 tracing::info!(
                     aggregations = summary.aggregations,
                     started = summary.started.len(),

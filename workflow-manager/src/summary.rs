@@ -8,7 +8,7 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 
 use crate::error::Error;
-use crate::inventory::{FailedScan, UnknownObjects};
+use crate::inventory::UnknownObjects;
 use crate::manager::Observation;
 use crate::work::Due;
 
@@ -83,13 +83,24 @@ impl FailedStart {
         }
     }
 
-    /// Describes an aggregation that could not be scanned.
-    pub(crate) fn from_failed_scan(failed_scan: &FailedScan) -> Self {
-        Self {
-            what: failed_scan.aggregation.to_string(),
-            problem: failed_scan.problem.clone(),
-            unreachable: failed_scan.unreachable,
+    /// Returns the exit code of a command with these failures: [`Exit::Retry`] if there are any.
+    pub(crate) fn exit(failures: &[Self]) -> Exit {
+        match failures.is_empty() {
+            true => Exit::Done,
+            false => Exit::Retry,
         }
+    }
+}
+
+impl fmt::Display for FailedStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.problem)
+    }
+}
+
+impl fmt::Display for StartedTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<9} {}: {}", self.kind, self.task, self.why)
     }
 }
 
@@ -97,19 +108,11 @@ impl RunSummary {
     /// Returns the summary of a scan before any task is started.
     #[must_use]
     pub fn from_observation(observation: &Observation) -> Self {
-        let names = |names: &[tallybox_model::path::BatchName]| {
-            names.iter().map(ToString::to_string).collect()
-        };
-        let failed_scans = observation
-            .inventory
-            .failed
-            .iter()
-            .map(FailedStart::from_failed_scan);
         Self {
             aggregations: observation.inventory.aggregations.len(),
-            failed: failed_scans.collect(),
-            skipped_by_peer: names(&observation.assessment.skipped),
-            late: names(&observation.assessment.late),
+            failed: observation.inventory.failed.clone(),
+            skipped_by_peer: to_lines(&observation.assessment.skipped),
+            late: to_lines(&observation.assessment.late),
             unknown_objects: observation.inventory.unknown_objects.clone(),
             ..Self::default()
         }
@@ -118,10 +121,7 @@ impl RunSummary {
     /// Returns the exit code: [`Exit::Retry`] if anything failed.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        match self.failed.is_empty() {
-            true => Exit::Done,
-            false => Exit::Retry,
-        }
+        FailedStart::exit(&self.failed)
     }
 }
 
@@ -142,45 +142,45 @@ impl Summary for RunSummary {
         if !self.failed.is_empty() {
             write!(f, ", {} failures", self.failed.len())?;
         }
-        let started = self.started.iter();
-        let started = started.map(|task| format!("{:<9} {}: {}", task.kind, task.task, task.why));
-        lines(f, "started", started.collect())?;
-        let failed = self.failed.iter();
-        lines(
-            f,
-            "failed",
-            failed
-                .map(|failed| format!("{}: {}", failed.what, failed.problem))
-                .collect(),
-        )?;
-        lines(f, "skipped by the peer", self.skipped_by_peer.clone())?;
-        lines(f, "late", self.late.clone())?;
+        list(f, "started", &self.started)?;
+        list(f, "failed", &self.failed)?;
+        list(f, "skipped by the peer", &self.skipped_by_peer)?;
+        list(f, "late", &self.late)?;
         if self.unknown_objects.count > 0 {
             write!(
                 f,
                 "\n{} objects with unknown names were ignored",
                 self.unknown_objects.count
             )?;
-            lines(f, "such as", self.unknown_objects.samples.clone())?;
+            list(f, "such as", &self.unknown_objects.samples)?;
         }
         Ok(())
     }
 }
 
-/// Writes lines under a heading, if there are any. The names may come from other parties, so
-/// control characters are replaced.
-pub(crate) fn lines(f: &mut fmt::Formatter<'_>, heading: &str, lines: Vec<String>) -> fmt::Result {
-    if lines.is_empty() {
+/// Writes the items under a heading, one per line, if there are any. The names may come from other
+/// parties, so control characters are replaced.
+pub(crate) fn list(
+    f: &mut fmt::Formatter<'_>,
+    heading: &str,
+    items: &[impl fmt::Display],
+) -> fmt::Result {
+    if items.is_empty() {
         return Ok(());
     }
     write!(f, "\n{heading}")?;
-    for line in lines.iter().take(MAX_LINES) {
-        write!(f, "\n  {}", printable(line))?;
+    for item in items.iter().take(MAX_LINES) {
+        write!(f, "\n  {}", printable(&item.to_string()))?;
     }
-    match lines.len().saturating_sub(MAX_LINES) {
+    match items.len().saturating_sub(MAX_LINES) {
         0 => Ok(()),
         more => write!(f, "\n  and {more} more"),
     }
+}
+
+/// Formats each item for JSON and for a line of its own.
+pub(crate) fn to_lines(items: &[impl fmt::Display]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
 }
 
 /// Formats a text for one line of a terminal.

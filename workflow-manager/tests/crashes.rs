@@ -129,6 +129,7 @@ fn break_at(
     world.manager.starter = Arc::new(QueueStarter {
         intake: queue(&world.intake),
         aggregate: queue(&world.aggregate),
+        rejected: BTreeMap::new(),
     });
     count
 }

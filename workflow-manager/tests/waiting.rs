@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use support::{World, at, batch, hour};
-use tallybox_queue::TaskQueue as _;
+use tallybox_model::task::QueueKind;
+use tallybox_queue::{SharedQueue, TaskQueue as _};
 use tallybox_service::operations::Operable as _;
 use tallybox_transport::faults::{FaultKind, Faults};
 use tallybox_workflow_manager::leader::Alone;
 use tallybox_workflow_manager::serve::{RunHeartbeat, Scheduler};
-use tallybox_workflow_manager::start::{QueueStarter, WithRejected};
+use tallybox_workflow_manager::start::QueueStarter;
 use tokio_util::sync::CancellationToken;
 
 const AGG: &str = "kittens-seen";
@@ -58,14 +59,11 @@ async fn open_batches_and_waiting_windows_have_their_age() {
 #[tokio::test]
 async fn rejected_tasks_are_counted_once_each_until_they_are_done() {
     let mut world = World::new(at("08/30"));
-    let queues = QueueStarter {
+    let rejected: SharedQueue = Arc::new(world.intake.rejected());
+    world.manager.starter = Arc::new(QueueStarter {
         intake: Arc::new(world.intake.clone()),
         aggregate: Arc::new(world.aggregate.clone()),
-    };
-    world.manager.starter = Arc::new(WithRejected {
-        queues,
-        intake: Some(Arc::new(world.intake.rejected())),
-        aggregate: None,
+        rejected: [(QueueKind::Intake, rejected)].into(),
     });
     let name = batch(AGG, at("08/00"), 1);
     world.ingest(&name).await;

@@ -1,5 +1,6 @@
 //! Opens the programs of a sandbox with its clock and its fault profile.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,6 +154,7 @@ impl Setting {
         manager.starter = Arc::new(QueueStarter {
             intake: self.queue(&locations.intake, &config.directory)?,
             aggregate: self.queue(&locations.aggregate, &config.directory)?,
+            rejected: BTreeMap::new(),
         });
         Ok(manager)
     }

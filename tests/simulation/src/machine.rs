@@ -1,6 +1,7 @@
 //! Constructs the program of a process, with its configuration, keys and buckets, each time the
 //! process starts.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
@@ -201,6 +202,7 @@ impl Machines<'_> {
             starter: Arc::new(QueueStarter {
                 intake: self.queue(role, QueueKind::Intake, life),
                 aggregate: self.queue(role, QueueKind::Aggregate, life),
+                rejected: BTreeMap::new(),
             }),
             policy: Policy {
                 role,

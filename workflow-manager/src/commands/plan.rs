@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::manager::{Manager, Observation};
 use crate::policy::Scope;
 use crate::status::rosters;
-use crate::summary::{FailedStart, StartedTask, lines};
+use crate::summary::{FailedStart, StartedTask, list, to_lines};
 
 /// Show what `run-once` would start now, and why; writes nothing
 #[derive(Debug, Args)]
@@ -54,11 +54,14 @@ struct Waiting {
     waits_for: String,
 }
 
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for {}", self.window, self.waits_for)
+    }
+}
+
 impl Plan {
     fn from_observation(observation: &Observation) -> Self {
-        let names = |names: &[tallybox_model::path::BatchName]| {
-            names.iter().map(ToString::to_string).collect()
-        };
         let waiting = observation
             .assessment
             .windows
@@ -72,11 +75,6 @@ impl Plan {
                     waits_for: window.waits_for()?,
                 })
             });
-        let failed_scans = observation
-            .inventory
-            .failed
-            .iter()
-            .map(FailedStart::from_failed_scan);
         Self {
             now: observation.now.to_string(),
             rosters: rosters(observation),
@@ -86,18 +84,15 @@ impl Plan {
                 .iter()
                 .map(StartedTask::from_due)
                 .collect(),
-            skipped_by_peer: names(&observation.assessment.skipped),
-            late: names(&observation.assessment.late),
+            skipped_by_peer: to_lines(&observation.assessment.skipped),
+            late: to_lines(&observation.assessment.late),
             waiting: waiting.collect(),
-            failed: failed_scans.collect(),
+            failed: observation.inventory.failed.clone(),
         }
     }
 
     pub(super) fn exit(&self) -> Exit {
-        match self.failed.is_empty() {
-            true => Exit::Done,
-            false => Exit::Retry,
-        }
+        FailedStart::exit(&self.failed)
     }
 }
 
@@ -110,31 +105,10 @@ impl Summary for Plan {
             self.tasks.len(),
             self.rosters
         )?;
-        let tasks = self.tasks.iter();
-        lines(
-            f,
-            "would be started",
-            tasks
-                .map(|task| format!("{:<9} {}: {}", task.kind, task.task, task.why))
-                .collect(),
-        )?;
-        let waiting = self.waiting.iter();
-        lines(
-            f,
-            "waits",
-            waiting
-                .map(|window| format!("{} for {}", window.window, window.waits_for))
-                .collect(),
-        )?;
-        lines(f, "skipped by the peer", self.skipped_by_peer.clone())?;
-        lines(f, "late", self.late.clone())?;
-        let failed = self.failed.iter();
-        lines(
-            f,
-            "cannot be scanned",
-            failed
-                .map(|failed| format!("{}: {}", failed.what, failed.problem))
-                .collect(),
-        )
+        list(f, "would be started", &self.tasks)?;
+        list(f, "waits", &self.waiting)?;
+        list(f, "skipped by the peer", &self.skipped_by_peer)?;
+        list(f, "late", &self.late)?;
+        list(f, "cannot be scanned", &self.failed)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use tallybox_model::id::{AggregationId, BatchId};
@@ -68,8 +69,8 @@ struct BatchCommand {
 #[derive(Debug, Args)]
 struct RejectedCommand {
     /// Only tasks of this queue. Default: both queues
-    #[arg(long, value_enum)]
-    queue: Option<Which>,
+    #[arg(long, value_parser = queue_parser())]
+    queue: Option<QueueKind>,
     /// Only tasks whose reason or name contains this text
     #[arg(long, value_name = "TEXT")]
     r#match: Option<String>,
@@ -87,10 +88,14 @@ struct RejectedCommand {
     drop: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Which {
-    Intake,
-    Aggregate,
+fn queue_parser() -> impl TypedValueParser<Value = QueueKind> {
+    let names = PossibleValuesParser::new(QueueKind::ALL.map(QueueKind::as_str));
+    names.try_map(|name| {
+        let kind = QueueKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == name);
+        kind.ok_or("unknown queue")
+    })
 }
 
 impl ReplayCommand {
@@ -129,15 +134,11 @@ impl RejectedCommand {
         };
         let manager = Manager::open(&config).await?;
         let mut messages = Vec::new();
-        for (kind, which, location) in [
-            (QueueKind::Intake, Which::Intake, &queues.intake),
-            (QueueKind::Aggregate, Which::Aggregate, &queues.aggregate),
-        ] {
-            if self.queue.is_none_or(|wanted| wanted == which) {
-                let (from, to) = (
-                    location.open_rejected(&config.directory)?,
-                    location.open(&config.directory)?,
-                );
+        for kind in QueueKind::ALL {
+            if self.queue.is_none_or(|wanted| wanted == kind) {
+                let place = queues.place(kind);
+                let from = place.open_rejected(&config.directory)?;
+                let to = place.open(&config.directory)?;
                 messages.extend(self.queue(kind, &manager, (from, to)).await?);
             }
         }

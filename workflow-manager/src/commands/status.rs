@@ -8,12 +8,11 @@ use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 
 use super::Arguments;
-use crate::config::Config;
 use crate::error::Error;
 use crate::manager::Manager;
 use crate::status::{QueueStatus, Status};
+use crate::summary::FailedStart;
 use tallybox_model::task::QueueKind;
-use tallybox_service::config::Loaded;
 
 const AFTER_HELP: &str = "\
 Stages of a window:
@@ -54,18 +53,13 @@ pub(super) struct StatusCommand {
 
 impl StatusCommand {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let config = arguments.loaded()?;
-        let manager = Manager::open(&config).await?;
+        let manager = arguments.manager().await?;
         loop {
-            let status = self.observe(&config, &manager).await;
+            let status = self.observe(&manager).await;
             let Some(seconds) = self.watch else {
                 let status = status?;
                 arguments.print(&status)?;
-                return Ok(if status.failed.is_empty() {
-                    Exit::Done
-                } else {
-                    Exit::Retry
-                });
+                return Ok(FailedStart::exit(&status.failed));
             };
             if !arguments.output.json {
                 // Clears the screen and moves to its first line. If the terminal is gone, a later
@@ -83,24 +77,16 @@ impl StatusCommand {
         }
     }
 
-    async fn observe(&self, config: &Loaded<Config>, manager: &Manager) -> Result<Status, Error> {
+    async fn observe(&self, manager: &Manager) -> Result<Status, Error> {
         let observation = manager.observe(manager.policy.scope(manager.now())).await?;
         let mut queues = Vec::new();
-        for kind in [QueueKind::Intake, QueueKind::Aggregate] {
-            let location = manager.starter.location(kind);
-            let depth = match &config.value.queues {
-                Some(queue_locations) => {
-                    let location = match kind {
-                        QueueKind::Intake => &queue_locations.intake,
-                        QueueKind::Aggregate => &queue_locations.aggregate,
-                    };
-                    // Permission to publish does not include reading the depth; the depth is then
-                    // unknown.
-                    location.open(&config.directory)?.depth().await.ok()
-                }
-                None => None,
-            };
-            queues.push(QueueStatus::from_depth(kind, location, depth));
+        for kind in QueueKind::ALL {
+            let depth = manager.starter.depth(kind).await;
+            queues.push(QueueStatus::from_depth(
+                kind,
+                manager.starter.location(kind),
+                depth,
+            ));
         }
         let set_aside = manager.set_aside(&observation).await;
         Ok(Status::from_observation(

@@ -3,12 +3,17 @@
 //!
 //! [`scan()`] fills the inventory from bounded listings. [`mod@crate::due`] reads nothing else.
 
-mod listing;
+mod batches;
+mod buckets;
+mod cache;
+mod markers;
 mod scan;
 mod unknown_objects;
+mod windows;
 
-pub(crate) use scan::fixed_batches;
-pub use scan::{ManagerBuckets, ScanCache, scan};
+pub use buckets::ManagerBuckets;
+pub use cache::ScanCache;
+pub use scan::scan;
 pub use unknown_objects::UnknownObjects;
 
 use std::collections::BTreeMap;
@@ -20,6 +25,7 @@ use tallybox_model::task::{WindowBatches, WindowKind};
 use tallybox_model::time::{BatchTime, Window};
 
 use crate::policy::Scope;
+use crate::summary::FailedStart;
 
 /// The state of the buckets.
 #[derive(Clone, Debug)]
@@ -33,18 +39,7 @@ pub struct Inventory {
     /// Objects and directories with unknown names.
     pub unknown_objects: UnknownObjects,
     /// Aggregations that could not be scanned.
-    pub failed: Vec<FailedScan>,
-}
-
-/// An aggregation that could not be scanned.
-#[derive(Clone, Debug)]
-pub struct FailedScan {
-    /// The aggregation.
-    pub aggregation: AggregationId,
-    /// The cause.
-    pub problem: String,
-    /// True if a bucket was out of reach.
-    pub unreachable: bool,
+    pub failed: Vec<FailedStart>,
 }
 
 /// The state of one aggregation.

@@ -1,15 +1,16 @@
 //! Ways to start work: as queue messages or as Kubernetes Jobs.
 
 mod queues;
+mod run;
 
-pub use queues::{QueueStarter, WithRejected};
+pub use queues::QueueStarter;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tallybox_queue::SharedQueue;
+use tallybox_queue::{Depth, SharedQueue};
 
 use crate::error::Error;
 use tallybox_model::task::QueueKind;
@@ -48,6 +49,12 @@ pub trait Starter: Send + Sync + fmt::Debug {
 
     /// Returns where work of this kind is sent, for people.
     fn location(&self, queue: QueueKind) -> String;
+
+    /// Returns the numbers of messages in the queue of this kind, if there is one and it reports
+    /// them.
+    async fn depth(&self, _: QueueKind) -> Option<Depth> {
+        None
+    }
 
     /// Returns the queue of rejected tasks of this kind, if it can be read.
     fn rejected(&self, _: QueueKind) -> Option<&SharedQueue> {

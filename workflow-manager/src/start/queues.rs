@@ -1,11 +1,13 @@
 //! Starts work as messages on two queues, which workers read.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use tallybox_queue::SharedQueue;
+use tallybox_model::task::QueueKind;
+use tallybox_queue::{Depth, SharedQueue};
 
 use super::{RunningTasks, StartRequest, Starter};
 use crate::error::Error;
-use tallybox_model::task::QueueKind;
 
 /// The queues of intake tasks and of window tasks.
 #[derive(Clone, Debug)]
@@ -14,12 +16,12 @@ pub struct QueueStarter {
     pub intake: SharedQueue,
     /// Roster and sum tasks.
     pub aggregate: SharedQueue,
+    /// The queues of rejected tasks that can be read.
+    pub rejected: BTreeMap<QueueKind, SharedQueue>,
 }
 
 impl QueueStarter {
-    /// Returns the queue of a kind of task.
-    #[must_use]
-    pub fn queue(&self, queue: QueueKind) -> &SharedQueue {
+    fn queue(&self, queue: QueueKind) -> &SharedQueue {
         match queue {
             QueueKind::Intake => &self.intake,
             QueueKind::Aggregate => &self.aggregate,
@@ -47,41 +49,13 @@ impl Starter for QueueStarter {
     fn location(&self, queue: QueueKind) -> String {
         self.queue(queue).location()
     }
-}
 
-/// Two queues, and the readable locations of their rejected tasks.
-#[derive(Clone, Debug)]
-pub struct WithRejected {
-    /// The queues.
-    pub queues: QueueStarter,
-    /// Rejected intake tasks.
-    pub intake: Option<SharedQueue>,
-    /// Rejected roster and sum tasks.
-    pub aggregate: Option<SharedQueue>,
-}
-
-#[async_trait]
-impl Starter for WithRejected {
-    async fn running(&self) -> Result<RunningTasks, Error> {
-        self.queues.running().await
-    }
-
-    fn together(&self, queue: QueueKind) -> usize {
-        self.queues.together(queue)
-    }
-
-    async fn start(&self, queue: QueueKind, tasks: &[StartRequest]) -> Result<(), Error> {
-        self.queues.start(queue, tasks).await
-    }
-
-    fn location(&self, queue: QueueKind) -> String {
-        self.queues.location(queue)
+    async fn depth(&self, queue: QueueKind) -> Option<Depth> {
+        // Permission to publish does not include reading the depth.
+        self.queue(queue).depth().await.ok()
     }
 
     fn rejected(&self, queue: QueueKind) -> Option<&SharedQueue> {
-        match queue {
-            QueueKind::Intake => self.intake.as_ref(),
-            QueueKind::Aggregate => self.aggregate.as_ref(),
-        }
+        self.rejected.get(&queue)
     }
 }

@@ -4,6 +4,7 @@
 mod show;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use serde::Serialize;
 use tallybox_model::extensions::{Bound, Sighting};
@@ -16,7 +17,7 @@ use crate::due::{BatchCounts, BatchReport, BatchStage, WindowReport, WindowStage
 use crate::inventory::UnknownObjects;
 use crate::manager::Observation;
 use crate::rejected::{Rejected, SetAside};
-use crate::summary::FailedStart;
+use crate::summary::{FailedStart, to_lines};
 use tallybox_model::task::QueueKind;
 
 /// The status of everything in the buckets.
@@ -91,6 +92,12 @@ pub(crate) struct GivenUp {
     pub(crate) start: String,
     /// The first minute after the window.
     pub(crate) end: String,
+}
+
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} to {}", self.aggregation, self.start, self.end)
+    }
 }
 
 impl GivenUp {
@@ -231,11 +238,6 @@ impl Status {
                 && window.late.is_empty();
             all || !quiet
         };
-        let failed_scans = observation
-            .inventory
-            .failed
-            .iter()
-            .map(FailedStart::from_failed_scan);
         let given_up = observation
             .assessment
             .given_up
@@ -275,9 +277,15 @@ impl Status {
                 .collect(),
             given_up: given_up.map(GivenUp::from_name).collect(),
             queues,
-            failed: failed_scans.collect(),
+            failed: observation.inventory.failed.clone(),
             unknown_objects: observation.inventory.unknown_objects.clone(),
         }
+    }
+}
+
+impl fmt::Display for RejectedStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<9} {}: {}", self.queue, self.task, self.reason)
     }
 }
 
@@ -298,7 +306,6 @@ fn operator(reason: &str) -> String {
 
 impl WindowStatus {
     fn from_report(window: &WindowReport, now: BatchTime, rejected: Option<&str>) -> Self {
-        let names = |names: &[BatchName]| names.iter().map(ToString::to_string).collect();
         Self {
             aggregation: window.name.aggregation.to_string(),
             start: window.name.window.start().to_string(),
@@ -317,8 +324,8 @@ impl WindowStatus {
             rejected: rejected.map(str::to_owned),
             batches: window.counts,
             named: window.named,
-            skipped_by_peer: names(&window.skipped),
-            late: names(&window.late),
+            skipped_by_peer: to_lines(&window.skipped),
+            late: to_lines(&window.late),
         }
     }
 }

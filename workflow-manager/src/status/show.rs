@@ -7,7 +7,7 @@ use tallybox_service::chart::{Align, Screen, Table, Tone};
 use tallybox_service::output::Summary;
 
 use super::{Status, WindowStatus};
-use crate::summary::{lines, printable};
+use crate::summary::{list, printable};
 
 /// Formats an age: `12m`, `3h05m`, `2d04h`.
 fn age(minutes: i64) -> String {
@@ -73,47 +73,21 @@ impl Status {
         if !self.batches.is_empty() {
             write!(f, "\n\n{}", self.batch_table(screen))?;
         }
-        let names = |pick: fn(&WindowStatus) -> &Vec<String>| {
-            self.windows.iter().flat_map(pick).cloned().collect()
+        let names = |pick: fn(&WindowStatus) -> &Vec<String>| -> Vec<&String> {
+            self.windows.iter().flat_map(pick).collect()
         };
-        lines(
-            f,
-            "skipped by the peer",
-            names(|window| &window.skipped_by_peer),
-        )?;
-        lines(f, "late", names(|window| &window.late))?;
-        let rejected = self.rejected.iter();
-        let rejected = rejected
-            .map(|task| format!("{:<9} {}: {}", task.queue.as_str(), task.task, task.reason));
-        lines(
-            f,
-            "rejected, and not done since: use `replay rejected`",
-            rejected.collect(),
-        )?;
-        let given_up = self.given_up.iter();
-        let given_up = given_up
-            .map(|window| format!("{} {} to {}", window.aggregation, window.start, window.end));
-        lines(
-            f,
-            "never summed, too old to be started automatically: use `backfill` or `acknowledge`",
-            given_up.collect(),
-        )?;
-        let failed = self.failed.iter();
-        lines(
-            f,
-            "cannot be scanned",
-            failed
-                .map(|failed| format!("{}: {}", failed.what, failed.problem))
-                .collect(),
-        )?;
-        if self.unknown_objects.count > 0 {
-            lines(
-                f,
-                &format!("{} objects with unknown names", self.unknown_objects.count),
-                self.unknown_objects.samples.clone(),
-            )?;
-        }
-        Ok(())
+        let skipped = names(|window| &window.skipped_by_peer);
+        list(f, "skipped by the peer", &skipped)?;
+        list(f, "late", &names(|window| &window.late))?;
+        let heading = "rejected, and not done since: use `replay rejected`";
+        list(f, heading, &self.rejected)?;
+        let heading =
+            "never summed, too old to be started automatically: use `backfill` or `acknowledge`";
+        list(f, heading, &self.given_up)?;
+        list(f, "cannot be scanned", &self.failed)?;
+        let unknown = &self.unknown_objects;
+        let heading = format!("{} objects with unknown names", unknown.count);
+        list(f, &heading, &unknown.samples)
     }
 
     fn window_table(&self, screen: Screen) -> Table {

@@ -12,6 +12,7 @@
 #[cfg(feature = "kubernetes")]
 pub mod cluster;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,6 +129,7 @@ impl World {
             starter: Arc::new(QueueStarter {
                 intake: Arc::new(intake.clone()),
                 aggregate: Arc::new(aggregate.clone()),
+                rejected: BTreeMap::new(),
             }),
             policy: POLICY,
             announcements: Announcements {
