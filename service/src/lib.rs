@@ -27,7 +27,7 @@ pub mod operations;
 pub mod output;
 pub mod process;
 #[cfg(feature = "operations")]
-mod process_metrics;
+pub mod process_metrics;
 pub mod progress;
 #[cfg(feature = "operations")]
 pub mod reach;

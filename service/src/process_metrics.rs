@@ -8,12 +8,23 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::version::{Build, COMMIT, VERSION};
 
 /// Clock ticks per second in `/proc`: a constant of the kernel interface on all common platforms.
 const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Creates a metric with the value 0, and registers it.
+pub fn register<M: Metric + Clone + Default>(
+    registry: &mut Registry,
+    name: &'static str,
+    help: &'static str,
+) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
 
 /// Returns the metrics that every program has.
 pub(crate) fn registry(build: &Build) -> Registry {

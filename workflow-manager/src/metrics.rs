@@ -1,17 +1,18 @@
 //! Metrics, with names of the form `workflow_manager_<thing>_<unit>[_total]`. All of them are 0
 //! from the start.
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tallybox_model::task::QueueKind;
 use tallybox_model::time::BatchTime;
+use tallybox_service::process_metrics::register;
 
 use crate::due::{Assessment, BatchStage, WindowStage};
 use crate::manager::Observation;
 use crate::summary::RunSummary;
-use tallybox_model::task::QueueKind;
 
 /// The kinds of task.
 const KINDS: [&str; 4] = ["intake", "roster", "agree", "aggregate"];
@@ -30,49 +31,31 @@ const STAGES: [&str; 11] = [
     "held",
 ];
 
-/// The labels of a kind of task.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct KindLabels {
-    /// The word for the kind.
-    pub kind: &'static str,
-}
-
-/// The labels of a stage of a window.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct StageLabels {
-    /// The word for the stage.
-    pub stage: &'static str,
-}
-
-/// The labels of a queue.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct QueueLabels {
-    /// The word for the queue.
-    pub queue: &'static str,
-}
+/// One label and its value.
+type Label = [(&'static str, &'static str); 1];
 
 /// All metrics.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
-    started: Family<KindLabels, Counter>,
-    windows: Family<StageLabels, Gauge>,
+    started: Family<Label, Counter>,
+    windows: Family<Label, Gauge>,
+    rejected: Family<Label, Gauge>,
     runs: Counter,
     failed_runs: Counter,
     failures: Counter,
+    given_up: Counter,
+    skipped_total: Counter,
     left: Gauge,
     skipped: Gauge,
-    skipped_total: Counter,
-    given_up: Counter,
     given_up_now: Gauge,
     open_batches: Gauge,
     open_batch_age: Gauge,
     waiting_window_age: Gauge,
-    rejected: Family<QueueLabels, Gauge>,
     late: Gauge,
     unknown_objects: Gauge,
     last_success: Gauge,
     leading: Gauge,
+    registry: Registry,
 }
 
 impl Default for Metrics {
@@ -85,136 +68,98 @@ impl Metrics {
     /// Creates and registers all metrics with the value 0.
     #[must_use]
     pub fn new() -> Self {
-        let mut metrics = Self {
-            registry: Registry::with_prefix("workflow_manager"),
-            started: Family::default(),
-            windows: Family::default(),
-            runs: Counter::default(),
-            failed_runs: Counter::default(),
-            failures: Counter::default(),
-            left: Gauge::default(),
-            skipped: Gauge::default(),
-            skipped_total: Counter::default(),
-            given_up: Counter::default(),
-            given_up_now: Gauge::default(),
-            open_batches: Gauge::default(),
-            open_batch_age: Gauge::default(),
-            waiting_window_age: Gauge::default(),
-            rejected: Family::default(),
-            late: Gauge::default(),
-            unknown_objects: Gauge::default(),
-            last_success: Gauge::default(),
-            leading: Gauge::default(),
+        let mut all = Registry::with_prefix("workflow_manager");
+        let metrics = Self {
+            started: register(
+                &mut all,
+                "tasks_started",
+                "Started tasks, including repetitions",
+            ),
+            windows: register(&mut all, "windows", "Windows that are not done, by stage"),
+            rejected: register(
+                &mut all,
+                "rejected_tasks",
+                "Tasks that workers rejected and whose work has not been done since",
+            ),
+            runs: register(&mut all, "runs", "Runs, including failed ones"),
+            failed_runs: register(&mut all, "runs_failed", "Runs in which something failed"),
+            failures: register(
+                &mut all,
+                "failures",
+                "Tasks and aggregations that failed, counted in each run",
+            ),
+            given_up: register(
+                &mut all,
+                "windows_given_up",
+                "Windows given up because they passed the horizon without being summed",
+            ),
+            skipped_total: register(
+                &mut all,
+                "peer_skipped_batches",
+                "Batches left out of a window because the peer had not validated them",
+            ),
+            left: register(
+                &mut all,
+                "tasks_left",
+                "Due tasks that were left for the next run",
+            ),
+            skipped: register(
+                &mut all,
+                "peer_skipped_batches_now",
+                "Complete batches of closed windows that the peer has not validated",
+            ),
+            given_up_now: register(
+                &mut all,
+                "windows_given_up_now",
+                "Windows that were given up and that no operator has acknowledged",
+            ),
+            open_batches: register(
+                &mut all,
+                "open_batches",
+                "Batches without our intake or without the peer's validation",
+            ),
+            open_batch_age: register(
+                &mut all,
+                "open_batch_age_seconds",
+                "Seconds since the date of the oldest open batch; 0 without one",
+            ),
+            waiting_window_age: register(
+                &mut all,
+                "waiting_window_age_seconds",
+                "Seconds since the end of the oldest window that is not done; 0 without one",
+            ),
+            late: register(
+                &mut all,
+                "late_batches",
+                "Complete batches that arrived too late for their window",
+            ),
+            unknown_objects: register(
+                &mut all,
+                "foreign_objects",
+                "Objects with unknown names that the last run ignored",
+            ),
+            last_success: register(
+                &mut all,
+                "last_success_seconds",
+                "End of the last run without a failure, in seconds since 1970",
+            ),
+            leading: register(&mut all, "leading", "1 while this process is the leader"),
+            registry: all,
         };
-        metrics.register();
-        // Creates every label value, so that all counters are 0 from the start.
-        for kind in KINDS {
-            let _ = metrics.started.get_or_create_owned(&KindLabels { kind });
-        }
-        for queue in [QueueKind::Intake, QueueKind::Aggregate] {
-            metrics.rejected(queue, 0);
-        }
-        for stage in STAGES {
-            let _ = metrics.windows.get_or_create_owned(&StageLabels { stage });
-        }
+        metrics.create_label_values();
         metrics
     }
 
-    fn register(&mut self) {
-        let registry = &mut self.registry;
-        registry.register(
-            "tasks_started",
-            "Started tasks, including repetitions",
-            self.started.clone(),
-        );
-        registry.register(
-            "windows",
-            "Windows that are not done, by stage",
-            self.windows.clone(),
-        );
-        registry.register(
-            "rejected_tasks",
-            "Tasks that workers rejected and whose work has not been done since",
-            self.rejected.clone(),
-        );
-        for (name, help, counter) in [
-            ("runs", "Runs, including failed ones", &self.runs),
-            (
-                "runs_failed",
-                "Runs in which something failed",
-                &self.failed_runs,
-            ),
-            (
-                "failures",
-                "Tasks and aggregations that failed, counted in each run",
-                &self.failures,
-            ),
-            (
-                "windows_given_up",
-                "Windows given up because they passed the horizon without being summed",
-                &self.given_up,
-            ),
-            (
-                "peer_skipped_batches",
-                "Batches left out of a window because the peer had not validated them",
-                &self.skipped_total,
-            ),
-        ] {
-            registry.register(name, help, counter.clone());
+    /// Creates every label value, so that all counters are 0 from the start.
+    fn create_label_values(&self) {
+        for kind in KINDS {
+            let _ = self.started.get_or_create_owned(&[("kind", kind)]);
         }
-        for (name, help, gauge) in [
-            (
-                "tasks_left",
-                "Due tasks that were left for the next run",
-                &self.left,
-            ),
-            (
-                "peer_skipped_batches_now",
-                "Complete batches of closed windows that the peer has not validated",
-                &self.skipped,
-            ),
-            (
-                "windows_given_up_now",
-                "Windows that were given up and that no operator has acknowledged",
-                &self.given_up_now,
-            ),
-            (
-                "open_batches",
-                "Batches without our intake or without the peer's validation",
-                &self.open_batches,
-            ),
-            (
-                "open_batch_age_seconds",
-                "Seconds since the date of the oldest open batch; 0 without one",
-                &self.open_batch_age,
-            ),
-            (
-                "waiting_window_age_seconds",
-                "Seconds since the end of the oldest window that is not done; 0 without one",
-                &self.waiting_window_age,
-            ),
-            (
-                "late_batches",
-                "Complete batches that arrived too late for their window",
-                &self.late,
-            ),
-            (
-                "foreign_objects",
-                "Objects with unknown names that the last run ignored",
-                &self.unknown_objects,
-            ),
-            (
-                "last_success_seconds",
-                "End of the last run without a failure, in seconds since 1970",
-                &self.last_success,
-            ),
-            (
-                "leading",
-                "1 while this process is the leader",
-                &self.leading,
-            ),
-        ] {
-            registry.register(name, help, gauge.clone());
+        for queue in QueueKind::ALL {
+            self.rejected(queue, 0);
+        }
+        for stage in STAGES {
+            let _ = self.windows.get_or_create_owned(&[("stage", stage)]);
         }
     }
 
@@ -235,7 +180,7 @@ impl Metrics {
                 .filter(|window| window.stage.as_str() == stage)
                 .count();
             self.windows
-                .get_or_create_owned(&StageLabels { stage })
+                .get_or_create_owned(&[("stage", stage)])
                 .set(number(count));
         }
         // A stage that is missing in `STAGES` would not be counted.
@@ -266,7 +211,7 @@ impl Metrics {
         self.runs.inc();
         for task in &summary.started {
             self.started
-                .get_or_create_owned(&KindLabels { kind: task.kind })
+                .get_or_create_owned(&[("kind", task.kind)])
                 .inc();
         }
         self.failures.inc_by(summary.failed.len() as u64);
@@ -294,8 +239,8 @@ impl Metrics {
 
     /// Sets the number of rejected tasks of a queue.
     pub fn rejected(&self, queue: QueueKind, count: usize) {
-        let queue = queue.as_str();
-        let gauge = self.rejected.get_or_create_owned(&QueueLabels { queue });
+        let label = [("queue", queue.as_str())];
+        let gauge = self.rejected.get_or_create_owned(&label);
         gauge.set(number(count));
     }
 
