@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 use std::path::Path;
 
+use super::endpoints::text;
 use super::*;
 use crate::{QueuePlace, QueueSettings};
 
