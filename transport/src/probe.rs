@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
 use crate::error::causes;
-use crate::{Bucket, BucketError, Created, Entry, ListRange};
+use crate::{Bucket, BucketError, Created, Entry, ListRange, SharedBucket};
 
 /// The object that probes create. It remains in a mailbox that does not permit deletion.
 pub const PROBE: &str = "tallybox-check";
@@ -136,6 +136,18 @@ impl Reachable {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Probes buckets, one after the other. Each has a name in the configuration and a purpose.
+pub async fn probe_all<'a>(
+    buckets: impl IntoIterator<Item = (&'a str, &'a SharedBucket, Purpose)>,
+    now: i64,
+) -> Vec<Probed> {
+    let mut probed = Vec::new();
+    for (name, bucket, purpose) in buckets {
+        probed.push(probe(name, &**bucket, purpose, now).await);
+    }
+    probed
 }
 
 /// Probes a bucket according to its purpose. `now` is this machine's clock in milliseconds since

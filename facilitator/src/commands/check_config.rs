@@ -1,6 +1,6 @@
 //! `facilitator check-config`
 
-use super::options::processor;
+use crate::buckets::Buckets;
 use crate::client_keys;
 use crate::config::{Config, Points, ValidationForm};
 use crate::error::Error;
@@ -16,7 +16,8 @@ use tallybox_service::config::Loaded;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 use tallybox_service::shell::GlobalOptions;
-use tallybox_transport::probe::{CheckResult, Probed, Purpose, probe, worst};
+use tallybox_transport::SharedBucket;
+use tallybox_transport::probe::{CheckResult, Probed, Purpose, probe_all, worst};
 
 /// Check the configuration and every key file that it names, and print a summary; writes nothing
 /// without --buckets
@@ -36,11 +37,13 @@ pub(super) struct CheckConfig {
 impl CheckConfig {
     pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
         let config = options.load::<Config>()?;
-        let processor = processor(options)?;
+        config.value.worker.check()?;
+        let processor = Processor::open(&config)?;
         let mut summary = ConfigSummary::from_processor(&processor);
         summary.client_keys = self.client_keys(&config, &processor).await?;
         if self.buckets {
-            summary.probed = probe_all(&processor).await;
+            let now = processor.resources.clock.millis();
+            summary.probed = probe_all(purposes(&processor.buckets), now).await;
         }
         options.print(&summary)?;
         // A mismatch is an error of the configuration. A document or a bucket that cannot be
@@ -89,10 +92,9 @@ impl CheckConfig {
     }
 }
 
-async fn probe_all(processor: &Processor) -> Vec<Probed> {
-    let buckets = &processor.buckets;
-    let mut probed = Vec::new();
-    for (name, bucket, purpose) in [
+/// Returns the buckets with their names in the configuration and their purposes.
+fn purposes(buckets: &Buckets) -> [(&'static str, &SharedBucket, Purpose); 5] {
+    [
         ("ingestion", &buckets.ingestion, Purpose::Inbox),
         ("own", &buckets.own, Purpose::Own),
         (
@@ -106,10 +108,7 @@ async fn probe_all(processor: &Processor) -> Vec<Probed> {
             Purpose::Outbox,
         ),
         ("sum-parts", &buckets.sum_parts, Purpose::Outbox),
-    ] {
-        probed.push(probe(name, &**bucket, purpose, processor.resources.clock.millis()).await);
-    }
-    probed
+    ]
 }
 
 /// The summary of a valid configuration. Contains no secrets.
@@ -235,16 +234,9 @@ impl ConfigSummary {
                 .iter()
                 .map(|(id, k)| key(id, k.fingerprint()))
                 .collect(),
-            buckets: vec![
-                ("ingestion", buckets.ingestion.location()),
-                ("own", buckets.own.location()),
-                ("peer-validation-in", buckets.peer_validation_in.location()),
-                (
-                    "peer-validation-out",
-                    buckets.peer_validation_out.location(),
-                ),
-                ("sum-parts", buckets.sum_parts.location()),
-            ],
+            buckets: purposes(buckets)
+                .map(|(name, bucket, _)| (name, bucket.location()))
+                .into(),
             points: processor.limits.points,
             metrics: processor
                 .limits

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tallybox_model::extensions::Announcement;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
-use tallybox_transport::probe::{CheckResult, Probed, Purpose, probe, worst};
+use tallybox_transport::probe::{CheckResult, Probed, Purpose, probe_all, worst};
 
 use super::{Arguments, counterpart};
 use crate::announcement;
@@ -32,11 +32,22 @@ pub(super) struct CheckConfig {
 
 impl CheckConfig {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let announcement = announcement::from_config(&arguments.loaded()?)?;
-        let manager = arguments.manager().await?;
+        let config = arguments.loaded()?;
+        let announcement = announcement::from_config(&config)?;
+        let manager = Manager::open(&config).await?;
         let mut summary = ConfigSummary::from_manager(&manager, &announcement);
         if self.buckets {
-            summary.probed = probe_all(&manager).await;
+            let buckets = &manager.buckets;
+            let purposes = [
+                ("ingestion", &buckets.ingestion, Purpose::Listed),
+                ("own", &buckets.own, Purpose::Own),
+                (
+                    "peer-validation-in",
+                    &buckets.peer_validation_in,
+                    Purpose::Listed,
+                ),
+            ];
+            summary.probed = probe_all(purposes, manager.clock.millis()).await;
         }
         if let Some(file) = &self.facilitator {
             summary.differences = counterpart::compare(&manager, file)?;
@@ -51,21 +62,6 @@ impl CheckConfig {
             None => Exit::Done,
         })
     }
-}
-
-async fn probe_all(manager: &Manager) -> Vec<Probed> {
-    let (buckets, now) = (&manager.buckets, manager.clock.millis());
-    vec![
-        probe("ingestion", &*buckets.ingestion, Purpose::Listed, now).await,
-        probe("own", &*buckets.own, Purpose::Own, now).await,
-        probe(
-            "peer-validation-in",
-            &*buckets.peer_validation_in,
-            Purpose::Listed,
-            now,
-        )
-        .await,
-    ]
 }
 
 /// The configuration as the program understands it.
@@ -147,45 +143,37 @@ impl Summary for ConfigSummary {
             "the configuration is valid: instance {}, role {}",
             self.instance, self.role
         )?;
-        for (what, value) in [
-            ("ingestion", &self.ingestion),
-            ("own", &self.own),
-            ("peer validation in", &self.peer_validation_in),
-            ("record keys", &self.record_keys.join(", ")),
-            ("intake tasks to", &self.intakes),
-            ("window tasks to", &self.aggregates),
-        ] {
-            write!(f, "\n  {what:<20} {value}")?;
-        }
+        let mut line = |what: &str, value: &str| write!(f, "\n  {what:<20} {value}");
+        line("ingestion", &self.ingestion)?;
+        line("own", &self.own)?;
+        line("peer validation in", &self.peer_validation_in)?;
+        line("record keys", &self.record_keys.join(", "))?;
+        line("intake tasks to", &self.intakes)?;
+        line("window tasks to", &self.aggregates)?;
         let (period, grace) = (self.period_minutes, self.grace_minutes);
-        write!(
-            f,
-            "\n  {:<20} {period} minutes, closed {grace} minutes after their end",
-            "windows"
-        )?;
-        write!(f, "\n  {:<20} {} minutes", "horizon", self.horizon_minutes)?;
-        write!(
-            f,
-            "\n  {:<20} {} minutes without an outcome",
-            "restart after", self.reenqueue_after_minutes
-        )?;
+        let windows = format!("{period} minutes, closed {grace} minutes after their end");
+        line("windows", &windows)?;
+        line("horizon", &format!("{} minutes", self.horizon_minutes))?;
+        let restart = format!(
+            "{} minutes without an outcome",
+            self.reenqueue_after_minutes
+        );
+        line("restart after", &restart)?;
         for key in &self.packet_keys {
-            write!(f, "\n  {:<20} {}, {} bins", "packet key", key.id, key.bins)?;
+            line("packet key", &format!("{}, {} bins", key.id, key.bins))?;
         }
         match (&self.rosters_since, &self.peer_announcement) {
-            (Some(since), Some(location)) => write!(
-                f,
-                "\n  {:<20} since {since}, if {location} announces them, too",
-                "rosters"
-            )?,
-            _ => write!(f, "\n  {:<20} not used, as in ENPA", "rosters")?,
+            (Some(since), Some(location)) => {
+                let rosters = format!("since {since}, if {location} announces them, too");
+                line("rosters", &rosters)?;
+            }
+            _ => line("rosters", "not used, as in ENPA")?,
         }
         self.probed
             .iter()
             .try_for_each(|bucket| write!(f, "\n{bucket}"))?;
-        let differences = self.differences.iter();
-        differences
-            .into_iter()
+        self.differences
+            .iter()
             .try_for_each(|line| write!(f, "\n  DIFFERS: {line}"))
     }
 }

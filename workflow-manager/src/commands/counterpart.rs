@@ -1,5 +1,6 @@
 //! Compares the configuration with that of the same processor's facilitator.
 
+use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -67,20 +68,17 @@ impl Default for Rosters {
 pub(super) fn compare(manager: &Manager, file: &Path) -> Result<Vec<String>, Error> {
     let theirs = load::<Counterpart>(file)?;
     let (directory, theirs) = (&theirs.directory, theirs.value);
-    let mut pairs = vec![
-        (
-            "instance",
-            manager.instance.to_string(),
-            theirs.instance.to_string(),
-        ),
-        (
-            "role",
-            manager.policy.role.to_string(),
-            theirs.role.to_string(),
-        ),
-    ];
-    let buckets = &manager.buckets;
-    for (name, ours, theirs) in [
+    let mut differences = Vec::new();
+    let mut compare = |key: &str, ours: &dyn fmt::Display, theirs: &dyn fmt::Display| {
+        let (ours, theirs) = (ours.to_string(), theirs.to_string());
+        if ours != theirs {
+            differences.push(format!("{key}: {ours} here, {theirs} at the facilitator"));
+        }
+    };
+    let (buckets, policy) = (&manager.buckets, &manager.policy);
+    compare("instance", &manager.instance, &theirs.instance);
+    compare("role", &policy.role, &theirs.role);
+    for (key, ours, theirs) in [
         (
             "buckets.ingestion",
             &buckets.ingestion,
@@ -93,50 +91,34 @@ pub(super) fn compare(manager: &Manager, file: &Path) -> Result<Vec<String>, Err
             &theirs.buckets.peer_validation_in,
         ),
     ] {
-        pairs.push((name, ours.location(), theirs.open(directory)?.location()));
+        let theirs = theirs.open(directory)?;
+        compare(key, &ours.location(), &theirs.location());
     }
-    if let Some(queues) = &theirs.queues {
-        for (name, kind, theirs) in [
-            ("queues.intake", QueueKind::Intake, &queues.intake),
-            ("queues.aggregate", QueueKind::Aggregate, &queues.aggregate),
-        ] {
-            if let Some(theirs) = theirs {
-                pairs.push((
-                    name,
-                    manager.starter.location(kind),
-                    theirs.open(directory)?.location(),
-                ));
-            }
+    for kind in QueueKind::ALL {
+        let place = theirs.queues.as_ref().and_then(|queues| match kind {
+            QueueKind::Intake => queues.intake.as_ref(),
+            QueueKind::Aggregate => queues.aggregate.as_ref(),
+        });
+        if let Some(place) = place {
+            let ours = manager.starter.location(kind);
+            let theirs = place.open(directory)?.location();
+            compare(&format!("queues.{kind}"), &ours, &theirs);
         }
     }
-    let ours = manager.announcements.ours;
-    let mut differences: Vec<String> = match (&theirs.rosters, ours) {
-        (Some(_), Some(_)) | (None, None) => Vec::new(),
-        (Some(_), None) => vec![
-            "the facilitator's configuration has `rosters`, this one has no `roster`".to_owned(),
-        ],
-        (None, Some(_)) => vec![
-            "this configuration has `roster`, and the facilitator's has no `rosters`".to_owned(),
-        ],
-    };
     if let Some(rosters) = &theirs.rosters {
-        let policy = &manager.policy;
-        for (name, ours, theirs) in [
-            (
-                "period-minutes",
-                policy.period_minutes,
-                rosters.period_minutes,
-            ),
-            ("grace-minutes", policy.grace_minutes, rosters.grace_minutes),
-        ] {
-            pairs.push((name, ours.to_string(), theirs.to_string()));
-        }
+        let (period, grace) = (rosters.period_minutes, rosters.grace_minutes);
+        compare("period-minutes", &policy.period_minutes, &period);
+        compare("grace-minutes", &policy.grace_minutes, &grace);
     }
-    let other = pairs.into_iter().filter(|(_, ours, theirs)| ours != theirs);
-    differences.extend(
-        other.map(|(name, ours, theirs)| {
-            format!("{name}: {ours} here, {theirs} at the facilitator")
-        }),
-    );
-    Ok(differences)
+    let only_one_uses_rosters = match (&theirs.rosters, manager.announcements.ours) {
+        (Some(_), Some(_)) | (None, None) => None,
+        (Some(_), None) => {
+            Some("the facilitator's configuration has `rosters`, this one has no `roster`")
+        }
+        (None, Some(_)) => {
+            Some("this configuration has `roster`, and the facilitator's has no `rosters`")
+        }
+    };
+    let first = only_one_uses_rosters.map(str::to_owned);
+    Ok(first.into_iter().chain(differences).collect())
 }
