@@ -12,7 +12,7 @@ use kube::{Client, ResourceExt as _};
 use tallybox_service::config::load;
 
 use super::manifest::{JobForm, PROCESSOR, TASKS};
-use super::{client, failed};
+use super::{client, failed, namespace};
 use crate::config::{Config, JobsConfig, OwnerConfig};
 use crate::error::Error;
 use crate::start::{RunningTasks, StartRequest, Starter};
@@ -67,10 +67,7 @@ impl Jobs {
     /// # Errors
     /// [`Error::Kubernetes`].
     pub async fn on(client: Client, mut form: JobForm, jobs: &JobsConfig) -> Result<Self, Error> {
-        let namespace = match &jobs.namespace {
-            Some(namespace) => namespace.clone(),
-            None => client.default_namespace().to_owned(),
-        };
+        let namespace = namespace(&client, jobs.namespace.as_ref());
         if let Some(config) = &jobs.owner {
             form.owner = Some(owner(client.clone(), &namespace, config).await?);
         }

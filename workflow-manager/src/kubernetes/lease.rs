@@ -11,7 +11,7 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 use tallybox_service::clock::Clock;
 
-use super::{client, failed};
+use super::{client, failed, namespace};
 use crate::config::LeaseConfig;
 use crate::error::Error;
 use crate::leader::{Election, Leadership};
@@ -48,10 +48,7 @@ impl KubernetesLease {
     /// Uses a Lease in the cluster of a given client.
     #[must_use]
     pub fn in_cluster(client: Client, config: &LeaseConfig, seconds: u32, holder: String) -> Self {
-        let namespace = match &config.namespace {
-            Some(namespace) => namespace.clone(),
-            None => client.default_namespace().to_owned(),
-        };
+        let namespace = namespace(&client, config.namespace.as_ref());
         Self {
             api: Api::namespaced(client, &namespace),
             name: config.name.clone(),

@@ -20,6 +20,12 @@ async fn client() -> Result<Client, Error> {
         .map_err(|error| failed("cannot set up the client", error))
 }
 
+/// Returns the configured namespace, or that of the client's configuration.
+fn namespace(client: &Client, configured: Option<&String>) -> String {
+    let default = || client.default_namespace().to_owned();
+    configured.cloned().unwrap_or_else(default)
+}
+
 /// Converts a failed request into an error.
 fn failed(what: impl Into<String>, error: kube::Error) -> Error {
     let passing = match &error {
