@@ -44,7 +44,6 @@ pub mod summary;
 pub mod switch;
 pub mod work;
 
-pub use due::due;
 pub use manager::Manager;
 
 /// Version, commit and features of this program.

@@ -3,7 +3,7 @@
 //! A queue can be read only by receiving its messages. The messages are released at once, but
 //! another reader may temporarily not see all of them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -210,43 +210,26 @@ pub async fn resolve_rejected(
     Ok(())
 }
 
-/// The rejected tasks of a queue.
-#[derive(Debug)]
-pub struct SetAside {
-    /// The queue.
-    pub queue: QueueKind,
-    /// The messages, or the reason why they cannot be read.
-    pub messages: Result<Vec<Rejected>, String>,
-}
+/// The rejected tasks of each queue that can be read, or the reason why reading failed.
+pub type RejectedTasks = BTreeMap<QueueKind, Result<Vec<Rejected>, String>>;
 
-impl SetAside {
-    /// Counts the distinct rejected tasks whose work has not been done since.
-    #[must_use]
-    pub fn open(&self) -> usize {
-        let messages = self
-            .messages
-            .iter()
-            .flatten()
-            .filter(|message| !message.done);
-        messages
-            .map(|message| &message.task)
-            .collect::<BTreeSet<_>>()
-            .len()
-    }
+/// Returns the distinct tasks whose work has not been done since, each with its last message.
+pub(crate) fn open_tasks(messages: &[Rejected]) -> BTreeMap<&str, &Rejected> {
+    let open = messages.iter().filter(|message| !message.done);
+    open.map(|message| (message.task.as_str(), message))
+        .collect()
 }
 
 impl Manager {
     /// Reads the rejected tasks of both queues without changing them. A queue without a readable
     /// location of rejected tasks is left out.
-    pub async fn set_aside(&self, observation: &Observation) -> Vec<SetAside> {
-        let mut found = Vec::new();
-        for queue in [QueueKind::Intake, QueueKind::Aggregate] {
-            let Some(from) = self.starter.rejected(queue) else {
-                continue;
-            };
-            let messages = self.read_rejected(queue, from, observation).await;
-            let messages = messages.map_err(|error| chain(&error));
-            found.push(SetAside { queue, messages });
+    pub async fn rejected_tasks(&self, observation: &Observation) -> RejectedTasks {
+        let mut found = RejectedTasks::new();
+        for queue in QueueKind::ALL {
+            if let Some(from) = self.starter.rejected(queue) {
+                let messages = self.read_rejected(queue, from, observation).await;
+                found.insert(queue, messages.map_err(|error| chain(&error)));
+            }
         }
         found
     }
@@ -270,11 +253,11 @@ impl Manager {
 
     /// Updates the metrics of rejected tasks of both queues.
     pub(crate) async fn count_rejected(&self, observation: &Observation) {
-        for set_aside in self.set_aside(observation).await {
-            match &set_aside.messages {
-                Ok(_) => self.metrics.rejected(set_aside.queue, set_aside.open()),
+        for (queue, messages) in self.rejected_tasks(observation).await {
+            match messages {
+                Ok(messages) => self.metrics.rejected(queue, open_tasks(&messages).len()),
                 Err(problem) if self.scan_cache.log_once(&format!("rejected {problem}")) => {
-                    let queue = set_aside.queue.as_str();
+                    let queue = queue.as_str();
                     tracing::warn!(queue, error = problem, "cannot count rejected tasks");
                 }
                 Err(_) => {}

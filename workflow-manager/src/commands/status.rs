@@ -79,20 +79,20 @@ impl StatusCommand {
 
     async fn observe(&self, manager: &Manager) -> Result<Status, Error> {
         let observation = manager.observe(manager.policy.scope(manager.now())).await?;
+        let rejected = manager.rejected_tasks(&observation).await;
         let mut queues = Vec::new();
         for kind in QueueKind::ALL {
-            let depth = manager.starter.depth(kind).await;
-            queues.push(QueueStatus::from_depth(
+            queues.push(QueueStatus::new(
                 kind,
                 manager.starter.location(kind),
-                depth,
+                manager.starter.depth(kind).await,
+                rejected.get(&kind),
             ));
         }
-        let set_aside = manager.set_aside(&observation).await;
         Ok(Status::from_observation(
             &observation,
             queues,
-            &set_aside,
+            &rejected,
             self.all,
         ))
     }

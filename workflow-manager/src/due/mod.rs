@@ -25,12 +25,6 @@ use crate::inventory::{Aggregation, Inventory, Started, StartedAt};
 use crate::policy::Policy;
 use crate::work::Due;
 
-/// Returns the work that is due now, in the order in which to start it.
-#[must_use]
-pub fn due(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Vec<Due> {
-    assess(inventory, now, policy).due
-}
-
 /// The complete assessment of an inventory.
 #[derive(Clone, Debug, Default)]
 pub struct Assessment {

@@ -419,7 +419,7 @@ fn windows_that_are_too_old_are_left() {
         unknown_objects: UnknownObjects::default(),
         failed: Vec::new(),
     };
-    assert!(due(&inventory, at("09/10"), &POLICY).is_empty());
+    assert!(assess(&inventory, at("09/10"), &POLICY).due.is_empty());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod show;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -16,7 +16,7 @@ use tallybox_queue::Depth;
 use crate::due::{BatchCounts, BatchReport, BatchStage, WindowReport, WindowStage, mode_name};
 use crate::inventory::UnknownObjects;
 use crate::manager::Observation;
-use crate::rejected::{Rejected, SetAside};
+use crate::rejected::{Rejected, RejectedTasks, open_tasks};
 use crate::summary::{FailedStart, to_lines};
 use tallybox_model::task::QueueKind;
 
@@ -154,30 +154,33 @@ pub(crate) struct QueueStatus {
 }
 
 impl QueueStatus {
-    /// Creates the status of a queue from its depth, if that could be read.
-    #[must_use]
-    pub(crate) fn from_depth(queue: QueueKind, location: String, depth: Option<Depth>) -> Self {
+    /// Creates the status of a queue from its depth and its rejected messages, as far as they can
+    /// be read.
+    pub(crate) fn new(
+        queue: QueueKind,
+        location: String,
+        depth: Option<Depth>,
+        rejected: Option<&Result<Vec<Rejected>, String>>,
+    ) -> Self {
         let depth = depth.unwrap_or_default();
-        Self {
+        let mut status = Self {
             queue,
             location,
             ready: depth.ready,
             held: depth.held,
             rejected: depth.rejected,
             rejected_problem: None,
-        }
-    }
-
-    /// Adds the state of the rejected messages.
-    fn set_aside(&mut self, set_aside: &SetAside) {
-        match &set_aside.messages {
-            Ok(messages) => {
+        };
+        match rejected {
+            Some(Ok(messages)) => {
                 let done = messages.iter().filter(|message| message.done).count() as u64;
-                let all = self.rejected.unwrap_or(messages.len() as u64);
-                self.rejected = Some(all.saturating_sub(done));
+                let all = depth.rejected.unwrap_or(messages.len() as u64);
+                status.rejected = Some(all.saturating_sub(done));
             }
-            Err(problem) => self.rejected_problem = Some(problem.clone()),
+            Some(Err(problem)) => status.rejected_problem = Some(problem.clone()),
+            None => {}
         }
+        status
     }
 }
 
@@ -193,41 +196,27 @@ pub(crate) struct RejectedStatus {
     pub(crate) reason: String,
 }
 
-/// Returns the rejected tasks whose work has not been done since, each once with its last reason.
-fn open_rejected(set_aside: &[SetAside]) -> BTreeMap<(QueueKind, &str), &Rejected> {
-    let messages = set_aside
-        .iter()
-        .flat_map(|set_aside| set_aside.messages.iter().flatten());
-    let open = messages.filter(|message| !message.done);
-    open.map(|message| ((message.queue, message.task.as_str()), message))
-        .collect()
-}
-
 impl Status {
     /// Returns the status from a scan and the rejected tasks. With `all`, the status includes
     /// batches that wait for nothing and windows that are done.
     #[must_use]
     pub(crate) fn from_observation(
         observation: &Observation,
-        mut queues: Vec<QueueStatus>,
-        set_aside: &[SetAside],
+        queues: Vec<QueueStatus>,
+        rejected: &RejectedTasks,
         all: bool,
     ) -> Self {
-        for queue in &mut queues {
-            let set_aside = set_aside
-                .iter()
-                .find(|set_aside| set_aside.queue == queue.queue);
-            set_aside
-                .into_iter()
-                .for_each(|set_aside| queue.set_aside(set_aside));
-        }
-        let rejected = open_rejected(set_aside);
-        let batch_reasons: HashMap<&BatchName, &str> = rejected
+        let rejected: Vec<&Rejected> = rejected
             .values()
+            .flatten()
+            .flat_map(|messages| open_tasks(messages).into_values())
+            .collect();
+        let batch_reasons: HashMap<&BatchName, &str> = rejected
+            .iter()
             .filter_map(|message| Some((message.batch()?, message.reason.as_str())))
             .collect();
         let window_reasons: HashMap<&WindowName, &str> = rejected
-            .values()
+            .iter()
             .filter_map(|message| Some((message.window()?, message.reason.as_str())))
             .collect();
         let windows = observation.assessment.windows.iter();
@@ -272,8 +261,8 @@ impl Status {
                 .collect(),
             batches,
             rejected: rejected
-                .values()
-                .map(|message| RejectedStatus::from_message(message))
+                .into_iter()
+                .map(RejectedStatus::from_message)
                 .collect(),
             given_up: given_up.map(GivenUp::from_name).collect(),
             queues,
