@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use clap::Args;
 use serde::{Serialize, Serializer};
 use tallybox_model::extensions::{Announcement, document_name};
 use tallybox_service::exit::Exit;
@@ -12,36 +11,22 @@ use super::Arguments;
 use crate::announcement;
 use crate::error::Error;
 
-/// Print the document that announces this processor's extensions and packet keys, to be published
-/// with the manifests
-///
-/// Publish it as {base}/{instance}-extensions.json. The peer reads `roster` there: publish the
-/// document before the first run with these settings, and at least two windows before the start of
-/// what it announces. Operators of ingestors read `packet-keys`: each key with its number of bins.
-/// If the configuration has neither `roster` nor `packet-keys`, there is nothing to publish.
-#[derive(Debug, Args)]
-pub(super) struct AnnouncementCommand {}
-
-impl AnnouncementCommand {
-    #[allow(clippy::unused_self, reason = "commands have one form")]
-    pub(super) fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let loaded = arguments.loaded()?;
-        let announcement = announcement::from_config(&loaded)?;
-        let config = loaded.value;
-        if announcement == Announcement::default() {
-            return Err(Error::Nothing(
-                "nothing to announce: the configuration has neither roster nor packet-keys"
-                    .to_owned(),
-            ));
-        }
-        let document = announcement.to_json();
-        tracing::info!(
-            name = document_name(&config.instance),
-            "publish the document under this name"
-        );
-        arguments.print(&Document(document))?;
-        Ok(Exit::Done)
+pub(super) fn run(arguments: &Arguments) -> Result<Exit, Error> {
+    let loaded = arguments.loaded()?;
+    let announcement = announcement::from_config(&loaded)?;
+    let config = loaded.value;
+    if announcement == Announcement::default() {
+        return Err(Error::Nothing(
+            "nothing to announce: the configuration has neither roster nor packet-keys".to_owned(),
+        ));
     }
+    let document = announcement.to_json();
+    tracing::info!(
+        name = document_name(&config.instance),
+        "publish the document under this name"
+    );
+    arguments.print(&Document(document))?;
+    Ok(Exit::Done)
 }
 
 /// The bytes of the document.

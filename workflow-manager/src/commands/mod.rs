@@ -55,14 +55,26 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    RunOnce(run_once::RunOnce),
-    Serve(serve::ServeCommand),
-    Plan(plan::PlanCommand),
+    /// Scan once, and start everything that is due
+    #[command(after_help = run_once::AFTER_HELP)]
+    RunOnce,
+    /// Keep running: scan at intervals, and start what is due
+    #[command(after_help = serve::AFTER_HELP)]
+    Serve,
+    /// Show what `run-once` would start now, and why; writes nothing
+    Plan,
     Status(status::StatusCommand),
     Replay(replay::ReplayCommand),
     Backfill(backfill::BackfillCommand),
     Acknowledge(acknowledge::AcknowledgeCommand),
-    Announcement(announcement::AnnouncementCommand),
+    /// Print the document that announces this processor's extensions and packet keys, to be published
+    /// with the manifests
+    ///
+    /// Publish it as {base}/{instance}-extensions.json. The peer reads `roster` there: publish the
+    /// document before the first run with these settings, and at least two windows before the start of
+    /// what it announces. Operators of ingestors read `packet-keys`: each key with its number of bins.
+    /// If the configuration has neither `roster` nor `packet-keys`, there is nothing to publish.
+    Announcement,
     CheckConfig(check_config::CheckConfig),
 }
 
@@ -76,9 +88,9 @@ pub fn main() -> Exit {
     };
     let output = arguments.output;
     let filter = match &arguments.command {
-        Command::Serve(_) => "info",
+        Command::Serve => "info",
         // The output of these commands includes everything that a warning would report.
-        Command::Plan(_) | Command::Status(_) => "error",
+        Command::Plan | Command::Status(_) => "error",
         _ => "warn",
     };
     if let Err(error) = arguments.log.init(filter) {
@@ -99,14 +111,14 @@ pub fn main() -> Exit {
 
 async fn run(arguments: &Arguments) -> Result<Exit, Error> {
     match &arguments.command {
-        Command::RunOnce(command) => command.run(arguments).await,
-        Command::Serve(command) => command.run(arguments).await,
-        Command::Plan(command) => command.run(arguments).await,
+        Command::RunOnce => run_once::run(arguments).await,
+        Command::Serve => serve::run(arguments).await,
+        Command::Plan => plan::run(arguments).await,
         Command::Status(command) => command.run(arguments).await,
         Command::Replay(command) => command.run(arguments).await,
         Command::Backfill(command) => command.run(arguments).await,
         Command::Acknowledge(command) => command.run(arguments).await,
-        Command::Announcement(command) => command.run(arguments),
+        Command::Announcement => announcement::run(arguments),
         Command::CheckConfig(command) => command.run(arguments).await,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use clap::Args;
 use serde::Serialize;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
@@ -14,18 +13,11 @@ use crate::policy::Scope;
 use crate::status::rosters;
 use crate::summary::{FailedStart, StartedTask, list, to_lines};
 
-/// Show what `run-once` would start now, and why; writes nothing
-#[derive(Debug, Args)]
-pub(super) struct PlanCommand {}
-
-impl PlanCommand {
-    #[allow(clippy::unused_self, reason = "commands have one form")]
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let manager = arguments.manager().await?;
-        let plan = plan(&manager, manager.policy.scope(manager.now())).await?;
-        arguments.print(&plan)?;
-        Ok(plan.exit())
-    }
+pub(super) async fn run(arguments: &Arguments) -> Result<Exit, Error> {
+    let manager = arguments.manager().await?;
+    let plan = plan(&manager, manager.policy.scope(manager.now())).await?;
+    arguments.print(&plan)?;
+    Ok(plan.exit())
 }
 
 /// Returns what a run over this scope would start.

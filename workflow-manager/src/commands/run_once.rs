@@ -1,12 +1,11 @@
 //! The command `workflow-manager run-once`.
 
-use clap::Args;
 use tallybox_service::exit::Exit;
 
 use super::Arguments;
 use crate::error::Error;
 
-const AFTER_HELP: &str = "\
+pub(super) const AFTER_HELP: &str = "\
 For a cron job, every few minutes. Runs may overlap: at worst, a task is started
 twice, which is harmless. A failure of one aggregation does not affect the
 others; the exit code is 4 if anything failed.
@@ -15,16 +14,8 @@ Examples:
   workflow-manager --config workflow-manager.yaml plan
   workflow-manager --config workflow-manager.yaml run-once";
 
-/// Scan once, and start everything that is due
-#[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
-pub(super) struct RunOnce {}
-
-impl RunOnce {
-    #[allow(clippy::unused_self, reason = "commands have one form")]
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let summary = arguments.manager().await?.run_once().await?;
-        arguments.print(&summary)?;
-        Ok(summary.exit())
-    }
+pub(super) async fn run(arguments: &Arguments) -> Result<Exit, Error> {
+    let summary = arguments.manager().await?.run_once().await?;
+    arguments.print(&summary)?;
+    Ok(summary.exit())
 }

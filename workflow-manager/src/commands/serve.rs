@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
 use serde::Serialize;
 use tallybox_service::exit::Exit;
 use tallybox_service::operations::{Operations, router};
@@ -18,7 +17,7 @@ use crate::leader::{Alone, BucketLock, Election};
 use crate::manager::Manager;
 use crate::serve::{RunHeartbeat, Scheduler};
 
-const AFTER_HELP: &str = "\
+pub(super) const AFTER_HELP: &str = "\
 Paths for operators (serve.operations):
   GET  /healthz   200 while the process makes progress; 503 if a run hangs
   GET  /readyz    readiness; warnings list the failures of the last run; not
@@ -33,56 +32,48 @@ Examples:
   workflow-manager --config workflow-manager.yaml serve
   curl http://127.0.0.1:8083/readyz";
 
-/// Keep running: scan at intervals, and start what is due
-#[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
-pub(super) struct ServeCommand {}
-
-impl ServeCommand {
-    #[allow(clippy::unused_self, reason = "commands have one form")]
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let config = arguments.loaded()?;
-        let manager = Manager::open(&config).await?;
-        let settings = &config.value.serve;
-        let shutdown = on_signal();
-        let listen = |source| Error::Listen {
-            address: settings.operations.to_string(),
-            source,
-        };
-        let page = Operations::bind(settings.operations)
-            .await
-            .map_err(listen)?;
-        let operations = page.address().map_err(listen)?;
-        let election = election(settings, &manager).await?;
-        let started = Started {
-            instance: manager.instance.to_string(),
-            version: env!("CARGO_PKG_VERSION"),
-            operations: format!("http://{operations}"),
-            leader: election.location(),
-            poll_secs: settings.poll_secs,
-        };
-        arguments.print(&started)?;
-        let scheduler = Arc::new(Scheduler {
-            manager,
-            election,
-            poll: Duration::from_secs(settings.poll_secs),
-            lease: Duration::from_secs(u64::from(settings.lease_secs)),
-            stuck: Duration::from_secs(settings.stuck_secs),
-            heartbeat: RunHeartbeat::default(),
-        });
-        tracing::info!(
-            version = started.version,
-            instance = started.instance,
-            "workflow manager started"
-        );
-        tokio::join!(
-            page.run(router(scheduler.clone()), shutdown.clone()),
-            scheduler.run(&shutdown),
-            shutdown.run_until_cancelled(scheduler.watch_own_bucket())
-        );
-        tracing::info!("workflow manager stopped");
-        Ok(Exit::Done)
-    }
+pub(super) async fn run(arguments: &Arguments) -> Result<Exit, Error> {
+    let config = arguments.loaded()?;
+    let manager = Manager::open(&config).await?;
+    let settings = &config.value.serve;
+    let shutdown = on_signal();
+    let listen = |source| Error::Listen {
+        address: settings.operations.to_string(),
+        source,
+    };
+    let page = Operations::bind(settings.operations)
+        .await
+        .map_err(listen)?;
+    let operations = page.address().map_err(listen)?;
+    let election = election(settings, &manager).await?;
+    let started = Started {
+        instance: manager.instance.to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        operations: format!("http://{operations}"),
+        leader: election.location(),
+        poll_secs: settings.poll_secs,
+    };
+    arguments.print(&started)?;
+    let scheduler = Arc::new(Scheduler {
+        manager,
+        election,
+        poll: Duration::from_secs(settings.poll_secs),
+        lease: Duration::from_secs(u64::from(settings.lease_secs)),
+        stuck: Duration::from_secs(settings.stuck_secs),
+        heartbeat: RunHeartbeat::default(),
+    });
+    tracing::info!(
+        version = started.version,
+        instance = started.instance,
+        "workflow manager started"
+    );
+    tokio::join!(
+        page.run(router(scheduler.clone()), shutdown.clone()),
+        scheduler.run(&shutdown),
+        shutdown.run_until_cancelled(scheduler.watch_own_bucket())
+    );
+    tracing::info!("workflow manager stopped");
+    Ok(Exit::Done)
 }
 
 async fn election(
