@@ -2,8 +2,9 @@
 
 use tallybox_model::task::TaskError;
 use tallybox_queue::QueueError;
-use tallybox_service::ConfigError;
 use tallybox_service::exit::Exit;
+use tallybox_service::shell::CommandError;
+use tallybox_service::{ConfigError, OutputError};
 use tallybox_transport::{BucketError, Disposition};
 
 /// Reasons why a command of the workflow manager fails.
@@ -13,6 +14,9 @@ pub enum Error {
     /// The configuration file cannot be read. The operator's fault.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The summary of a command cannot be printed.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The configuration or the command line is contradictory or incomplete. The operator's fault.
     #[error("{0}")]
     Setting(String),
@@ -61,6 +65,16 @@ pub enum Error {
     Internal(String),
 }
 
+impl CommandError for Error {
+    fn exit(&self) -> Exit {
+        self.exit()
+    }
+
+    fn reason(&self) -> String {
+        self.reason().to_owned()
+    }
+}
+
 impl Error {
     /// Returns whether a retry can succeed.
     #[must_use]
@@ -77,6 +91,7 @@ impl Error {
             | Self::Queue(_)
             | Self::Kubernetes { .. }
             | Self::Listen { .. }
+            | Self::Output(_)
             | Self::Internal(_) => Disposition::Retry,
         }
     }
@@ -125,6 +140,7 @@ impl Error {
             Self::Kubernetes { .. } => "kubernetes",
             Self::Nothing(_) => "nothing",
             Self::Listen { .. } => "listen",
+            Self::Output(_) => "stdout",
             Self::Internal(_) => "internal",
         }
     }

@@ -8,8 +8,9 @@ use tallybox_model::id::AggregationId;
 use tallybox_model::time::BatchTime;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 
-use super::Arguments;
+use super::open_manager;
 use crate::error::Error;
 
 const AFTER_HELP: &str = "\
@@ -36,11 +37,11 @@ pub(super) struct AcknowledgeCommand {
 }
 
 impl AcknowledgeCommand {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let manager = arguments.manager().await?;
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
+        let manager = open_manager(options).await?;
         let windows = manager.acknowledge(&self.aggregation, self.start).await?;
         let windows = windows.iter().map(ToString::to_string).collect();
-        arguments.print(&Acknowledged { windows })?;
+        options.print(&Acknowledged { windows })?;
         Ok(Exit::Done)
     }
 }

@@ -6,13 +6,14 @@ use serde::{Serialize, Serializer};
 use tallybox_model::extensions::{Announcement, document_name};
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 
-use super::Arguments;
+use super::load_config;
 use crate::announcement;
 use crate::error::Error;
 
-pub(super) fn run(arguments: &Arguments) -> Result<Exit, Error> {
-    let loaded = arguments.loaded()?;
+pub(super) fn run(options: &GlobalOptions) -> Result<Exit, Error> {
+    let loaded = load_config(options)?;
     let announcement = announcement::from_config(&loaded)?;
     let config = loaded.value;
     if announcement == Announcement::default() {
@@ -25,7 +26,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Error> {
         name = document_name(&config.instance),
         "publish the document under this name"
     );
-    arguments.print(&Document(document))?;
+    options.print(&Document(document))?;
     Ok(Exit::Done)
 }
 

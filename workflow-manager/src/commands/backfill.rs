@@ -3,8 +3,9 @@
 use clap::Args;
 use tallybox_model::time::BatchTime;
 use tallybox_service::exit::Exit;
+use tallybox_service::shell::GlobalOptions;
 
-use super::{Arguments, plan};
+use super::{open_manager, plan};
 use crate::error::Error;
 use crate::policy::Scope;
 
@@ -36,11 +37,11 @@ pub(super) struct BackfillCommand {
 }
 
 impl BackfillCommand {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
         if self.to <= self.from {
             return Err(Error::Setting("--to must be after --from".to_owned()));
         }
-        let manager = arguments.manager().await?;
+        let manager = open_manager(options).await?;
         let scope = Scope {
             windows: (self.from, self.to),
             batches: (self.from, self.to),
@@ -48,11 +49,11 @@ impl BackfillCommand {
         };
         if self.yes {
             let summary = manager.run(scope).await?;
-            arguments.print(&summary)?;
+            options.print(&summary)?;
             return Ok(summary.exit());
         }
         let plan = plan::plan(&manager, scope).await?;
-        arguments.print(&plan)?;
+        options.print(&plan)?;
         Ok(plan.exit())
     }
 }

@@ -8,9 +8,10 @@ use serde::Serialize;
 use tallybox_model::extensions::Announcement;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 use tallybox_transport::probe::{CheckResult, Probed, Purpose, probe_all, worst};
 
-use super::{Arguments, counterpart};
+use super::{counterpart, load_config};
 use crate::announcement;
 use crate::error::Error;
 use crate::manager::Manager;
@@ -31,8 +32,8 @@ pub(super) struct CheckConfig {
 }
 
 impl CheckConfig {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let config = arguments.loaded()?;
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
+        let config = load_config(options)?;
         let announcement = announcement::from_config(&config)?;
         let manager = Manager::open(&config).await?;
         let mut summary = ConfigSummary::from_manager(&manager, &announcement);
@@ -52,7 +53,7 @@ impl CheckConfig {
         if let Some(file) = &self.facilitator {
             summary.differences = counterpart::compare(&manager, file)?;
         }
-        arguments.print(&summary)?;
+        options.print(&summary)?;
         if !summary.differences.is_empty() {
             return Ok(Exit::Usage);
         }

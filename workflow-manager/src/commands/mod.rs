@@ -11,13 +11,10 @@ mod run_once;
 mod serve;
 mod status;
 
-use std::path::PathBuf;
-
 use clap::{Parser, Subcommand};
-use tallybox_service::config::{Loaded, load};
-use tallybox_service::exit::{self, Exit};
-use tallybox_service::output::{Failure, Output, Summary};
-use tallybox_service::process;
+use tallybox_service::config::Loaded;
+use tallybox_service::exit::Exit;
+use tallybox_service::shell::{self, CommandLine, GlobalOptions};
 
 use crate::BUILD;
 use crate::config::Config;
@@ -42,13 +39,8 @@ waits; config/workflow-manager.yaml explains each setting.";
 #[derive(Debug, Parser)]
 #[command(name = "workflow-manager", version, after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// The configuration file (YAML); relative paths in it are relative to its folder
-    #[arg(long, short, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
     #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    log: tallybox_service::log::LogOptions,
+    options: GlobalOptions,
     #[command(subcommand)]
     command: Command,
 }
@@ -81,65 +73,49 @@ enum Command {
 /// Runs the program with the command line of this process.
 #[must_use]
 pub fn main() -> Exit {
-    process::protect_memory();
-    let arguments = match exit::parse_build::<Arguments>(&BUILD) {
-        Ok(arguments) => arguments,
-        Err(exit) => return exit,
-    };
-    let output = arguments.output;
-    let filter = match &arguments.command {
-        Command::Serve => "info",
-        // The output of these commands includes everything that a warning would report.
-        Command::Plan | Command::Status(_) => "error",
-        _ => "warn",
-    };
-    if let Err(error) = arguments.log.init(filter) {
-        return output.failure(&Failure::from_error(Exit::Usage, "log", &error));
+    shell::main::<Arguments>(&BUILD)
+}
+
+impl CommandLine for Arguments {
+    type Error = Error;
+
+    fn options(&self) -> &GlobalOptions {
+        &self.options
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return output.failure(&Failure::from_error(Exit::Retry, "runtime", &error)),
-    };
-    match runtime.block_on(run(&arguments)) {
-        Ok(exit) => exit,
-        Err(error) => output.failure(&Failure::from_error(error.exit(), error.reason(), &error)),
+
+    fn log_filter(&self) -> &'static str {
+        match &self.command {
+            Command::Serve => "info",
+            // The output of these commands includes everything that a warning would report.
+            Command::Plan | Command::Status(_) => "error",
+            _ => "warn",
+        }
+    }
+
+    async fn run(&self) -> Result<Exit, Error> {
+        let options = &self.options;
+        match &self.command {
+            Command::RunOnce => run_once::run(options).await,
+            Command::Serve => serve::run(options).await,
+            Command::Plan => plan::run(options).await,
+            Command::Status(command) => command.run(options).await,
+            Command::Replay(command) => command.run(options).await,
+            Command::Backfill(command) => command.run(options).await,
+            Command::Acknowledge(command) => command.run(options).await,
+            Command::Announcement => announcement::run(options),
+            Command::CheckConfig(command) => command.run(options).await,
+        }
     }
 }
 
-async fn run(arguments: &Arguments) -> Result<Exit, Error> {
-    match &arguments.command {
-        Command::RunOnce => run_once::run(arguments).await,
-        Command::Serve => serve::run(arguments).await,
-        Command::Plan => plan::run(arguments).await,
-        Command::Status(command) => command.run(arguments).await,
-        Command::Replay(command) => command.run(arguments).await,
-        Command::Backfill(command) => command.run(arguments).await,
-        Command::Acknowledge(command) => command.run(arguments).await,
-        Command::Announcement => announcement::run(arguments),
-        Command::CheckConfig(command) => command.run(arguments).await,
-    }
+/// Loads and checks the configuration that `--config` names.
+fn load_config(options: &GlobalOptions) -> Result<Loaded<Config>, Error> {
+    let config = options.load::<Config>()?;
+    config.value.check().map_err(Error::Setting)?;
+    Ok(config)
 }
 
-impl Arguments {
-    /// Loads the configuration that `--config` names.
-    fn loaded(&self) -> Result<Loaded<Config>, Error> {
-        let missing = || Error::Setting("--config FILE is missing".to_owned());
-        let config = load::<Config>(self.config.as_ref().ok_or_else(missing)?)?;
-        config.value.check().map_err(Error::Setting)?;
-        Ok(config)
-    }
-
-    /// Creates the manager that `--config` describes.
-    async fn manager(&self) -> Result<Manager, Error> {
-        Manager::open(&self.loaded()?).await
-    }
-
-    fn print(&self, summary: &impl Summary) -> Result<(), Error> {
-        self.output
-            .summary(summary)
-            .map_err(|error| Error::Internal(format!("cannot write to stdout: {error}")))
-    }
+/// Creates the manager that `--config` describes.
+async fn open_manager(options: &GlobalOptions) -> Result<Manager, Error> {
+    Manager::open(&load_config(options)?).await
 }

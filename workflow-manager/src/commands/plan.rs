@@ -5,18 +5,19 @@ use std::fmt;
 use serde::Serialize;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 
-use super::Arguments;
+use super::open_manager;
 use crate::error::Error;
 use crate::manager::{Manager, Observation};
 use crate::policy::Scope;
 use crate::status::rosters;
 use crate::summary::{FailedStart, StartedTask, list, to_lines};
 
-pub(super) async fn run(arguments: &Arguments) -> Result<Exit, Error> {
-    let manager = arguments.manager().await?;
+pub(super) async fn run(options: &GlobalOptions) -> Result<Exit, Error> {
+    let manager = open_manager(options).await?;
     let plan = plan(&manager, manager.policy.scope(manager.now())).await?;
-    arguments.print(&plan)?;
+    options.print(&plan)?;
     Ok(plan.exit())
 }
 

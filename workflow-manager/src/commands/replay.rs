@@ -12,8 +12,9 @@ use tallybox_model::time::BatchTime;
 use tallybox_queue::SharedQueue;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 
-use super::Arguments;
+use super::{load_config, open_manager};
 use crate::error::Error;
 use crate::manager::Manager;
 use crate::rejected::{Rejected, RejectedAction, rejected, resolve_rejected};
@@ -99,8 +100,8 @@ fn queue_parser() -> impl TypedValueParser<Value = QueueKind> {
 }
 
 impl ReplayCommand {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let manager = arguments.manager().await?;
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
+        let manager = open_manager(options).await?;
         let due = match &self.what {
             What::Window(command) => {
                 let window = manager.policy.window_of(command.start);
@@ -115,17 +116,17 @@ impl ReplayCommand {
                     .await?
             }
             What::Batch(command) => manager.plan_batch_restart(&command.batch).await?,
-            What::Rejected(command) => return command.run(arguments).await,
+            What::Rejected(command) => return command.run(options).await,
         };
         let summary = manager.start_due(due).await;
-        arguments.print(&summary)?;
+        options.print(&summary)?;
         Ok(summary.exit())
     }
 }
 
 impl RejectedCommand {
-    async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let config = arguments.loaded()?;
+    async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
+        let config = load_config(options)?;
         let Some(queues) = &config.value.queues else {
             return Err(Error::Setting(
                 "the configuration has no queues: with Jobs, look for failed Jobs instead"
@@ -142,7 +143,7 @@ impl RejectedCommand {
                 messages.extend(self.queue(kind, &manager, (from, to)).await?);
             }
         }
-        arguments.print(&RejectedSummary {
+        options.print(&RejectedSummary {
             replayed: messages.iter().filter(|message| message.replayed).count(),
             dropped: messages.iter().filter(|message| message.dropped).count(),
             messages,

@@ -1,8 +1,9 @@
 //! The command `workflow-manager run-once`.
 
 use tallybox_service::exit::Exit;
+use tallybox_service::shell::GlobalOptions;
 
-use super::Arguments;
+use super::open_manager;
 use crate::error::Error;
 
 pub(super) const AFTER_HELP: &str = "\
@@ -14,8 +15,8 @@ Examples:
   workflow-manager --config workflow-manager.yaml plan
   workflow-manager --config workflow-manager.yaml run-once";
 
-pub(super) async fn run(arguments: &Arguments) -> Result<Exit, Error> {
-    let summary = arguments.manager().await?.run_once().await?;
-    arguments.print(&summary)?;
+pub(super) async fn run(options: &GlobalOptions) -> Result<Exit, Error> {
+    let summary = open_manager(options).await?.run_once().await?;
+    options.print(&summary)?;
     Ok(summary.exit())
 }

@@ -8,9 +8,10 @@ use serde::Serialize;
 use tallybox_service::exit::Exit;
 use tallybox_service::operations::{Operations, router};
 use tallybox_service::output::Summary;
+use tallybox_service::shell::GlobalOptions;
 use tallybox_service::shutdown::on_signal;
 
-use super::Arguments;
+use super::load_config;
 use crate::config::{LeaderConfig, LeaseConfig, ManagerServeConfig};
 use crate::error::Error;
 use crate::leader::{Alone, BucketLock, Election};
@@ -32,8 +33,8 @@ Examples:
   workflow-manager --config workflow-manager.yaml serve
   curl http://127.0.0.1:8083/readyz";
 
-pub(super) async fn run(arguments: &Arguments) -> Result<Exit, Error> {
-    let config = arguments.loaded()?;
+pub(super) async fn run(options: &GlobalOptions) -> Result<Exit, Error> {
+    let config = load_config(options)?;
     let manager = Manager::open(&config).await?;
     let settings = &config.value.serve;
     let shutdown = on_signal();
@@ -53,7 +54,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<Exit, Error> {
         leader: election.location(),
         poll_secs: settings.poll_secs,
     };
-    arguments.print(&started)?;
+    options.print(&started)?;
     let scheduler = Arc::new(Scheduler {
         manager,
         election,

@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
+use tallybox_service::shell::GlobalOptions;
 
-use super::Arguments;
+use super::open_manager;
 use crate::error::Error;
 use crate::manager::Manager;
 use crate::status::{QueueStatus, Status};
@@ -52,22 +53,22 @@ pub(super) struct StatusCommand {
 }
 
 impl StatusCommand {
-    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let manager = arguments.manager().await?;
+    pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
+        let manager = open_manager(options).await?;
         loop {
             let status = self.observe(&manager).await;
             let Some(seconds) = self.watch else {
                 let status = status?;
-                arguments.print(&status)?;
+                options.print(&status)?;
                 return Ok(FailedStart::exit(&status.failed));
             };
-            if !arguments.output.json {
+            if !options.output.json {
                 // Clears the screen and moves to its first line. If the terminal is gone, a later
                 // write ends the loop.
                 let _ = std::io::stdout().write_all(b"\x1b[2J\x1b[H");
             }
             match status {
-                Ok(status) => arguments.print(&status)?,
+                Ok(status) => options.print(&status)?,
                 Err(error) => tracing::error!(error = chain(&error), "cannot scan the buckets"),
             }
             tokio::select! {
