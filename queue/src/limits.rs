@@ -1,4 +1,4 @@
-//! FileLimits that all queues share: the size of messages and the length of reasons.
+//! Limits that all queues share: the size of messages and the length of reasons.
 
 use std::time::Duration;
 

@@ -50,22 +50,12 @@ pub(super) struct Api {
     queue: String,
     endpoint: String,
     client: OnceCell<reqwest::Client>,
-    tokens: Tokens,
-}
-
-/// The source of access tokens.
-enum Tokens {
-    /// Requests need no token.
-    None,
-    /// Credentials, created on first use. They refresh themselves in the background.
-    Of(Source, OnceCell<Credentials>),
-}
-
-enum Source {
-    /// The environment: a file named there, workload identity, or the metadata server.
-    Environment,
-    /// A service account's key.
-    ServiceAccount(serde_json::Value),
+    /// The key of a service account. Without one, the environment provides the credentials: a file
+    /// named there, workload identity, or the metadata server.
+    service_account: Option<serde_json::Value>,
+    /// Credentials, created on first use. They refresh themselves in the background. `None` if
+    /// requests need no token.
+    credentials: Option<OnceCell<Credentials>>,
 }
 
 impl Api {
@@ -82,33 +72,28 @@ impl Api {
                 format!("the endpoint {endpoint} is not a URL: write https://HOST[:PORT]"),
             ));
         }
-        let source = match &settings.service_account_file {
+        let service_account = match &settings.service_account_file {
             Some(_) if anonymous => {
                 let problem = "service-account-file and anonymous exclude each other: keep one";
                 return Err(setting(queue, problem));
             }
             Some(file) => {
-                let key = serde_json::from_str(&read(queue, file)?);
-                let key = key.map_err(|_| {
-                    setting(
-                        queue,
-                        format!("{} is not a service account key in JSON", file.display()),
-                    )
+                let text = read(queue, file)?;
+                let key = serde_json::from_str(&text).map_err(|_| {
+                    let problem =
+                        format!("{} is not a service account key in JSON", file.display());
+                    setting(queue, problem)
                 })?;
-                Source::ServiceAccount(key)
+                Some(key)
             }
-            None => Source::Environment,
-        };
-        let tokens = if anonymous {
-            Tokens::None
-        } else {
-            Tokens::Of(source, OnceCell::new())
+            None => None,
         };
         Ok(Self {
             queue: queue.to_owned(),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             client: OnceCell::new(),
-            tokens,
+            service_account,
+            credentials: (!anonymous).then(OnceCell::new),
         })
     }
 
@@ -200,10 +185,9 @@ impl Api {
         if !wait.is_zero() {
             request = request.header("X-Server-Timeout", wait.as_secs_f64().to_string());
         }
-        if let Tokens::Of(source, credentials) = &self.tokens {
-            let credentials = credentials
-                .get_or_try_init(|| async { credentials_of(source) })
-                .await;
+        if let Some(credentials) = &self.credentials {
+            let create = || async { create_credentials(self.service_account.as_ref()) };
+            let credentials = credentials.get_or_try_init(create).await;
             let credentials = credentials.map_err(|error| setting(&self.queue, error))?;
             match credentials.headers(Default::default()).await {
                 Ok(CacheableResource::New { data, .. }) => request = request.headers(data),
@@ -285,17 +269,17 @@ impl Api {
     }
 }
 
-fn credentials_of(source: &Source) -> Result<Credentials, String> {
-    let made = match source {
-        Source::Environment => Builder::default().with_scopes([SCOPE]).build(),
-        Source::ServiceAccount(key) => {
+fn create_credentials(service_account: Option<&serde_json::Value>) -> Result<Credentials, String> {
+    let created = match service_account {
+        None => Builder::default().with_scopes([SCOPE]).build(),
+        Some(key) => {
             let scopes = service_account::AccessSpecifier::from_scopes([SCOPE]);
             service_account::Builder::new(key.clone())
                 .with_access_specifier(scopes)
                 .build()
         }
     };
-    made.map_err(|error| {
+    created.map_err(|error| {
         format!(
             "there are no usable Google credentials ({error}): name a service-account-file, or see `gcloud auth \
                  application-default login`"
