@@ -8,7 +8,8 @@
 use crate::forge::brief;
 use std::path::Path;
 use std::sync::OnceLock;
-use tallybox_ingestor::attestation::{AndroidConfig, AndroidVerifier, AttestedKey, Verifier as _};
+use tallybox_ingestor::attestation::{AndroidVerifier, AttestedKey, Verifier as _};
+use tallybox_ingestor::config::attestation::AndroidConfig;
 use tallybox_model::header::PRIME;
 use tallybox_model::report::ReportUpload;
 
