@@ -22,10 +22,12 @@
 //! | [`commands`] | the command line |
 
 pub mod announcement;
+mod build;
 pub mod commands;
 pub mod config;
 pub mod due;
 pub mod error;
+mod failure;
 mod findings;
 pub mod inventory;
 #[cfg(feature = "kubernetes")]
@@ -45,12 +47,3 @@ pub mod switch;
 pub mod work;
 
 pub use manager::Manager;
-
-/// Version, commit and features of this program.
-pub(crate) const BUILD: tallybox_service::version::Build = tallybox_service::version::Build::new(
-    "workflow-manager",
-    &[
-        ("cloud", cfg!(feature = "cloud")),
-        ("kubernetes", cfg!(feature = "kubernetes")),
-    ],
-);

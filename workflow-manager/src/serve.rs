@@ -13,7 +13,7 @@ use tallybox_transport::probe::Reachable;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::BUILD;
+use crate::build::BUILD;
 use crate::error::Error;
 use crate::leader::{Election, Leadership};
 use crate::manager::Manager;

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use serde::Serialize;
-use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 
-use crate::error::Error;
+use crate::failure::FailedStart;
 use crate::inventory::UnknownObjects;
 use crate::manager::Observation;
 use crate::work::Due;
@@ -48,19 +47,6 @@ pub struct StartedTask {
     pub why: String,
 }
 
-/// A failure of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct FailedStart {
-    /// The batch, window or aggregation.
-    pub what: String,
-    /// The cause.
-    pub problem: String,
-    /// True if a bucket, a queue or the cluster was out of reach.
-    #[serde(skip)]
-    pub unreachable: bool,
-}
-
 impl StartedTask {
     /// Describes a started task.
     #[must_use]
@@ -71,30 +57,6 @@ impl StartedTask {
             attempt: due.attempt,
             why: due.reason(),
         }
-    }
-}
-
-impl FailedStart {
-    pub(crate) fn from_error(what: &str, error: &Error) -> Self {
-        Self {
-            what: what.to_owned(),
-            problem: chain(error),
-            unreachable: error.is_unreachable(),
-        }
-    }
-
-    /// Returns the exit code of a command with these failures: [`Exit::Retry`] if there are any.
-    pub(crate) fn exit(failures: &[Self]) -> Exit {
-        match failures.is_empty() {
-            true => Exit::Done,
-            false => Exit::Retry,
-        }
-    }
-}
-
-impl fmt::Display for FailedStart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.problem)
     }
 }
 

@@ -10,7 +10,7 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 use tallybox_service::shell::GlobalOptions;
 
-use super::open_manager;
+use super::options::open_manager;
 use crate::error::Error;
 
 const AFTER_HELP: &str = "\

@@ -8,7 +8,7 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 use tallybox_service::shell::GlobalOptions;
 
-use super::load_config;
+use super::options::load_config;
 use crate::announcement;
 use crate::error::Error;
 

@@ -5,7 +5,8 @@ use tallybox_model::time::BatchTime;
 use tallybox_service::exit::Exit;
 use tallybox_service::shell::GlobalOptions;
 
-use super::{open_manager, plan};
+use super::options::open_manager;
+use super::plan;
 use crate::error::Error;
 use crate::policy::Scope;
 

@@ -11,7 +11,8 @@ use tallybox_service::output::Summary;
 use tallybox_service::shell::GlobalOptions;
 use tallybox_transport::probe::{CheckResult, Probed, Purpose, probe_all, worst};
 
-use super::{counterpart, load_config};
+use super::counterpart;
+use super::options::load_config;
 use crate::announcement;
 use crate::error::Error;
 use crate::manager::Manager;

@@ -5,6 +5,7 @@ mod announcement;
 mod backfill;
 mod check_config;
 mod counterpart;
+mod options;
 mod plan;
 mod replay;
 mod run_once;
@@ -12,14 +13,11 @@ mod serve;
 mod status;
 
 use clap::{Parser, Subcommand};
-use tallybox_service::config::Loaded;
 use tallybox_service::exit::Exit;
 use tallybox_service::shell::{self, CommandLine, GlobalOptions};
 
-use crate::BUILD;
-use crate::config::Config;
+use crate::build::BUILD;
 use crate::error::Error;
-use crate::manager::Manager;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -106,16 +104,4 @@ impl CommandLine for Arguments {
             Command::CheckConfig(command) => command.run(options).await,
         }
     }
-}
-
-/// Loads and checks the configuration that `--config` names.
-fn load_config(options: &GlobalOptions) -> Result<Loaded<Config>, Error> {
-    let config = options.load::<Config>()?;
-    config.value.check().map_err(Error::Setting)?;
-    Ok(config)
-}
-
-/// Creates the manager that `--config` describes.
-async fn open_manager(options: &GlobalOptions) -> Result<Manager, Error> {
-    Manager::open(&load_config(options)?).await
 }

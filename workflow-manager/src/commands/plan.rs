@@ -7,12 +7,13 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 use tallybox_service::shell::GlobalOptions;
 
-use super::open_manager;
+use super::options::open_manager;
 use crate::error::Error;
+use crate::failure::FailedStart;
 use crate::manager::{Manager, Observation};
 use crate::policy::Scope;
 use crate::status::rosters;
-use crate::summary::{FailedStart, StartedTask, list, to_lines};
+use crate::summary::{StartedTask, list, to_lines};
 
 pub(super) async fn run(options: &GlobalOptions) -> Result<Exit, Error> {
     let manager = open_manager(options).await?;

@@ -14,7 +14,7 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 use tallybox_service::shell::GlobalOptions;
 
-use super::{load_config, open_manager};
+use super::options::{load_config, open_manager};
 use crate::error::Error;
 use crate::manager::Manager;
 use crate::rejected::{Rejected, RejectedAction, rejected, resolve_rejected};

@@ -11,7 +11,7 @@ use tallybox_service::output::Summary;
 use tallybox_service::shell::GlobalOptions;
 use tallybox_service::shutdown::on_signal;
 
-use super::load_config;
+use super::options::load_config;
 use crate::config::{LeaderConfig, LeaseConfig, ManagerServeConfig};
 use crate::error::Error;
 use crate::leader::{Alone, BucketLock, Election};

@@ -8,11 +8,11 @@ use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 use tallybox_service::shell::GlobalOptions;
 
-use super::open_manager;
+use super::options::open_manager;
 use crate::error::Error;
+use crate::failure::FailedStart;
 use crate::manager::Manager;
 use crate::status::{QueueStatus, Status};
-use crate::summary::FailedStart;
 use tallybox_model::task::QueueKind;
 
 const AFTER_HELP: &str = "\

@@ -24,8 +24,8 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::task::{WindowBatches, WindowKind};
 use tallybox_model::time::{BatchTime, Window};
 
+use crate::failure::FailedStart;
 use crate::policy::Scope;
-use crate::summary::FailedStart;
 
 /// The state of the buckets.
 #[derive(Clone, Debug)]

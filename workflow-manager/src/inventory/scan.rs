@@ -15,8 +15,8 @@ use super::{
     Aggregation, BatchState, Inventory, ManagerBuckets, ScanCache, UnknownObjects, WindowState,
 };
 use crate::error::Error;
+use crate::failure::FailedStart;
 use crate::policy::{Policy, Scope};
-use crate::summary::FailedStart;
 
 /// Limit of aggregations that exist only in the peer's mailbox. A peer could otherwise cause
 /// unlimited listings.

@@ -13,8 +13,9 @@ use tallybox_transport::Created;
 
 use super::{RunningTasks, StartRequest};
 use crate::error::Error;
+use crate::failure::FailedStart;
 use crate::manager::Manager;
-use crate::summary::{FailedStart, RunSummary, StartedTask};
+use crate::summary::{RunSummary, StartedTask};
 use crate::work::Due;
 
 impl Manager {

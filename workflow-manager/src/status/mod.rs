@@ -14,10 +14,11 @@ use tallybox_model::time::BatchTime;
 use tallybox_queue::Depth;
 
 use crate::due::{BatchCounts, BatchReport, BatchStage, WindowReport, WindowStage, mode_name};
+use crate::failure::FailedStart;
 use crate::inventory::UnknownObjects;
 use crate::manager::Observation;
 use crate::rejected::{Rejected, RejectedTasks, open_tasks};
-use crate::summary::{FailedStart, to_lines};
+use crate::summary::to_lines;
 use tallybox_model::task::QueueKind;
 
 /// The status of everything in the buckets.

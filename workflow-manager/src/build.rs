@@ -1,0 +1,10 @@
+//! Name and features of this build.
+
+/// Version, commit and features of this program.
+pub(crate) const BUILD: tallybox_service::version::Build = tallybox_service::version::Build::new(
+    "workflow-manager",
+    &[
+        ("cloud", cfg!(feature = "cloud")),
+        ("kubernetes", cfg!(feature = "kubernetes")),
+    ],
+);
