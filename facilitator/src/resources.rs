@@ -4,6 +4,7 @@ use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::error::Error;
 use std::sync::Arc;
+use tallybox_crypto::p256x8::Selection;
 use tallybox_service::clock::Clock;
 
 /// What a processor uses while it works.
@@ -25,12 +26,24 @@ impl Resources {
     /// # Errors
     /// [`Error::Setting`] if the threads cannot be started.
     pub(crate) fn start(threads: Option<usize>) -> Result<Self, Error> {
+        log_key_agreement(Selection::get());
         Ok(Self {
             pool: Arc::new(pool(threads)?),
             budget: Budget::default(),
             cache: Cache::default(),
             clock: Clock::system(),
         })
+    }
+}
+
+/// Logs how packets are opened. A fault makes intake slow, and never wrong.
+fn log_key_agreement(selection: Selection) {
+    let eight_lanes = selection.implementation.has_eight_lanes();
+    let reason = selection.reason;
+    if reason.is_fault() {
+        tracing::warn!(eight_lanes, %reason, "intake is slow");
+    } else {
+        tracing::debug!(eight_lanes, %reason, "key agreement");
     }
 }
 
