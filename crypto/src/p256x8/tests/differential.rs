@@ -126,6 +126,9 @@ fn edge_points_with_random_scalars() {
     }
 }
 
+/// A change that makes a point invalid.
+type Change<'a> = dyn Fn(&mut [u8; POINT_LENGTH]) + 'a;
+
 /// Every way to be invalid, in every lane, among valid points.
 #[test]
 fn invalid_points_are_refused_and_disturb_no_other() {
