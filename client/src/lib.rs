@@ -1,5 +1,5 @@
 //! The client side of private analytics, as on a phone: encode, randomise, split, encrypt and post
-//! answers. Includes generators of traffic and load.
+//! answers.
 //!
 //! An answer is encoded as bins ([`Encoding`]), each bin is flipped with a small probability
 //! ([`RandomisedResponse`]), and the bins are split into shares with a proof. Each share is sealed
@@ -36,8 +36,9 @@
 //! report until the outcome is known. `docs/clients.md` describes the same steps for other
 //! languages.
 //!
-//! [`traffic`] generates many such reports from a seed, both honest and hostile ones, with known
-//! sums.
+//! Generators are no part of the library for phones: the feature `traffic` adds the module
+//! `traffic`, which makes many such reports from a seed, both honest and hostile ones, with known
+//! sums; the feature `cli` adds the program, with its load generator.
 
 #[cfg(feature = "http")]
 mod address;
@@ -61,6 +62,7 @@ mod sample;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod test_verifier;
+#[cfg(any(test, feature = "traffic"))]
 pub mod traffic;
 mod upload;
 #[cfg(feature = "http")]
