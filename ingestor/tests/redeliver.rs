@@ -19,9 +19,8 @@ use tallybox_transport::faults::{FlippedReads, Phantoms, WriteOnly};
 /// Returns a mailbox that may not be read, and that reports once for each object with this suffix
 /// that it exists.
 fn deceiving(mailbox: &SharedBucket, suffix: &'static str) -> SharedBucket {
-    Arc::new(WriteOnly(Phantoms::wrap(Arc::clone(mailbox), move |key| {
-        key.ends_with(suffix)
-    })))
+    let phantoms = Phantoms::wrap(Arc::clone(mailbox), move |key| key.ends_with(suffix));
+    WriteOnly::wrap(phantoms)
 }
 
 async fn notes(world: &World) -> usize {
@@ -40,7 +39,7 @@ async fn what_a_mailbox_only_says_to_hold_is_put_again_by_the_next_run() {
         let [first, second] = world.mailboxes.each_ref();
         let mailboxes = [
             deceiving(first, suffix),
-            Arc::new(WriteOnly(Arc::clone(second))) as SharedBucket,
+            WriteOnly::wrap(Arc::clone(second)),
         ];
         let ingestor = world.ingestor_over(Arc::clone(&world.spool), mailboxes);
         world

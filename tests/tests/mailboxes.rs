@@ -78,7 +78,7 @@ impl Pair {
                 let phantoms = Phantoms::wrap(bucket.clone(), |key| {
                     suffixes.iter().any(|suffix| key.ends_with(suffix))
                 });
-                *bucket = Arc::new(WriteOnly(phantoms));
+                *bucket = WriteOnly::wrap(phantoms);
             }
         })
     }

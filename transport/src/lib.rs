@@ -16,8 +16,8 @@
 //! - [`BlockingReader`] and [`BlockingWriter`] connect objects with code on blocking threads.
 //! - `batch` reads and writes signed batches (feature `batches`, enabled by default).
 //! - [`probe`] checks the permissions and the behaviour of a bucket for operators.
-//! - `conformance` and `faults` are a test suite for bucket implementations and wrappers that
-//!   inject faults (feature `test-util`).
+//! - `conformance`, `faults` and `intercept` are a test suite for bucket implementations, and
+//!   wrappers that inject faults or record operations (feature `test-util`).
 //!
 //! # Features
 //!
@@ -41,6 +41,8 @@ pub mod conformance;
 mod error;
 #[cfg(any(test, feature = "test-util"))]
 pub mod faults;
+#[cfg(any(test, feature = "test-util"))]
+pub mod intercept;
 mod key;
 mod local;
 mod memory;

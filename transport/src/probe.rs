@@ -396,14 +396,14 @@ mod tests {
 
     #[tokio::test]
     async fn rights_that_are_missing_and_rights_that_should_be() {
-        let mailbox = WriteOnly(memory("mailbox"));
-        let outbox = probe("out", &mailbox, Purpose::Outbox, now()).await;
+        let mailbox = WriteOnly::wrap(memory("mailbox"));
+        let outbox = probe("out", &*mailbox, Purpose::Outbox, now()).await;
         assert_eq!(
             details(&outbox, CheckResult::Good),
             ["directory", "create-if-absent", "delete"],
             "{outbox}"
         );
-        let own = probe("own", &mailbox, Purpose::Own, now()).await;
+        let own = probe("own", &*mailbox, Purpose::Own, now()).await;
         assert_eq!(
             details(&own, CheckResult::Failed),
             ["list", "read", "delete", "list-from-bound"],

@@ -50,9 +50,9 @@ pub(super) async fn publishing_after_a_phantom(bucket: &SharedBucket) {
     assert_eq!(second.unwrap(), Published::New);
     assert_eq!(read_all(&**bucket, "p/phantom", 9).await.unwrap(), bytes);
 
-    let mailbox = WriteOnly(Phantoms::wrap(SharedBucket::clone(bucket), |_| true));
+    let mailbox = WriteOnly::wrap(Phantoms::wrap(SharedBucket::clone(bucket), |_| true));
     for expected in [Published::Assumed, Published::New, Published::Assumed] {
-        let published = publish_bytes(&mailbox, "p/unseen", bytes.clone(), true).await;
+        let published = publish_bytes(&*mailbox, "p/unseen", bytes.clone(), true).await;
         assert_eq!(published.unwrap(), expected);
     }
     assert_eq!(read_all(&**bucket, "p/unseen", 9).await.unwrap(), bytes);

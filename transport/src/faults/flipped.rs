@@ -1,32 +1,26 @@
 //! A bucket that returns one corrupted byte for each object, as a damaged cache or cable would.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures::StreamExt as _;
-use futures::stream::{self, BoxStream};
+use futures::stream;
 
-use crate::{Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload};
-
-type Select = dyn Fn(&str) -> bool + Send + Sync;
+use super::Select;
+use crate::intercept::{Intercepted, Interceptor};
+use crate::{Object, SharedBucket};
 
 /// A bucket whose first response to `get` has one wrong bit, for each object selected by a
 /// predicate.
-pub struct FlippedReads {
-    inner: SharedBucket,
-    select: Box<Select>,
-    flipped: Mutex<BTreeSet<String>>,
-}
+pub type FlippedReads = Intercepted<Flips>;
 
-impl std::fmt::Debug for FlippedReads {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FlippedReads")
-            .field("inner", &self.inner)
-            .finish_non_exhaustive()
-    }
+/// Corrupts the first read of each selected object.
+#[derive(Debug)]
+pub struct Flips {
+    select: Select,
+    flipped: Mutex<BTreeSet<String>>,
 }
 
 impl FlippedReads {
@@ -35,16 +29,17 @@ impl FlippedReads {
         inner: SharedBucket,
         select: impl Fn(&str) -> bool + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self {
-            inner,
-            select: Box::new(select),
+        let flips = Flips {
+            select: Select::new(select),
             flipped: Mutex::default(),
-        })
+        };
+        Self::wrap(inner, flips)
     }
 
     /// Returns the objects whose read was corrupted, sorted.
     pub fn flipped(&self) -> Vec<String> {
-        let flipped = self.flipped.lock().unwrap_or_else(PoisonError::into_inner);
+        let flipped = &self.interceptor.flipped;
+        let flipped = flipped.lock().unwrap_or_else(PoisonError::into_inner);
         flipped.iter().cloned().collect()
     }
 }
@@ -70,57 +65,12 @@ pub async fn flip(object: Object) -> Object {
 }
 
 #[async_trait]
-impl Bucket for FlippedReads {
-    async fn get(&self, key: &str) -> Result<Object, BucketError> {
-        let object = self.inner.get(key).await?;
-        let damage = (self.select)(key) && {
+impl Interceptor for Flips {
+    async fn map_object(&self, key: &str, object: Object) -> Object {
+        let is_first = self.select.accepts(key) && {
             let mut flipped = self.flipped.lock().unwrap_or_else(PoisonError::into_inner);
             flipped.insert(key.to_owned())
         };
-        Ok(if damage { flip(object).await } else { object })
-    }
-
-    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
-        self.inner.get_range(key, range).await
-    }
-
-    async fn size(&self, key: &str) -> Result<u64, BucketError> {
-        self.inner.size(key).await
-    }
-
-    async fn create(
-        &self,
-        key: &str,
-        size_hint: Option<u64>,
-    ) -> Result<Box<dyn Upload>, BucketError> {
-        self.inner.create(key, size_hint).await
-    }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        range: ListRange,
-    ) -> Result<BoxStream<'static, Result<Entry, BucketError>>, BucketError> {
-        self.inner.list(prefix, range).await
-    }
-
-    async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
-        self.inner.list_directories(prefix).await
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.inner.delete(key).await
-    }
-
-    async fn date(&self) -> Result<i64, BucketError> {
-        self.inner.date().await
-    }
-
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-
-    fn stores_empty_objects(&self) -> bool {
-        self.inner.stores_empty_objects()
+        if is_first { flip(object).await } else { object }
     }
 }

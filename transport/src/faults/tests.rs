@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::*;
-use crate::{memory, publish_bytes, read_all};
+use bytes::Bytes;
+
+use crate::{Bucket, memory, publish_bytes, read_all};
 
 /// Runs eight operations: publish (create, write, commit), size, delete, publish again.
 async fn scenario(bucket: &dyn Bucket) -> Result<(), BucketError> {

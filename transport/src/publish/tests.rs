@@ -24,16 +24,16 @@ async fn publish_both(bucket: &dyn Bucket, fixed: bool) -> Result<[Published; 2]
 
 #[tokio::test]
 async fn in_a_mailbox_we_cannot_read_only_fixed_bytes_count_as_ours() {
-    let mailbox = WriteOnly(memory("peer"));
+    let mailbox = WriteOnly::wrap(memory("peer"));
     assert_eq!(
-        publish_both(&mailbox, false).await.unwrap(),
+        publish_both(&*mailbox, false).await.unwrap(),
         [Published::New; 2]
     );
     assert_eq!(
-        publish_both(&mailbox, true).await.unwrap(),
+        publish_both(&*mailbox, true).await.unwrap(),
         [Published::Assumed; 2]
     );
-    let unsure = publish_both(&mailbox, false).await;
+    let unsure = publish_both(&*mailbox, false).await;
     assert!(
         matches!(unsure, Err(BucketError::PermissionDenied { .. })),
         "{unsure:?}"
@@ -86,13 +86,13 @@ async fn what_is_said_to_exist_and_is_not_there_is_not_published() {
         assert_eq!(error.disposition(), crate::Disposition::Retry);
 
         let inner = memory("");
-        let mailbox = WriteOnly(Phantoms::wrap(inner.clone(), move |key| key == n));
-        let published = publish_both(&mailbox, true).await.unwrap();
+        let mailbox = WriteOnly::wrap(Phantoms::wrap(inner.clone(), move |key| key == n));
+        let published = publish_both(&*mailbox, true).await.unwrap();
         assert!(
             published.into_iter().any(Published::is_assumed),
             "{n}: {published:?}"
         );
-        let second = publish_both(&mailbox, true).await.unwrap();
+        let second = publish_both(&*mailbox, true).await.unwrap();
         assert!(second.contains(&Published::New), "{n}: {second:?}");
         for key in ["d/bytes", "d/stream"] {
             assert_eq!(read_all(&*inner, key, 99).await.unwrap(), BYTES);
