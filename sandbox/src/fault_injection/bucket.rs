@@ -1,23 +1,18 @@
 //! A bucket with the date of the sandbox clock and with injected faults.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::stream::BoxStream;
 use tallybox_service::clock::Clock;
-use tallybox_transport::{
-    Bucket, BucketError, CLOCK, Created, Entry, ListRange, Object, SharedBucket, Upload,
-};
+use tallybox_transport::intercept::{Decision, Intercepted, Interceptor, OperationKind, Request};
+use tallybox_transport::{BucketError, SharedBucket};
 
 use super::FaultInjector;
-use super::fault_injector::{ANSWER_LOST, FAILED, InjectedError, InjectedFault};
+use super::fault_injector::{ANSWER_LOST, FAILED, InjectedFault};
 
 /// A bucket as one process of a sandbox sees it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ChaosBucket {
-    inner: SharedBucket,
     clock: Clock,
     faults: Option<Arc<FaultInjector>>,
 }
@@ -30,123 +25,44 @@ impl ChaosBucket {
         clock: &Clock,
         faults: Option<&Arc<FaultInjector>>,
     ) -> SharedBucket {
-        Arc::new(Self {
-            inner,
+        let bucket = Self {
             clock: clock.clone(),
             faults: faults.cloned(),
-        })
+        };
+        Intercepted::wrap(inner, bucket)
     }
+}
 
-    fn injected(&self, key: &str, by: InjectedError) -> BucketError {
-        BucketError::Unavailable {
-            key: key.to_owned(),
-            bucket: self.inner.location(),
-            source: Box::new(by),
-        }
-    }
-
-    async fn run<T>(
-        &self,
-        key: &str,
-        operation: impl Future<Output = Result<T, BucketError>>,
-    ) -> Result<T, BucketError> {
-        let Some(faults) = &self.faults else {
-            return operation.await;
+#[async_trait]
+impl Interceptor for ChaosBucket {
+    async fn before(&self, request: &Request<'_>) -> Result<Decision, BucketError> {
+        // In cloud buckets a small upload begins with its commit, so there is no earlier request
+        // that could fail.
+        let is_upload = matches!(
+            request.kind,
+            OperationKind::Create | OperationKind::Write | OperationKind::Abort
+        );
+        let Some(faults) = self.faults.as_ref().filter(|_| !is_upload) else {
+            return Ok(Decision::Proceed);
         };
         match faults.draw_fault().await {
-            InjectedFault::Good => operation.await,
-            InjectedFault::Fails => Err(self.injected(key, FAILED)),
+            InjectedFault::Good => Ok(Decision::Proceed),
+            InjectedFault::Fails => Err(request.unavailable(FAILED)),
             InjectedFault::AnswerLost => {
-                operation.await?;
-                Err(self.injected(key, ANSWER_LOST))
+                Ok(Decision::FailAfterEffect(request.unavailable(ANSWER_LOST)))
             }
         }
     }
-}
 
-#[async_trait]
-impl Bucket for ChaosBucket {
-    async fn get(&self, key: &str) -> Result<Object, BucketError> {
-        self.run(key, self.inner.get(key)).await
-    }
-
-    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
-        self.run(key, self.inner.get_range(key, range)).await
-    }
-
-    async fn size(&self, key: &str) -> Result<u64, BucketError> {
-        self.run(key, self.inner.size(key)).await
-    }
-
-    async fn create(
-        &self,
-        key: &str,
-        size_hint: Option<u64>,
-    ) -> Result<Box<dyn Upload>, BucketError> {
-        // No fault here: in cloud buckets a small upload begins with its commit, so there is no
-        // request that could fail.
-        let inner = self.inner.create(key, size_hint).await?;
-        Ok(Box::new(SandboxUpload {
-            inner,
-            bucket: self.clone(),
-            key: key.to_owned(),
-        }))
-    }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        range: ListRange,
-    ) -> Result<BoxStream<'static, Result<Entry, BucketError>>, BucketError> {
-        self.run(prefix, self.inner.list(prefix, range)).await
-    }
-
-    async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
-        self.run(prefix, self.inner.list_directories(prefix)).await
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.run(key, self.inner.delete(key)).await
-    }
-
-    async fn date(&self) -> Result<i64, BucketError> {
-        self.run(CLOCK, async { Ok(self.clock.millis()) }).await
-    }
-
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-
-    fn stores_empty_objects(&self) -> bool {
-        self.inner.stores_empty_objects()
-    }
-}
-
-struct SandboxUpload {
-    inner: Box<dyn Upload>,
-    bucket: ChaosBucket,
-    key: String,
-}
-
-#[async_trait]
-impl Upload for SandboxUpload {
-    async fn write(&mut self, bytes: Bytes) -> Result<(), BucketError> {
-        self.inner.write(bytes).await
-    }
-
-    async fn commit(self: Box<Self>) -> Result<Created, BucketError> {
-        let Self { inner, bucket, key } = *self;
-        bucket.run(&key, inner.commit()).await
-    }
-
-    async fn abort(self: Box<Self>) {
-        self.inner.abort().await;
+    fn date(&self) -> Option<i64> {
+        Some(self.clock.millis())
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use bytes::Bytes;
     use tallybox_transport::{memory, publish_bytes, read_all};
 
     use super::*;
