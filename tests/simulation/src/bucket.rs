@@ -2,17 +2,17 @@
 //! responses and returns stale listings.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use futures::stream::{self, BoxStream};
+use futures::stream;
 use tallybox_transport::faults::flip;
-use tallybox_transport::{
-    Bucket, BucketError, Created, Entry, ListRange, Object, SharedBucket, Upload, memory, read_all,
+use tallybox_transport::intercept::{
+    Decision, EntryStream, Intercepted, Interceptor, OperationKind, Request,
 };
+use tallybox_transport::{BucketError, Entry, Object, SharedBucket, memory, read_all};
 
 use crate::schedule::{Answer, Asked, Life, Millis, Schedule};
 use crate::time::MINUTE_MILLIS;
@@ -206,7 +206,7 @@ pub struct View {
 const MAX_PHANTOM_MILLIS: Millis = 20 * MINUTE_MILLIS;
 
 /// A bucket as one process sees it during one lifetime.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct SimBucket {
     stored: Arc<StoredBucket>,
     schedule: Arc<Schedule>,
@@ -227,66 +227,14 @@ impl SimBucket {
         life: &Arc<Life>,
         view: View,
     ) -> SharedBucket {
-        Arc::new(Self {
+        let inner = Arc::clone(&stored.inner);
+        let bucket = Self {
             stored: Arc::clone(stored),
             schedule: Arc::clone(schedule),
             life: Arc::clone(life),
             view,
-        })
-    }
-
-    fn unavailable(&self, key: &str, answer: Answer) -> BucketError {
-        BucketError::Unavailable {
-            key: key.to_owned(),
-            bucket: self.stored.name.to_owned(),
-            source: Box::new(Injected(answer)),
-        }
-    }
-
-    async fn run<T>(
-        &self,
-        verb: &'static str,
-        key: &str,
-        operation: impl Future<Output = Result<T, BucketError>>,
-    ) -> Result<T, BucketError> {
-        let asked = Asked {
-            verb,
-            store: self.stored.name,
-            key: key.to_owned(),
         };
-        let answer = self.schedule.ask(&self.life, asked).await;
-        match answer {
-            Answer::Done => operation.await,
-            Answer::Lost | Answer::DiedAfter => {
-                operation.await?;
-                Err(self.unavailable(key, answer))
-            }
-            Answer::Failed | Answer::Died => Err(self.unavailable(key, answer)),
-        }
-    }
-
-    fn may_read(&self, key: &str) -> Result<(), BucketError> {
-        if self.view.reads {
-            return Ok(());
-        }
-        Err(BucketError::PermissionDenied {
-            key: key.to_owned(),
-            bucket: self.stored.name.to_owned(),
-            source: "the writer of a mailbox may not read it".into(),
-        })
-    }
-
-    /// Returns whether a create request reports that the object exists, although it does not.
-    fn is_phantom(&self, key: &str) -> bool {
-        let (now, chance) = (self.schedule.now(), self.view.phantoms);
-        let draw = || match chance > 0 && self.schedule.chance(chance) {
-            true => {
-                now + i64::try_from(self.schedule.below(MAX_PHANTOM_MILLIS.unsigned_abs()))
-                    .unwrap_or(0)
-            }
-            false => now,
-        };
-        chance > 0 && self.stored.is_phantom(key, now, draw)
+        Intercepted::wrap(inner, bucket)
     }
 
     /// Returns the time from which objects are missing in a listing, if the listing is stale.
@@ -301,140 +249,118 @@ impl SimBucket {
     }
 }
 
-#[async_trait]
-impl Bucket for SimBucket {
-    async fn get(&self, key: &str) -> Result<Object, BucketError> {
-        self.run("get", key, async {
-            self.may_read(key)?;
-            let object = self.stored.inner.get(key).await?;
-            let bad = self.view.bad_reads > 0 && self.schedule.chance(self.view.bad_reads);
-            if bad && self.stored.flips(key) {
-                self.schedule.count("bad-reads");
-                return Ok(flip(object).await);
-            }
-            Ok(object)
-        })
-        .await
-    }
-
-    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
-        self.run("range", key, async {
-            self.may_read(key)?;
-            self.stored.inner.get_range(key, range).await
-        })
-        .await
-    }
-
-    async fn size(&self, key: &str) -> Result<u64, BucketError> {
-        self.run("size", key, async {
-            self.may_read(key)?;
-            self.stored.inner.size(key).await
-        })
-        .await
-    }
-
-    async fn create(
-        &self,
-        key: &str,
-        size_hint: Option<u64>,
-    ) -> Result<Box<dyn Upload>, BucketError> {
-        // Real object stores receive a small upload in one request at its commit, so this is
-        // not an operation in virtual time.
-        if self.life.is_dead() {
-            return Err(self.unavailable(key, Answer::Died));
-        }
-        let inner = self.stored.inner.create(key, size_hint).await?;
-        Ok(Box::new(SimUpload {
-            inner,
-            bucket: self.clone(),
-            key: key.to_owned(),
-        }))
-    }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        range: ListRange,
-    ) -> Result<BoxStream<'static, Result<Entry, BucketError>>, BucketError> {
-        let listing = self.run("list", prefix, async {
-            self.may_read(prefix)?;
-            let entries = self.stored.inner.list(prefix, range).await?;
-            let horizon = self.horizon();
-            let mut all: Vec<_> = entries.collect().await;
-            if let Some(horizon) = horizon {
-                let young = |entry: &Result<Entry, _>| match entry {
-                    Ok(entry) => self.stored.is_younger_than(&entry.key, horizon),
-                    Err(_) => false,
-                };
-                all.retain(|entry| !young(entry));
-            }
-            Ok(all)
-        });
-        Ok(stream::iter(listing.await?).boxed())
-    }
-
-    async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
-        self.run("directories", prefix, async {
-            self.may_read(prefix)?;
-            self.stored.inner.list_directories(prefix).await
-        })
-        .await
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.run("delete", key, async {
-            self.stored.inner.delete(key).await?;
-            self.stored.remove_time(key);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn date(&self) -> Result<i64, BucketError> {
-        // The clocks of buckets are right; only those of processes can be wrong.
-        self.run("date", "", async { Ok(self.schedule.now()) })
-            .await
-    }
-
-    fn location(&self) -> String {
-        self.stored.inner.location()
-    }
-
-    fn stores_empty_objects(&self) -> bool {
-        self.view.empty_objects
+/// Returns the name of an operation in traces; `None` if it takes no virtual time.
+fn verb(kind: OperationKind) -> Option<&'static str> {
+    match kind {
+        OperationKind::Get => Some("get"),
+        OperationKind::GetRange => Some("range"),
+        OperationKind::Size => Some("size"),
+        OperationKind::List => Some("list"),
+        OperationKind::ListDirectories => Some("directories"),
+        OperationKind::Commit => Some("commit"),
+        OperationKind::Delete => Some("delete"),
+        OperationKind::Date => Some("date"),
+        // Real object stores receive a small upload in one request at its commit.
+        OperationKind::Create | OperationKind::Write | OperationKind::Abort => None,
     }
 }
 
-struct SimUpload {
-    inner: Box<dyn Upload>,
-    bucket: SimBucket,
-    key: String,
+fn is_read(kind: OperationKind) -> bool {
+    matches!(
+        kind,
+        OperationKind::Get
+            | OperationKind::GetRange
+            | OperationKind::Size
+            | OperationKind::List
+            | OperationKind::ListDirectories
+    )
 }
 
 #[async_trait]
-impl Upload for SimUpload {
-    async fn write(&mut self, bytes: Bytes) -> Result<(), BucketError> {
-        self.inner.write(bytes).await
-    }
-
-    async fn commit(self: Box<Self>) -> Result<Created, BucketError> {
-        let Self { inner, bucket, key } = *self;
-        let made = async {
-            if bucket.is_phantom(&key) {
-                inner.abort().await;
-                bucket.schedule.count("phantoms");
-                return Ok(Created::Exists);
+impl Interceptor for SimBucket {
+    async fn before(&self, request: &Request<'_>) -> Result<Decision, BucketError> {
+        let Some(verb) = verb(request.kind) else {
+            if request.kind == OperationKind::Create && self.life.is_dead() {
+                return Err(request.unavailable(Injected(Answer::Died)));
             }
-            let created = inner.commit().await?;
-            if created == Created::New {
-                bucket.stored.note(&key, bucket.schedule.now());
-            }
-            Ok(created)
+            return Ok(Decision::Proceed);
         };
-        bucket.run("commit", &key, made).await
+        let key = match request.kind {
+            OperationKind::Date => "",
+            _ => request.key,
+        };
+        let asked = Asked {
+            verb,
+            store: self.stored.name,
+            key: key.to_owned(),
+        };
+        let answer = self.schedule.ask(&self.life, asked).await;
+        if matches!(answer, Answer::Failed | Answer::Died) {
+            return Err(request.unavailable(Injected(answer)));
+        }
+        if is_read(request.kind) && !self.view.reads {
+            return Err(request.denied("the writer of a mailbox may not read it"));
+        }
+        match answer {
+            Answer::Done => Ok(Decision::Proceed),
+            _ => Ok(Decision::FailAfterEffect(
+                request.unavailable(Injected(answer)),
+            )),
+        }
     }
 
-    async fn abort(self: Box<Self>) {
-        self.inner.abort().await;
+    /// Returns whether a create request reports that the object exists, although it does not.
+    fn reports_existing(&self, key: &str) -> bool {
+        let (now, chance) = (self.schedule.now(), self.view.phantoms);
+        let draw = || match chance > 0 && self.schedule.chance(chance) {
+            true => {
+                now + i64::try_from(self.schedule.below(MAX_PHANTOM_MILLIS.unsigned_abs()))
+                    .unwrap_or(0)
+            }
+            false => now,
+        };
+        let is_phantom = chance > 0 && self.stored.is_phantom(key, now, draw);
+        if is_phantom {
+            self.schedule.count("phantoms");
+        }
+        is_phantom
+    }
+
+    fn changed(&self, kind: OperationKind, key: &str) {
+        match kind {
+            OperationKind::Delete => self.stored.remove_time(key),
+            _ => self.stored.note(key, self.schedule.now()),
+        }
+    }
+
+    async fn map_object(&self, key: &str, object: Object) -> Object {
+        let bad = self.view.bad_reads > 0 && self.schedule.chance(self.view.bad_reads);
+        if bad && self.stored.flips(key) {
+            self.schedule.count("bad-reads");
+            return flip(object).await;
+        }
+        object
+    }
+
+    async fn map_entries(&self, entries: EntryStream) -> EntryStream {
+        let horizon = self.horizon();
+        let mut all: Vec<_> = entries.collect().await;
+        if let Some(horizon) = horizon {
+            let young = |entry: &Result<Entry, _>| match entry {
+                Ok(entry) => self.stored.is_younger_than(&entry.key, horizon),
+                Err(_) => false,
+            };
+            all.retain(|entry| !young(entry));
+        }
+        stream::iter(all).boxed()
+    }
+
+    fn date(&self) -> Option<i64> {
+        // The clocks of buckets are right; only those of processes can be wrong.
+        Some(self.schedule.now())
+    }
+
+    fn stores_empty_objects(&self, _inner: bool) -> bool {
+        self.view.empty_objects
     }
 }
