@@ -4,19 +4,15 @@
 
 mod support;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::stream::BoxStream;
 use support::{World, at, batch, day, hour, put};
 use tallybox_model::time::BatchTime;
 use tallybox_queue::TaskQueue as _;
 use tallybox_service::exit::Exit;
-use tallybox_transport::{
-    Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload, memory,
-};
+use tallybox_transport::intercept::{Decision, Intercepted, Interceptor, OperationKind, Request};
+use tallybox_transport::{BucketError, SharedBucket, memory};
 
 const AGG: &str = "kittens-seen";
 
@@ -121,10 +117,10 @@ async fn w18_misnamed_objects_are_passed_over_and_counted() {
 #[tokio::test]
 async fn w18_one_aggregation_that_fails_holds_up_no_other_and_shows_in_the_exit_code() {
     let inner = memory("ingestion");
-    let broken: SharedBucket = Arc::new(OneBroken {
-        inner: inner.clone(),
+    let broken = OneBroken {
         directory: "b-broken",
-    });
+    };
+    let broken = Intercepted::wrap(inner.clone(), broken);
     let world = World::with(at("08/30"), broken, memory("own"), memory("mailbox"));
     let names = ["a-good", "b-broken", "c-good"].map(|name| batch(name, at("08/00"), 1));
     for name in &names {
@@ -180,60 +176,15 @@ async fn w19_ranges_are_exact_to_the_minute_on_every_kind_of_bucket() {
 /// A bucket in which one directory cannot be listed.
 #[derive(Debug)]
 struct OneBroken {
-    inner: SharedBucket,
     directory: &'static str,
 }
 
 #[async_trait]
-impl Bucket for OneBroken {
-    async fn get(&self, key: &str) -> Result<Object, BucketError> {
-        self.inner.get(key).await
-    }
-
-    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
-        self.inner.get_range(key, range).await
-    }
-
-    async fn size(&self, key: &str) -> Result<u64, BucketError> {
-        self.inner.size(key).await
-    }
-
-    async fn create(
-        &self,
-        key: &str,
-        size_hint: Option<u64>,
-    ) -> Result<Box<dyn Upload>, BucketError> {
-        self.inner.create(key, size_hint).await
-    }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        range: ListRange,
-    ) -> Result<BoxStream<'static, Result<Entry, BucketError>>, BucketError> {
-        if prefix == self.directory {
-            return Err(BucketError::Unavailable {
-                key: prefix.to_owned(),
-                bucket: self.location(),
-                source: "the server is on fire".into(),
-            });
+impl Interceptor for OneBroken {
+    async fn before(&self, request: &Request<'_>) -> Result<Decision, BucketError> {
+        if request.kind == OperationKind::List && request.key == self.directory {
+            return Err(request.unavailable("the server is on fire"));
         }
-        self.inner.list(prefix, range).await
-    }
-
-    async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
-        self.inner.list_directories(prefix).await
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.inner.delete(key).await
-    }
-
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-
-    fn stores_empty_objects(&self) -> bool {
-        self.inner.stores_empty_objects()
+        Ok(Decision::Proceed)
     }
 }

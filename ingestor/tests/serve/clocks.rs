@@ -1,16 +1,11 @@
 //! Slabs belong to the current window by the server's clock, and never to a window that is closed.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
 use tallybox_model::spool::SpoolNames;
 use tallybox_service::clock::Clock;
-use tallybox_transport::{
-    Bucket, BucketError, Created, Entry, ListRange, Object, SharedBucket, Upload, memory,
-    publish_bytes,
-};
+use tallybox_transport::intercept::{Intercepted, Interceptor, OperationKind};
+use tallybox_transport::{Bucket, memory, publish_bytes};
 
 use crate::world::*;
 
@@ -131,99 +126,28 @@ async fn reports_that_nobody_batches_are_noticed() {
 /// created.
 #[derive(Debug)]
 struct Pausing {
-    inner: SharedBucket,
     clock: Clock,
     /// The times that the clock shows after each creation, in order.
     then: std::sync::Mutex<Vec<i64>>,
 }
 
 #[async_trait]
-impl Bucket for Pausing {
-    async fn get(&self, key: &str) -> Result<Object, BucketError> {
-        self.inner.get(key).await
-    }
-
-    async fn get_range(
-        &self,
-        key: &str,
-        range: std::ops::Range<u64>,
-    ) -> Result<Bytes, BucketError> {
-        self.inner.get_range(key, range).await
-    }
-
-    async fn size(&self, key: &str) -> Result<u64, BucketError> {
-        self.inner.size(key).await
-    }
-
-    async fn create(&self, key: &str, size: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
-        let inner = self.inner.create(key, size).await?;
+impl Interceptor for Pausing {
+    fn changed(&self, _: OperationKind, _: &str) {
         let mut then = self.then.lock().unwrap();
-        let then = if then.is_empty() {
-            None
-        } else {
-            Some(then.remove(0))
-        };
-        let clock = self.clock.clone();
-        Ok(Box::new(PausedUpload { inner, clock, then }))
-    }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        range: ListRange,
-    ) -> Result<BoxStream<'static, Result<Entry, BucketError>>, BucketError> {
-        self.inner.list(prefix, range).await
-    }
-
-    async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
-        self.inner.list_directories(prefix).await
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.inner.delete(key).await
-    }
-
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-
-    fn stores_empty_objects(&self) -> bool {
-        self.inner.stores_empty_objects()
-    }
-}
-
-struct PausedUpload {
-    inner: Box<dyn Upload>,
-    clock: Clock,
-    then: Option<i64>,
-}
-
-#[async_trait]
-impl Upload for PausedUpload {
-    async fn write(&mut self, bytes: Bytes) -> Result<(), BucketError> {
-        self.inner.write(bytes).await
-    }
-
-    async fn commit(self: Box<Self>) -> Result<Created, BucketError> {
-        let created = self.inner.commit().await;
-        if let Some(then) = self.then {
-            self.clock.set(then);
+        if !then.is_empty() {
+            self.clock.set(then.remove(0));
         }
-        created
-    }
-
-    async fn abort(self: Box<Self>) {
-        self.inner.abort().await;
     }
 }
 
 async fn paused(then: &[i64]) -> World {
     World::with(|ingestor| {
-        ingestor.spool = Arc::new(Pausing {
-            inner: memory("spool"),
+        let pausing = Pausing {
             clock: ingestor.clock.clone(),
             then: then.to_vec().into(),
-        });
+        };
+        ingestor.spool = Intercepted::wrap(memory("spool"), pausing);
     })
     .await
 }

@@ -11,7 +11,7 @@ use tallybox_queue::TaskQueue as _;
 use tallybox_tests::snapshot::{difference, written};
 use tallybox_tests::vectors::Case;
 
-use crate::world::{BucketFault, FaultyBucket, World, emptied, metric, start};
+use crate::world::{BucketFault, World, emptied, metric, start};
 
 const LEASE_TIME: Duration = Duration::from_secs(600);
 
@@ -230,10 +230,7 @@ async fn w12_poison_messages_are_rejected_with_a_reason_and_the_worker_goes_on()
 async fn w12_a_panic_costs_the_task_an_attempt_and_in_the_end_the_task() {
     let world = World::new("dim2", LEASE_TIME);
     let mut processor = world.processor();
-    processor.buckets.ingestion = Arc::new(FaultyBucket {
-        inner: processor.buckets.ingestion,
-        fault: BucketFault::Panic,
-    });
+    processor.buckets.ingestion = BucketFault::Panic.wrap(processor.buckets.ingestion);
     let mut config = crate::world::config();
     config.attempts_at_a_panic = 3;
     config.retry_delay.min_secs = 0;

@@ -8,7 +8,7 @@ use tallybox_facilitator::worker::Worker;
 use tallybox_model::task::QueueKind;
 use tallybox_queue::{SharedQueue, TaskQueue as _};
 
-use crate::world::{BucketFault, FaultyBucket, Flaky, World, config, emptied, start};
+use crate::world::{BucketFault, Flaky, World, config, emptied, start};
 
 /// The predecessor renewed its lease only after all packets were decrypted. If the work before that
 /// exceeded the lease, the task was delivered to a second worker.
@@ -16,10 +16,8 @@ use crate::world::{BucketFault, FaultyBucket, Flaky, World, config, emptied, sta
 async fn w7_a_lease_is_kept_from_the_moment_of_receipt_however_slow_the_bucket_is() {
     let world = World::new("dim2", Duration::from_secs(600));
     let mut processor = world.processor();
-    processor.buckets.ingestion = Arc::new(FaultyBucket {
-        inner: processor.buckets.ingestion,
-        fault: BucketFault::Slow(Duration::from_secs(2000)),
-    });
+    processor.buckets.ingestion =
+        BucketFault::Slow(Duration::from_secs(2000)).wrap(processor.buckets.ingestion);
     let queue = Flaky::new(Arc::new(world.intake.clone()), [("extend", 2)]);
     let worker = Worker::new(
         processor,
@@ -49,10 +47,8 @@ async fn w7_a_lease_is_kept_from_the_moment_of_receipt_however_slow_the_bucket_i
 async fn w26_failed_receives_acks_extensions_and_rejections_end_no_worker() {
     let world = World::new("dim8", Duration::from_secs(600));
     let mut processor = world.processor();
-    processor.buckets.ingestion = Arc::new(FaultyBucket {
-        inner: processor.buckets.ingestion,
-        fault: BucketFault::Slow(Duration::from_secs(500)),
-    });
+    processor.buckets.ingestion =
+        BucketFault::Slow(Duration::from_secs(500)).wrap(processor.buckets.ingestion);
     let failures = [("receive", 5), ("ack", 2), ("extend", 3), ("reject", 1)];
     let queue = Flaky::new(Arc::new(world.intake.clone()), failures);
     let worker = Worker::new(

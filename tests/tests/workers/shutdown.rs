@@ -10,7 +10,7 @@ use tallybox_service::operations::Operable as _;
 use tallybox_transport::faults::{FaultKind, Faults};
 use tokio::time::Instant;
 
-use crate::world::{BucketFault, FaultyBucket, World, emptied, start};
+use crate::world::{BucketFault, World, emptied, start};
 
 /// The predecessor checked for the signal only between tasks, so that a long task was killed while
 /// its lease still ran.
@@ -18,10 +18,8 @@ use crate::world::{BucketFault, FaultyBucket, World, emptied, start};
 async fn w20_a_worker_that_is_told_to_stop_gives_its_tasks_back_within_five_seconds() {
     let world = World::new("dim8", Duration::from_secs(600));
     let mut processor = world.processor();
-    processor.buckets.ingestion = Arc::new(FaultyBucket {
-        inner: processor.buckets.ingestion,
-        fault: BucketFault::Slow(Duration::from_secs(100_000)),
-    });
+    processor.buckets.ingestion =
+        BucketFault::Slow(Duration::from_secs(100_000)).wrap(processor.buckets.ingestion);
     let running = start(world.worker(processor));
     world.publish_intakes().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -59,10 +57,8 @@ async fn w20_a_worker_that_is_told_to_stop_gives_its_tasks_back_within_five_seco
 async fn w20_a_task_that_ends_in_a_moment_is_not_given_back() {
     let world = World::new("dim2", Duration::from_secs(600));
     let mut processor = world.processor();
-    processor.buckets.ingestion = Arc::new(FaultyBucket {
-        inner: processor.buckets.ingestion,
-        fault: BucketFault::Slow(Duration::from_millis(500)),
-    });
+    processor.buckets.ingestion =
+        BucketFault::Slow(Duration::from_millis(500)).wrap(processor.buckets.ingestion);
     let running = start(world.worker(processor));
     let task = world.intake_task(&world.case.batches()[0]);
     world.intake.publish(task.into()).await.unwrap();
@@ -95,10 +91,8 @@ async fn an_idle_worker_stops_within_a_moment_and_loses_no_message_that_comes_me
 async fn a_stuck_task_fails_liveness_and_an_idle_or_busy_worker_does_not() {
     let world = World::new("dim2", Duration::from_secs(600));
     let mut processor = world.processor();
-    processor.buckets.ingestion = Arc::new(FaultyBucket {
-        inner: processor.buckets.ingestion,
-        fault: BucketFault::Slow(Duration::from_secs(100_000)),
-    });
+    processor.buckets.ingestion =
+        BucketFault::Slow(Duration::from_secs(100_000)).wrap(processor.buckets.ingestion);
     let running = start(world.worker(processor));
     tokio::time::sleep(Duration::from_secs(10_000)).await;
     assert!(

@@ -2,7 +2,6 @@
 //! faults.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +9,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
 use tallybox_facilitator::config::Config;
 use tallybox_facilitator::config::worker::{RetryDelay, WorkerConfig};
 use tallybox_facilitator::processor::Processor;
@@ -22,9 +20,8 @@ use tallybox_model::task::{QueueKind, Task, TaskName, WindowKind};
 use tallybox_queue::{Delivery, Depth, Lease, MemoryQueue, QueueError, SharedQueue, TaskQueue};
 use tallybox_service::config::load;
 use tallybox_tests::vectors::{BucketPaths, Case, write_config};
-use tallybox_transport::{
-    Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload, memory,
-};
+use tallybox_transport::intercept::{Decision, Intercepted, Interceptor, OperationKind, Request};
+use tallybox_transport::{BucketError, SharedBucket, memory};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -273,60 +270,21 @@ pub(crate) enum BucketFault {
     Panic,
 }
 
-/// A bucket with a fault.
-#[derive(Debug)]
-pub(crate) struct FaultyBucket {
-    pub(crate) inner: SharedBucket,
-    pub(crate) fault: BucketFault,
+impl BucketFault {
+    /// Wraps a bucket with this fault.
+    pub(crate) fn wrap(self, inner: SharedBucket) -> SharedBucket {
+        Intercepted::wrap(inner, self)
+    }
 }
 
 #[async_trait]
-impl Bucket for FaultyBucket {
-    async fn get(&self, key: &str) -> Result<Object, BucketError> {
-        match self.fault {
-            BucketFault::Slow(time) => tokio::time::sleep(time).await,
-            BucketFault::Panic => panic!("this bucket panics in every get"),
+impl Interceptor for BucketFault {
+    async fn before(&self, request: &Request<'_>) -> Result<Decision, BucketError> {
+        match (request.kind, self) {
+            (OperationKind::Get, Self::Slow(time)) => tokio::time::sleep(*time).await,
+            (OperationKind::Get, Self::Panic) => panic!("this bucket panics in every get"),
+            _ => {}
         }
-        self.inner.get(key).await
-    }
-
-    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
-        self.inner.get_range(key, range).await
-    }
-
-    async fn size(&self, key: &str) -> Result<u64, BucketError> {
-        self.inner.size(key).await
-    }
-
-    async fn create(
-        &self,
-        key: &str,
-        size_hint: Option<u64>,
-    ) -> Result<Box<dyn Upload>, BucketError> {
-        self.inner.create(key, size_hint).await
-    }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        range: ListRange,
-    ) -> Result<BoxStream<'static, Result<Entry, BucketError>>, BucketError> {
-        self.inner.list(prefix, range).await
-    }
-
-    async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
-        self.inner.list_directories(prefix).await
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.inner.delete(key).await
-    }
-
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-
-    fn stores_empty_objects(&self) -> bool {
-        self.inner.stores_empty_objects()
+        Ok(Decision::Proceed)
     }
 }
