@@ -61,7 +61,6 @@ pub fn served(min_packets: u64, keep_slabs_hours: u32) -> Served {
     Served {
         window_minutes: INGESTOR_WINDOW_MINUTES,
         settle_secs: SETTLE_SECS,
-        slab_millis: 100,
         poll_secs: 1,
         min_packets,
         max_carry_windows: CARRY_WINDOWS,

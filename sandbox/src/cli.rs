@@ -299,7 +299,7 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<FinalRep
         metrics: metrics(args)?,
         epsilon: args.epsilon,
         listen: args.listen,
-        debug_listen: args.debug_listen,
+        debug_listen: Some(args.debug_listen),
         seed: args.seed,
         time: Time::Pace(Pace::from_now(Clock::system().millis(), CLOCK_RATE)),
         packets: args.packets.unwrap_or(0),

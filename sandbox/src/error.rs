@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tallybox_client::ClientError;
 use tallybox_crypto::KeyError;
 use tallybox_facilitator::error::Error as FacilitatorError;
+use tallybox_model::role::Role;
 use tallybox_service::ConfigError;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Failure;
@@ -51,7 +52,7 @@ pub enum Error {
     #[error("the {role} processor: {source}")]
     Processor {
         /// The processor.
-        role: tallybox_model::role::Role,
+        role: Role,
         /// The processor's error.
         source: Box<FacilitatorError>,
     },
@@ -113,6 +114,12 @@ impl Error {
             Self::Check(_) => "self-check",
         };
         Failure::from_error(self.exit(), reason, self)
+    }
+
+    /// Wraps an error of a processor; for `map_err`.
+    pub(crate) fn processor(role: Role, source: FacilitatorError) -> Self {
+        let source = Box::new(source);
+        Self::Processor { role, source }
     }
 
     /// Wraps an error of the ingestor; for `map_err`.

@@ -20,9 +20,8 @@ use tallybox_service::progress::{Progress, grouped};
 
 use crate::error::Error;
 use crate::ingest::{self, BatchPair, BatchSpec};
-use crate::plan::{BatchPlan, Made, chunk, packet_bytes};
+use crate::plan::{BatchPlan, packet_bytes, write_batch};
 use crate::schedule;
-use crate::stream::in_order;
 use crate::world::World;
 
 /// Options of `generate`.
@@ -216,23 +215,17 @@ struct Work {
 
 impl Work {
     /// Writes one batch. Blocking.
-    fn write(mut self, plan: &BatchPlan, mut pair: BatchPair) -> Result<Self, Error> {
+    fn write(mut self, plan: &BatchPlan, pair: BatchPair) -> Result<Self, Error> {
         let Self {
             traffic,
             tally,
             bar,
         } = &mut self;
-        let bins = traffic.metric().bins();
-        let bytes = packet_bytes(bins, Role::First);
-        let make = |position| plan.make(traffic, position).map_err(Error::from);
-        let write = |Made { generated, .. }: Made| {
-            pair.append(&generated.report, pair.point(&generated.report))?;
-            tally.add(&generated);
+        let bytes = packet_bytes(traffic.metric().bins(), Role::First);
+        write_batch(plan, traffic, pair, |made| {
+            tally.add(&made.generated);
             bar.advance(1, bytes);
-            Ok(())
-        };
-        in_order(plan.packets(), chunk(bins), make, write)?;
-        pair.finish()?;
+        })?;
         Ok(self)
     }
 }

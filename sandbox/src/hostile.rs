@@ -1,5 +1,6 @@
 //! Hostile packets of a dishonest client or ingestor, and their expected outcomes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -10,6 +11,8 @@ use tallybox_facilitator::reason::PacketReason;
 use tallybox_model::id::PacketId;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
+
+use crate::serve::IntakeRecord;
 
 /// A kind of hostile packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +140,12 @@ impl Attack {
         matches!(self, Self::Client(Hostility::DuplicateId { .. }))
     }
 
+    /// Returns whether the packet has the id of a packet that was sent before.
+    #[must_use]
+    pub fn repeats_an_id(self) -> bool {
+        self.repeats_in_batch() || matches!(self, Self::Replay { .. })
+    }
+
     /// Returns whether this outcome is the expected one. If several reasons apply to a packet, a
     /// processor may name any of them; the check covers only that it rejects.
     #[must_use]
@@ -160,6 +169,39 @@ impl Attack {
             },
         };
         rejecting == roles && status.ending == ending
+    }
+}
+
+impl PacketStatus {
+    /// Determines the actual outcome of a packet from both processors' records of the intake of its
+    /// batch, and from the packets that the sum does not count. `repeating` is the number of
+    /// packets in the batch that repeat an id of the batch.
+    pub(crate) fn observe(
+        sent: &Sent,
+        repeating: u64,
+        records: [&IntakeRecord; 2],
+        invalid: &BTreeSet<PacketId>,
+    ) -> Self {
+        let intake = records.map(|record| match record.rejected.get(&sent.id) {
+            // Repeated ids are counted but not listed in the records. If the count is as expected,
+            // each of them was detected.
+            _ if sent.attack.repeats_in_batch() && record.repeated == repeating => {
+                IntakeOutcome::Rejected(PacketReason::DuplicateUuid)
+            }
+            Some(reason) => IntakeOutcome::Rejected(*reason),
+            None => IntakeOutcome::Message,
+        });
+        // The audit has found that each sum counts every id once.
+        let is_repeated = match sent.attack {
+            Attack::Replay { .. } => true,
+            _ => intake == [IntakeOutcome::Rejected(PacketReason::DuplicateUuid); 2],
+        };
+        let ending = match (invalid.contains(&sent.id), is_repeated) {
+            (true, _) => Ending::NotCounted,
+            (false, true) => Ending::FirstOneCounted,
+            (false, false) => Ending::Counted,
+        };
+        Self { intake, ending }
     }
 }
 

@@ -4,32 +4,30 @@
 //! | module | content |
 //! |---|---|
 //! | [`world`], [`layout`], [`keys`] | the directory: buckets, configuration files, all keys |
-//! | [`ingestor_server`] | honest and hostile clients that post to a real ingestor over HTTP |
+//! | [`ingestor_server`] | a real ingestor over HTTP; the kinds of hostile posts |
 //! | [`ingest`], [`schedule`] | simulated ingestor that signs arbitrary batches; names and dates |
 //! | [`plan`], [`hostile`], [`stream`] | the packets of a batch, made on all cores |
-//! | [`portal`], [`observe`] | addition of both sum parts; the outcome of each hostile packet |
-//! | [`run`](mod@run), [`outcome`], [`report`] | the complete pipeline; its result; the text form |
-//! | [`always`] | configuration of a long-running sandbox |
+//! | [`portal`] | addition of both sum parts |
+//! | [`run`](mod@run), [`outcome`], [`report`] | one window of the sandbox; its result; the text form |
+//! | [`always`] | configuration of rosters, queues, workers and schedules |
 //! | [`roles`] | the programs, inside this process or as child processes |
 //! | [`fault_injection`] | fault injection: slow and failing buckets and queues |
-//! | [`serve`] | the long-running sandbox, with HTTP pages that show the status of each report |
+//! | [`serve`] | the sandbox with all roles, and HTTP pages that show the status of each report |
 //! | [`generate`](mod@generate) | batches of valid packets; the same seed gives the same bytes |
 //! | [`cli`], [`error`] | the command line; errors |
 
 pub mod always;
 pub mod attestation;
-mod check;
 pub mod cli;
 pub mod error;
 pub mod fault_injection;
-mod flow;
 pub mod generate;
 pub mod hostile;
 pub mod ingest;
 pub mod ingestor_server;
 pub mod keys;
 pub mod layout;
-pub mod observe;
+mod lying_ingestor;
 pub mod outcome;
 pub mod plan;
 pub mod portal;
@@ -38,6 +36,5 @@ pub mod roles;
 pub mod run;
 pub mod schedule;
 pub mod serve;
-mod stages;
 pub mod stream;
 pub mod world;

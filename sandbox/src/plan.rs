@@ -8,7 +8,10 @@ use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::time::Window;
 
+use crate::error::Error;
 use crate::hostile::Attack;
+use crate::ingest::BatchPair;
+use crate::stream::in_order;
 
 /// Start of the traffic indices of hostile packets, apart from those of honest ones.
 const HOSTILE_INDEX: u64 = 1 << 48;
@@ -90,6 +93,27 @@ impl BatchPlan {
     }
 }
 
+/// Makes the packets of a batch on all cores and writes them to both mailboxes, in order. Calls
+/// `each` for every packet. Blocking.
+pub(crate) fn write_batch(
+    plan: &BatchPlan,
+    traffic: &Traffic,
+    mut pair: BatchPair,
+    mut each: impl FnMut(&Made),
+) -> Result<(), Error> {
+    let make = |position| plan.make(traffic, position).map_err(Error::from);
+    let write = |made: Made| {
+        let point = pair.point(&made.generated.report);
+        let point = made.attack.map_or(point, |attack| attack.point(point));
+        pair.append(&made.generated.report, point)?;
+        each(&made);
+        Ok(())
+    };
+    in_order(plan.packets(), chunk(traffic.metric().bins()), make, write)?;
+    pair.finish()?;
+    Ok(())
+}
+
 /// Returns the approximate size of a packet in a processor's batch, for progress bars and for
 /// [`chunk`].
 pub(crate) fn packet_bytes(bins: usize, role: Role) -> u64 {
@@ -102,7 +126,7 @@ pub(crate) fn packet_bytes(bins: usize, role: Role) -> u64 {
 }
 
 /// Returns the number of packets that are made at a time: about two mebibytes.
-pub(crate) fn chunk(bins: usize) -> u64 {
+fn chunk(bins: usize) -> u64 {
     ((2 << 20) / packet_bytes(bins, Role::First)).clamp(16, 2048)
 }
 

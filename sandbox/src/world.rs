@@ -4,10 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tallybox_client::config::Trust;
-use tallybox_facilitator::config::{Config, Points};
-use tallybox_facilitator::processor::Processor;
-use tallybox_model::role::Role;
-use tallybox_service::config::load;
+use tallybox_facilitator::config::Points;
 
 use crate::error::Error;
 use crate::ingest::SimulatedIngestor;
@@ -70,15 +67,6 @@ impl World {
         SimulatedIngestor::new(&self.layout, Arc::clone(&self.keys), self.points)
     }
 
-    /// Opens the real ingestor from its configuration file, as its program does.
-    ///
-    /// # Errors
-    /// [`Error::Config`] or [`Error::Ingestor`].
-    pub fn ingestor_program(&self) -> Result<tallybox_ingestor::ingestor::Ingestor, Error> {
-        let config = load::<tallybox_ingestor::config::Config>(&self.layout.ingestor_config())?;
-        tallybox_ingestor::ingestor::Ingestor::open(&config).map_err(Error::ingestor)
-    }
-
     /// Returns what a client of the ingestor trusts: the locality, and the key that signs the
     /// client configuration.
     #[must_use]
@@ -90,25 +78,16 @@ impl World {
             max_epsilon,
         }
     }
-
-    /// Opens a processor from its configuration file, as its program does.
-    ///
-    /// # Errors
-    /// [`Error::Config`] or [`Error::Processor`].
-    pub fn processor(&self, role: Role) -> Result<Arc<Processor>, Error> {
-        let config = load::<Config>(&self.layout.config(role))?;
-        let opened = Processor::open(&config);
-        opened.map(Arc::new).map_err(|source| Error::Processor {
-            role,
-            source: Box::new(source),
-        })
-    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
+    use tallybox_model::role::Role;
+    use tallybox_service::clock::Clock;
+
     use super::*;
+    use crate::roles::Setting;
 
     #[test]
     fn both_processors_open_by_their_configuration_files() {
@@ -116,7 +95,8 @@ mod tests {
         let world =
             World::create(directory.path().join("new"), Some(1), Points::PerPacket).unwrap();
         for role in Role::ALL {
-            let processor = world.processor(role).unwrap();
+            let setting = Setting::without_faults(&Clock::system());
+            let processor = setting.processor(&world.layout.config(role)).unwrap();
             assert_eq!(
                 (processor.buckets.role, processor.limits.points),
                 (role, Points::PerPacket)

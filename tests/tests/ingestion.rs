@@ -25,6 +25,7 @@ use tallybox_sandbox::keys::INGESTOR_KEY_ID;
 use tallybox_sandbox::layout::{BucketKind, LOCALITY, Layout, Served};
 use tallybox_sandbox::run::{RunOptions, run};
 use tallybox_sandbox::world::World;
+use tallybox_service::config::load;
 use tallybox_service::output::Output;
 use tallybox_tests::frame::assert_framed_as_the_predecessors;
 use tokio_util::sync::CancellationToken;
@@ -108,7 +109,8 @@ struct Running {
 
 impl Running {
     async fn start(world: &World, change: impl FnOnce(&mut Ingestor)) -> Self {
-        let mut ingestor = world.ingestor_program().unwrap();
+        let config = load(&world.layout.ingestor_config()).unwrap();
+        let mut ingestor = Ingestor::open(&config).unwrap();
         change(&mut ingestor);
         let server = Server::bind(Arc::new(ingestor)).await.unwrap();
         let (address, stop) = (server.address().unwrap(), CancellationToken::new());

@@ -1,14 +1,17 @@
 //! Tests of determinism, of known sums, and of rejected options.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::intake::intake;
 use tallybox_facilitator::progress::no_progress;
+use tallybox_service::clock::Clock;
 
 use super::*;
 use crate::layout::Layout;
 use crate::portal;
+use crate::roles::Setting;
 
 fn options() -> GenerateOptions {
     GenerateOptions {
@@ -98,7 +101,9 @@ async fn true_sums_are_what_the_processors_come_to() {
             layout: Layout::at(&copy),
             ..world
         };
-        let processors = Role::ALL.map(|role| world.processor(role).unwrap());
+        let setting = Setting::without_faults(&Clock::system());
+        let processor = |role| setting.processor(&world.layout.config(role)).unwrap();
+        let processors = Role::ALL.map(|role| Arc::new(processor(role)));
         for (processor, batch) in processors
             .iter()
             .flat_map(|one| summary.generated.batches.iter().map(move |b| (one, b)))

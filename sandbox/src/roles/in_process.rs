@@ -20,7 +20,7 @@ use crate::layout::{LOCALITY, Layout};
 
 /// Maximum number of rounds in [`InProcessRoles::run_until_idle`]: more than a window needs from
 /// intake to its sum.
-const MAX_ROUNDS: usize = 8;
+pub(crate) const MAX_ROUNDS: usize = 8;
 
 /// The in-process roles of a sandbox.
 pub struct InProcessRoles {
@@ -83,26 +83,47 @@ impl InProcessRoles {
         summary.map_err(Error::ingestor)
     }
 
-    /// Runs workflow managers and workers in turn until none has work left. For tests, which need
-    /// no background tasks.
+    /// Runs each workflow manager once. Returns the number of tasks that they started.
     ///
     /// # Errors
-    /// [`Error::Manager`], [`Error::Queue`].
+    /// [`Error::Manager`].
+    pub async fn schedule(&self) -> Result<usize, Error> {
+        let mut started = 0;
+        for scheduler in &self.managers {
+            let summary = scheduler.manager.run_once().await;
+            started += summary.map_err(Error::manager)?.started.len();
+        }
+        Ok(started)
+    }
+
+    /// Runs a processor's tasks of a kind until its queue is empty, and calls `done` after each.
+    ///
+    /// # Errors
+    /// [`Error::Queue`].
+    pub async fn work(
+        &self,
+        role: Role,
+        kind: QueueKind,
+        mut done: impl FnMut(),
+    ) -> Result<(), Error> {
+        let worker = &self.workers[role.index()];
+        while worker::step(worker, kind, Duration::ZERO).await?.is_some() {
+            done();
+        }
+        Ok(())
+    }
+
+    /// Runs workflow managers and workers in turn until none has work left, without background
+    /// tasks.
+    ///
+    /// # Errors
+    /// As [`Self::schedule`] and [`Self::work`].
     pub async fn run_until_idle(&self) -> Result<(), Error> {
         for _ in 0..MAX_ROUNDS {
-            let mut done = 0;
-            for (manager, worker) in self.managers.iter().zip(&self.workers) {
-                done += manager
-                    .manager
-                    .run_once()
-                    .await
-                    .map_err(Error::manager)?
-                    .started
-                    .len();
+            let mut done = self.schedule().await?;
+            for role in Role::ALL {
                 for kind in QueueKind::ALL {
-                    while worker::step(worker, kind, Duration::ZERO).await?.is_some() {
-                        done += 1;
-                    }
+                    self.work(role, kind, || done += 1).await?;
                 }
             }
             if done == 0 {

@@ -15,5 +15,6 @@ mod setting;
 
 pub use command::RoleArgs;
 pub use in_process::InProcessRoles;
+pub(crate) use in_process::MAX_ROUNDS;
 pub use role_process::RoleProcess;
 pub use setting::Setting;

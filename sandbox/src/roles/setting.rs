@@ -98,11 +98,8 @@ impl Setting {
     pub fn processor(&self, file: &Path) -> Result<Processor, Error> {
         let config = load::<ProcessorConfig>(file)?;
         let role = config.value.role;
-        let opened = Processor::open(&config).map_err(|source| Error::Processor {
-            role,
-            source: Box::new(source),
-        });
-        let mut processor = opened?;
+        let opened = Processor::open(&config);
+        let mut processor = opened.map_err(|source| Error::processor(role, source))?;
         processor.resources.clock = self.clock.clone();
         processor.buckets = processor.buckets.wrap(|bucket| self.bucket(&bucket));
         Ok(processor)

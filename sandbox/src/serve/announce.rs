@@ -37,6 +37,9 @@ impl Announcement {
             .layout
             .keys()
             .join(format!("{CLIENT_CONFIG_KEY_ID}.spki.pem"));
+        let debug = serving
+            .debug_address
+            .map(|address| format!("http://{address}"));
         let registry = serving.lookup.ingestor.registry.current();
         let shortest = registry
             .metrics
@@ -45,7 +48,7 @@ impl Announcement {
         Self {
             event: "started",
             base: format!("http://{}", serving.address),
-            debug: format!("http://{}", serving.debug_address),
+            debug: debug.unwrap_or_default(),
             locality: LOCALITY,
             config_key_id: CLIENT_CONFIG_KEY_ID,
             config_key: world.keys.client_config.verifying_key().to_spki_base64(),

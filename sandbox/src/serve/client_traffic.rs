@@ -1,25 +1,29 @@
-//! Simulated clients that report continuously: honest ones, hostile ones, and some that repeat
-//! earlier posts. Every report is recorded before it is posted.
+//! Simulated clients: honest ones, hostile ones, and some that repeat earlier posts. Every report
+//! is recorded before it is posted.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha20Rng;
+use rayon::prelude::*;
 use tallybox_client::post::{PostOutcome, Prepared, Reporter};
-use tallybox_client::traffic::{Generated, Hostility, Traffic};
+use tallybox_client::traffic::{Generated, GeneratedAnswer, Hostility, Traffic};
 use tallybox_model::client_config::ClientMetric;
 use tallybox_model::id::{AggregationId, PacketId};
 use tallybox_model::report::{ReportUpload, SCHEMA_VERSIONS, StoredReport};
 use tallybox_model::role::Role;
 use tallybox_service::clock::Clock;
+use tallybox_service::progress::Progress;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::truth::{Discrepancy, Posted, SharedPostedReports};
 use crate::error::Error;
+use crate::ingestor_server::{Post, PostAnswer};
 use crate::keys::SandboxKeys;
 
 /// Number of concurrent clients.
@@ -43,29 +47,30 @@ const COPIED_PER_MILLE: u64 = 10;
 
 /// The clients of one metric.
 #[derive(Debug)]
-pub(super) struct Flow {
-    pub(super) traffic: Traffic,
-    pub(super) metric: ClientMetric,
-    pub(super) aggregation: AggregationId,
+pub(crate) struct Flow {
+    pub(crate) traffic: Traffic,
+    pub(crate) metric: ClientMetric,
+    pub(crate) aggregation: AggregationId,
+    /// The traffic index of the next report.
+    pub(super) next: AtomicU64,
 }
 
 /// All clients.
-pub(super) struct ClientTraffic {
-    pub(super) flows: Vec<Flow>,
-    pub(super) posted_reports: SharedPostedReports,
+pub(crate) struct ClientTraffic {
+    pub(crate) flows: Vec<Flow>,
+    pub(crate) posted_reports: SharedPostedReports,
     pub(super) keys: Arc<SandboxKeys>,
     /// The clock of the clients.
     pub(super) clock: Clock,
     /// Reports per second, over all metrics.
     pub(super) rate: f64,
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
     pub(super) state: Mutex<State>,
 }
 
 /// State that all clients share.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    next: u64,
     /// Reports that are not known to be stored, to be posted again.
     waiting: VecDeque<Sealed>,
     /// Accepted reports, to be repeated.
@@ -76,75 +81,118 @@ pub(super) struct State {
 
 /// A report that is ready to be posted.
 #[derive(Debug, Clone)]
-struct Sealed {
+pub(crate) struct Sealed {
     /// Its number among the posted reports.
     number: usize,
+    /// Its metric, as a position among the flows.
+    flow: usize,
+    /// Its traffic index.
+    pub(crate) index: u64,
     upload: ReportUpload,
 }
 
 impl ClientTraffic {
     /// Posts `first` honest reports, then more until `stop`. After that, posts the outstanding
-    /// reports until all are known to be stored, or until `end`.
-    pub(super) async fn run(
+    /// reports until all are known to be stored, or until `end`. `bar` shows the first reports.
+    pub(crate) async fn run(
         self: Arc<Self>,
         reporter: Reporter,
-        first: u64,
+        (first, bar): (u64, Progress),
         stop: CancellationToken,
         end: CancellationToken,
     ) {
         let _ = end
-            .run_until_cancelled(Arc::clone(&self).burst(&reporter, first))
+            .run_until_cancelled(self.burst(&reporter, first, &bar))
             .await;
         if self.rate <= 0.0 && self.waiting() == 0 {
             return;
         }
         let tasks = TaskTracker::new();
         for poster in 0..POSTER_COUNT {
-            let (traffic, reporter, stop, end) = (
-                Arc::clone(&self),
-                reporter.clone(),
-                stop.clone(),
-                end.clone(),
-            );
-            tasks.spawn(async move {
-                end.run_until_cancelled(traffic.post(poster, reporter, stop))
-                    .await
-            });
+            let traffic = Arc::clone(&self);
+            let posting = traffic.post(poster, reporter.clone(), stop.clone());
+            let end = end.clone();
+            tasks.spawn(async move { end.run_until_cancelled(posting).await });
         }
         tasks.close();
         tasks.wait().await;
     }
 
     /// Posts this number of honest reports, one metric after the other.
-    pub(super) async fn burst(self: Arc<Self>, reporter: &Reporter, reports: u64) {
+    pub(super) async fn burst(self: &Arc<Self>, reporter: &Reporter, reports: u64, bar: &Progress) {
         for begin in (0..reports).step_by(REPORTS_PER_BURST) {
-            let traffic = Arc::clone(&self);
+            let end = reports.min(begin + REPORTS_PER_BURST as u64);
+            let flows = self.flows.len() as u64;
+            let flow = |number| (number % flows) as usize;
+            let indices: Vec<(usize, u64)> = (begin..end)
+                .map(|number| (flow(number), self.next(flow(number))))
+                .collect();
+            let traffic = Arc::clone(self);
+            // Splitting and encrypting is CPU work, so it runs on blocking threads.
             let making = tokio::task::spawn_blocking(move || {
-                let indices = begin..reports.min(begin + REPORTS_PER_BURST as u64);
-                indices
-                    .map(|index| {
-                        traffic.make(index as usize % traffic.flows.len(), traffic.next(), None)
-                    })
-                    .collect()
+                let generated = indices.into_par_iter().map(|(flow, index)| {
+                    Ok((flow, index, traffic.flows[flow].traffic.packet(index)?))
+                });
+                let generated: Vec<(usize, u64, Generated)> =
+                    generated.collect::<Result<_, Error>>()?;
+                let record =
+                    |(flow, index, generated)| traffic.record(flow, index, generated, true);
+                Ok::<Vec<Sealed>, Error>(generated.into_iter().map(record).collect())
             });
-            match making.await {
-                Ok(Ok(reports)) => self.send(reporter, reports).await,
-                _ => self.state().discrepancies.push((
-                    Discrepancy::Wrong,
-                    "a client could not make its report".to_owned(),
-                )),
+            if let Some(made) = self.made(making.await) {
+                self.send(reporter, made).await;
+                bar.advance(end - begin, end - begin);
             }
         }
     }
 
-    fn next(&self) -> u64 {
+    /// Posts a hostile report of each kind for a metric. Returns each kind with the ingestor's
+    /// answer, which is `None` if it gave none.
+    pub(crate) async fn post_hostile(
+        &self,
+        reporter: &Reporter,
+        flow: usize,
+    ) -> Result<Vec<(Post, Option<PostAnswer>)>, Error> {
+        let find = |state: &State| {
+            let accepted = state.accepted.iter();
+            accepted.clone().find(|sealed| sealed.flow == flow).cloned()
+        };
+        let Some(original) = find(&self.state()) else {
+            let problem = "the ingestor has accepted no honest report";
+            return Err(Error::Check(problem.to_owned()));
+        };
+        // The copies of each metric need ids of their own.
+        let mut dice = ChaCha20Rng::seed_from_u64(self.seed ^ ((flow as u64 + 1) << 48));
+        let mut answers = Vec::new();
+        for post in Post::every(original.index) {
+            let sealed = self.attack(post, &original, &mut dice)?;
+            let answer = self.send(reporter, vec![sealed]).await;
+            answers.push((post, answer.into_iter().next().flatten()));
+        }
+        Ok(answers)
+    }
+
+    /// Returns a traffic index that no other report of the metric uses.
+    fn next(&self, flow: usize) -> u64 {
+        self.flows[flow].next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Returns the reports that a blocking thread has made; a failure is a discrepancy.
+    fn made(
+        &self,
+        made: Result<Result<Vec<Sealed>, Error>, tokio::task::JoinError>,
+    ) -> Option<Vec<Sealed>> {
+        if let Ok(Ok(reports)) = made {
+            return Some(reports);
+        }
+        let sentence = "a client could not make its report".to_owned();
         let mut state = self.state();
-        state.next += 1;
-        state.next
+        state.discrepancies.push((Discrepancy::Wrong, sentence));
+        None
     }
 
     /// Returns and clears the discrepancies found in the ingestor's answers.
-    pub(super) fn take_discrepancies(&self) -> Vec<(Discrepancy, String)> {
+    pub(crate) fn take_discrepancies(&self) -> Vec<(Discrepancy, String)> {
         std::mem::take(&mut self.state().discrepancies)
     }
 
@@ -160,18 +208,13 @@ impl ClientTraffic {
     async fn post(self: Arc<Self>, poster: u64, reporter: Reporter, stop: CancellationToken) {
         let mut dice = ChaCha20Rng::seed_from_u64(self.seed ^ ((poster + 1) << 32));
         loop {
-            let (begun, many) = (Instant::now(), dice.random_range(1..=MAX_REPORTS_PER_POST));
-            let (traffic, seed) = (Arc::clone(&self), dice.random());
+            let begun = Instant::now();
+            let many = dice.random_range(1..=MAX_REPORTS_PER_POST);
+            let seed = dice.random();
+            let traffic = Arc::clone(&self);
             let fresh = !stop.is_cancelled() && self.rate > 0.0;
-            // Splitting and encrypting is CPU work, so it runs on a blocking thread.
-            let drawing =
-                tokio::task::spawn_blocking(move || traffic.draw(many, fresh, seed)).await;
-            let Ok(Ok(reports)) = drawing else {
-                let discrepancy = (
-                    Discrepancy::Wrong,
-                    "a client could not make its report".to_owned(),
-                );
-                self.state().discrepancies.push(discrepancy);
+            let drawing = tokio::task::spawn_blocking(move || traffic.draw(many, fresh, seed));
+            let Some(reports) = self.made(drawing.await) else {
                 return;
             };
             self.send(&reporter, reports).await;
@@ -187,42 +230,53 @@ impl ClientTraffic {
         }
     }
 
-    async fn send(&self, reporter: &Reporter, reports: Vec<Sealed>) {
-        if reports.is_empty() {
-            return;
-        }
+    /// Posts reports and records the outcomes. Returns the ingestor's answers; `None` for a report
+    /// that is posted again later.
+    async fn send(&self, reporter: &Reporter, reports: Vec<Sealed>) -> Vec<Option<PostAnswer>> {
         let prepared = reports
             .iter()
-            .map(|sealed| Prepared::from(sealed.upload.clone()))
-            .collect();
-        let outcomes = reporter.send_all(prepared).await;
+            .map(|sealed| Prepared::from(sealed.upload.clone()));
+        let outcomes = reporter.send_all(prepared.collect()).await;
+        let pairs = reports.into_iter().zip(outcomes);
+        pairs
+            .map(|(sealed, outcome)| self.record_outcome(sealed, outcome))
+            .collect()
+    }
+
+    /// Records the outcome of a report.
+    fn record_outcome(&self, sealed: Sealed, outcome: PostOutcome) -> Option<PostAnswer> {
         let mut state = self.state();
         let mut posted_reports = self.posted_reports.lock();
-        for (sealed, outcome) in reports.into_iter().zip(outcomes) {
-            match outcome {
-                PostOutcome::Accepted | PostOutcome::AlreadyAccepted => {
-                    posted_reports.acknowledge(sealed.number);
-                    state.accepted.push_back(sealed);
-                    if state.accepted.len() > MAX_REPEATABLE {
-                        state.accepted.pop_front();
-                    }
-                }
-                PostOutcome::TryLater { .. } => state.waiting.push_back(sealed),
-                PostOutcome::Dropped(problem) => {
-                    if !posted_reports.refuse(sealed.number, &problem.kind) {
-                        let sentence = format!(
-                            "the ingestor refused honest report {}: {}",
-                            sealed.number, problem.kind
-                        );
-                        state.discrepancies.push((Discrepancy::Lost, sentence));
-                    }
-                }
-                other => state.discrepancies.push((
-                    Discrepancy::Wrong,
-                    format!("a post had the unexpected outcome {other:?}"),
-                )),
+        let answer = match outcome {
+            PostOutcome::Accepted => PostAnswer::Accepted,
+            PostOutcome::AlreadyAccepted => PostAnswer::AlreadyAccepted,
+            PostOutcome::TryLater { .. } => {
+                state.waiting.push_back(sealed);
+                return None;
             }
+            PostOutcome::Dropped(problem) => {
+                if !posted_reports.refuse(sealed.number, &problem.kind) {
+                    let number = sealed.number;
+                    let sentence = format!(
+                        "the ingestor refused honest report {number}: {}",
+                        problem.kind
+                    );
+                    state.discrepancies.push((Discrepancy::Lost, sentence));
+                }
+                return problem.known().map(PostAnswer::Rejected);
+            }
+            other => {
+                let sentence = format!("a post had the unexpected outcome {other:?}");
+                state.discrepancies.push((Discrepancy::Wrong, sentence));
+                return None;
+            }
+        };
+        posted_reports.acknowledge(sealed.number);
+        state.accepted.push_back(sealed);
+        if state.accepted.len() > MAX_REPEATABLE {
+            state.accepted.pop_front();
         }
+        Some(answer)
     }
 
     /// Chooses reports to post. Outstanding reports are preferred; without `fresh` there are no
@@ -248,54 +302,86 @@ impl ClientTraffic {
     /// Makes a new report, or repeats one that was accepted before.
     fn fresh(&self, dice: &mut ChaCha20Rng) -> Result<Sealed, Error> {
         let roll = dice.random_range(0..1000);
-        if roll < REPEATED_PER_MILLE + COPIED_PER_MILLE {
+        let repetition = match roll {
+            _ if roll < REPEATED_PER_MILLE => Some(Post::Repeated),
+            _ if roll < REPEATED_PER_MILLE + COPIED_PER_MILLE => Some(Post::Copied),
+            _ => None,
+        };
+        if let Some(post) = repetition {
             let accepted = {
                 let state = self.state();
                 let index = dice.random_range(0..state.accepted.len().max(1));
                 state.accepted.get(index).cloned()
             };
-            if let Some(sealed) = accepted {
-                return Ok(self.repeat(sealed, roll >= REPEATED_PER_MILLE, dice));
+            if let Some(original) = accepted {
+                return self.attack(post, &original, dice);
             }
         }
         let flow = dice.random_range(0..self.flows.len());
         let hostility = (roll >= 1000 - HOSTILE_PER_MILLE)
             .then(|| HOSTILITIES[dice.random_range(0..HOSTILITIES.len())]);
-        self.make(flow, self.next(), hostility)
+        self.make(flow, hostility)
     }
 
-    fn make(&self, flow: usize, index: u64, hostility: Option<Hostility>) -> Result<Sealed, Error> {
-        let Flow {
-            traffic,
-            metric,
-            aggregation,
-        } = &self.flows[flow];
-        let Generated {
-            report, noisy_bits, ..
-        } = match hostility {
+    /// Makes a new report of a metric.
+    fn make(&self, flow: usize, hostility: Option<Hostility>) -> Result<Sealed, Error> {
+        let traffic = &self.flows[flow].traffic;
+        let index = self.next(flow);
+        let generated = match hostility {
             None => traffic.packet(index)?,
             Some(hostility) => traffic.hostile(HOSTILE_INDEX | index, hostility)?,
         };
-        let upload = report.into_upload(metric, *SCHEMA_VERSIONS.end(), Some(self.clock.millis()));
+        Ok(self.record(flow, index, generated, hostility.is_none()))
+    }
+
+    /// Records a report before it is posted.
+    fn record(&self, flow: usize, index: u64, generated: Generated, honest: bool) -> Sealed {
+        let Flow {
+            metric,
+            aggregation,
+            ..
+        } = &self.flows[flow];
+        let version = *SCHEMA_VERSIONS.end();
+        let now = Some(self.clock.millis());
+        let upload = generated.report.into_upload(metric, version, now);
         let number = self.posted_reports.lock().post(Posted {
             metric: aggregation.clone(),
-            bits: noisy_bits,
-            honest: hostility.is_none(),
+            answer: GeneratedAnswer {
+                true_bits: generated.true_bits,
+                noisy_bits: generated.noisy_bits,
+            },
+            honest,
             id: upload.id.clone(),
             packet: self.packet(&upload),
         });
-        Ok(Sealed { number, upload })
+        Sealed {
+            number,
+            flow,
+            index,
+            upload,
+        }
     }
 
-    /// Repeats a report unchanged, or copies its shares under a new id.
-    fn repeat(&self, mut sealed: Sealed, copied: bool, dice: &mut ChaCha20Rng) -> Sealed {
-        let other = copied.then(|| {
-            sealed.upload.id =
-                PacketId(uuid::Builder::from_random_bytes(dice.random()).into_uuid()).to_string();
-            self.packet(&sealed.upload)
-        });
-        self.posted_reports.lock().repeat(sealed.number, other);
-        sealed
+    /// Makes a hostile report from an accepted one: a new one, the same unchanged, or its shares
+    /// under a new id.
+    fn attack(
+        &self,
+        post: Post,
+        original: &Sealed,
+        dice: &mut ChaCha20Rng,
+    ) -> Result<Sealed, Error> {
+        let mut sealed = original.clone();
+        let copy = match post {
+            Post::Hostile(hostility) => return self.make(original.flow, Some(hostility)),
+            Post::Repeated => None,
+            Post::Copied => {
+                let id = PacketId(uuid::Builder::from_random_bytes(dice.random()).into_uuid());
+                sealed.upload.id = id.to_string();
+                Some(self.packet(&sealed.upload))
+            }
+        };
+        self.posted_reports.lock().repeat(sealed.number, copy);
+        Ok(sealed)
     }
 
     /// Returns the packet id that the processors will use. Outside a sandbox only the ingestor can

@@ -11,6 +11,7 @@ use tallybox_ingestor::ingestor::Ingestor;
 use tallybox_model::id::{AggregationId, PacketId};
 use tallybox_model::path::BatchName;
 use tallybox_model::report::ReportDigest;
+use tallybox_model::role::Role;
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::Window;
 
@@ -23,11 +24,11 @@ use crate::world::World;
 
 /// Derives the status of reports from the stored state of all roles.
 #[derive(Clone)]
-pub(super) struct Lookup {
+pub(crate) struct Lookup {
     pub(super) world: Arc<World>,
     pub(super) ingestor: Arc<Ingestor>,
     pub(super) front: Arc<Front>,
-    pub(super) processors: [Arc<Processor>; 2],
+    pub(crate) processors: [Arc<Processor>; 2],
 }
 
 /// Cache for one query: state that several reports share.
@@ -178,7 +179,7 @@ impl Lookup {
                     Err(FacilitatorError::NoRosters | FacilitatorError::NoSuchWindow { .. }) => {
                         Ok(Vec::new())
                     }
-                    Err(error) => Err(refused(&processor, error)),
+                    Err(error) => Err(Error::processor(processor.buckets.role, error)),
                 }
             }
         };
@@ -193,10 +194,10 @@ impl Lookup {
         let [first, second] = &self.processors;
         let first = show(first, name)
             .await
-            .map_err(|error| refused(first, error))?;
+            .map_err(|error| Error::processor(Role::First, error))?;
         let second = show(second, name)
             .await
-            .map_err(|error| refused(second, error))?;
+            .map_err(|error| Error::processor(Role::Second, error))?;
         Ok([first, second])
     }
 
@@ -218,12 +219,5 @@ impl Lookup {
             }
         }
         Ok(None)
-    }
-}
-
-fn refused(processor: &Processor, error: FacilitatorError) -> Error {
-    Error::Processor {
-        role: processor.buckets.role,
-        source: Box::new(error),
     }
 }

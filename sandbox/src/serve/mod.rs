@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tallybox_client::RandomisedResponse;
+use tallybox_client::post::Options;
 use tallybox_client::traffic::{Metric, Traffic};
 use tallybox_facilitator::config::Points;
 use tallybox_ingestor::ingestor::Ingestor;
@@ -56,14 +57,18 @@ use crate::error::Error;
 use crate::ingestor_server::{IngestorServer, reporter};
 use crate::keys::bins_of;
 use crate::layout::Served;
+use crate::lying_ingestor::HONEST_PER_METRIC;
 use crate::roles::{InProcessRoles, RoleProcess, Setting};
 use crate::world::World;
-use client_traffic::{ClientTraffic, Flow};
+pub(crate) use client_traffic::{ClientTraffic, Flow};
 use front::Front;
 use lookup::Lookup;
 use processes::Processes;
 use spool::SpoolReader;
+pub(crate) use stored_state::IntakeRecord;
+pub(crate) use truth::Posted;
 use truth::{Audit, SharedPostedReports};
+pub(crate) use window::SummedWindow;
 
 pub use front::Unfriendly;
 
@@ -91,8 +96,8 @@ pub struct ServeOptions {
     pub epsilon: Option<f64>,
     /// Address on which the ingestor accepts reports.
     pub listen: SocketAddr,
-    /// Address of the debug pages.
-    pub debug_listen: SocketAddr,
+    /// Address of the debug pages; there are none if absent.
+    pub debug_listen: Option<SocketAddr>,
     /// Seed of all keys, the traffic and the choice of kills.
     pub seed: Option<u64>,
     /// The clock of the sandbox.
@@ -148,20 +153,20 @@ enum Programs {
 pub struct Serving {
     /// Address on which the ingestor accepts reports.
     pub address: SocketAddr,
-    /// Address of the debug pages.
-    pub debug_address: SocketAddr,
+    /// Address of the debug pages, if there are any.
+    pub debug_address: Option<SocketAddr>,
     /// The sandbox directory and its keys.
     pub world: Arc<World>,
     setting: Setting,
     programs: Programs,
-    debug: tokio::task::JoinHandle<()>,
-    lookup: Lookup,
+    debug: Option<tokio::task::JoinHandle<()>>,
+    pub(crate) lookup: Lookup,
     /// Number of reports that the ingestor dropped, by ingestor window. Kept here because the
     /// ingestor deletes its records after a time.
     dropped: BTreeMap<Window, u64>,
-    traffic: Arc<ClientTraffic>,
+    pub(crate) traffic: Arc<ClientTraffic>,
     spool: SpoolReader,
-    audit: Audit,
+    pub(crate) audit: Audit,
     /// Seed of traffic and kills.
     seed: u64,
     output: Output,
@@ -177,10 +182,10 @@ impl Serving {
     pub async fn start(root: &Path, options: &ServeOptions, output: Output) -> Result<Self, Error> {
         let setting = options.time.setting();
         let world = Arc::new(create(root, options, &setting)?);
-        let listener = listen_for_questions(options.debug_listen).await?;
-        let debug_address = listener
-            .local_addr()
-            .map_err(refused(options.debug_listen))?;
+        let pages = match options.debug_listen {
+            Some(address) => Some(listen_for_questions(address).await?),
+            None => None,
+        };
         let front = Front::new(Arc::clone(&world.keys), options.unfriendly.clone());
         let (layout, seed) = (&world.layout, options.seed.unwrap_or_else(rand::random));
         let (programs, address, ingestor) = match (&options.time, options.chaos) {
@@ -238,8 +243,8 @@ impl Serving {
         };
         Ok(Self {
             address,
-            debug_address,
-            debug: tokio::spawn(debug::serve(listener, lookup.clone())),
+            debug_address: pages.as_ref().map(|(_, address)| *address),
+            debug: pages.map(|(pages, _)| tokio::spawn(debug::serve(pages, lookup.clone()))),
             world,
             setting,
             programs,
@@ -253,16 +258,26 @@ impl Serving {
         })
     }
 
-    fn reporter(&self) -> Result<tallybox_client::post::Reporter, Error> {
-        reporter(
-            &self.world,
-            self.address,
-            self.setting.clients_clock(),
-            watch::STOP_TIMEOUT,
-        )
+    /// Creates a client of the ingestor.
+    pub(crate) fn reporter(&self) -> Result<tallybox_client::post::Reporter, Error> {
+        // With continuous traffic, a report without an answer is set aside and posted again later.
+        let timeout = match self.setting.rate {
+            1 => Options::default().deadline,
+            _ => watch::STOP_TIMEOUT,
+        };
+        let clock = self.setting.clients_clock();
+        reporter(&self.world, self.address, clock, timeout)
     }
 
-    fn now(&self) -> BatchTime {
+    /// Returns the programs, if they run inside this process.
+    pub(crate) fn in_process(&self) -> Option<&Arc<InProcessRoles>> {
+        match &self.programs {
+            Programs::InProcess { roles, .. } => Some(roles),
+            Programs::ChildProcesses(_) => None,
+        }
+    }
+
+    pub(crate) fn now(&self) -> BatchTime {
         BatchTime::of_clock(self.setting.clock.millis())
     }
 
@@ -271,7 +286,9 @@ impl Serving {
     /// # Errors
     /// [`Error`] if the ingestor fails while it stops.
     pub async fn stop(self) -> Result<(), Error> {
-        self.debug.abort();
+        if let Some(debug) = &self.debug {
+            debug.abort();
+        }
         match self.programs {
             Programs::InProcess { server, .. } => server.close().await,
             Programs::ChildProcesses(processes) => {
@@ -333,12 +350,15 @@ fn free(address: SocketAddr) -> Result<SocketAddr, Error> {
     bound.map_err(refused(address))
 }
 
-async fn listen_for_questions(address: SocketAddr) -> Result<TcpListener, Error> {
+async fn listen_for_questions(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
     if !address.ip().is_loopback() {
         let problem = "--debug-listen must be a loopback address: the debug pages use the secrets of all roles";
         return Err(Error::Setting(problem.to_owned()));
     }
-    TcpListener::bind(address).await.map_err(refused(address))
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(refused(address))?;
+    let bound = listener.local_addr().map_err(refused(address))?;
+    Ok((listener, bound))
 }
 
 fn refused(address: SocketAddr) -> impl Fn(std::io::Error) -> Error {
@@ -372,6 +392,7 @@ fn flows(
                 .cloned()
                 .ok_or_else(missing)?,
             aggregation: metric.name.parse().map_err(|_| missing())?,
+            next: HONEST_PER_METRIC.into(),
         })
     };
     options.metrics.iter().map(flow).collect()

@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::layout::{BucketKind, LOCALITY};
 
 /// Maximum size of an object in bytes.
-const MAX_OBJECT_BYTES: u64 = 256 << 20;
+pub(super) const MAX_OBJECT_BYTES: u64 = 256 << 20;
 
 /// A report in a slab.
 #[derive(Debug, Clone)]
@@ -45,12 +45,12 @@ pub(super) struct Planned {
     pub(super) done: bool,
 }
 
-/// A batch: its packets, and those that each processor rejected.
+/// A batch: its packets, and each processor's record of its intake.
 pub(super) struct StoredBatch {
     pub(super) name: BatchName,
     packets: HashSet<PacketId>,
-    /// For each processor the rejected packets; `None` before its intake.
-    rejects: [Option<HashMap<PacketId, PacketReason>>; 2],
+    /// For each processor the record; `None` before its intake.
+    intakes: [Option<IntakeRecord>; 2],
 }
 
 impl StoredBatch {
@@ -59,10 +59,45 @@ impl StoredBatch {
     }
 
     pub(super) fn intake_results(&self, packet: PacketId) -> [ProcessorStatus; 2] {
-        [0, 1].map(|index: usize| match &self.rejects[index] {
+        [0, 1].map(|index: usize| match &self.intakes[index] {
             None => ProcessorStatus::default(),
-            Some(rejects) => rejects.get(&packet).copied().into(),
+            Some(intake) => intake.rejected.get(&packet).copied().into(),
         })
+    }
+}
+
+/// A processor's record of the intake of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct IntakeRecord {
+    /// Packets for which the processor sent no verification message.
+    pub(crate) rejected: HashMap<PacketId, PacketReason>,
+    /// Number of packets with an id of an earlier packet. The record does not list them.
+    pub(crate) repeated: u64,
+}
+
+impl IntakeRecord {
+    /// Reads the record from the prepared batch; returns `None` before the intake.
+    pub(crate) async fn read(
+        processor: &Processor,
+        name: &BatchName,
+    ) -> Result<Option<Self>, Error> {
+        let refused = |error| Error::processor(processor.buckets.role, error);
+        let prepared = find_prepared(processor, name).await.map_err(refused)?;
+        let Some(prepared) = prepared else {
+            return Ok(None);
+        };
+        let rejections = &prepared.footer().rejections;
+        let mut record = Self {
+            rejected: HashMap::new(),
+            repeated: rejections.count(PacketReason::DuplicateUuid),
+        };
+        for chunk in prepared.chunks(ChunkKind::Rejects) {
+            let rejects = prepared.rejects(chunk).await;
+            record
+                .rejected
+                .extend(rejects.map_err(|error| refused(error.into()))?);
+        }
+        Ok(Some(record))
     }
 }
 
@@ -144,12 +179,11 @@ impl Lookup {
             let Some(name) = BatchName::from_ingestion_signature(&key) else {
                 continue;
             };
-            let file = read_all(&*mailbox, &name.ingestion().packets, MAX_OBJECT_BYTES).await?;
             batches.push(StoredBatch {
-                packets: blocking(move || packets(file.as_ref())).await?,
-                rejects: [
-                    rejects(&self.processors[0], &name).await?,
-                    rejects(&self.processors[1], &name).await?,
+                packets: read_packets(&*mailbox, &name).await?.into_iter().collect(),
+                intakes: [
+                    IntakeRecord::read(&self.processors[0], &name).await?,
+                    IntakeRecord::read(&self.processors[1], &name).await?,
                 ],
                 name,
             });
@@ -165,30 +199,6 @@ impl Lookup {
     pub(super) fn begun(&self, slab: &str) -> Option<BatchTime> {
         self.names().parse_slab(slab).map(|name| name.window())
     }
-}
-
-/// Reads the packets of a batch that a processor rejected; `None` before its intake.
-async fn rejects(
-    processor: &Processor,
-    name: &BatchName,
-) -> Result<Option<HashMap<PacketId, PacketReason>>, Error> {
-    let refused = |error| Error::Processor {
-        role: processor.buckets.role,
-        source: Box::new(error),
-    };
-    let Some(prepared) = find_prepared(processor, name).await.map_err(refused)? else {
-        return Ok(None);
-    };
-    let mut rejects = HashMap::new();
-    for chunk in prepared.chunks(ChunkKind::Rejects) {
-        rejects.extend(
-            prepared
-                .rejects(chunk)
-                .await
-                .map_err(|error| refused(error.into()))?,
-        );
-    }
-    Ok(Some(rejects))
 }
 
 fn reports(
@@ -216,23 +226,26 @@ fn reports(
     Ok(found)
 }
 
-/// Returns the ids of the packets in a file. An unreadable file counts as empty: the processors
-/// report the error.
-fn packets(file: &[u8]) -> HashSet<PacketId> {
+/// Reads the ids of the packets of a batch in a mailbox.
+pub(super) async fn read_packets(
+    mailbox: &dyn Bucket,
+    name: &BatchName,
+) -> Result<Vec<PacketId>, Error> {
+    let file = read_all(mailbox, &name.ingestion().packets, MAX_OBJECT_BYTES).await?;
     let limits = FileLimits::default();
-    let mut ids = HashSet::new();
-    let Ok(mut reader) = ContainerReader::open(file, &limits) else {
-        return ids;
-    };
-    while let Ok(Some(block)) = reader.next_block() {
-        let packets =
-            RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits).flatten();
-        ids.extend(packets.filter_map(|packet| packet.id.parse::<PacketId>().ok()));
+    let bad = |error| Error::Internal(format!("{name}: {error}"));
+    let mut reader = ContainerReader::open(&*file, &limits).map_err(bad)?;
+    let mut packets = Vec::new();
+    while let Some(block) = reader.next_block().map_err(bad)? {
+        for packet in RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
+            packets.extend(packet.map_err(bad)?.id.parse::<PacketId>().ok());
+        }
     }
-    ids
+    Ok(packets)
 }
 
-async fn keys(
+/// Lists the keys of a directory.
+pub(super) async fn keys(
     bucket: &dyn Bucket,
     directory: &str,
     range: ListRange,

@@ -4,14 +4,15 @@ use std::io::{Read as _, Write as _};
 
 use serde_json::Value;
 use tallybox_client::Report;
-use tallybox_client::traffic::{Hostility, Traffic};
+use tallybox_client::post::{PostOutcome, Prepared};
+use tallybox_client::traffic::{GeneratedAnswer, Hostility, Traffic};
 use tallybox_facilitator::reason::PacketReason;
 use tallybox_facilitator::roster::AgreementOutcome;
 use tallybox_model::id::PacketId;
+use tallybox_service::progress::Progress;
 
 use super::announce::Announcement;
 use super::*;
-use crate::ingestor_server::{PostAnswer, post};
 
 const METRIC: &str = "CodeVerified-v1";
 /// 2026-01-01 00:00 UTC.
@@ -35,7 +36,7 @@ pub(super) fn options(clock: &Clock) -> ServeOptions {
         metrics: vec![*Metric::named(METRIC).unwrap()],
         epsilon: None,
         listen: free,
-        debug_listen: free,
+        debug_listen: Some(free),
         seed: Some(1),
         time: Time::Set(clock.clone()),
         packets: 0,
@@ -72,10 +73,13 @@ impl TestSandbox {
                 .remove(0);
         let reporter = self.serving.reporter().unwrap();
         let ids = reports.iter().map(|report| report.id.to_string()).collect();
-        let answers = post(&reporter, &metric, self.clock.millis(), reports)
-            .await
-            .unwrap();
-        assert!(answers.iter().all(|answer| *answer == PostAnswer::Accepted));
+        let now = Some(self.clock.millis());
+        let uploads = reports
+            .into_iter()
+            .map(|report| Prepared::from(report.into_upload(&metric, 2, now)));
+        for outcome in reporter.send_all(uploads.collect()).await {
+            assert!(matches!(outcome, PostOutcome::Accepted), "{outcome:?}");
+        }
         ids
     }
 
@@ -85,7 +89,7 @@ impl TestSandbox {
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
-        let address = self.serving.debug_address;
+        let address = self.serving.debug_address.unwrap();
         let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
         let asking = tokio::task::spawn_blocking(move || {
             let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -106,10 +110,7 @@ impl TestSandbox {
     }
 
     fn roles(&self) -> &InProcessRoles {
-        match &self.serving.programs {
-            Programs::InProcess { roles, .. } => roles,
-            Programs::ChildProcesses(_) => panic!("processes in a test"),
-        }
+        self.serving.in_process().unwrap()
     }
 
     /// Sets the clock, then lets every program do the work that is due.
@@ -258,9 +259,8 @@ async fn a_batch_without_a_good_report_has_an_end_too() {
 async fn sums_are_compared_with_the_truth() {
     let mut sandbox = TestSandbox::new().await;
     let traffic = Arc::clone(&sandbox.serving.traffic);
-    Arc::clone(&traffic)
-        .burst(&sandbox.serving.reporter().unwrap(), 12)
-        .await;
+    let reporter = sandbox.serving.reporter().unwrap();
+    traffic.burst(&reporter, 12, &Progress::hidden()).await;
     let other = sandbox.traffic.packet(1 << 40).unwrap().report;
     sandbox
         .post(vec![other, sandbox.undecryptable(1 << 41)])
@@ -315,7 +315,10 @@ async fn sums_are_compared_with_the_truth() {
     let packet = PacketId::from_bytes([7; 16]);
     let posted = truth::Posted {
         metric: METRIC.parse().unwrap(),
-        bits: vec![true; 6],
+        answer: GeneratedAnswer {
+            true_bits: vec![true; 6],
+            noisy_bits: vec![true; 6],
+        },
         honest: true,
         id: "nobody's".to_owned(),
         packet,
@@ -336,7 +339,8 @@ async fn sums_are_compared_with_the_truth() {
 async fn packets_of_its_own_and_the_pages_around_them() {
     let sandbox = TestSandbox::new().await;
     let traffic = Arc::clone(&sandbox.serving.traffic);
-    traffic.burst(&sandbox.serving.reporter().unwrap(), 3).await;
+    let reporter = sandbox.serving.reporter().unwrap();
+    traffic.burst(&reporter, 3, &Progress::hidden()).await;
     let (_, list) = sandbox.get("/debug/reports").await;
     let list: Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list["reports"].as_array().unwrap().len(), 3);
@@ -365,7 +369,7 @@ async fn packets_of_its_own_and_the_pages_around_them() {
 async fn the_debug_pages_are_for_this_machine_only() {
     let directory = tempfile::tempdir().unwrap();
     let mut options = options(&Clock::manual(START_MILLIS));
-    options.debug_listen = SocketAddr::from(([0, 0, 0, 0], 0));
+    options.debug_listen = Some(SocketAddr::from(([0, 0, 0, 0], 0)));
     let error = Serving::start(directory.path(), &options, Output::new(true))
         .await
         .unwrap_err();
@@ -433,7 +437,7 @@ async fn post_raw(sandbox: &TestSandbox, body: String) -> Option<u16> {
 }
 
 async fn ask_for(sandbox: &TestSandbox, kind: &str) -> u16 {
-    let address = sandbox.serving.debug_address;
+    let address = sandbox.serving.debug_address.unwrap();
     let request = format!("POST /debug/unfriendly/{kind} HTTP/1.0\r\nHost: {address}\r\n\r\n");
     let asking = tokio::task::spawn_blocking(move || {
         let mut stream = std::net::TcpStream::connect(address).unwrap();

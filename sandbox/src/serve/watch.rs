@@ -8,6 +8,7 @@ use tallybox_ingestor::batch::records;
 use tallybox_service::chart::Screen;
 use tallybox_service::live::Live;
 use tallybox_service::output::Summary;
+use tallybox_service::progress::Progress;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -294,8 +295,9 @@ impl Work {
         let (traffic, reporter) = (Arc::clone(&serving.traffic), serving.reporter()?);
         let (no_more, clients, packets) =
             (work.no_more.clone(), work.clients.clone(), options.packets);
+        let first = (packets, Progress::hidden());
         work.tasks
-            .spawn(async move { traffic.run(reporter, packets, no_more, clients).await });
+            .spawn(async move { traffic.run(reporter, first, no_more, clients).await });
         Ok(work)
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use tallybox_client::traffic::Tally;
 use tallybox_client::{Estimate, RandomisedResponse};
 use tallybox_model::id::AggregationId;
 use tallybox_model::time::Window;
@@ -16,27 +17,35 @@ const COLUMNS: usize = 80;
 /// The sum of one window of one metric.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct SummedWindow {
+pub(crate) struct SummedWindow {
     event: &'static str,
-    window: Window,
-    metric: AggregationId,
+    pub(crate) window: Window,
+    pub(crate) metric: AggregationId,
     /// Number of packets in the sums.
     counted: u64,
     /// Number of rejected packets.
     rejected: usize,
     sums: Vec<u64>,
-    estimates: Vec<Estimate>,
+    pub(crate) estimates: Vec<Estimate>,
     /// Number of counted reports that other clients posted.
     foreign: u64,
+    /// The answers of the counted reports of the sandbox.
+    #[serde(skip)]
+    pub(crate) truth: Tally,
+    /// The sum with its two parts.
+    #[serde(skip)]
+    pub(crate) total: Total,
 }
 
 impl SummedWindow {
-    /// Creates the summary of a summed window.
+    /// Creates the summary of a summed window. `truth` are the answers of the counted reports of
+    /// the sandbox, `foreign` is the number of those of other clients.
     pub(super) fn from_total(
         metric: &AggregationId,
         window: Window,
         total: Total,
         noise: Option<RandomisedResponse>,
+        (truth, foreign): (Tally, u64),
     ) -> Self {
         let estimate = |noise: RandomisedResponse| {
             let sums = total.sums.iter();
@@ -49,14 +58,11 @@ impl SummedWindow {
             counted: total.accepted,
             rejected: total.invalid.len(),
             estimates: noise.map(estimate).unwrap_or_default(),
-            sums: total.sums,
-            foreign: 0,
+            sums: total.sums.clone(),
+            foreign,
+            truth,
+            total,
         }
-    }
-
-    /// Sets the number of counted reports of other clients.
-    pub(super) fn with_foreign(self, foreign: u64) -> Self {
-        Self { foreign, ..self }
     }
 
     /// Returns whether reports of other clients are in the sum.

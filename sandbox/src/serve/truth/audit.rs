@@ -3,16 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::TryStreamExt as _;
 use tallybox_client::RandomisedResponse;
-use tallybox_model::avro::{ContainerReader, FileLimits, RecordReader};
+use tallybox_client::traffic::Tally;
 use tallybox_model::id::{AggregationId, BatchId, PacketId};
-use tallybox_model::packet::DataSharePacket;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::roster::{AgreedWindow, DatedBatch, RosterObject, WindowName};
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_transport::{Bucket, ListRange, Records as OwnRecords, SharedBucket, read_all};
+use tallybox_transport::{ListRange, Records as OwnRecords, SharedBucket};
 
 use super::discrepancy::{Discrepancies, Discrepancy};
 use super::posted_reports::SharedPostedReports;
@@ -21,11 +19,10 @@ use crate::always::{MAX_AGE_WINDOWS, PERIOD_MINUTES};
 use crate::error::Error;
 use crate::layout::{BucketKind, INSTANCE};
 use crate::portal::{Parts, Total};
+use crate::serve::stored_state::{MAX_OBJECT_BYTES, keys, read_packets};
 use crate::serve::window::SummedWindow;
 use crate::world::World;
 
-/// Maximum size of an object in bytes.
-const MAX_OBJECT_BYTES: u64 = 256 << 20;
 /// How far back an audit scans, in windows: longer than a batch can wait to be summed.
 const LOOK_BACK_WINDOWS: i64 = MAX_AGE_WINDOWS as i64 + 6;
 
@@ -43,7 +40,7 @@ struct Batch {
 }
 
 /// The audit's state: sums so far, batches, windows, discrepancies.
-pub(in crate::serve) struct Audit {
+pub(crate) struct Audit {
     posted_reports: SharedPostedReports,
     metrics: BTreeMap<AggregationId, RandomisedResponse>,
     parts: Parts,
@@ -54,18 +51,18 @@ pub(in crate::serve) struct Audit {
     batches: BTreeMap<BatchId, Batch>,
     windows: BTreeMap<(Window, AggregationId), WindowParts>,
     /// The discrepancies found so far.
-    pub(in crate::serve) discrepancies: Discrepancies,
+    pub(crate) discrepancies: Discrepancies,
 }
 
 /// The state of a window at the portal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::serve) struct AtPortal {
+pub(crate) struct AtPortal {
     /// Number of metrics of which a roster or a sum part exists.
-    pub(in crate::serve) metrics: usize,
+    pub(crate) metrics: usize,
     /// Number of metrics with nothing left to do.
-    pub(in crate::serve) over: usize,
+    pub(crate) over: usize,
     /// Number of packets in their sums.
-    pub(in crate::serve) counted: u64,
+    pub(crate) counted: u64,
 }
 
 /// Acknowledged reports that are in no sum, by cause.
@@ -85,7 +82,7 @@ pub(super) struct Left {
 
 impl Audit {
     /// Creates an audit of these metrics, with the noise of each.
-    pub(in crate::serve) fn new(
+    pub(crate) fn new(
         world: &World,
         metrics: BTreeMap<AggregationId, RandomisedResponse>,
         posted_reports: SharedPostedReports,
@@ -108,7 +105,7 @@ impl Audit {
     }
 
     /// Scans all buckets for new objects. Returns the windows whose sum parts were added.
-    pub(in crate::serve) async fn check_windows(
+    pub(crate) async fn check_windows(
         &mut self,
         now: BatchTime,
     ) -> Result<Vec<SummedWindow>, Error> {
@@ -293,23 +290,29 @@ impl Audit {
             // final audit reports it.
             return Ok(None);
         }
-        let foreign = self.compare_sum(window, metric, &total);
+        let counted = self.compare_sum(window, metric, &total);
         let state = self.windows.entry(window_id).or_default();
         state.summed = Some(Summed {
             counted: total.accepted,
         });
         let noise = self.metrics.get(metric).copied();
-        Ok(Some(
-            SummedWindow::from_total(metric, window, total, noise).with_foreign(foreign),
-        ))
+        let summed = SummedWindow::from_total(metric, window, total, noise, counted);
+        Ok(Some(summed))
     }
 
-    /// Compares a sum with the posted reports. Returns the number of other clients' reports in it.
-    fn compare_sum(&mut self, window: Window, metric: &AggregationId, total: &Total) -> u64 {
+    /// Compares a sum with the posted reports. Returns the answers of the reports in it, and the
+    /// number of other clients' reports.
+    fn compare_sum(
+        &mut self,
+        window: Window,
+        metric: &AggregationId,
+        total: &Total,
+    ) -> (Tally, u64) {
         let discrepancies = &mut self.discrepancies;
         let mut posted_reports = self.posted_reports.lock();
-        let mut truth = vec![0_u64; total.sums.len()];
-        let (mut counted, mut foreign) = (BTreeSet::new(), 0_u64);
+        let mut truth = Tally::new(total.sums.len());
+        let mut counted = BTreeSet::new();
+        let mut foreign = 0_u64;
         for id in &total.batches {
             let Some(batch) = self.batches.get_mut(id) else {
                 continue;
@@ -354,29 +357,30 @@ impl Audit {
                                 format!("{metric} {window}: hostile report {number} is counted"),
                             );
                         }
-                        for (sum, bit) in truth.iter_mut().zip(&report.bits) {
-                            *sum += u64::from(*bit);
-                        }
+                        truth.add_answer(&report.answer);
                     }
                 }
             }
         }
         let right = |(sum, truth): (&u64, &u64)| (*truth..=*truth + foreign).contains(sum);
-        if total.accepted != counted.len() as u64 || !total.sums.iter().zip(&truth).all(right) {
+        if total.accepted != counted.len() as u64
+            || !total.sums.iter().zip(&truth.noisy_counts).all(right)
+        {
             let (accepted, sums) = (total.accepted, &total.sums);
             discrepancies.note(
                 Discrepancy::Wrong,
                 format!(
-                    "{metric} {window}: {} reports add to {truth:?}, the sum parts hold {accepted} and {sums:?}",
-                    counted.len()
+                    "{metric} {window}: {} reports add to {:?}, the sum parts hold {accepted} and {sums:?}",
+                    counted.len(),
+                    truth.noisy_counts
                 ),
             );
         }
-        foreign
+        (truth, foreign)
     }
 
     /// Returns the state of a window at the portal.
-    pub(in crate::serve) fn at_portal(&self, window: Window) -> AtPortal {
+    pub(crate) fn at_portal(&self, window: Window) -> AtPortal {
         let mut at = AtPortal::default();
         for metric in self.metrics.keys() {
             let Some(state) = self.windows.get(&(window, metric.clone())) else {
@@ -390,7 +394,7 @@ impl Audit {
     }
 
     /// Returns the number of summed windows, over all metrics.
-    pub(in crate::serve) fn summed(&self) -> u64 {
+    pub(crate) fn summed(&self) -> u64 {
         self.windows
             .values()
             .filter(|state| state.summed.is_some())
@@ -398,7 +402,7 @@ impl Audit {
     }
 
     /// Returns the number of batches of a window and the number of packets in them.
-    pub(in crate::serve) fn ingested(&self, window: Window) -> (u64, u64) {
+    pub(crate) fn ingested(&self, window: Window) -> (u64, u64) {
         let in_window = self
             .batches
             .values()
@@ -408,9 +412,15 @@ impl Audit {
         })
     }
 
+    /// Returns the number of packets in these batches.
+    pub(crate) fn packets_in(&self, batches: &[BatchId]) -> u64 {
+        let found = batches.iter().filter_map(|id| self.batches.get(id));
+        found.map(|batch| batch.packets.len() as u64).sum()
+    }
+
     /// Returns the number of acknowledged reports and windows that are not settled. The result is 0
     /// once every report is counted or its absence is explained.
-    pub(in crate::serve) fn unsettled(&self) -> u64 {
+    pub(crate) fn unsettled(&self) -> u64 {
         let left = self.left();
         let waiting = self
             .windows
@@ -511,7 +521,7 @@ impl Audit {
 
     /// Makes the final check of the spool: every report in it is accounted for. `waiting` is the
     /// number of reports of all clients in the spool that are in no batch.
-    pub(in crate::serve) fn close_spool(&mut self, waiting: u64) {
+    pub(crate) fn close_spool(&mut self, waiting: u64) {
         for _ in self.left().unbatched..waiting {
             let sentence = "a report of another client is in the spool and in no batch";
             self.discrepancies.note(Discrepancy::Lost, sentence);
@@ -531,27 +541,4 @@ fn window(name: &str) -> Option<Window> {
         BatchTime::from_compact(end).ok()?,
     )
     .ok()
-}
-
-async fn read_packets(mailbox: &dyn Bucket, name: &BatchName) -> Result<Vec<PacketId>, Error> {
-    let file = read_all(mailbox, &name.ingestion().packets, MAX_OBJECT_BYTES).await?;
-    let limits = FileLimits::default();
-    let bad = |error| Error::Internal(format!("{name}: {error}"));
-    let mut reader = ContainerReader::open(&*file, &limits).map_err(bad)?;
-    let mut packets = Vec::new();
-    while let Some(block) = reader.next_block().map_err(bad)? {
-        for packet in RecordReader::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
-            packets.extend(packet.map_err(bad)?.id.parse::<PacketId>().ok());
-        }
-    }
-    Ok(packets)
-}
-
-async fn keys(
-    bucket: &dyn Bucket,
-    directory: &str,
-    range: ListRange,
-) -> Result<Vec<String>, Error> {
-    let entries = bucket.list(directory, range).await?;
-    Ok(entries.map_ok(|entry| entry.key).try_collect().await?)
 }

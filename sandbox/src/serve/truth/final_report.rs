@@ -73,7 +73,7 @@ pub struct FinalReport {
 impl FinalReport {
     /// Makes the final audit. `dropped` is the number of reports that the ingestor's records
     /// declare as dropped.
-    pub(in crate::serve) async fn from_audit(
+    pub(crate) async fn from_audit(
         audit: &mut Audit,
         dropped: u64,
         processes: Kills,

@@ -18,4 +18,4 @@ pub(super) use audit::Audit;
 pub use discrepancy::{Discrepancies, Discrepancy};
 pub use final_report::{FinalReport, Kills};
 pub use posted_reports::ReportCounts;
-pub(super) use posted_reports::{Posted, SharedPostedReports};
+pub(crate) use posted_reports::{Posted, SharedPostedReports};

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
+use tallybox_client::traffic::GeneratedAnswer;
 use tallybox_model::id::{AggregationId, BatchId, PacketId};
 use tallybox_model::time::Window;
 
@@ -15,9 +16,9 @@ use crate::error::Error;
 
 /// A posted report.
 #[derive(Debug, Clone)]
-pub(in crate::serve) struct PostedReport {
-    /// The bins that were shared.
-    pub(super) bits: Vec<bool>,
+pub(crate) struct PostedReport {
+    /// The answer, and the bins that were shared.
+    pub(super) answer: GeneratedAnswer,
     /// True if the report is valid and must be counted.
     pub(super) honest: bool,
     /// True if the ingestor has acknowledged it.
@@ -32,17 +33,17 @@ pub(in crate::serve) struct PostedReport {
 
 /// A report that is about to be posted.
 #[derive(Debug, Clone)]
-pub(in crate::serve) struct Posted {
+pub(crate) struct Posted {
     /// Its metric.
-    pub(in crate::serve) metric: AggregationId,
-    /// The bins that are shared.
-    pub(in crate::serve) bits: Vec<bool>,
+    pub(crate) metric: AggregationId,
+    /// The answer, and the bins that are shared.
+    pub(crate) answer: GeneratedAnswer,
     /// True if the report is valid.
-    pub(in crate::serve) honest: bool,
+    pub(crate) honest: bool,
     /// The id that the client gave it.
-    pub(in crate::serve) id: String,
+    pub(crate) id: String,
     /// The packet id that the processors use for it.
-    pub(in crate::serve) packet: PacketId,
+    pub(crate) packet: PacketId,
 }
 
 /// Number of reports of each kind.
@@ -100,7 +101,7 @@ struct ForeignReport {
 
 /// The posted reports and their status.
 #[derive(Debug, Default)]
-pub(in crate::serve) struct PostedReports {
+pub(crate) struct PostedReports {
     pub(super) entries: Vec<PostedReport>,
     /// Index of the reports by packet id. A report that was also posted under other ids has several
     /// entries.
@@ -113,11 +114,11 @@ pub(in crate::serve) struct PostedReports {
 
 /// The posted reports, to which several tasks write.
 #[derive(Debug, Clone, Default)]
-pub(in crate::serve) struct SharedPostedReports(Arc<Mutex<PostedReports>>);
+pub(crate) struct SharedPostedReports(Arc<Mutex<PostedReports>>);
 
 impl SharedPostedReports {
     /// Creates an empty list of posted reports that is also written to a file.
-    pub(in crate::serve) fn create(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn create(path: &Path) -> Result<Self, Error> {
         let file = File::create(path).map_err(Error::file(path))?;
         let posted_reports = PostedReports {
             journal: Some(BufWriter::new(file)),
@@ -126,18 +127,18 @@ impl SharedPostedReports {
         Ok(Self(Arc::new(Mutex::new(posted_reports))))
     }
 
-    pub(in crate::serve) fn lock(&self) -> MutexGuard<'_, PostedReports> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, PostedReports> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl PostedReports {
     /// Records a report before it is posted, and returns its number.
-    pub(in crate::serve) fn post(&mut self, posted: Posted) -> usize {
+    pub(crate) fn post(&mut self, posted: Posted) -> usize {
         let number = self.entries.len();
         let Posted {
             metric,
-            bits,
+            answer,
             honest,
             ..
         } = posted;
@@ -151,7 +152,7 @@ impl PostedReports {
         }
         self.packets.insert(posted.packet, number);
         self.entries.push(PostedReport {
-            bits,
+            answer,
             honest,
             acknowledged: false,
             refused: false,
@@ -163,7 +164,7 @@ impl PostedReports {
 
     /// Records that a report is posted again, with the packet id of the copy if the id differs. It
     /// must be counted once.
-    pub(in crate::serve) fn repeat(&mut self, number: usize, other: Option<PacketId>) {
+    pub(crate) fn repeat(&mut self, number: usize, other: Option<PacketId>) {
         self.counts.repeated += 1;
         if let Some(packet) = other {
             self.packets.insert(packet, number);
@@ -172,7 +173,7 @@ impl PostedReports {
     }
 
     /// Records that the ingestor acknowledged the report.
-    pub(in crate::serve) fn acknowledge(&mut self, number: usize) {
+    pub(crate) fn acknowledge(&mut self, number: usize) {
         let Some(report) = self.entries.get_mut(number) else {
             return;
         };
@@ -184,7 +185,7 @@ impl PostedReports {
 
     /// Records that the ingestor refused the report. Returns true if that was expected, since the
     /// report is hostile.
-    pub(in crate::serve) fn refuse(&mut self, number: usize, reason: &str) -> bool {
+    pub(crate) fn refuse(&mut self, number: usize, reason: &str) -> bool {
         let Some(report) = self.entries.get_mut(number) else {
             return false;
         };
@@ -203,7 +204,7 @@ impl PostedReports {
 
     /// Records that a report is in the spool. A report that the sandbox did not post belongs to
     /// another client.
-    pub(in crate::serve) fn spooled(&mut self, packet: PacketId) {
+    pub(crate) fn spooled(&mut self, packet: PacketId) {
         self.foreign(packet);
     }
 
@@ -267,7 +268,7 @@ impl PostedReports {
     }
 
     /// Returns the counts.
-    pub(in crate::serve) fn counts(&self) -> ReportCounts {
+    pub(crate) fn counts(&self) -> ReportCounts {
         self.counts
     }
 
@@ -282,7 +283,7 @@ impl PostedReports {
     }
 
     /// Flushes buffered lines to the file.
-    pub(in crate::serve) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         if let Some(journal) = &mut self.journal {
             let _ = journal.flush();
         }
@@ -297,7 +298,10 @@ mod tests {
     fn posted(honest: bool, packet: u8) -> Posted {
         Posted {
             metric: "a".parse().unwrap(),
-            bits: vec![true],
+            answer: GeneratedAnswer {
+                true_bits: vec![true],
+                noisy_bits: vec![true],
+            },
             honest,
             id: format!("id-{packet}"),
             packet: PacketId::from_bytes([packet; 16]),
