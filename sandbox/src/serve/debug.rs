@@ -23,29 +23,8 @@ use crate::error::Error;
 /// Number of reports in the list.
 const MAX_LISTED_REPORTS: usize = 100;
 
-const PAGE: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>Tallybox sandbox</title>
-<style>body{font:16px/1.5 sans-serif;max-width:42em;margin:3em auto;padding:0 1em}input{font:inherit;width:24em}
-code{background:#eee;padding:0 .2em}</style>
-<h1>Tallybox sandbox</h1>
-<p>Post reports to the ingestor, then query the status of each here.
-The clock is accelerated, one second is ten minutes: a window lasts six seconds and is summed some seconds later.
-<form action=/debug/reports><label>Report id
-<input name=id required placeholder=3f0c8a52-9d1e-4b7a-8c66-0e4f5a6b7c8d></label> <button>Query</button></form>
-<ul><li><code>GET /debug/reports/{id}</code>: slab, window, batch, the intake outcome and the rosters of each processor,
-the sum, what to do next
-<li><a href=/debug/reports><code>GET /debug/reports</code></a>: the last 100 reports, newest first
-<li><code>GET /debug/windows/{metric}/{YYYYMMDDHHMM}</code>: both rosters of the window with this start, as each
-processor stores them</ul>
-<p>Stages: <code>spooled</code> (stored by the ingestor), <code>batched</code> (in both mailboxes), <code>checked</code>
-(intake done at both processors), <code>summed</code> (its window is summed; <code>sum</code> shows if it is counted),
-<code>given-up</code> (its batch is never summed), <code>dropped</code> (a replay).
-<p>A report that the ingestor refuses is not stored: its stage is <code>refused</code>, with the
-problem document of the answer.
-<p><code>POST /debug/unfriendly/{kind}</code> affects the next request: <code>rate-limited</code>,
-<code>unavailable</code>, <code>lost-answer</code>, <code>rotated-key</code>, <code>closed-metric</code>,
-<code>expired-config</code>.
-<p><code>docs/clients.md</code> specifies how a client makes
-a report.</html>";
+/// The start page.
+const PAGE: &str = include_str!("debug.html");
 
 /// Serves until the task is aborted.
 pub(super) async fn serve(listener: TcpListener, lookup: Lookup) {

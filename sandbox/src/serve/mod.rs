@@ -409,7 +409,7 @@ impl std::fmt::Debug for Serving {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod attested;
+mod attestation_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests;
