@@ -15,10 +15,10 @@ use tallybox_service::clock::{Clock, Pace};
 use tallybox_service::shutdown;
 use tokio_util::sync::CancellationToken;
 
-use super::Setting;
-use super::role_process::Program;
+use super::{RoleProcess, Setting};
 use crate::error::Error;
 use crate::fault_injection::{FaultInjector, FaultProfile};
+use crate::layout::Layout;
 
 /// Log filter if the environment does not set one.
 const DEFAULT_LOG_FILTER: &str = "warn";
@@ -27,11 +27,10 @@ const DEFAULT_LOG_FILTER: &str = "warn";
 #[derive(Debug, Args)]
 pub struct RoleArgs {
     /// Program to run
-    #[arg(value_enum)]
-    program: Program,
-    /// Configuration file of the program
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    process: RoleProcess,
+    /// Directory of the sandbox
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
     /// Clock of the sandbox
     #[arg(long, value_name = "ORIGIN:REAL:RATE")]
     clock: Pace,
@@ -61,17 +60,18 @@ impl RoleArgs {
         };
         let stop = shutdown::on_signal();
         stop_at_end_of_input(stop.clone());
-        match self.program {
-            Program::IngestorServe => {
-                let ingestor = Arc::new(setting.ingestor(&self.config)?);
+        let config = self.process.config(&Layout::at(&self.dir));
+        match self.process {
+            RoleProcess::Ingestor => {
+                let ingestor = Arc::new(setting.ingestor(&config)?);
                 let server = Server::bind(ingestor).await.map_err(Error::ingestor)?;
                 server.run(stop).await;
             }
-            Program::IngestorBatch => {
-                cycle(&setting.ingestor(&self.config)?, &Metrics::new(), &stop).await
+            RoleProcess::Batcher => {
+                cycle(&setting.ingestor(&config)?, &Metrics::new(), &stop).await
             }
-            Program::Worker => run(setting.worker(&self.config)?, &QueueKind::ALL, stop).await,
-            Program::WorkflowManager => setting.scheduler(&self.config).await?.run(&stop).await,
+            RoleProcess::Worker(_) => run(setting.worker(&config)?, &QueueKind::ALL, stop).await,
+            RoleProcess::Manager(_) => setting.scheduler(&config).await?.run(&stop).await,
         }
         Ok(())
     }

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use clap::ValueEnum;
 use tallybox_model::role::Role;
 
 use crate::layout::Layout;
 
-/// A program of a sandbox.
+/// A program of a sandbox. Its name is that of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RoleProcess {
     /// The ingestor's server.
@@ -21,30 +21,15 @@ pub enum RoleProcess {
     Worker(Role),
 }
 
-/// A program in the hidden subcommand `role`. Its configuration file determines the processor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Program {
-    /// `ingestor serve`
-    IngestorServe,
-    /// `ingestor batch`, repeatedly
-    IngestorBatch,
-    /// `facilitator worker all`
-    Worker,
-    /// `workflow-manager serve`
-    WorkflowManager,
-}
-
 impl RoleProcess {
-    /// Returns the program of this process.
-    #[must_use]
-    pub fn program(self) -> Program {
-        match self {
-            Self::Ingestor => Program::IngestorServe,
-            Self::Batcher => Program::IngestorBatch,
-            Self::Manager(_) => Program::WorkflowManager,
-            Self::Worker(_) => Program::Worker,
-        }
-    }
+    const ALL: [Self; 6] = [
+        Self::Ingestor,
+        Self::Batcher,
+        Self::Manager(Role::First),
+        Self::Worker(Role::First),
+        Self::Manager(Role::Second),
+        Self::Worker(Role::Second),
+    ];
 
     /// Returns the path of its configuration file.
     #[must_use]
@@ -57,19 +42,6 @@ impl RoleProcess {
     }
 }
 
-impl Program {
-    /// Returns the name on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::IngestorServe => "ingestor-serve",
-            Self::IngestorBatch => "ingestor-batch",
-            Self::Worker => "worker",
-            Self::WorkflowManager => "workflow-manager",
-        }
-    }
-}
-
 impl fmt::Display for RoleProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -78,5 +50,16 @@ impl fmt::Display for RoleProcess {
             Self::Manager(role) => write!(f, "{role}-manager"),
             Self::Worker(role) => write!(f, "{role}-worker"),
         }
+    }
+}
+
+impl FromStr for RoleProcess {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::ALL
+            .into_iter()
+            .find(|process| process.to_string() == text);
+        named.ok_or_else(|| format!("{text} is no program of a sandbox"))
     }
 }

@@ -350,8 +350,8 @@ mod tests {
                 stages: stages.to_vec(),
             })
         };
-        let presence = |name: &str| ProcessStatus {
-            name: name.to_owned(),
+        let presence = |name| ProcessStatus {
+            name,
             up: name != "first-manager",
             killed: 7,
         };

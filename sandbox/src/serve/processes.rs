@@ -18,16 +18,17 @@ use crate::error::Error;
 use crate::layout::Layout;
 use crate::roles::RoleProcess;
 
-/// The processes. Each processor has two workers, so that a task can move from one to the other.
-const PROGRAMS: [RoleProcess; 8] = [
-    RoleProcess::Ingestor,
-    RoleProcess::Batcher,
-    RoleProcess::Manager(Role::First),
-    RoleProcess::Worker(Role::First),
-    RoleProcess::Worker(Role::First),
-    RoleProcess::Manager(Role::Second),
-    RoleProcess::Worker(Role::Second),
-    RoleProcess::Worker(Role::Second),
+/// The processes: their names and programs. Each processor has two workers, so that a task can move
+/// from one to the other.
+const PROCESSES: [(&str, RoleProcess); 8] = [
+    ("ingestor", RoleProcess::Ingestor),
+    ("batcher", RoleProcess::Batcher),
+    ("first-manager", RoleProcess::Manager(Role::First)),
+    ("first-worker-1", RoleProcess::Worker(Role::First)),
+    ("first-worker-2", RoleProcess::Worker(Role::First)),
+    ("second-manager", RoleProcess::Manager(Role::Second)),
+    ("second-worker-1", RoleProcess::Worker(Role::Second)),
+    ("second-worker-2", RoleProcess::Worker(Role::Second)),
 ];
 
 /// Least and greatest time between two kills, in milliseconds.
@@ -39,7 +40,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// All child processes.
 pub(super) struct Processes {
-    members: Vec<ChildProcess>,
+    members: [ChildProcess; PROCESSES.len()],
     layout: Layout,
     program: PathBuf,
     pace: Pace,
@@ -52,7 +53,7 @@ pub(super) struct Processes {
 
 struct ChildProcess {
     role_process: RoleProcess,
-    name: String,
+    name: &'static str,
     child: Option<Child>,
     /// True if the process was killed but not reaped yet. Until then it still holds its address.
     dying: bool,
@@ -64,6 +65,21 @@ impl ChildProcess {
     fn is_up(&self) -> bool {
         self.child.is_some() && !self.dying
     }
+
+    /// Kills the process with SIGKILL, which it cannot handle. Returns whether it was up.
+    fn kill(&mut self, kills: &mut Kills) -> bool {
+        let is_killed = self.is_up()
+            && self
+                .child
+                .as_mut()
+                .is_some_and(|child| child.start_kill().is_ok());
+        if is_killed {
+            self.dying = true;
+            let program = self.role_process.to_string();
+            *kills.killed.entry(program).or_default() += 1;
+        }
+        is_killed
+    }
 }
 
 /// A change of a process.
@@ -73,14 +89,14 @@ pub(super) enum ProcessEvent {
     /// The sandbox killed the process.
     Killed {
         /// The process.
-        process: String,
+        process: &'static str,
         /// Seconds until it is started again.
         back: f64,
     },
     /// The process exited without being killed.
     Ended {
         /// The process.
-        process: String,
+        process: &'static str,
         /// Its exit status.
         status: String,
     },
@@ -89,7 +105,7 @@ pub(super) enum ProcessEvent {
 /// The state of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct ProcessStatus {
-    pub(super) name: String,
+    pub(super) name: &'static str,
     pub(super) up: bool,
     pub(super) killed: u64,
 }
@@ -100,30 +116,15 @@ impl Processes {
         let logs = layout.logs();
         std::fs::create_dir_all(&logs).map_err(Error::file(&logs))?;
         let program = std::env::current_exe().map_err(Error::file("the program itself"))?;
-        let mut members: Vec<ChildProcess> = Vec::new();
-        for role_process in PROGRAMS {
-            let number = 1 + members
-                .iter()
-                .filter(|member| member.role_process == role_process)
-                .count();
-            let name = match PROGRAMS
-                .iter()
-                .filter(|other| **other == role_process)
-                .count()
-            {
-                1 => role_process.to_string(),
-                _ => format!("{role_process}-{number}"),
-            };
-            members.push(ChildProcess {
-                role_process,
-                name,
-                child: None,
-                dying: false,
-                back: Instant::now(),
-            });
-        }
+        let member = |(name, role_process)| ChildProcess {
+            role_process,
+            name,
+            child: None,
+            dying: false,
+            back: Instant::now(),
+        };
         let mut processes = Self {
-            members,
+            members: PROCESSES.map(member),
             layout: layout.clone(),
             program,
             pace,
@@ -153,7 +154,7 @@ impl Processes {
                 member.child = None;
                 if !std::mem::take(&mut member.dying) {
                     happened.push(ProcessEvent::Ended {
-                        process: member.name.clone(),
+                        process: member.name,
                         status: status.to_string(),
                     });
                     member.back = Instant::now() + Duration::from_millis(DOWNTIME_MILLIS[0]);
@@ -185,8 +186,8 @@ impl Processes {
             .map_err(Error::file(&log))?;
         let mut command = Command::new(&self.program);
         command
-            .args(["role", role_process.program().name(), "--config"])
-            .arg(role_process.config(&self.layout))
+            .args(["role", &role_process.to_string(), "--dir"])
+            .arg(self.layout.root())
             .args(["--clock", &self.pace.to_string()]);
         if self.next.is_some() {
             command.args(["--rough", &self.dice.random::<u64>().to_string()]);
@@ -202,7 +203,7 @@ impl Processes {
         command.spawn().map_err(Error::file(&self.program))
     }
 
-    /// Kills a random running process with SIGKILL, which it cannot handle.
+    /// Kills a random running process.
     fn kill(&mut self) -> Option<ProcessEvent> {
         let up: Vec<usize> = (0..self.members.len())
             .filter(|index| self.members[*index].is_up())
@@ -210,15 +211,12 @@ impl Processes {
         let index = *up.get(self.dice.random_range(0..up.len().max(1)))?;
         let back = self.time_within(DOWNTIME_MILLIS);
         let member = &mut self.members[index];
-        member.child.as_mut()?.start_kill().ok()?;
-        (member.dying, member.back) = (true, back);
-        *self
-            .kills
-            .killed
-            .entry(member.role_process.to_string())
-            .or_default() += 1;
+        if !member.kill(&mut self.kills) {
+            return None;
+        }
+        member.back = back;
         Some(ProcessEvent::Killed {
-            process: member.name.clone(),
+            process: member.name,
             back: (back - Instant::now()).as_secs_f64(),
         })
     }
@@ -227,48 +225,31 @@ impl Processes {
     pub(super) fn end_faults(&mut self) {
         self.next = None;
         for member in &mut self.members {
-            if member.is_up()
-                && let Some(child) = &mut member.child
-                && child.start_kill().is_ok()
-            {
-                member.dying = true;
-                *self
-                    .kills
-                    .killed
-                    .entry(member.role_process.to_string())
-                    .or_default() += 1;
-            }
+            member.kill(&mut self.kills);
             member.back = Instant::now() + Duration::from_millis(DOWNTIME_MILLIS[0]);
         }
     }
 
     /// Returns the state of each process.
     pub(super) fn presence(&self) -> Vec<ProcessStatus> {
+        let killed = &self.kills.killed;
         let status = |member: &ChildProcess| ProcessStatus {
-            name: member.name.clone(),
+            name: member.name,
             up: member.is_up(),
-            killed: self
-                .kills
-                .killed
-                .get(&member.role_process.to_string())
-                .copied()
-                .unwrap_or(0),
+            killed: *killed.get(&member.role_process.to_string()).unwrap_or(&0),
         };
         self.members.iter().map(status).collect()
     }
 
     /// Asks all processes to exit, and kills those that do not.
     pub(super) async fn end(mut self) {
-        let children: Vec<Child> = self
-            .members
-            .iter_mut()
-            .filter_map(|member| member.child.take())
-            .collect();
         let mut asked = Vec::new();
-        for mut child in children {
-            // A child process exits when its standard input ends.
-            drop(child.stdin.take());
-            asked.push(child);
+        for member in &mut self.members {
+            if let Some(mut child) = member.child.take() {
+                // A child process exits when its standard input ends.
+                drop(child.stdin.take());
+                asked.push(child);
+            }
         }
         let deadline = Instant::now() + STOP_TIMEOUT;
         for mut child in asked {
