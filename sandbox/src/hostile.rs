@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tallybox_client::ClientError;
 use tallybox_client::traffic::{ExpectedOutcome, Generated, Hostility, Traffic};
 use tallybox_crypto::prio2::MODULUS;
@@ -12,7 +12,10 @@ use tallybox_model::id::PacketId;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 
-use crate::serve::IntakeRecord;
+use crate::serve::{IntakeRecord, ProcessorStatus};
+
+/// The reason for a packet with the id of an earlier packet of its batch.
+const REPEATED: PacketReason = PacketReason::DuplicateUuid;
 
 /// A kind of hostile packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,15 +36,6 @@ pub enum Attack {
     },
 }
 
-/// The result of a packet's intake at one processor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IntakeOutcome {
-    /// The processor sent its peer a verification message about the packet.
-    Message,
-    /// The processor rejected the packet.
-    Rejected(PacketReason),
-}
-
 /// The final outcome of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -58,7 +52,7 @@ pub enum Ending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketStatus {
     /// The results of intake at both processors, in order of their index.
-    pub intake: [IntakeOutcome; 2],
+    pub intake: [ProcessorStatus; 2],
     /// The final outcome.
     pub ending: Ending,
 }
@@ -150,8 +144,7 @@ impl Attack {
     /// processor may name any of them; the check covers only that it rejects.
     #[must_use]
     pub fn expects(self, status: &PacketStatus) -> bool {
-        let rejecting =
-            |role: &Role| matches!(status.intake[role.index()], IntakeOutcome::Rejected(_));
+        let rejecting = |role: &Role| status.intake[role.index()].reason.is_some();
         let rejecting: Vec<Role> = Role::ALL.into_iter().filter(rejecting).collect();
         let (roles, ending): (&[Role], Ending) = match self {
             Self::Replay { .. } => (&[], Ending::FirstOneCounted),
@@ -182,19 +175,17 @@ impl PacketStatus {
         records: [&IntakeRecord; 2],
         invalid: &BTreeSet<PacketId>,
     ) -> Self {
-        let intake = records.map(|record| match record.rejected.get(&sent.id) {
+        let intake = records.map(|record| {
             // Repeated ids are counted but not listed in the records. If the count is as expected,
             // each of them was detected.
-            _ if sent.attack.repeats_in_batch() && record.repeated == repeating => {
-                IntakeOutcome::Rejected(PacketReason::DuplicateUuid)
-            }
-            Some(reason) => IntakeOutcome::Rejected(*reason),
-            None => IntakeOutcome::Message,
+            let is_detected = sent.attack.repeats_in_batch() && record.repeated == repeating;
+            let listed = record.rejected.get(&sent.id).copied();
+            ProcessorStatus::from(if is_detected { Some(REPEATED) } else { listed })
         });
         // The audit has found that each sum counts every id once.
         let is_repeated = match sent.attack {
             Attack::Replay { .. } => true,
-            _ => intake == [IntakeOutcome::Rejected(PacketReason::DuplicateUuid); 2],
+            _ => intake.iter().all(|status| status.reason == Some(REPEATED)),
         };
         let ending = match (invalid.contains(&sent.id), is_repeated) {
             (true, _) => Ending::NotCounted,
@@ -217,35 +208,15 @@ impl fmt::Display for Attack {
     }
 }
 
-impl fmt::Display for IntakeOutcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Message => f.write_str("message"),
-            Self::Rejected(reason) => {
-                let name = serde_json::to_value(reason).ok();
-                f.write_str(
-                    name.as_ref()
-                        .and_then(serde_json::Value::as_str)
-                        .unwrap_or("rejected"),
-                )
-            }
-        }
-    }
-}
-
-impl Serialize for IntakeOutcome {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 impl fmt::Display for PacketStatus {
     /// Writes the outcome in a few words.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.ending, self.intake) {
             (Ending::Counted, _) => "counted",
             (Ending::FirstOneCounted, _) => "counted once",
-            (Ending::NotCounted, [IntakeOutcome::Message, IntakeOutcome::Message]) => "proof fails",
+            (Ending::NotCounted, [first, second]) if first.reason.or(second.reason).is_none() => {
+                "proof fails"
+            }
             (Ending::NotCounted, _) => "out",
         })
     }
@@ -258,20 +229,21 @@ mod tests {
 
     #[test]
     fn a_fate_has_to_be_the_right_one() {
-        let out = IntakeOutcome::Rejected(PacketReason::PointChanged);
+        let out = ProcessorStatus::from(Some(PacketReason::PointChanged));
+        let message = ProcessorStatus::from(None);
         let rejected = PacketStatus {
             intake: [out, out],
             ending: Ending::NotCounted,
         };
         let counted = PacketStatus {
-            intake: [IntakeOutcome::Message; 2],
+            intake: [message; 2],
             ending: Ending::Counted,
         };
         let unknown_key = Attack::Client(Hostility::UnknownKeyId(Role::First));
         assert!(Attack::OtherPoint.expects(&rejected) && !Attack::OtherPoint.expects(&counted));
         assert!(unknown_key.expects(&counted) && !unknown_key.expects(&rejected));
         let half = PacketStatus {
-            intake: [out, IntakeOutcome::Message],
+            intake: [out, message],
             ending: Ending::NotCounted,
         };
         assert!(!Attack::RootOfUnity.expects(&half));
@@ -289,7 +261,7 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), all);
         assert_eq!(
-            IntakeOutcome::Rejected(PacketReason::BadShare).to_string(),
+            ProcessorStatus::from(Some(PacketReason::BadShare)).to_string(),
             "bad-share"
         );
     }

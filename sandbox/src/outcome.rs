@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use tallybox_client::Estimate;
 
-use crate::hostile::{Attack, Ending, IntakeOutcome, PacketStatus, Sent};
+use crate::hostile::{Attack, Ending, PacketStatus, Sent};
 use crate::ingestor_server::PostAnswer;
 
 /// The result of a run. Its JSON keys are in kebab case.
@@ -101,9 +101,9 @@ pub struct HostileOutcome {
     /// Number of packets.
     pub packets: u64,
     /// The first processor's result of intake: `message`, or the reason for rejecting the packet.
-    pub first: IntakeOutcome,
+    pub first: String,
     /// The second processor's result of intake.
-    pub second: IntakeOutcome,
+    pub second: String,
     /// The final outcome.
     pub ending: Ending,
     /// The final outcome in a few words.
@@ -138,7 +138,7 @@ impl AdmissionOutcome {
 impl RunOutcome {
     /// Records the outcome of one hostile packet.
     pub(crate) fn add_hostile(&mut self, sent: &Sent, status: &PacketStatus) {
-        let [first, second] = status.intake;
+        let [first, second] = status.intake.map(|side| side.to_string());
         let row = HostileOutcome {
             kind: sent.attack.to_string(),
             by: sent.attack.by(),

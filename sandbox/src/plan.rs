@@ -1,4 +1,4 @@
-//! The content of one ingestion batch: honest packets, with hostile ones distributed among them.
+//! The content of one ingestion batch: honest packets, with hostile ones among them.
 
 use tallybox_client::ClientError;
 use tallybox_client::traffic::{Generated, Traffic};
@@ -50,46 +50,24 @@ impl BatchPlan {
         self.honest + self.attacks.len() as u64
     }
 
-    /// Makes the packet at `position`, which must be below [`Self::packets`].
+    /// Makes the packet at `position`, which must be below [`Self::packets`]. The hostile packets
+    /// follow the first honest one, whose id some of them copy.
     ///
     /// # Errors
     /// As [`Traffic::packet`].
     pub fn make(&self, traffic: &Traffic, position: u64) -> Result<Made, ClientError> {
-        let before = self.attacks_before(position);
-        let attack = self
-            .attacks
-            .get(before)
-            .copied()
-            .filter(|_| self.position_of(before) == position);
-        let generated = match attack {
-            None => traffic.packet(self.first + position - before as u64)?,
-            Some(attack) => {
-                attack.make(traffic, HOSTILE_INDEX | self.ordinal << 24 | before as u64)?
+        let hostile = position
+            .checked_sub(1)
+            .and_then(|index| Some((index, *self.attacks.get(usize::try_from(index).ok()?)?)));
+        let generated = match hostile {
+            Some((index, attack)) => {
+                attack.make(traffic, HOSTILE_INDEX | self.ordinal << 24 | index)?
             }
+            None if position == 0 => traffic.packet(self.first)?,
+            None => traffic.packet(self.first + position - self.attacks.len() as u64)?,
         };
+        let attack = hostile.map(|(_, attack)| attack);
         Ok(Made { generated, attack })
-    }
-
-    /// Returns the number of hostile packets before a position, by binary search: their positions
-    /// ascend.
-    fn attacks_before(&self, position: u64) -> usize {
-        let (mut low, mut high) = (0, self.attacks.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            if self.position_of(middle) < position {
-                low = middle + 1
-            } else {
-                high = middle
-            }
-        }
-        low
-    }
-
-    /// Returns the position of a hostile packet. Hostile packets are evenly distributed, and never
-    /// first.
-    fn position_of(&self, attack: usize) -> u64 {
-        let parts = self.attacks.len() as u128 + 1;
-        ((attack as u128 + 1) * u128::from(self.packets()) / parts) as u64
     }
 }
 

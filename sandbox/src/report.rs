@@ -172,12 +172,11 @@ impl RunReport {
             } else {
                 Tone::Bad
             };
-            let (first, second) = (row.first.to_string(), row.second.to_string());
             table.row([
                 kind,
                 &row.packets.to_string(),
-                &first,
-                &second,
+                &row.first,
+                &row.second,
                 &screen.paint(tone, &row.verdict),
             ]);
         }

@@ -1,5 +1,7 @@
 //! The status of one report, as the debug pages show it to a client developer.
 
+use std::fmt;
+
 use serde::Serialize;
 use tallybox_facilitator::reason::PacketReason;
 use tallybox_facilitator::roster::{AgreementOutcome, BatchView};
@@ -155,6 +157,16 @@ impl From<Option<PacketReason>> for ProcessorStatus {
         Self {
             verdict: result,
             reason,
+        }
+    }
+}
+
+impl fmt::Display for ProcessorStatus {
+    /// Writes the reason of a rejection as in the processors' own summaries, or `message`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            Some(reason) => f.write_str(&reason_text(reason)),
+            None => f.write_str("message"),
         }
     }
 }
