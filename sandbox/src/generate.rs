@@ -241,50 +241,47 @@ impl Summary for GenerateSummary {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let GeneratedBatches {
             aggregation,
-            window,
+            window: GeneratedWindow { start, end },
             batches,
             packets,
             bins,
             ..
         } = &self.generated;
         let all = packets * batches.len() as u64;
-        let rate = (all as f64 / self.seconds.max(1e-9)) as u64;
+        let rate = grouped((all as f64 / self.seconds.max(1e-9)) as u64);
+        let all = grouped(all);
+        let seconds = self.seconds;
         let directory = self.directory.display();
         let count = match batches.len() {
             1 => "one batch".to_owned(),
             several => format!("{several} batches"),
         };
-        writeln!(
+        write!(
             f,
-            "{} packets of {bins} bins for each processor, in {count}",
-            grouped(all)
-        )?;
-        writeln!(
-            f,
-            "({:.1} s, {} packets/s). Next, for both processors and every batch:\n",
-            self.seconds,
-            grouped(rate)
+            "\
+{all} packets of {bins} bins for each processor, in {count}
+({seconds:.1} s, {rate} packets/s). Next, for both processors and every batch:
+
+"
         )?;
         for role in Role::ALL {
             if let Some(GeneratedBatch { id, date }) = batches.first() {
-                writeln!(
+                write!(
                     f,
-                    "  facilitator --config {directory}/{role}.yaml intake-batch \\"
+                    "  facilitator --config {directory}/{role}.yaml intake-batch \\
+      --aggregation {aggregation} --date {date} \\
+      --batch {id}
+"
                 )?;
-                writeln!(f, "      --aggregation {aggregation} --date {date} \\")?;
-                writeln!(f, "      --batch {id}")?;
             }
         }
-        writeln!(f, "\nand then, for both processors:\n")?;
+        f.write_str("\nand then, for both processors:\n\n")?;
         for role in Role::ALL {
-            writeln!(
+            write!(
                 f,
-                "  facilitator --config {directory}/{role}.yaml aggregate \\"
-            )?;
-            writeln!(
-                f,
-                "      --aggregation {aggregation} --start {} --end {}",
-                window.start, window.end
+                "  facilitator --config {directory}/{role}.yaml aggregate \\
+      --aggregation {aggregation} --start {start} --end {end}
+"
             )?;
         }
         write!(

@@ -52,46 +52,37 @@ impl RunReport {
         let outcome = &self.outcome;
         let packets = grouped(outcome.honest_packets + outcome.hostile_packets);
         let batches: usize = outcome.metrics.iter().map(|metric| metric.batches).sum();
-        let left = Align::Left;
-        let mut table = Table::new(
-            screen,
-            &[
-                ("role", left),
-                ("does", left),
-                ("writes to buckets/…", left),
+        let answers = format!("randomise, split, encrypt {packets} answers");
+        let signed = format!("signs {batches} batches for each processor");
+        let columns = ["role", "does", "writes to buckets/…"].map(|name| (name, Align::Left));
+        let mut table = Table::new(screen, &columns);
+        for row in [
+            ["clients", &answers, "(posts over HTTP)"],
+            ["ingestor", "validates and stores the reports", "spool"],
+            ["", &signed, "ingestion-{first,second}"],
+            [
+                "first",
+                "verifies its shares, sends messages",
+                "validation-for-second",
             ],
-        );
-        table.row([
-            "clients",
-            &format!("randomise, split, encrypt {packets} answers"),
-            "(posts over HTTP)",
-        ]);
-        table.row(["ingestor", "validates and stores the reports", "spool"]);
-        table.row([
-            "",
-            &format!("signs {batches} batches for each processor"),
-            "ingestion-{first,second}",
-        ]);
-        table.row([
-            "first",
-            "verifies its shares, sends messages",
-            "validation-for-second",
-        ]);
-        table.row([
-            "second",
-            "verifies its own shares likewise",
-            "validation-for-first",
-        ]);
-        table.row([
-            "both",
-            "add the shares that both accepted",
-            "sum-{first,second}",
-        ]);
-        table.row([
-            "portal",
-            "adds the two sum parts, removes the noise",
-            "your screen",
-        ]);
+            [
+                "second",
+                "verifies its own shares likewise",
+                "validation-for-first",
+            ],
+            [
+                "both",
+                "add the shares that both accepted",
+                "sum-{first,second}",
+            ],
+            [
+                "portal",
+                "adds the two sum parts, removes the noise",
+                "your screen",
+            ],
+        ] {
+            table.row(row);
+        }
         let title = "Tallybox sandbox: every role in one process, every mailbox a directory";
         writeln!(text, "{}\n\n{table}\n", screen.paint(Tone::Heading, title))?;
         if let Some(metric) = outcome.metrics.first() {
@@ -100,23 +91,18 @@ impl RunReport {
                     .first()
                     .map_or(0, |part| part.unsigned_abs())
             };
-            let (first, second) = (grouped(part(0)), grouped(part(1)));
+            let first = grouped(part(0));
+            let second = grouped(part(1));
             let sum = grouped(metric.sums.first().copied().unwrap_or(0));
             let modulus = grouped(MODULUS.into());
             writeln!(
                 text,
-                "A sum part alone reveals nothing. The two sum parts of the first bin below:"
+                "A sum part alone reveals nothing. The two sum parts of the first bin below:\n\
+                 {first} + {second} = {sum} (modulo {modulus}).\n"
             )?;
-            writeln!(text, "{first} + {second} = {sum} (modulo {modulus}).\n")?;
         }
-        writeln!(
-            text,
-            "true: the sum of the clients' answers; sum: the sum of their randomised answers,"
-        )?;
-        writeln!(
-            text,
-            "which the portal computes; estimate: noise removed, ± one standard error.\n"
-        )
+        text.push_str(LEGEND);
+        Ok(())
     }
 
     /// Writes the table of hostile posts and the ingestor's answers.
@@ -129,120 +115,104 @@ impl RunReport {
         ];
         let mut table = Table::new(screen, &columns);
         for row in &self.outcome.door {
-            let (answer, then) = (row.answer.to_string(), row.then());
-            let tone = if row.answer == PostAnswer::Accepted {
-                Tone::Good
-            } else {
-                Tone::Bad
+            let tone = match row.answer {
+                PostAnswer::Accepted => Tone::Good,
+                _ => Tone::Bad,
             };
-            table.row([
-                row.kind.as_str(),
-                &row.reports.to_string(),
-                &screen.paint(tone, &answer),
-                then,
-            ]);
+            let answer = screen.paint(tone, &row.answer.to_string());
+            table.row([&row.kind, &row.reports.to_string(), &answer, row.then()]);
         }
-        writeln!(text, "{table}\n")?;
-        writeln!(
-            text,
-            "The ingestor cannot decrypt shares. The processors find the invalid packets that"
-        )?;
-        writeln!(
-            text,
-            "the ingestor accepts, and those that a lying ingestor sends:\n"
-        )
+        writeln!(text, "{table}\n\n{AFTER_POSTS}")
     }
 
     /// Writes the table of hostile packets and their outcomes.
     fn hostile(&self, text: &mut String, screen: Screen) -> fmt::Result {
-        let (left, right) = (Align::Left, Align::Right);
         let columns = [
-            ("hostile packet", left),
-            ("sent", right),
-            ("first", left),
-            ("second", left),
-            ("outcome", left),
+            ("hostile packet", Align::Left),
+            ("sent", Align::Right),
+            ("first", Align::Left),
+            ("second", Align::Left),
+            ("outcome", Align::Left),
         ];
         let mut table = Table::new(screen, &columns);
         for row in &self.outcome.hostile {
             // The side in parentheses is omitted: the answers of the processors show it.
             let kind = row.kind.split(" (").next().unwrap_or(&row.kind);
-            let tone = if row.verdict.starts_with("counted") {
-                Tone::Good
-            } else {
-                Tone::Bad
+            let tone = match row.verdict.starts_with("counted") {
+                true => Tone::Good,
+                false => Tone::Bad,
             };
-            table.row([
-                kind,
-                &row.packets.to_string(),
-                &row.first,
-                &row.second,
-                &screen.paint(tone, &row.verdict),
-            ]);
+            let packets = row.packets.to_string();
+            let verdict = screen.paint(tone, &row.verdict);
+            table.row([kind, &packets, &row.first, &row.second, &verdict]);
         }
-        writeln!(text, "{table}\n")?;
-        writeln!(
-            text,
-            "A packet counts if both processors send a message and the two messages together"
-        )?;
-        writeln!(
-            text,
-            "verify its proof. An invalid packet never affects the rest of its batch. These"
-        )?;
-        writeln!(
-            text,
-            "batches come from an ingestor that checks nothing; it made the last four itself.\n"
-        )
+        writeln!(text, "{table}\n\n{AFTER_PACKETS}")
     }
 
     /// Writes the result of the self-check, the time of each stage, and the commands to try next.
     fn end(&self, text: &mut String, screen: Screen) -> fmt::Result {
         let outcome = &self.outcome;
         let checked = screen.paint(Tone::Good, "Checked:");
-        writeln!(
-            text,
-            "{checked} every sum equals the sum of the shared bits; every hostile packet had"
-        )?;
-        writeln!(text, "the expected outcome.\n")?;
-        let stages = outcome
-            .stages
-            .iter()
-            .map(|stage| format!("{} {:.2}", stage.stage.replace('-', " "), stage.seconds));
-        let stages: Vec<String> = stages.collect();
+        writeln!(text, "{checked} {CHECKED}\n")?;
+        let stages = outcome.stages.iter();
+        let stages = stages
+            .map(|stage| format!("{} {:.2}", stage.stage.replace('-', " "), stage.seconds))
+            .collect::<Vec<_>>()
+            .join(", ");
         for line in wrapped(
-            &format!("{:.1} s: {}", outcome.seconds(), stages.join(", ")),
+            &format!("{:.1} s: {stages}", outcome.seconds()),
             screen.width,
         ) {
             writeln!(text, "{}", screen.paint(Tone::Faint, &line))?;
         }
         let directory = outcome.directory.display();
-        let part = outcome
-            .metrics
-            .first()
-            .map_or("", |metric| metric.sum_parts[0].as_str());
+        let metric = outcome.metrics.first();
+        let part = metric.map_or("", |metric| metric.sum_parts[0].as_str());
         if outcome.kept {
-            writeln!(text, "\nAll files are in {directory}. Next, inspect one:\n")?;
-            writeln!(text, "  make build; D=\"{directory}\"")?;
-            writeln!(
+            return write!(
                 text,
-                "  target/release/facilitator --config $D/first.yaml inspect \\"
-            )?;
-            write!(text, "      $D/{part}")
-        } else {
-            writeln!(
-                text,
-                "\nThe directory is removed. Next, keep one and inspect it; then try more noise:\n"
-            )?;
-            writeln!(text, "  cargo run --release -- --dir demo && make build")?;
-            writeln!(
-                text,
-                "  target/release/facilitator --config demo/first.yaml inspect \\"
-            )?;
-            writeln!(text, "      demo/{part}")?;
-            write!(text, "  cargo run --release -- --epsilon 2")
+                "
+All files are in {directory}. Next, inspect one:
+
+  make build; D=\"{directory}\"
+  target/release/facilitator --config $D/first.yaml inspect \\
+      $D/{part}"
+            );
         }
+        write!(
+            text,
+            "
+The directory is removed. Next, keep one and inspect it; then try more noise:
+
+  cargo run --release -- --dir demo && make build
+  target/release/facilitator --config demo/first.yaml inspect \\
+      demo/{part}
+  cargo run --release -- --epsilon 2"
+        )
     }
 }
+
+/// The text above the metrics.
+const LEGEND: &str = "\
+true: the sum of the clients' answers; sum: the sum of their randomised answers,
+which the portal computes; estimate: noise removed, ± one standard error.
+
+";
+/// The text below the table of hostile posts.
+const AFTER_POSTS: &str = "\
+The ingestor cannot decrypt shares. The processors find the invalid packets that
+the ingestor accepts, and those that a lying ingestor sends:
+";
+/// The text below the table of hostile packets.
+const AFTER_PACKETS: &str = "\
+A packet counts if both processors send a message and the two messages together
+verify its proof. An invalid packet never affects the rest of its batch. These
+batches come from an ingestor that checks nothing; it made the last four itself.
+";
+/// The result of the self-check.
+const CHECKED: &str = "\
+every sum equals the sum of the shared bits; every hostile packet had
+the expected outcome.";
 
 /// Breaks a text at spaces into lines of at most `width` characters; a longer word gets a line for
 /// itself.

@@ -66,80 +66,60 @@ impl Announcement {
 
 impl Summary for Announcement {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { base, debug, .. } = self;
-        if self.chaos {
-            return self.chaos(f);
-        }
-        writeln!(
-            f,
-            "A staging ingestor, with both processors and a portal.\n"
-        )?;
-        writeln!(f, "  post to      {base}/v1/{LOCALITY}/reports")?;
-        writeln!(f, "  locality     {LOCALITY}")?;
-        writeln!(
-            f,
-            "  config key   {}, public half (SPKI, base64):",
-            self.config_key_id
-        )?;
-        writeln!(f, "               {}", self.config_key)?;
-        writeln!(f, "  directory    {}", self.directory)?;
-        for (index, metric) in self.metrics.iter().enumerate() {
-            writeln!(
-                f,
-                "  {:<12} {metric}",
-                if index == 0 { "metrics" } else { "" }
-            )?;
-        }
-        writeln!(f, "\nTry it:\n")?;
-        writeln!(f, "  curl {base}/v1/{LOCALITY}/config")?;
-        writeln!(f, "  curl {base}/openapi.json")?;
-        writeln!(
-            f,
-            "  cargo run --release -p tallybox-client --features cli -- \\"
-        )?;
-        writeln!(f, "      send {base} --locality {LOCALITY} \\")?;
-        writeln!(
-            f,
-            "      --key {}={} \\",
-            self.config_key_id, self.config_key_file
-        )?;
-        let [metric, value] = &self.example;
-        writeln!(f, "      --metric {metric} --value {value}")?;
-        writeln!(f, "\nThen query its status by the id that was sent:\n")?;
-        writeln!(f, "  curl {debug}/debug/reports/ID")?;
-        writeln!(
-            f,
-            "  curl {debug}/debug/reports         # the last 100 reports"
-        )?;
-        writeln!(f, "  {debug}/                           in a browser\n")?;
-        write!(
-            f,
-            "One second is {} minutes here: hourly windows take seconds. Ctrl-C ends.",
-            self.rate / 60
-        )
-    }
-}
-
-impl Announcement {
-    /// Writes the announcement of a chaos run, which needs no instructions for clients.
-    fn chaos(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             base,
             debug,
             directory,
+            config_key_id,
+            config_key,
+            config_key_file,
             ..
         } = self;
-        writeln!(
-            f,
-            "Every program is a child process, and one is killed every few seconds.\n"
-        )?;
-        writeln!(f, "  post to      {base}/v1/{LOCALITY}/reports")?;
-        writeln!(f, "  status       {debug}/debug/reports/ID")?;
-        writeln!(f, "  directory    {directory}\n")?;
+        let minutes = self.rate / 60;
+        // A chaos run needs no instructions for clients.
+        if self.chaos {
+            return write!(
+                f,
+                "\
+Every program is a child process, and one is killed every few seconds.
+
+  post to      {base}/v1/{LOCALITY}/reports
+  status       {debug}/debug/reports/ID
+  directory    {directory}
+
+One second is {minutes} minutes here. Ctrl-C stops the kills; a final report follows."
+            );
+        }
+        let metrics = self.metrics.join("\n               ");
+        let [metric, value] = &self.example;
         write!(
             f,
-            "One second is {} minutes here. Ctrl-C stops the kills; a final report follows.",
-            self.rate / 60
+            "\
+A staging ingestor, with both processors and a portal.
+
+  post to      {base}/v1/{LOCALITY}/reports
+  locality     {LOCALITY}
+  config key   {config_key_id}, public half (SPKI, base64):
+               {config_key}
+  directory    {directory}
+  metrics      {metrics}
+
+Try it:
+
+  curl {base}/v1/{LOCALITY}/config
+  curl {base}/openapi.json
+  cargo run --release -p tallybox-client --features cli -- \\
+      send {base} --locality {LOCALITY} \\
+      --key {config_key_id}={config_key_file} \\
+      --metric {metric} --value {value}
+
+Then query its status by the id that was sent:
+
+  curl {debug}/debug/reports/ID
+  curl {debug}/debug/reports         # the last 100 reports
+  {debug}/                           in a browser
+
+One second is {minutes} minutes here: hourly windows take seconds. Ctrl-C ends."
         )
     }
 }

@@ -105,71 +105,67 @@ impl FinalReport {
 impl Summary for FinalReport {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let screen = Screen::stdout();
-        let mut table = Table::new(
-            screen,
-            &[("", Align::Left), ("", Align::Right), ("", Align::Left)],
-        );
-        let mut row = |what: &str, number: u64, note: &str| {
-            table.row([
-                what.to_owned(),
-                grouped(number),
-                screen.paint(Tone::Faint, note),
-            ]);
-        };
-        row("reports acknowledged", self.reports.acknowledged, "");
-        row("  counted exactly once", self.counted, "");
-        for (what, number, note) in [
+        let columns = [("", Align::Left), ("", Align::Right), ("", Align::Left)];
+        let mut table = Table::new(screen, &columns);
+        let foreign = self.reports.foreign > 0;
+        for (what, number, note, is_shown) in [
+            ("reports acknowledged", self.reports.acknowledged, "", true),
+            ("  counted exactly once", self.counted, "", true),
             (
                 "  too few for a batch",
                 self.too_few,
                 "recorded by the ingestor",
+                self.too_few > 0,
             ),
             (
                 "  batch excluded or expired",
                 self.given_up,
                 "in both rosters",
+                self.given_up > 0,
             ),
-            ("  below the minimum", self.below_minimum, "in both rosters"),
-        ] {
-            if number > 0 {
-                row(what, number, note);
-            }
-        }
-        row("hostile reports", self.reports.hostile, "none is counted");
-        row("posted again", self.reports.repeated, "");
-        if self.reports.foreign > 0 {
-            row(
+            (
+                "  below the minimum",
+                self.below_minimum,
+                "in both rosters",
+                self.below_minimum > 0,
+            ),
+            (
+                "hostile reports",
+                self.reports.hostile,
+                "none is counted",
+                true,
+            ),
+            ("posted again", self.reports.repeated, "", true),
+            (
                 "of other clients",
                 self.reports.foreign,
                 "stored by the ingestor",
-            );
-            row("  in a sum", self.reports.foreign_counted, "");
+                foreign,
+            ),
+            ("  in a sum", self.reports.foreign_counted, "", foreign),
+            ("windows summed", self.windows, "", true),
+            ("processes killed", self.processes.total(), "SIGKILL", true),
+        ] {
+            if is_shown {
+                let note = screen.paint(Tone::Faint, note);
+                table.row([what.to_owned(), grouped(number), note]);
+            }
         }
-        row("windows summed", self.windows, "");
-        row("processes killed", self.processes.total(), "SIGKILL");
-        let bad = |number: u64, what: &str| {
-            let tone = if number == 0 { Tone::Good } else { Tone::Bad };
+        for (what, number, is_shown) in [
+            ("lost", self.lost, true),
+            ("double", self.double, true),
+            ("unsummable windows", self.unsummable, true),
+            ("wrong sums", self.wrong, true),
+            ("honest reports refused", self.reports.refused, false),
             (
-                screen.paint(tone, what),
-                screen.paint(tone, &grouped(number)),
-            )
-        };
-        for (what, number) in [
-            ("lost", self.lost),
-            ("double", self.double),
-            ("unsummable windows", self.unsummable),
-            ("wrong sums", self.wrong),
+                "processes that exited unexpectedly",
+                self.processes.ended,
+                false,
+            ),
         ] {
-            let (what, number) = bad(number, what);
-            table.row([what, number]);
-        }
-        for (what, number) in [
-            ("honest reports refused", self.reports.refused),
-            ("processes that exited unexpectedly", self.processes.ended),
-        ] {
-            if number > 0 {
-                let (what, number) = bad(number, what);
-                table.row([what, number]);
+            let tone = if number == 0 { Tone::Good } else { Tone::Bad };
+            if is_shown || number > 0 {
+                table.row([what, &grouped(number)].map(|cell| screen.paint(tone, cell)));
             }
         }
         writeln!(f, "{table}")?;
@@ -183,12 +179,7 @@ impl Summary for FinalReport {
             ),
             false => (Tone::Bad, "the audit found discrepancies"),
         };
-        write!(
-            f,
-            "{} (seed {}, {:.0} s)",
-            screen.paint(tone, text),
-            self.seed,
-            self.seconds
-        )
+        let text = screen.paint(tone, text);
+        write!(f, "{text} (seed {}, {:.0} s)", self.seed, self.seconds)
     }
 }
