@@ -1,7 +1,7 @@
 //! Command line of `tallybox-sandbox`.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tallybox_facilitator::config::Points;
 use tallybox_model::id::AggregationId;
 use tallybox_service::clock::{Clock, Pace};
 use tallybox_service::exit::{Exit, parse};
-use tallybox_service::output::Output;
+use tallybox_service::output::{Output, Summary};
 use tallybox_service::shutdown;
 
 use crate::always::CLOCK_RATE;
@@ -220,51 +220,35 @@ fn execute(cli: Arguments) -> Exit {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            return output.failure(
-                &Error::Internal(format!("the async runtime cannot be started: {error}")).failure(),
-            );
+            let problem = format!("the async runtime cannot be started: {error}");
+            return output.failure(&Error::Internal(problem).failure());
         }
     };
-    let written = match cli.command {
-        Some(Command::Generate(args)) => runtime
-            .block_on(generate_command(&args, output))
-            .map(|summary| output.summary(&summary)),
-        Some(Command::Role(args)) => runtime.block_on(args.run()).map(Ok),
-        Some(Command::Run(args)) if args.serve => return serve(&runtime, &args, output),
-        None if cli.run.serve => return serve(&runtime, &cli.run, output),
-        Some(Command::Run(args)) => runtime
-            .block_on(run_command(&args, output))
-            .map(|report| output.summary(&report)),
-        None => runtime
-            .block_on(run_command(&cli.run, output))
-            .map(|report| output.summary(&report)),
-    };
+    let command = cli.command.unwrap_or(Command::Run(cli.run));
+    let done = runtime.block_on(run_program(command, output));
     // The runtime is not joined: after an interrupt, its tasks need not finish.
     runtime.shutdown_background();
-    match written {
-        Ok(Ok(())) => Exit::Done,
-        Ok(Err(source)) => output.failure(
-            &Error::File {
-                path: "stdout".into(),
-                source,
+    done.unwrap_or_else(|error| output.failure(&error.failure()))
+}
+
+async fn run_program(command: Command, output: Output) -> Result<Exit, Error> {
+    match command {
+        Command::Generate(args) => print(output, &generate_command(&args, output).await?),
+        Command::Role(args) => args.run().await.map(|()| Exit::Done),
+        Command::Run(args) if args.serve => match serve_command(&args, output).await? {
+            None => Ok(Exit::Done),
+            Some(report) => {
+                let printed = print(output, &report)?;
+                Ok(if report.good { printed } else { Exit::Rejected })
             }
-            .failure(),
-        ),
-        Err(error) => output.failure(&error.failure()),
+        },
+        Command::Run(args) => print(output, &run_command(&args, output).await?),
     }
 }
 
-/// Serves until the end, prints the result of the final check, and derives the exit code from it.
-fn serve(runtime: &tokio::runtime::Runtime, args: &RunArgs, output: Output) -> Exit {
-    match runtime.block_on(serve_command(args, output)) {
-        Ok(None) => Exit::Done,
-        Ok(Some(report)) => match output.summary(&report) {
-            Ok(()) if report.good => Exit::Done,
-            Ok(()) => Exit::Rejected,
-            Err(source) => output.failure(&Error::file("stdout")(source).failure()),
-        },
-        Err(error) => output.failure(&error.failure()),
-    }
+fn print(output: Output, summary: &impl Summary) -> Result<Exit, Error> {
+    let printed = output.summary(summary);
+    printed.map(|()| Exit::Done).map_err(Error::file("stdout"))
 }
 
 async fn generate_command(args: &GenerateArgs, output: Output) -> Result<GenerateSummary, Error> {
@@ -322,31 +306,17 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<FinalRep
             "--traffic must be between 0 and 10000".to_owned(),
         ));
     }
-    let serve = async |root: &Path| {
-        Serving::start(root, &options, output)
-            .await?
-            .run(&options, shutdown)
-            .await
-    };
-    match &args.dir {
-        Some(directory) => serve(directory).await,
-        None => {
-            let parent = std::env::temp_dir();
-            let directory = tempfile::Builder::new()
-                .prefix("tallybox-sandbox-")
-                .tempdir_in(&parent);
-            let directory = directory.map_err(Error::file(&parent))?;
-            let served = serve(directory.path()).await;
-            // After a failed check the directory is kept: it is needed to find the cause.
-            if args.keep || matches!(&served, Ok(Some(report)) if !report.good) {
-                let path = directory.keep();
-                if !output.json {
-                    println!("all files are in {}", path.display());
-                }
-            }
-            served
+    let directory = Directory::open(args)?;
+    let serving = Serving::start(&directory.path, &options, output).await?;
+    let served = serving.run(&options, shutdown).await;
+    // After a failed check the directory is kept: it is needed to find the cause.
+    if args.keep || matches!(&served, Ok(Some(report)) if !report.good) {
+        if directory.temporary.is_some() && !output.json {
+            println!("all files are in {}", directory.path.display());
         }
+        directory.keep();
     }
+    served
 }
 
 /// Returns the metrics of the command line, or the default ones.
@@ -371,46 +341,53 @@ async fn run_command(args: &RunArgs, output: Output) -> Result<RunReport, Error>
         seed: args.seed,
         epsilon: args.epsilon,
     };
-    let (outcome, kept) = match &args.dir {
-        Some(directory) => (run(directory, &options, output).await?, true),
-        None => (
-            run_in_temporary(&options, args.keep, output).await?,
-            args.keep,
-        ),
+    let directory = Directory::open(args)?;
+    let is_temporary = directory.temporary.is_some();
+    let result = tokio::select! {
+        result = run(&directory.path, &options, output) => result,
+        _ = tokio::signal::ctrl_c(), if is_temporary => Err(Error::Interrupted),
     };
+    let path = directory.path.clone();
+    if args.keep || matches!(result, Err(Error::Check(_))) {
+        directory.keep();
+    }
+    let outcome = result.map_err(|error| match error {
+        Error::Check(problem) => Error::Check(format!("{problem} (see {})", path.display())),
+        error => error,
+    })?;
+    let kept = args.keep || !is_temporary;
     Ok(RunReport {
         outcome: RunOutcome { kept, ..outcome },
         all_bins: args.all_bins,
     })
 }
 
-/// Runs in a temporary directory. The directory is removed afterwards, unless `keep` is set or the
-/// self-check failed.
-async fn run_in_temporary(
-    options: &RunOptions,
-    keep: bool,
-    output: Output,
-) -> Result<RunOutcome, Error> {
-    let parent = std::env::temp_dir();
-    let directory = tempfile::Builder::new()
-        .prefix("tallybox-sandbox-")
-        .tempdir_in(&parent);
-    let directory = directory.map_err(Error::file(&parent))?;
-    let result = tokio::select! {
-        result = run(directory.path(), options, output) => result,
-        _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
-    };
-    match result {
-        Err(Error::Check(problem)) => {
-            let path = directory.keep();
-            Err(Error::Check(format!("{problem} (see {})", path.display())))
+/// The directory of a sandbox: the one of `--dir`, or a temporary one, which is removed at the end
+/// unless it is kept.
+struct Directory {
+    path: PathBuf,
+    temporary: Option<tempfile::TempDir>,
+}
+
+impl Directory {
+    fn open(args: &RunArgs) -> Result<Self, Error> {
+        if let Some(path) = args.dir.clone() {
+            let temporary = None;
+            return Ok(Self { path, temporary });
         }
-        result => {
-            if keep {
-                let _ = directory.keep();
-            }
-            result
-        }
+        let parent = std::env::temp_dir();
+        let created = tempfile::Builder::new()
+            .prefix("tallybox-sandbox-")
+            .tempdir_in(&parent);
+        let temporary = created.map_err(Error::file(&parent))?;
+        Ok(Self {
+            path: temporary.path().to_owned(),
+            temporary: Some(temporary),
+        })
+    }
+
+    fn keep(self) {
+        let _ = self.temporary.map(tempfile::TempDir::keep);
     }
 }
 
