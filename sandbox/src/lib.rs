@@ -7,7 +7,7 @@
 //! | [`ingestor_server`] | a real ingestor over HTTP; the kinds of hostile posts |
 //! | [`ingest`], [`schedule`] | simulated ingestor that signs arbitrary batches; names and dates |
 //! | [`plan`], [`hostile`], [`stream`] | the packets of a batch, made on all cores |
-//! | [`portal`] | addition of both sum parts |
+//! | [`portal`], [`exactly_once`] | addition of both sum parts; the check that nothing is lost or double |
 //! | [`run`](mod@run), [`outcome`], [`report`] | one window of the sandbox; its result; the text form |
 //! | [`always`] | configuration of rosters, queues, workers and schedules |
 //! | [`roles`] | the programs, inside this process or as child processes |
@@ -20,6 +20,7 @@ pub mod always;
 pub mod attestation;
 pub mod cli;
 pub mod error;
+pub mod exactly_once;
 pub mod fault_injection;
 pub mod generate;
 pub mod hostile;

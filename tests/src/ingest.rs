@@ -81,24 +81,22 @@ fn shares(file: &[u8]) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-/// Counts how often each pair of shares occurs with the same packet id in batches of the same name.
+/// Returns the pairs of shares with the same packet id in batches of the same name.
 ///
 /// # Panics
 /// If the two mailboxes do not contain the same packets.
 #[must_use]
-pub fn pairs(first: &Batches, second: &Batches) -> BTreeMap<[Vec<u8>; 2], usize> {
+pub fn pairs(first: &Batches, second: &Batches) -> Vec<[Vec<u8>; 2]> {
     assert!(
         first.keys().eq(second.keys()),
         "expected the same batches on both sides"
     );
-    let mut pairs = BTreeMap::new();
+    let mut pairs = Vec::new();
     for (first, second) in first.values().zip(second.values()) {
         assert_eq!(first.len(), second.len());
         for ((id, share), (other_id, other_share)) in first.iter().zip(second) {
             assert_eq!(id, other_id, "expected the same packet id on both sides");
-            *pairs
-                .entry([share.clone(), other_share.clone()])
-                .or_default() += 1;
+            pairs.push([share.clone(), other_share.clone()]);
         }
     }
     pairs

@@ -10,6 +10,7 @@ use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::{BatchTime, Window};
+use tallybox_sandbox::exactly_once::Occurrences;
 use tallybox_sandbox::portal::Parts;
 use tallybox_service::clock::Clock;
 
@@ -156,24 +157,17 @@ async fn ingested(
         .iter()
         .map(|slab| slab.reports.len() as u64)
         .sum();
-    let mut times: BTreeMap<usize, usize> = BTreeMap::new();
-    for report in batches.values().flatten() {
-        *times.entry(*report).or_default() += 1;
+    let batched = batches.values().flatten().copied();
+    let reports = Occurrences::count(&accepted, &accepted, batched);
+    for (report, times) in &reports.repeated {
+        problems.push(format!("report {report} is in {times} batches"));
     }
-    for (report, times) in &times {
-        if *times > 1 {
-            problems.push(format!("report {report} is in {times} batches"));
-        }
-        if !accepted.contains(report) {
-            problems.push(format!(
-                "report {report} is in a batch, but was never accepted"
-            ));
-        }
+    for report in &reports.unknown {
+        problems.push(format!(
+            "report {report} is in a batch, but was never accepted"
+        ));
     }
-    let left = accepted
-        .iter()
-        .filter(|report| !times.contains_key(report))
-        .count() as u64;
+    let left = reports.missing.len() as u64;
     let machines = Machines {
         scenario,
         storage,
@@ -253,7 +247,7 @@ async fn summed(
     for (name, _) in agreed {
         windows.entry(name.clone()).or_default();
     }
-    let mut counted: BTreeMap<BatchId, usize> = BTreeMap::new();
+    let mut counted: Vec<BatchId> = Vec::new();
     for (name, roles) in &windows {
         if audit
             .split
@@ -298,7 +292,7 @@ async fn summed(
         }
         let mut reports: BTreeSet<usize> = BTreeSet::new();
         for id in &named {
-            *counted.entry(*id).or_default() += 1;
+            counted.push(*id);
             match ids.get(id) {
                 Some(name) => reports.extend(&batches[*name]),
                 None => problems.push(format!("{name}: batch {id} is not a batch of the ingestor")),
@@ -333,17 +327,16 @@ async fn summed(
             ));
         }
     }
-    for (id, times) in &counted {
-        if *times > 1 {
-            problems.push(format!("batch {id} is summed {times} times"));
-        }
+    let written = ids.into_keys().collect();
+    let summed = Occurrences::count(&written, &written, counted);
+    for (id, times) in &summed.repeated {
+        problems.push(format!("batch {id} is summed {times} times"));
     }
     let left = batches
         .keys()
-        .filter(|name| !counted.contains_key(&name.id))
-        .count() as u64;
+        .filter(|name| summed.missing.contains(&name.id));
     schedule.count_many("batches", batches.len() as u64);
-    schedule.count_many("batches-left", left);
+    schedule.count_many("batches-left", left.count() as u64);
 }
 
 /// Returns the number of reports, and the sum of their bits.

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha20Rng;
+use tallybox_sandbox::exactly_once::Occurrences;
 use tallybox_tests::ingest::{batches, pairs};
 use tallybox_tests::snapshot::all;
 use tokio::time::{Instant, sleep};
@@ -161,36 +162,30 @@ async fn check(site: &Site, reports: &PostedReports, last: u32) {
         batches(&**first, &key).await,
         batches(&**second, &key).await,
     );
-    let counts = pairs(&first, &second);
-    assert!(
-        counts.values().all(|count| *count == 1),
-        "a report is in two batches"
-    );
+    let batched = pairs(&first, &second);
     for side in [0, 1] {
-        let shares: BTreeSet<_> = counts.keys().map(|pair| &pair[side]).collect();
+        let shares: BTreeSet<_> = batched.iter().map(|pair| &pair[side]).collect();
         assert_eq!(
             shares.len(),
-            counts.len(),
-            "a share is paired with two different shares"
+            batched.len(),
+            "a report is in two batches, or a share is paired with two different shares"
         );
     }
-    let lost = reports
-        .acknowledged
-        .iter()
-        .filter(|pair| !counts.contains_key(*pair));
+    let reports = Occurrences::count(&reports.acknowledged, &reports.posted, batched);
     assert_eq!(
-        lost.count(),
+        reports.missing.len(),
         0,
-        "some of {} acknowledged reports are lost",
-        reports.acknowledged.len()
+        "some acknowledged reports are lost"
     );
-    assert!(
-        counts.keys().all(|pair| reports.posted.contains(pair)),
+    assert_eq!(reports.repeated.len(), 0, "a report is in two batches");
+    assert_eq!(
+        reports.unknown.len(),
+        0,
         "a batch contains a report that no client posted"
     );
     println!(
         "{} reports in {} batches, {last} jobs killed at the last window",
-        counts.len(),
+        reports.found,
         first.len()
     );
 }

@@ -449,11 +449,9 @@ impl Audit {
             .map(|batch| batch.foreign)
             .sum();
         let posted_reports = self.posted_reports.lock();
-        let waiting = |report: &&super::posted_reports::PostedReport| {
-            report.honest && report.acknowledged && report.counted.is_none()
-        };
-        for report in posted_reports.entries.iter().filter(waiting) {
-            let batch = report.batch.and_then(|id| self.batches.get(&id));
+        for number in posted_reports.compare_sums().missing {
+            let batch = posted_reports.entries[number].batch;
+            let batch = batch.and_then(|id| self.batches.get(&id));
             let count = match batch {
                 None => &mut left.unbatched,
                 Some(batch) if batch.given_up => &mut left.given_up,

@@ -13,6 +13,7 @@ use tallybox_model::id::{AggregationId, BatchId, PacketId};
 use tallybox_model::time::Window;
 
 use crate::error::Error;
+use crate::exactly_once::Occurrences;
 
 /// A posted report.
 #[derive(Debug, Clone)]
@@ -265,6 +266,20 @@ impl PostedReports {
         }
         self.write(&json!({ "report": number, "counted": window }));
         before
+    }
+
+    /// Compares the honest reports that are in sums with those that were acknowledged.
+    pub(super) fn compare_sums(&self) -> Occurrences<usize> {
+        let numbers = |is_selected: fn(&PostedReport) -> bool| {
+            let entries = self.entries.iter().enumerate();
+            entries
+                .filter(move |(_, report)| report.honest && is_selected(report))
+                .map(|(number, _)| number)
+        };
+        let acknowledged = numbers(|report| report.acknowledged).collect();
+        let posted = numbers(|_| true).collect();
+        let counted = numbers(|report| report.counted.is_some());
+        Occurrences::count(&acknowledged, &posted, counted)
     }
 
     /// Returns the counts.
