@@ -23,7 +23,7 @@ pub const LOCALITY: &str = "sandbox";
 ///
 /// ```text
 /// first.yaml  second.yaml       the processors' configurations, with relative paths
-/// ROLE-manager.yaml             the workflow managers' configurations, with --serve
+/// ROLE-manager.yaml             the workflow managers' configurations
 /// ingestor.yaml registry.yaml   the ingestor's configuration, and the metrics
 /// keys/                         all keys of all parties
 /// buckets/spool                 the ingestor's own: reports before they are batched
@@ -31,9 +31,9 @@ pub const LOCALITY: &str = "sandbox";
 /// buckets/own-ROLE              ROLE's own
 /// buckets/validation-for-ROLE   ROLE's peer writes, ROLE reads
 /// buckets/sum-ROLE              ROLE writes, the portal reads
-/// queues/ROLE-KIND              tasks, with --serve
+/// queues/ROLE-KIND              tasks
 /// logs/                         logs of the child processes, with --chaos
-/// ledger.jsonl                  the posted reports and the status of each, with --serve
+/// ledger.jsonl                  the posted reports and the status of each
 /// ```
 #[derive(Debug, Clone)]
 pub struct Layout {

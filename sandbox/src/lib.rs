@@ -6,7 +6,7 @@
 //! | [`world`], [`layout`], [`keys`] | the directory: buckets, configuration files, all keys |
 //! | [`ingestor_server`] | a real ingestor over HTTP; the kinds of hostile posts |
 //! | [`ingest`], [`schedule`] | simulated ingestor that signs arbitrary batches; names and dates |
-//! | [`plan`], [`hostile`], [`stream`] | the packets of a batch, made on all cores |
+//! | [`plan`], [`hostile`] | the packets of a batch, made on all cores |
 //! | [`portal`], [`exactly_once`] | addition of both sum parts; the check that nothing is lost or double |
 //! | [`run`](mod@run), [`outcome`], [`report`] | one window of the sandbox; its result; the text form |
 //! | [`always`] | configuration of rosters, queues, workers and schedules |
@@ -37,5 +37,4 @@ pub mod roles;
 pub mod run;
 pub mod schedule;
 pub mod serve;
-pub mod stream;
 pub mod world;

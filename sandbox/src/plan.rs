@@ -1,5 +1,6 @@
 //! The content of one ingestion batch: honest packets, with hostile ones among them.
 
+use rayon::prelude::*;
 use tallybox_client::ClientError;
 use tallybox_client::traffic::{Generated, Traffic};
 use tallybox_crypto::ecies::OVERHEAD;
@@ -11,7 +12,6 @@ use tallybox_model::time::Window;
 use crate::error::Error;
 use crate::hostile::Attack;
 use crate::ingest::BatchPair;
-use crate::stream::in_order;
 
 /// Start of the traffic indices of hostile packets, apart from those of honest ones.
 const HOSTILE_INDEX: u64 = 1 << 48;
@@ -79,15 +79,22 @@ pub(crate) fn write_batch(
     mut pair: BatchPair,
     mut each: impl FnMut(&Made),
 ) -> Result<(), Error> {
-    let make = |position| plan.make(traffic, position).map_err(Error::from);
-    let write = |made: Made| {
-        let point = pair.point(&made.generated.report);
-        let point = made.attack.map_or(point, |attack| attack.point(point));
-        pair.append(&made.generated.report, point)?;
-        each(&made);
-        Ok(())
-    };
-    in_order(plan.packets(), chunk(traffic.metric().bins()), make, write)?;
+    let packets = plan.packets();
+    let at_once = chunk(traffic.metric().bins());
+    let mut start = 0;
+    while start < packets {
+        let end = packets.min(start + at_once);
+        let made = (start..end)
+            .into_par_iter()
+            .map(|position| plan.make(traffic, position));
+        for made in made.collect::<Result<Vec<Made>, ClientError>>()? {
+            let point = pair.point(&made.generated.report);
+            let point = made.attack.map_or(point, |attack| attack.point(point));
+            pair.append(&made.generated.report, point)?;
+            each(&made);
+        }
+        start = end;
+    }
     pair.finish()?;
     Ok(())
 }

@@ -68,7 +68,9 @@ impl Parts {
             TrustedKeys::from([(signing_key_id(role), key)])
         };
         Ok(Self {
-            instance: instance()?,
+            instance: INSTANCE.parse().map_err(|_| {
+                Error::Internal("the sandbox's instance name is invalid".to_owned())
+            })?,
             mailboxes: Role::ALL.map(|role| world.layout.bucket(BucketKind::Sum, role)),
             trusted: Role::ALL.map(trusted),
         })
@@ -109,6 +111,17 @@ impl Parts {
         })
     }
 
+    /// Returns the name of a processor's sum part.
+    #[must_use]
+    pub fn name(&self, aggregation: &AggregationId, window: Window, writer: Role) -> SumPartName {
+        SumPartName {
+            instance: self.instance.clone(),
+            aggregation: aggregation.clone(),
+            window,
+            writer,
+        }
+    }
+
     /// Reads one processor's sum part, and the packets that it did not count.
     ///
     /// # Errors
@@ -119,16 +132,9 @@ impl Parts {
         window: Window,
         writer: Role,
     ) -> Result<(SumPart, BTreeSet<PacketId>), Error> {
-        let name = SumPartName {
-            instance: self.instance.clone(),
-            aggregation: aggregation.clone(),
-            window,
-            writer,
-        };
-        let (mailbox, trusted) = (
-            &*self.mailboxes[writer.index()],
-            &self.trusted[writer.index()],
-        );
+        let name = self.name(aggregation, window, writer);
+        let mailbox = &*self.mailboxes[writer.index()];
+        let trusted = &self.trusted[writer.index()];
         let part =
             SignedBatch::open(mailbox, name.objects(), trusted, &FileLimits::default()).await?;
         let header: SumPart = part.header()?;
@@ -138,28 +144,6 @@ impl Parts {
             reading.map_err(|error| Error::Internal(format!("reading {name}: {error}")))??;
         Ok((header, invalid))
     }
-}
-
-/// Returns the name of a processor's sum part.
-///
-/// # Errors
-/// Never in fact: the instance is a constant.
-pub fn sum_part_name(
-    aggregation: &AggregationId,
-    window: Window,
-    writer: Role,
-) -> Result<SumPartName, Error> {
-    Ok(SumPartName {
-        instance: instance()?,
-        aggregation: aggregation.clone(),
-        window,
-        writer,
-    })
-}
-
-fn instance() -> Result<Instance, Error> {
-    let instance = INSTANCE.parse();
-    instance.map_err(|_| Error::Internal("the sandbox's instance name is invalid".to_owned()))
 }
 
 /// Reads the ids of the uncounted packets of a sum part, and verifies their digest at the end.

@@ -23,7 +23,6 @@ use crate::hostile::{PacketStatus, Sent};
 use crate::layout::BucketKind;
 use crate::lying_ingestor::{self, HONEST_PER_METRIC};
 use crate::outcome::{AdmissionOutcome, MetricOutcome, NumberOutcome, RunOutcome, StageTiming};
-use crate::portal;
 use crate::roles::{InProcessRoles, MAX_ROUNDS};
 use crate::schedule;
 use crate::serve::{
@@ -348,9 +347,9 @@ impl Run {
                 estimate,
             });
         let sum_part = |role: Role| {
-            let name = portal::sum_part_name(&flow.aggregation, self.window, role)?;
-            let header = name.objects().header;
-            Ok::<_, Error>(format!("{}/{header}", BucketKind::Sum.path(role)))
+            let parts = &self.sandbox.audit.parts;
+            let name = parts.name(&flow.aggregation, self.window, role);
+            format!("{}/{}", BucketKind::Sum.path(role), name.objects().header)
         };
         let total = &summed.total;
         Ok(MetricOutcome {
@@ -365,7 +364,7 @@ impl Run {
             parts: total.parts.clone(),
             sums: total.sums.clone(),
             estimates: summed.estimates.clone(),
-            sum_parts: [sum_part(Role::First)?, sum_part(Role::Second)?],
+            sum_parts: Role::ALL.map(sum_part),
             number,
         })
     }

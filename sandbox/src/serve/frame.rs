@@ -9,7 +9,7 @@ use tallybox_queue::Depth;
 use tallybox_service::chart::{Align, Screen, Table, Tone, bar};
 use tallybox_service::progress::grouped;
 
-use super::observer::{Side, SideStage};
+use super::observer::{SideRow, SideStage};
 use super::processes::ProcessStatus;
 use super::truth::ReportCounts;
 
@@ -69,19 +69,6 @@ pub(super) struct Row {
     pub(super) counted: u64,
 }
 
-/// The progress of a window on one side, as numbers of metrics.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct SideRow {
-    pub(super) batches: u64,
-    pub(super) taken_in: u64,
-    pub(super) rosters: usize,
-    pub(super) agreed: usize,
-    pub(super) summed: usize,
-    #[serde(skip)]
-    stages: Vec<SideStage>,
-}
-
 /// The depth of a queue.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(super) struct Filled {
@@ -97,20 +84,6 @@ impl From<Depth> for Filled {
             ready: number(depth.ready),
             held: number(depth.held),
             rejected: number(depth.rejected),
-        }
-    }
-}
-
-impl From<&Side> for SideRow {
-    fn from(side: &Side) -> Self {
-        let at_least = |stage| side.stages.iter().filter(|other| **other >= stage).count();
-        Self {
-            batches: side.batches,
-            taken_in: side.taken_in,
-            rosters: at_least(SideStage::Roster),
-            agreed: at_least(SideStage::Agreed),
-            summed: at_least(SideStage::Done),
-            stages: side.stages.clone(),
         }
     }
 }
@@ -344,11 +317,13 @@ mod tests {
     fn frame() -> Frame {
         let time = |text: &str| text.parse::<BatchTime>().unwrap();
         let side = |stages: &[SideStage]| {
-            SideRow::from(&Side {
+            let mut side = SideRow {
                 batches: 24,
                 taken_in: 23,
-                stages: stages.to_vec(),
-            })
+                ..SideRow::default()
+            };
+            stages.iter().for_each(|stage| side.add(*stage));
+            side
         };
         let presence = |name| ProcessStatus {
             name,

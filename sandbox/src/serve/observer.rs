@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use tallybox_model::role::Role;
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::Window;
@@ -42,15 +43,30 @@ pub(super) enum SideStage {
     Done,
 }
 
-/// The progress of a window on one side.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Side {
+/// The progress of a window on one side. All but the first two are numbers of metrics.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct SideRow {
     /// Number of complete batches.
     pub(super) batches: u64,
     /// Number of batches whose intake is done.
     pub(super) taken_in: u64,
+    pub(super) rosters: usize,
+    pub(super) agreed: usize,
+    pub(super) summed: usize,
     /// The progress of each metric.
+    #[serde(skip)]
     pub(super) stages: Vec<SideStage>,
+}
+
+impl SideRow {
+    /// Adds the progress of a metric.
+    pub(super) fn add(&mut self, stage: SideStage) {
+        self.rosters += usize::from(stage >= SideStage::Roster);
+        self.agreed += usize::from(stage >= SideStage::Agreed);
+        self.summed += usize::from(stage == SideStage::Done);
+        self.stages.push(stage);
+    }
 }
 
 impl Observer {
@@ -87,8 +103,8 @@ impl Observer {
     }
 
     /// Returns the progress of each of the last windows on both sides.
-    pub(super) async fn observe(&self) -> Result<BTreeMap<Window, [Side; 2]>, Error> {
-        let mut all: BTreeMap<Window, [Side; 2]> = BTreeMap::new();
+    pub(super) async fn observe(&self) -> Result<BTreeMap<Window, [SideRow; 2]>, Error> {
+        let mut all: BTreeMap<Window, [SideRow; 2]> = BTreeMap::new();
         let windows = self.windows();
         let (Some(newest), Some(oldest)) = (windows.first(), windows.last()) else {
             return Ok(all);
@@ -110,15 +126,13 @@ impl Observer {
                 progress.taken_in += report.counts.taken_in;
                 let objects = observation.inventory.aggregations.get(aggregation);
                 let state = objects.and_then(|objects| objects.windows.get(window));
-                progress
-                    .stages
-                    .push(state.map_or(SideStage::Open, |state| match state {
-                        state if state.done => SideStage::Done,
-                        state if state.agreed => SideStage::Agreed,
-                        state if state.our_roster && state.peer_roster => SideStage::Both,
-                        state if state.our_roster => SideStage::Roster,
-                        _ => SideStage::Open,
-                    }));
+                progress.add(match state {
+                    Some(state) if state.done => SideStage::Done,
+                    Some(state) if state.agreed => SideStage::Agreed,
+                    Some(state) if state.our_roster && state.peer_roster => SideStage::Both,
+                    Some(state) if state.our_roster => SideStage::Roster,
+                    _ => SideStage::Open,
+                });
             }
         }
         Ok(all)

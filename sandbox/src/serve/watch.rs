@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::announce::Announcement;
-use super::frame::{Frame, Phase, Row, SideRow};
+use super::frame::{Frame, Phase, Row};
 use super::observer::Observer;
 use super::processes::ProcessEvent;
 use super::truth::{FinalReport, Kills};
@@ -172,14 +172,13 @@ impl Serving {
         let row = |window| {
             let (batches, packets) = self.audit.ingested(window);
             let at = self.audit.at_portal(window);
-            let none = Default::default();
-            let [first, second] = sides.get(&window).unwrap_or(&none);
+            let [first, second] = sides.get(&window).cloned().unwrap_or_default();
             Row {
                 window,
                 packets,
                 batches,
-                first: SideRow::from(first),
-                second: SideRow::from(second),
+                first,
+                second,
                 portal: at.over,
                 metrics: at.metrics,
                 counted: at.counted,

@@ -43,7 +43,7 @@ struct Batch {
 pub(crate) struct Audit {
     posted_reports: SharedPostedReports,
     metrics: BTreeMap<AggregationId, RandomisedResponse>,
-    parts: Parts,
+    pub(crate) parts: Parts,
     ingestion: [SharedBucket; 2],
     own: [SharedBucket; 2],
     /// Keys that verify the records in the processors' own buckets.
