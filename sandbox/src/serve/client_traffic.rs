@@ -153,14 +153,13 @@ impl ClientTraffic {
         reporter: &Reporter,
         flow: usize,
     ) -> Result<Vec<(Post, Option<PostAnswer>)>, Error> {
-        let find = |state: &State| {
-            let accepted = state.accepted.iter();
-            accepted.clone().find(|sealed| sealed.flow == flow).cloned()
+        let original = {
+            let state = self.state();
+            let mut accepted = state.accepted.iter();
+            accepted.find(|sealed| sealed.flow == flow).cloned()
         };
-        let Some(original) = find(&self.state()) else {
-            let problem = "the ingestor has accepted no honest report";
-            return Err(Error::Check(problem.to_owned()));
-        };
+        let missing = || Error::Check("the ingestor has accepted no honest report".to_owned());
+        let original = original.ok_or_else(missing)?;
         // The copies of each metric need ids of their own.
         let mut dice = ChaCha20Rng::seed_from_u64(self.seed ^ ((flow as u64 + 1) << 48));
         let mut answers = Vec::new();

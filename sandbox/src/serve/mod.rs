@@ -7,6 +7,7 @@
 //! | `announce` | the text at the start, with commands for client developers |
 //! | `client_traffic` | simulated clients: honest, hostile, and some that post twice |
 //! | `processes` | the programs as child processes; kills and restarts |
+//! | `setup` | the directory, addresses and clients of a new sandbox |
 //! | `truth` | the posted reports, and the audit of the sums |
 //! | `observer`, `frame` | the progress of each window, and the live screen |
 //! | `watch` | the main loop |
@@ -24,6 +25,7 @@ mod front;
 mod lookup;
 mod observer;
 mod processes;
+mod setup;
 mod spool;
 mod status;
 mod stored_state;
@@ -37,33 +39,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallybox_client::RandomisedResponse;
 use tallybox_client::post::Options;
-use tallybox_client::traffic::{Metric, Traffic};
-use tallybox_facilitator::config::Points;
+use tallybox_client::traffic::Metric;
 use tallybox_ingestor::ingestor::Ingestor;
-use tallybox_model::client_config::ClientConfig;
-use tallybox_model::registry::Registry;
 use tallybox_model::role::Role;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::clock::{Clock, Pace};
-use tallybox_service::config::load;
 use tallybox_service::output::Output;
-use tokio::net::TcpListener;
 
-use crate::always::{AlwaysOn, served, window_of};
 use crate::attestation::AttestationOptions;
 use crate::error::Error;
 use crate::ingestor_server::{IngestorServer, reporter};
-use crate::keys::bins_of;
-use crate::layout::Served;
-use crate::lying_ingestor::HONEST_PER_METRIC;
 use crate::roles::{InProcessRoles, RoleProcess, Setting};
 use crate::world::World;
 pub(crate) use client_traffic::{ClientTraffic, Flow};
 use front::Front;
 use lookup::Lookup;
 use processes::Processes;
+use setup::{create, flows, listen_for_questions};
 use spool::SpoolReader;
 pub(crate) use stored_state::IntakeRecord;
 pub(crate) use truth::Posted;
@@ -76,16 +69,6 @@ pub use status::{
     IntakeStatus, ProcessorStatus, ReportBatch, ReportStage, ReportTrace, RosterStatus, SumStatus,
 };
 pub use truth::{Discrepancies, Discrepancy, FinalReport, Kills, ReportCounts};
-
-/// Minimum packets of a sum and of a batch with `--chaos`. Without it the minimum is 1, so that a
-/// developer's single report is summed.
-const CHAOS_MIN_SUM_PACKETS: u64 = 10;
-const CHAOS_MIN_BATCH_PACKETS: u64 = 3;
-/// Retention of slabs in hours of the sandbox clock: 15 minutes of real time, for the debug pages.
-/// With
-/// `--chaos` two minutes, because each batch job reads the plans of all retained slabs.
-const SLAB_RETENTION_HOURS: u32 = 150;
-const CHAOS_SLAB_RETENTION_HOURS: u32 = 20;
 
 /// Options of a long-running sandbox.
 #[derive(Debug, Clone)]
@@ -226,21 +209,19 @@ impl Serving {
             ],
         };
         let posted_reports = SharedPostedReports::create(&layout.posted_reports())?;
-        let registry = load::<Registry>(&layout.root().join("registry.yaml"))?.value;
-        let noise = registry.metrics.iter();
-        let noise = noise.filter_map(|(name, entry)| {
-            Some((name.clone(), RandomisedResponse::new(entry.epsilon).ok()?))
-        });
-        let audit = Audit::new(&world, noise.collect(), posted_reports.clone())?;
         let traffic = ClientTraffic {
-            flows: flows(&world, &registry, options, seed)?,
-            posted_reports,
+            flows: flows(&world, options, seed)?,
+            posted_reports: posted_reports.clone(),
             keys: Arc::clone(&world.keys),
             clock: setting.clients_clock(),
             rate: options.traffic,
             seed,
             state: std::sync::Mutex::default(),
         };
+        let noise = traffic.flows.iter();
+        let noise =
+            noise.filter_map(|flow| Some((flow.aggregation.clone(), *flow.traffic.noise()?)));
+        let audit = Audit::new(&world, noise.collect(), posted_reports)?;
         Ok(Self {
             address,
             debug_address: pages.as_ref().map(|(_, address)| *address),
@@ -297,105 +278,6 @@ impl Serving {
             }
         }
     }
-}
-
-/// Creates keys, configurations and buckets.
-fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<World, Error> {
-    let world = World::for_bins(
-        root,
-        options.seed,
-        Points::Pinned,
-        &bins_of(&options.metrics),
-    )?;
-    let now = BatchTime::of_clock(setting.clock.millis());
-    let since = window_of(now)
-        .ok_or_else(|| {
-            Error::Internal("the current time is outside the supported range".to_owned())
-        })?
-        .start();
-    let (minimum, least, retention_hours) = match options.chaos {
-        true => (
-            CHAOS_MIN_SUM_PACKETS,
-            CHAOS_MIN_BATCH_PACKETS,
-            CHAOS_SLAB_RETENTION_HOURS,
-        ),
-        false => (1, 1, SLAB_RETENTION_HOURS),
-    };
-    AlwaysOn { minimum, since }.write(&world)?;
-    let attestation = options
-        .attestation
-        .as_ref()
-        .map(AttestationOptions::lines)
-        .transpose()?
-        .flatten();
-    let usual = served(least, retention_hours);
-    let served = Served {
-        attestation: attestation.unwrap_or(usual.attestation.clone()),
-        listen: if options.chaos {
-            free(options.listen)?
-        } else {
-            options.listen
-        },
-        ..usual
-    };
-    world
-        .layout
-        .write_ingestor(&options.metrics, options.epsilon, &served)?;
-    Ok(world)
-}
-
-/// Resolves port 0 to a free port, so that the ingestor has the same port after each restart.
-fn free(address: SocketAddr) -> Result<SocketAddr, Error> {
-    let bound = std::net::TcpListener::bind(address).and_then(|listener| listener.local_addr());
-    bound.map_err(refused(address))
-}
-
-async fn listen_for_questions(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
-    if !address.ip().is_loopback() {
-        let problem = "--debug-listen must be a loopback address: the debug pages use the secrets of all roles";
-        return Err(Error::Setting(problem.to_owned()));
-    }
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.map_err(refused(address))?;
-    let bound = listener.local_addr().map_err(refused(address))?;
-    Ok((listener, bound))
-}
-
-fn refused(address: SocketAddr) -> impl Fn(std::io::Error) -> Error {
-    move |error| Error::Setting(format!("cannot listen on {address}: {error}"))
-}
-
-fn flows(
-    world: &World,
-    registry: &Registry,
-    options: &ServeOptions,
-    seed: u64,
-) -> Result<Vec<Flow>, Error> {
-    let client_metrics: BTreeMap<String, _> =
-        ClientConfig::metrics_of(registry, |bins| world.keys.client_keys(bins))
-            .into_iter()
-            .map(|metric| (metric.name.clone(), metric))
-            .collect();
-    let flow = |metric: &Metric| {
-        let missing =
-            || Error::Internal(format!("metric {} is missing in the registry", metric.name));
-        let epsilon = options.epsilon.unwrap_or(metric.epsilon);
-        Ok(Flow {
-            traffic: Traffic::new(
-                seed,
-                metric,
-                world.keys.for_clients(metric.bins())?,
-                Some(epsilon),
-            )?,
-            metric: client_metrics
-                .get(metric.name)
-                .cloned()
-                .ok_or_else(missing)?,
-            aggregation: metric.name.parse().map_err(|_| missing())?,
-            next: HONEST_PER_METRIC.into(),
-        })
-    };
-    options.metrics.iter().map(flow).collect()
 }
 
 impl std::fmt::Debug for Serving {

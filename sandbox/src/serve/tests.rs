@@ -24,7 +24,7 @@ const WINDOW_SETTLED_MILLIS: i64 = START_MILLIS + 46 * MINUTE_MILLIS;
 const GRACE_OVER_MILLIS: i64 = START_MILLIS + 111 * MINUTE_MILLIS;
 
 struct TestSandbox {
-    directory: tempfile::TempDir,
+    _directory: tempfile::TempDir,
     serving: Serving,
     clock: Clock,
     traffic: Traffic,
@@ -58,7 +58,7 @@ impl TestSandbox {
         let keys = serving.world.keys.for_clients(options.metrics[0].bins());
         let traffic = Traffic::new(1, &options.metrics[0], keys.unwrap(), None).unwrap();
         Self {
-            directory,
+            _directory: directory,
             serving,
             clock,
             traffic,
@@ -66,17 +66,13 @@ impl TestSandbox {
     }
 
     async fn post(&self, reports: Vec<Report>) -> Vec<String> {
-        let registry = load::<Registry>(&self.directory.path().join("registry.yaml"));
-        let keys = &self.serving.world.keys;
-        let metric =
-            ClientConfig::metrics_of(&registry.unwrap().value, |bins| keys.client_keys(bins))
-                .remove(0);
+        let metric = &self.serving.traffic.flows[0].metric;
         let reporter = self.serving.reporter().unwrap();
         let ids = reports.iter().map(|report| report.id.to_string()).collect();
         let now = Some(self.clock.millis());
         let uploads = reports
             .into_iter()
-            .map(|report| Prepared::from(report.into_upload(&metric, 2, now)));
+            .map(|report| Prepared::from(report.into_upload(metric, 2, now)));
         for outcome in reporter.send_all(uploads.collect()).await {
             assert!(matches!(outcome, PostOutcome::Accepted), "{outcome:?}");
         }

@@ -3,12 +3,14 @@
 //! | file | content |
 //! |---|---|
 //! | `posted_reports` | the posted reports and the status of each, in memory and on disk |
-//! | `audit` | reads the stored state of all roles, adds the sum parts and compares the sums |
+//! | `audit` | reads the stored state of all roles, and adds the sum parts |
+//! | `balance` | compares sums with posted reports, and explains the reports that are in no sum |
 //! | `window` | one window of one metric, from its rosters to its sum |
 //! | `discrepancy` | the discrepancies that the audit has found |
 //! | `final_report` | the final report |
 
 mod audit;
+mod balance;
 mod discrepancy;
 mod final_report;
 mod posted_reports;
