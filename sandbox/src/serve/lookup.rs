@@ -8,7 +8,7 @@ use tallybox_facilitator::error::Error as FacilitatorError;
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::roster::{AgreementOutcome, WindowView, explain, show};
 use tallybox_ingestor::ingestor::Ingestor;
-use tallybox_model::id::{AggregationId, PacketId};
+use tallybox_model::id::AggregationId;
 use tallybox_model::path::BatchName;
 use tallybox_model::report::ReportDigest;
 use tallybox_model::role::Role;
@@ -16,8 +16,9 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::time::Window;
 
 use super::front::Front;
+use super::spool::{Planned, Spool, Spooled};
 use super::status::{ReportBatch, ReportStage, ReportTrace, RosterStatus};
-use super::stored_state::{Planned, Spooled, StoredBatch};
+use super::stored_state::StoredBatch;
 use crate::error::Error;
 use crate::portal::{self, Total};
 use crate::world::World;
@@ -28,6 +29,7 @@ pub(crate) struct Lookup {
     pub(super) world: Arc<World>,
     pub(super) ingestor: Arc<Ingestor>,
     pub(super) front: Arc<Front>,
+    pub(super) spool: Arc<tokio::sync::Mutex<Spool>>,
     pub(crate) processors: [Arc<Processor>; 2],
 }
 
@@ -45,24 +47,22 @@ struct Pages {
 impl Lookup {
     /// Returns the status of the report with this id.
     pub(super) async fn trace(&self, id: &str) -> Result<ReportTrace, Error> {
-        let mut found = Vec::new();
-        for slab in self.slabs().await? {
-            let id = id.to_owned();
-            found.extend(self.slab(&slab, move |report| report.id == id).await?);
-        }
-        let copies = found.len();
-        found.truncate(1);
-        let Some(digest) = found.first().map(|report| report.digest) else {
+        let spool = self.spool().await?;
+        let copies = spool.values().flatten().filter(|report| report.id == id);
+        let copies: Vec<Spooled> = copies.cloned().collect();
+        let Some(first) = copies.first() else {
             return Ok(match self.front.refusal(id) {
                 Some(problem) => ReportTrace::refused(id, problem),
                 None => ReportTrace::unknown(id),
             });
         };
-        let mut traces = self.trace_all(found).await?;
+        let twin = twin(&spool, first.digest);
+        drop(spool);
+        let mut traces = self.trace_all(vec![first.clone()]).await?;
         let mut trace = traces.pop().unwrap_or_else(|| ReportTrace::unknown(id));
-        trace.kept = copies;
+        trace.kept = copies.len();
         if trace.stage == ReportStage::Dropped
-            && let Some(other) = self.twin(digest).await?
+            && let Some(other) = twin
         {
             trace.drop(format!(
                 "its shares are identical to those of report {other}"
@@ -73,17 +73,12 @@ impl Lookup {
 
     /// Returns the status of the newest reports, newest first, at most `most` of them.
     pub(super) async fn recent(&self, most: usize) -> Result<Vec<ReportTrace>, Error> {
-        let mut found = Vec::new();
-        for slab in self.slabs().await?.into_iter().rev() {
-            let mut reports = self.slab(&slab, |_| true).await?;
-            reports.reverse();
-            found.extend(reports);
-            if found.len() >= most {
-                break;
-            }
-        }
-        found.truncate(most);
-        self.trace_all(found).await
+        let spool = self.spool().await?;
+        let slabs = spool.values().rev();
+        let newest = slabs.flat_map(|reports| reports.iter().rev()).take(most);
+        let newest = newest.cloned().collect();
+        drop(spool);
+        self.trace_all(newest).await
     }
 
     async fn trace_all(&self, reports: Vec<Spooled>) -> Result<Vec<ReportTrace>, Error> {
@@ -109,8 +104,7 @@ impl Lookup {
         plans: &[Planned],
         pages: &mut Pages,
     ) -> Result<ReportTrace, Error> {
-        let packet =
-            PacketId::from_bytes(self.world.keys.secret.packet(&report.digest.report).packet);
+        let packet = report.packet;
         let planned = plans.iter().find(|plan| plan.slabs.contains(&report.slab));
         let aggregation = report.metric.parse::<AggregationId>();
         let mut trace = ReportTrace {
@@ -200,24 +194,14 @@ impl Lookup {
             .map_err(|error| Error::processor(Role::Second, error))?;
         Ok([first, second])
     }
+}
 
-    /// Returns the id of the first other report that contains one of this report's encrypted
-    /// shares.
-    async fn twin(&self, digest: ReportDigest) -> Result<Option<String>, Error> {
-        for slab in self.slabs().await? {
-            let wanted = move |other: &tallybox_model::report::StoredReport<'_>| {
-                let other = other.digest();
-                let shared = other
-                    .ciphertexts
-                    .iter()
-                    .zip(&digest.ciphertexts)
-                    .any(|(a, b)| a == b);
-                other.report != digest.report && shared
-            };
-            if let Some(other) = self.slab(&slab, wanted).await?.into_iter().next() {
-                return Ok(Some(other.id));
-            }
-        }
-        Ok(None)
-    }
+/// Returns the id of the first other report that contains one of this report's encrypted shares.
+fn twin(spool: &Spool, digest: ReportDigest) -> Option<String> {
+    let shares_one = |other: &&Spooled| {
+        let pairs = other.digest.ciphertexts.iter().zip(&digest.ciphertexts);
+        other.digest.report != digest.report && pairs.into_iter().any(|(a, b)| a == b)
+    };
+    let twin = spool.values().flatten().find(shares_one)?;
+    Some(twin.id.clone())
 }

@@ -15,7 +15,7 @@
 //! | `status`, `lookup`, `stored_state` | the status of a report, from all roles' stored state |
 //! | `front` | middleware before the ingestor: records refusals, misbehaves on request |
 //! | `debug` | the HTTP pages that show the status of reports |
-//! | `spool` | reports that the ingestor has stored and not batched yet |
+//! | `spool` | the reports that the ingestor has stored |
 
 mod announce;
 mod client_traffic;
@@ -57,7 +57,6 @@ use front::Front;
 use lookup::Lookup;
 use processes::Processes;
 use setup::{create, flows, listen_for_questions};
-use spool::SpoolReader;
 pub(crate) use stored_state::IntakeRecord;
 pub(crate) use truth::Posted;
 use truth::{Audit, SharedPostedReports};
@@ -148,7 +147,6 @@ pub struct Serving {
     /// ingestor deletes its records after a time.
     dropped: BTreeMap<Window, u64>,
     pub(crate) traffic: Arc<ClientTraffic>,
-    spool: SpoolReader,
     pub(crate) audit: Audit,
     /// Seed of traffic and kills.
     seed: u64,
@@ -203,6 +201,7 @@ impl Serving {
             world: Arc::clone(&world),
             ingestor,
             front,
+            spool: Arc::default(),
             processors: [
                 Arc::new(setting.processor(&layout.config(Role::First))?),
                 Arc::new(setting.processor(&layout.config(Role::Second))?),
@@ -232,7 +231,6 @@ impl Serving {
             lookup,
             dropped: BTreeMap::new(),
             traffic: Arc::new(traffic),
-            spool: SpoolReader::default(),
             audit,
             seed,
             output,

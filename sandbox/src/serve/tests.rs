@@ -261,15 +261,21 @@ async fn sums_are_compared_with_the_truth() {
     sandbox
         .post(vec![other, sandbox.undecryptable(1 << 41)])
         .await;
-    let mut spool = SpoolReader::default();
-    spool
-        .read(&sandbox.serving.lookup, &traffic.posted_reports)
+    for report in sandbox
+        .serving
+        .lookup
+        .spool()
         .await
-        .unwrap();
-    assert_eq!(spool.waiting(&sandbox.serving.lookup).await.unwrap(), 14);
+        .unwrap()
+        .values()
+        .flatten()
+    {
+        traffic.posted_reports.lock().spooled(report.packet);
+    }
+    assert_eq!(sandbox.serving.lookup.waiting().await.unwrap(), 14);
     assert_eq!(traffic.posted_reports.lock().counts().foreign, 2);
     sandbox.at(WINDOW_SETTLED_MILLIS).await;
-    assert_eq!(spool.waiting(&sandbox.serving.lookup).await.unwrap(), 0);
+    assert_eq!(sandbox.serving.lookup.waiting().await.unwrap(), 0);
     assert_eq!(
         sandbox
             .serving

@@ -100,8 +100,8 @@ impl Serving {
                     // audit tries again.
                     let is_drained = own
                         && self
-                            .spool
-                            .waiting(&self.lookup)
+                            .lookup
+                            .waiting()
                             .await
                             .is_ok_and(|waiting| waiting == 0);
                     if is_drained || since.elapsed() > max_drain_time() {
@@ -137,10 +137,12 @@ impl Serving {
             self.audit.discrepancies.note(discrepancy, sentence);
         }
         // A slab that cannot be read now is read by the next audit.
-        let _ = self
-            .spool
-            .read(&self.lookup, &self.traffic.posted_reports)
-            .await;
+        if let Ok(spool) = self.lookup.spool().await {
+            let mut posted_reports = self.traffic.posted_reports.lock();
+            for report in spool.values().flatten() {
+                posted_reports.spooled(report.packet);
+            }
+        }
         // Objects can appear or be deleted during a listing. The next audit repeats it.
         let added = match self.audit.check_windows(self.now()).await {
             Ok(added) => added,
@@ -229,7 +231,7 @@ impl Serving {
             Programs::InProcess { .. } => Kills::default(),
         };
         let dropped = self.dropped().await;
-        let waiting = self.spool.waiting(&self.lookup).await?;
+        let waiting = self.lookup.waiting().await?;
         self.audit.close_spool(waiting);
         let report = FinalReport::from_audit(&mut self.audit, dropped, kills).await?;
         Ok(FinalReport {
