@@ -11,9 +11,10 @@ use tallybox_model::id::Instance;
 use tallybox_model::role::Role;
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 
+use crate::config_files::{Served, config_text};
 use crate::error::Error;
 use crate::keys::record_key_file;
-use crate::layout::{BucketKind, INSTANCE, Served, config_text};
+use crate::layout::{BucketKind, INSTANCE};
 use crate::world::World;
 
 /// Rate of the sandbox clock relative to real time: one second is ten minutes.

@@ -13,11 +13,23 @@ use tallybox_client::{Address, ClientClock};
 use tallybox_ingestor::http::Server;
 use tallybox_ingestor::ingestor::Ingestor;
 use tallybox_model::report::ProblemKind;
+use tallybox_model::role::Role;
 use tallybox_service::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::world::World;
+
+/// The hostile reports in continuous traffic. The ingestor detects some of them, one processor others, and
+/// `InvalidProof` only both processors together.
+pub(crate) const HOSTILITIES: [Hostility; 6] = [
+    Hostility::InvalidProof,
+    Hostility::Undecryptable(Role::First),
+    Hostility::Undecryptable(Role::Second),
+    Hostility::NotInField,
+    Hostility::ShortCiphertext(Role::First),
+    Hostility::NotAPoint(Role::Second),
+];
 
 /// A running ingestor server. It stops when it is [closed](Self::close) or dropped.
 pub(crate) struct IngestorServer {

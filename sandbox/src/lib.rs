@@ -3,7 +3,7 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | [`world`], [`layout`], [`keys`] | the directory: buckets, configuration files, all keys |
+//! | [`world`], [`layout`], [`config_files`], [`keys`] | the directory: buckets, configuration files, all keys |
 //! | [`ingestor_server`] | a real ingestor over HTTP; the kinds of hostile posts |
 //! | [`ingest`], [`schedule`] | simulated ingestor that signs arbitrary batches; names and dates |
 //! | [`plan`], [`hostile`] | the packets of a batch, made on all cores |
@@ -19,6 +19,7 @@
 pub mod always;
 pub mod attestation;
 pub mod cli;
+pub mod config_files;
 pub mod error;
 pub mod exactly_once;
 pub mod fault_injection;

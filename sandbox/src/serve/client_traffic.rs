@@ -14,7 +14,6 @@ use tallybox_client::traffic::{Generated, GeneratedAnswer, Hostility, Traffic};
 use tallybox_model::client_config::ClientMetric;
 use tallybox_model::id::{AggregationId, PacketId};
 use tallybox_model::report::{ReportUpload, SCHEMA_VERSIONS, StoredReport};
-use tallybox_model::role::Role;
 use tallybox_service::clock::Clock;
 use tallybox_service::progress::Progress;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -23,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use super::truth::{Discrepancy, Posted, SharedPostedReports};
 use crate::error::Error;
-use crate::ingestor_server::{Post, PostAnswer};
+use crate::ingestor_server::{HOSTILITIES, Post, PostAnswer};
 use crate::keys::SandboxKeys;
 
 /// Number of concurrent clients.
@@ -185,8 +184,8 @@ impl ClientTraffic {
             return Some(reports);
         }
         let sentence = "a client could not make its report".to_owned();
-        let mut state = self.state();
-        state.discrepancies.push((Discrepancy::Wrong, sentence));
+        let discrepancy = (Discrepancy::Wrong, sentence);
+        self.state().discrepancies.push(discrepancy);
         None
     }
 
@@ -195,7 +194,7 @@ impl ClientTraffic {
         std::mem::take(&mut self.state().discrepancies)
     }
 
-    /// Returns the number of reports that are not known to be stored.
+    /// Returns the number of reports to be posted again.
     pub(super) fn waiting(&self) -> usize {
         self.state().waiting.len()
     }
@@ -390,14 +389,3 @@ impl ClientTraffic {
         PacketId::from_bytes(self.keys.secret.packet(&digest.report).packet)
     }
 }
-
-/// The kinds of hostile reports. The ingestor detects some of them, one processor others, and
-/// `InvalidProof` only both processors together.
-const HOSTILITIES: [Hostility; 6] = [
-    Hostility::InvalidProof,
-    Hostility::Undecryptable(Role::First),
-    Hostility::Undecryptable(Role::Second),
-    Hostility::NotInField,
-    Hostility::ShortCiphertext(Role::First),
-    Hostility::NotAPoint(Role::Second),
-];

@@ -1,8 +1,6 @@
 //! The live screen: a snapshot of the sandbox, as lines for a terminal, as one line for a file, as
 //! JSON for machines.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_queue::Depth;
@@ -15,6 +13,8 @@ use super::truth::ReportCounts;
 
 /// Width in columns of the bar that shows the part of the reports that is counted.
 const BAR_COLUMNS: usize = 12;
+/// Number of processes in a line of 80 columns.
+const PROCESSES_PER_LINE: usize = 4;
 
 /// The phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -88,19 +88,6 @@ impl From<Depth> for Filled {
     }
 }
 
-impl SideStage {
-    /// Returns a circle that fills with progress.
-    fn sign(self) -> char {
-        match self {
-            Self::Open => '○',
-            Self::Roster => '◔',
-            Self::Both => '◑',
-            Self::Agreed => '◕',
-            Self::Done => '●',
-        }
-    }
-}
-
 impl Frame {
     /// Renders the snapshot as lines of a terminal.
     pub(super) fn lines(&self, screen: Screen) -> String {
@@ -122,7 +109,7 @@ impl Frame {
     }
 
     fn head(&self, screen: Screen) -> String {
-        let up = Duration::from_secs(self.seconds).as_secs();
+        let up = self.seconds;
         let mode = match (self.phase, self.chaos) {
             (Phase::Draining, _) => screen.paint(Tone::Bar, "draining"),
             (Phase::Running, true) => screen.paint(Tone::Bad, "chaos"),
@@ -225,33 +212,22 @@ impl Frame {
     }
 
     fn process_lines(&self, screen: Screen) -> String {
-        let mut lines: Vec<String> = Vec::new();
-        let mut line = String::from("programs ");
-        let mut width = 9;
-        for process in &self.processes {
+        let cell = |process: &ProcessStatus| {
             let (tone, sign) = if process.up {
-                (Tone::Good, '●')
+                (Tone::Good, "●")
             } else {
-                (Tone::Bad, '✗')
+                (Tone::Bad, "✗")
             };
-            let length = process.name.chars().count() + 3;
-            if width + length > 78 {
-                lines.push(std::mem::replace(&mut line, " ".repeat(9)));
-                width = 9;
-            }
-            line.push_str(&format!(
-                "{} {} ",
-                screen.paint(tone, &sign.to_string()),
-                process.name
-            ));
-            width += length;
-        }
-        lines.push(line);
-        lines.push(format!(
-            "         killed {}",
-            screen.paint(Tone::Heading, &grouped(self.kills))
-        ));
-        lines.join("\n")
+            format!("{} {}", screen.paint(tone, sign), process.name)
+        };
+        let cells: Vec<String> = self.processes.iter().map(cell).collect();
+        let rows = cells.chunks(PROCESSES_PER_LINE).map(|row| row.join(" "));
+        let rows: Vec<String> = rows.collect();
+        let kills = screen.paint(Tone::Heading, &grouped(self.kills));
+        format!(
+            "programs {}\n         killed {kills}",
+            rows.join("\n         ")
+        )
     }
 
     fn end(&self, screen: Screen) -> String {

@@ -43,6 +43,19 @@ pub(super) enum SideStage {
     Done,
 }
 
+impl SideStage {
+    /// Returns a circle that fills with progress.
+    pub(super) fn sign(self) -> char {
+        match self {
+            Self::Open => '○',
+            Self::Roster => '◔',
+            Self::Both => '◑',
+            Self::Agreed => '◕',
+            Self::Done => '●',
+        }
+    }
+}
+
 /// The progress of a window on one side. All but the first two are numbers of metrics.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
