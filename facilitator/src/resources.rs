@@ -4,7 +4,7 @@ use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::error::Error;
 use std::sync::Arc;
-use tallybox_crypto::p256x8::Selection;
+use tallybox_crypto::p256x8::ImplementationChoice;
 use tallybox_service::clock::Clock;
 
 /// What a processor uses while it works.
@@ -26,7 +26,7 @@ impl Resources {
     /// # Errors
     /// [`Error::Setting`] if the threads cannot be started.
     pub(crate) fn start(threads: Option<usize>) -> Result<Self, Error> {
-        log_key_agreement(Selection::get());
+        log_key_agreement(ImplementationChoice::get());
         Ok(Self {
             pool: Arc::new(pool(threads)?),
             budget: Budget::default(),
@@ -37,7 +37,7 @@ impl Resources {
 }
 
 /// Logs how packets are opened. A fault makes intake slow, and never wrong.
-fn log_key_agreement(selection: Selection) {
+fn log_key_agreement(selection: ImplementationChoice) {
     let eight_lanes = selection.implementation.has_eight_lanes();
     let reason = selection.reason;
     if reason.is_fault() {

@@ -2,9 +2,6 @@
 
 use super::*;
 
-/// A change of an encoded point.
-type Change<'a> = dyn Fn(&mut [u8; POINT_LENGTH]) + 'a;
-
 /// Checks all implementations against aws-lc, and every 16th point against RustCrypto.
 fn check(scalar: &Scalar, points: &[[u8; POINT_LENGTH]]) {
     let fixed = fixed(scalar);
