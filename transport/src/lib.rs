@@ -53,6 +53,7 @@ mod publish;
 mod record;
 #[cfg(any(test, feature = "test-util"))]
 pub mod recorded;
+mod retry;
 mod settings;
 mod store;
 mod url;
@@ -66,5 +67,6 @@ pub use open::open;
 pub use place::{BucketPlace, BucketWithSettings};
 pub use publish::{Published, digest, publish_bytes, publish_stream, read_all};
 pub use record::{Opening, RecordFault, RecordKey, RecordKeyError, Records, TRAILER_BYTES};
+pub use retry::retry;
 pub use settings::BucketSettings;
 pub use url::BucketUrl;

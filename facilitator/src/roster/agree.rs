@@ -42,7 +42,7 @@ pub(super) async fn agree(
             summary.waits_for = Some(window);
             return Ok(());
         };
-        let ours = retry_read!(ours(processor, &name))?;
+        let ours = retry_read(|| ours(processor, &name)).await?;
         heal(processor, &name, &ours, &theirs).await?;
         let pair = match processor.buckets.role.index() {
             0 => [&ours, &theirs],
@@ -215,11 +215,9 @@ async fn count(
             continue;
         }
         let earlier = with_window(name, *window);
-        retry_read!(read_counted(processor, &earlier, |id| {
-            if wanted.contains(id) {
-                before.insert(id);
-            }
-        }))?;
+        for id in retry_read(|| read_counted(processor, &earlier, &wanted)).await? {
+            before.insert(id);
+        }
     }
     let mut count = Count::new(before);
     for ids in &accepted {

@@ -55,17 +55,20 @@ pub(super) async fn load(
 ) -> Result<AgreementState, Error> {
     let aggregation = &name.aggregation;
     let list_own = async |from| {
-        retry_read!(list_window_objects(
-            &processor.buckets,
-            &*processor.buckets.own,
-            aggregation,
-            from
-        ))
+        retry_read(|| {
+            list_window_objects(
+                &processor.buckets,
+                &*processor.buckets.own,
+                aggregation,
+                from,
+            )
+        })
+        .await
     };
     let recent = policy.back(name.window, policy.horizon());
     let mut own = list_own(recent).await?;
     let mut mailbox = None;
-    let start = match retry_read!(find_start(&processor.buckets, aggregation))? {
+    let start = match retry_read(|| find_start(&processor.buckets, aggregation)).await? {
         Some(start) => start,
         None => {
             let theirs = peer::mailbox(&processor.buckets, aggregation, recent).await?;
@@ -106,7 +109,10 @@ pub(super) async fn load(
         }
         let agreed = match last.take_if(|last| last.window == window) {
             Some(last) => last,
-            None => retry_read!(read_agreed(&processor.buckets, &with_window(name, window)))?,
+            None => {
+                let earlier = with_window(name, window);
+                retry_read(|| read_agreed(&processor.buckets, &earlier)).await?
+            }
         };
         if window.start() >= remembered {
             history.push(&agreed);
@@ -137,7 +143,10 @@ async fn last_agreed(
 ) -> Result<Option<AgreedWindow>, Error> {
     let before = next.plus_minutes(-1).filter(|before| *before >= start);
     match before.and_then(|before| policy.window_of(before)) {
-        Some(last) => retry_read!(read_agreed(buckets, &with_window(name, last))).map(Some),
+        Some(last) => {
+            let last = with_window(name, last);
+            retry_read(|| read_agreed(buckets, &last)).await.map(Some)
+        }
         None => Ok(None),
     }
 }

@@ -3,6 +3,7 @@
 
 use super::agreement::Count;
 use crate::error::Error;
+use crate::ids::IdSet;
 use crate::processor::Processor;
 use crate::sealed::{Sealed, SealedChunk, SealedReader, SealedWriter};
 use serde::{Deserialize, Serialize};
@@ -86,20 +87,24 @@ async fn open(processor: &Processor, name: &WindowName) -> Result<SealedReader<F
     })
 }
 
-/// Calls `each` with every packet that counts in a window.
+/// Returns the packets among `wanted` that count in a window.
 pub(super) async fn read_counted(
     processor: &Processor,
     name: &WindowName,
-    mut each: impl FnMut([u8; 16]),
-) -> Result<(), Error> {
+    wanted: &IdSet,
+) -> Result<Vec<[u8; 16]>, Error> {
     let file = open(processor, name).await?;
     let Footer {
         counted, chunks, ..
     } = file.footer();
-    let add_ids = |bytes: &[u8]| bytes.as_chunks::<16>().0.iter().for_each(|id| each(*id));
-    Ok(file
-        .read(chunks, Part::Counted, 0..counted * 16, add_ids)
-        .await?)
+    let mut found = Vec::new();
+    let add_wanted = |bytes: &[u8]| {
+        let ids = bytes.as_chunks::<16>().0.iter();
+        found.extend(ids.filter(|id| wanted.contains(**id)));
+    };
+    file.read(chunks, Part::Counted, 0..counted * 16, add_wanted)
+        .await?;
+    Ok(found)
 }
 
 /// Returns, for each batch of an agreed set, the packets that do not count.

@@ -160,9 +160,9 @@ pub(super) async fn reach(
 
 /// Reads the copy in the own bucket.
 async fn copy(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
-    match retry_read!(read_copy(processor, name)) {
+    match retry_read(|| read_copy(processor, name)).await {
         // A single bad read is not evidence of damage.
-        Err(error) if error.is_damage() => retry_read!(read_copy(processor, name)),
+        Err(error) if error.is_damage() => retry_read(|| read_copy(processor, name)).await,
         other => other,
     }
 }

@@ -14,7 +14,7 @@ use tallybox_model::time::{BatchTime, Window, aligned_window};
 const SWITCH_BYTES: u64 = 4 << 10;
 
 async fn switch(buckets: &Buckets, object: &str) -> Result<Option<BatchTime>, Error> {
-    retry_read!(read_switch(buckets, object))
+    retry_read(|| read_switch(buckets, object)).await
 }
 
 async fn read_switch(buckets: &Buckets, object: &str) -> Result<Option<BatchTime>, Error> {

@@ -30,7 +30,7 @@ pub(crate) async fn agreed_in(
     let start = name.window.start();
     // An earlier window of rosters may contain the start of this one.
     let from = start.plus_minutes(-LONGEST_WINDOW_MINUTES).unwrap_or(start);
-    let listing = retry_read!(list_window_objects(buckets, own, &name.aggregation, from))?;
+    let listing = retry_read(|| list_window_objects(buckets, own, &name.aggregation, from)).await?;
     let mut batches = BTreeMap::new();
     for window in listing
         .agreed
@@ -41,7 +41,7 @@ pub(crate) async fn agreed_in(
             aggregation: name.aggregation.clone(),
             window,
         };
-        let agreed = retry_read!(read_agreed(buckets, &earlier))?;
+        let agreed = retry_read(|| read_agreed(buckets, &earlier)).await?;
         for agreed_batch in agreed.batches {
             batches.insert(batch_name(name, agreed_batch.batch), window);
         }

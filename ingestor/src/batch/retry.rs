@@ -10,6 +10,9 @@ use tallybox_transport::{Bucket, BucketError, ListRange, Published, Records, rea
 
 use crate::ingestor::Ingestor;
 
+/// The time before the second attempt of an operation.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
 /// A bucket whose operations are retried if it cannot be reached.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RetryingBucket<'b> {
@@ -68,29 +71,26 @@ async fn keys(bucket: &dyn Bucket, directory: &str) -> Result<Vec<String>, Bucke
     entries.map_ok(|entry| entry.key).try_collect().await
 }
 
-/// Retries an operation with growing pauses while its error is temporary.
-pub(super) async fn retry<T, F>(
-    tries: u32,
-    mut operation: impl FnMut() -> F,
-) -> Result<T, BucketError>
+/// Retries an operation with growing pauses while its bucket cannot be reached.
+pub(super) async fn retry<T, F>(tries: u32, operation: impl FnMut() -> F) -> Result<T, BucketError>
 where
     F: Future<Output = Result<T, BucketError>>,
 {
-    let mut delay = Duration::from_millis(100);
-    for _ in 1..tries {
-        match operation().await {
-            Err(error @ (BucketError::Unavailable { .. } | BucketError::NotSettled { .. })) => {
-                tracing::warn!(
-                    error = chain(&error),
-                    "bucket cannot be reached; the operation is retried"
-                );
-                tokio::time::sleep(delay).await;
-                delay *= 3;
-            }
-            done => return done,
-        }
+    tallybox_transport::retry(tries, FIRST_PAUSE, should_retry, operation).await
+}
+
+fn should_retry(error: &BucketError) -> bool {
+    let is_temporary = matches!(
+        error,
+        BucketError::Unavailable { .. } | BucketError::NotSettled { .. }
+    );
+    if is_temporary {
+        tracing::warn!(
+            error = chain(error),
+            "bucket cannot be reached; the operation is retried"
+        );
     }
-    operation().await
+    is_temporary
 }
 
 #[cfg(test)]
