@@ -2,11 +2,11 @@
 
 use super::agreement::{Count, Draft, Roster, compare};
 use super::agreement_state::{AgreementState, windows, with_window};
-use super::counted::{read_counted, write_counted};
 use super::peer;
-use super::retry::retry_read;
+use super::store::counted::{read_counted, write_counted};
+use super::store::retry::retry_read;
+use super::store::verdicts::Verdicts;
 use super::summary::{Alarm, RosterSummary};
-use super::verdicts::Verdicts;
 use super::write::ours;
 use crate::buckets::Buckets;
 use crate::error::Error;
@@ -258,7 +258,7 @@ pub(super) struct VerdictFiles {
 
 impl VerdictFiles {
     pub(super) async fn open(processor: &Processor, name: &WindowName) -> Result<Self, Error> {
-        use super::listed::Listed;
+        use super::store::listed::Listed;
         let own = Verdicts::open(processor, name).await?;
         let own = own.ok_or_else(|| Error::Internal(format!("{} is missing", name.verdicts())))?;
         let window_of = |listed: &Listed| match listed {
@@ -277,7 +277,7 @@ impl VerdictFiles {
 
     /// Returns the batches dated in this window of which the peer rejects every packet.
     pub(super) fn without_accepted_packet(&self) -> Vec<DatedBatch> {
-        use super::listed::Listed;
+        use super::store::listed::Listed;
         let own = self.open.get(&self.name.window);
         let listed = own.iter().flat_map(|own| &own.listed);
         listed

@@ -4,8 +4,8 @@
 use super::agree::read_agreed;
 use super::agreement::memory;
 use super::policy::RosterPolicy;
+use super::store::listing::list_window_objects;
 use super::view::AgreementOutcome;
-use super::window_listing::list_window_objects;
 use crate::buckets::Buckets;
 use crate::error::Error;
 use serde::Serialize;

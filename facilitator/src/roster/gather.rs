@@ -3,12 +3,12 @@
 
 use super::agreement::{age, memory};
 use super::agreement_state::AgreementState;
-use super::listed::Listed;
 use super::policy::RosterPolicy;
 use super::signed::{self, Signature};
+use super::store::listed::Listed;
+use super::store::verdicts::{Verdicts, VerdictsWriter};
 use super::summary::{Alarm, RosterSummary};
 use super::summed::without_rosters;
-use super::verdicts::{Verdicts, VerdictsWriter};
 use crate::error::Error;
 use crate::intake::find_or_prepare;
 use crate::intake::find_prepared;

@@ -12,35 +12,29 @@
 //! |---|---|
 //! | [`agreement`], `history` | the rules as pure functions: agreed batches, counts, expiry |
 //! | `horizons` | checks the rules against retention periods and delays |
-//! | `policy`, `window_listing`, `agreement_state` | windows; listing; state of the agreement |
-//! | `gather`, `verdicts`, `listed` | the batches of our roster, and the sealed record of each |
+//! | `policy`, `agreement_state` | windows; state of the agreement |
+//! | `store` | the roster objects in the own bucket and the mailboxes |
+//! | `gather` | the batches of our roster |
 //! | `signed` | verifies signatures before anything is listed |
-//! | `document` | encoding and decoding of rosters |
-//! | `retry` | retries of reads |
 //! | `write`, `peer` | publishes our rosters; copies the peer's |
-//! | `agree`, `counted` | the agreed sets, in order; the packets that each counts |
+//! | `agree` | the agreed sets, in order |
 //! | `sum`, `summed` | the sum part of an agreed set; checks against sums without rosters |
 //! | `view`, `earlier` | views of windows and batches for operators; results of earlier windows |
 
 mod agree;
 pub mod agreement;
 mod agreement_state;
-mod counted;
-mod document;
 mod earlier;
 mod gather;
 mod history;
-mod listed;
 mod peer;
 mod policy;
-mod retry;
 mod signed;
+mod store;
 mod sum;
 mod summary;
 mod summed;
-mod verdicts;
 mod view;
-mod window_listing;
 mod write;
 
 pub use earlier::EarlierOutcome;

@@ -7,10 +7,10 @@
 
 use super::agreement::Roster;
 use super::agreement_state::{AgreementState, with_window};
-use super::document::{decode, roster_bytes};
-use super::retry::retry_read;
+use super::store::document::{decode, roster_bytes};
+use super::store::listing::{WindowListing, list_window_objects};
+use super::store::retry::retry_read;
 use super::summary::{Alarm, RosterSummary};
-use super::window_listing::{WindowListing, list_window_objects};
 use crate::buckets::Buckets;
 use crate::budget::MemoryPermit;
 use crate::error::Error;

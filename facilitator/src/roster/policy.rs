@@ -2,7 +2,7 @@
 //! both processors write them.
 
 use super::agreement::memory;
-use super::retry::retry_read;
+use super::store::retry::retry_read;
 use crate::buckets::Buckets;
 use crate::error::Error;
 use crate::limits::RosterRules;

@@ -1,7 +1,7 @@
 //! Computes the sum part of an agreed set, from the verdicts in the own bucket only.
 
 use super::agree::{VerdictFiles, read_agreed};
-use super::counted::read_duplicates;
+use super::store::counted::read_duplicates;
 use super::summed::check_agreed;
 use crate::error::Error;
 use crate::intake::{find_or_prepare, find_prepared};

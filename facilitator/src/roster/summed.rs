@@ -1,8 +1,8 @@
 //! Checks that no batch is summed both with rosters and without.
 
 use super::agree::read_agreed;
-use super::retry::retry_read;
-use super::window_listing::list_window_objects;
+use super::store::listing::list_window_objects;
+use super::store::retry::retry_read;
 use crate::buckets::Buckets;
 use crate::error::Error;
 use crate::sum::{claimed, summed_before};

@@ -3,8 +3,8 @@
 use super::agree::read_agreed;
 use super::agreement::{Roster, age, memory};
 use super::agreement_state::from;
-use super::document::{decode, roster_bytes};
 use super::earlier::{EarlierOutcome, find_earlier_outcomes};
+use super::store::document::{decode, roster_bytes};
 use crate::error::Error;
 use crate::processor::Processor;
 use serde::Serialize;

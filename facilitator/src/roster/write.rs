@@ -3,10 +3,10 @@
 
 use super::agreement::Roster;
 use super::agreement_state::{AgreementState, load, windows, with_window};
-use super::document::{decode, encode, roster_bytes};
 use super::policy::RosterPolicy;
+use super::store::document::{decode, encode, roster_bytes};
+use super::store::listing::list_window_objects;
 use super::summary::{Alarm, RosterSummary};
-use super::window_listing::list_window_objects;
 use super::{gather, peer};
 use crate::buckets::Buckets;
 use crate::error::Error;

@@ -9,7 +9,7 @@ use tallybox_service::cause::chain;
 const READ_ATTEMPTS: u32 = 4;
 
 /// Reads, and reads again at once while a bucket fails temporarily.
-pub(super) async fn retry_read<T, F>(read: impl FnMut() -> F) -> Result<T, Error>
+pub(crate) async fn retry_read<T, F>(read: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {

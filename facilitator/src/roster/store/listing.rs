@@ -11,15 +11,15 @@ use tallybox_transport::{Bucket, ListRange};
 
 /// The windows for which each kind of object exists.
 #[derive(Clone, Debug, Default)]
-pub(super) struct WindowListing {
-    pub(super) ours: BTreeSet<Window>,
-    pub(super) theirs: BTreeSet<Window>,
-    pub(super) agreed: BTreeSet<Window>,
-    pub(super) counted: BTreeSet<Window>,
+pub(crate) struct WindowListing {
+    pub(crate) ours: BTreeSet<Window>,
+    pub(crate) theirs: BTreeSet<Window>,
+    pub(crate) agreed: BTreeSet<Window>,
+    pub(crate) counted: BTreeSet<Window>,
 }
 
 /// Lists a bucket's roster objects of the windows from `start` on.
-pub(super) async fn list_window_objects(
+pub(crate) async fn list_window_objects(
     buckets: &Buckets,
     bucket: &dyn Bucket,
     aggregation: &AggregationId,

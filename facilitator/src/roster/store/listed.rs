@@ -9,41 +9,41 @@ use tallybox_model::time::Window;
 /// A range of bytes of one kind in a file of verdicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Span {
+pub(crate) struct Span {
     /// The offset among all bytes of this kind.
-    pub(super) first: u64,
+    pub(crate) first: u64,
     /// The length.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// A verdict: the sealed record of a batch's accepted packets and sum.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     /// The batch.
-    pub(super) batch: DatedBatch,
+    pub(crate) batch: DatedBatch,
     /// The accepted packets, as our roster lists them.
-    pub(super) claim: Claim,
+    pub(crate) claim: Claim,
     /// Packets in the ingestion batch.
-    pub(super) packets: u64,
+    pub(crate) packets: u64,
     /// Packets for which both messages exist.
-    pub(super) both_messages: u64,
+    pub(crate) both_messages: u64,
     /// The numbers of packets that do not count, by reason.
-    pub(super) rejections: Rejections,
+    pub(crate) rejections: Rejections,
     /// Digests of the ingestion header and of the peer's validation header.
-    pub(super) inputs: [Digest; 2],
+    pub(crate) inputs: [Digest; 2],
     /// The identifiers of accepted packets.
-    pub(super) accepted: Span,
+    pub(crate) accepted: Span,
     /// The identifiers of packets that do not count, with reasons.
-    pub(super) invalid: Span,
+    pub(crate) invalid: Span,
     /// The sum of this processor's shares.
-    pub(super) sum: Span,
+    pub(crate) sum: Span,
 }
 
 /// A batch of a roster.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Listed {
+pub(crate) enum Listed {
     /// The batch can be summed, and this file contains its verdict.
     New(Box<Verdict>),
     /// The batch can be summed, and the file of an earlier window contains its verdict.
@@ -67,7 +67,7 @@ pub(super) enum Listed {
 
 impl Listed {
     /// The batch.
-    pub(super) fn batch(&self) -> DatedBatch {
+    pub(crate) fn batch(&self) -> DatedBatch {
         match self {
             Self::New(verdict) => verdict.batch,
             Self::Relisted { batch, .. } | Self::Open { batch, .. } => *batch,
@@ -75,7 +75,7 @@ impl Listed {
     }
 
     /// Returns the batch's entry in the roster.
-    pub(super) fn listing(&self) -> Listing {
+    pub(crate) fn listing(&self) -> Listing {
         match self {
             Self::New(verdict) => Listing::Summable(verdict.claim.clone()),
             Self::Relisted { claim, .. } => Listing::Summable(claim.clone()),
@@ -85,7 +85,7 @@ impl Listed {
 
     /// Returns the batch's entry for the roster of a later window, if the batch can be summed.
     /// `window` is the window of this roster.
-    pub(super) fn relisted_in(&self, window: Window) -> Option<Self> {
+    pub(crate) fn relisted_in(&self, window: Window) -> Option<Self> {
         match self {
             Self::New(verdict) => Some(Self::Relisted {
                 batch: verdict.batch,

@@ -1,6 +1,6 @@
 //! Encodes and decodes rosters.
 
-use super::agreement::Roster;
+use super::super::agreement::Roster;
 use super::listed::Listed;
 use crate::error::Error;
 use crate::limits::Limits;
@@ -31,13 +31,13 @@ fn objects(name: &WindowName, writer: Role) -> BatchObjects {
 }
 
 /// Returns the largest size of a stored roster, in bytes.
-pub(super) fn roster_bytes(limits: &Limits) -> u64 {
+pub(crate) fn roster_bytes(limits: &Limits) -> u64 {
     limits.files.for_roster().object_bytes
 }
 
 /// Encodes our roster of a window. The same list gives the same bytes, as long as the signing key
 /// is the same.
-pub(super) fn encode(
+pub(crate) fn encode(
     processor: &Processor,
     name: &WindowName,
     chain: ChainReach,
@@ -87,7 +87,7 @@ pub(super) fn encode(
 /// # Errors
 /// [`Error::Batch`] if the signature does not verify or the file is malformed; [`Error::Roster`] if
 /// the content is invalid.
-pub(super) fn decode(
+pub(crate) fn decode(
     processor: &Processor,
     name: &WindowName,
     writer: Role,

@@ -58,13 +58,13 @@ fn sealed<'a>(processor: &'a Processor, object: &'a str) -> Sealed<'a> {
 }
 
 /// A file of verdicts that is being written.
-pub(super) struct VerdictsWriter {
+pub(crate) struct VerdictsWriter {
     file: SealedWriter<Part>,
     batches: u64,
 }
 
 impl VerdictsWriter {
-    pub(super) async fn create(processor: &Processor, name: &WindowName) -> Result<Self, Error> {
+    pub(crate) async fn create(processor: &Processor, name: &WindowName) -> Result<Self, Error> {
         let object = name.verdicts();
         let (own, sealing) = (&*processor.buckets.own, &processor.keys.sealing[0]);
         let file =
@@ -73,7 +73,7 @@ impl VerdictsWriter {
     }
 
     /// Adds a batch with a new verdict. `accepted` are its accepted packets, sorted.
-    pub(super) async fn judged(
+    pub(crate) async fn judged(
         &mut self,
         result: &BatchResult,
         accepted: &[PacketId],
@@ -106,7 +106,7 @@ impl VerdictsWriter {
     }
 
     /// Adds a batch that needs only its line.
-    pub(super) async fn listed(&mut self, listed: &Listed) -> Result<(), Error> {
+    pub(crate) async fn listed(&mut self, listed: &Listed) -> Result<(), Error> {
         let mut line =
             serde_json::to_vec(listed).map_err(|error| Error::Internal(error.to_string()))?;
         line.push(b'\n');
@@ -115,12 +115,12 @@ impl VerdictsWriter {
     }
 
     /// Returns the number of batches added.
-    pub(super) fn batches(&self) -> u64 {
+    pub(crate) fn batches(&self) -> u64 {
         self.batches
     }
 
     /// Creates the file. If it already exists, the existing one counts.
-    pub(super) async fn finish(self) -> Result<(), Error> {
+    pub(crate) async fn finish(self) -> Result<(), Error> {
         let batches = self.batches;
         self.file
             .finish(|chunks| Footer { batches, chunks })
@@ -147,17 +147,17 @@ fn invalid_bytes((id, reason): &(PacketId, PacketReason)) -> [u8; INVALID_BYTES]
 }
 
 /// The verdicts of a window, open for reading.
-pub(super) struct Verdicts {
+pub(crate) struct Verdicts {
     file: SealedReader<Footer>,
     /// Every batch of the roster, in the order of the file.
-    pub(super) listed: Vec<Listed>,
+    pub(crate) listed: Vec<Listed>,
     /// The indices in `listed` of the batches whose verdicts are in this file.
     indices: HashMap<DatedBatch, usize>,
 }
 
 impl Verdicts {
     /// Opens the file and reads its lines. Returns `None` if it does not exist.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         processor: &Processor,
         name: &WindowName,
     ) -> Result<Option<Self>, Error> {
@@ -199,7 +199,7 @@ impl Verdicts {
     }
 
     /// Returns the verdict of a batch, if it is in this file.
-    pub(super) fn verdict(&self, batch: DatedBatch) -> Option<&Verdict> {
+    pub(crate) fn verdict(&self, batch: DatedBatch) -> Option<&Verdict> {
         match self.listed.get(*self.indices.get(&batch)?)? {
             Listed::New(verdict) => Some(&**verdict),
             Listed::Relisted { .. } | Listed::Open { .. } => None,
@@ -207,7 +207,7 @@ impl Verdicts {
     }
 
     /// Returns the accepted packets of a batch, sorted.
-    pub(super) async fn accepted(&self, verdict: &Verdict) -> Result<Vec<PacketId>, Error> {
+    pub(crate) async fn accepted(&self, verdict: &Verdict) -> Result<Vec<PacketId>, Error> {
         let bytes = self.part(Part::Accepted, verdict.accepted).await?;
         let (ids, rest) = bytes.as_chunks::<16>();
         if !rest.is_empty() {
@@ -217,7 +217,7 @@ impl Verdicts {
     }
 
     /// Returns the result of a batch, as an aggregation needs it.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         &self,
         name: &BatchName,
         verdict: &Verdict,

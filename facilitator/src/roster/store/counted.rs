@@ -1,7 +1,7 @@
 //! The packets that count in a window, sealed in the own bucket. Later windows search them for
 //! repetitions.
 
-use super::agreement::Count;
+use super::super::agreement::Count;
 use crate::error::Error;
 use crate::ids::IdSet;
 use crate::processor::Processor;
@@ -44,7 +44,7 @@ fn sealed<'a>(processor: &'a Processor, object: &'a str) -> Sealed<'a> {
 
 /// Writes the packets that count. An existing file was computed from the same rosters, so it has
 /// the same content.
-pub(super) async fn write_counted(
+pub(crate) async fn write_counted(
     processor: &Processor,
     name: &WindowName,
     count: Count,
@@ -88,7 +88,7 @@ async fn open(processor: &Processor, name: &WindowName) -> Result<SealedReader<F
 }
 
 /// Returns the packets among `wanted` that count in a window.
-pub(super) async fn read_counted(
+pub(crate) async fn read_counted(
     processor: &Processor,
     name: &WindowName,
     wanted: &IdSet,
@@ -108,7 +108,7 @@ pub(super) async fn read_counted(
 }
 
 /// Returns, for each batch of an agreed set, the packets that do not count.
-pub(super) async fn read_duplicates(
+pub(crate) async fn read_duplicates(
     processor: &Processor,
     name: &WindowName,
     batches: usize,
