@@ -1,7 +1,7 @@
 //! Computes the agreed sets in the order of the windows, and records each in the own bucket.
 
 use super::agreement::{Count, Draft, Roster, compare};
-use super::agreement_state::{AgreementState, windows, with_window};
+use super::agreement_state::{AgreementState, with_window};
 use super::peer;
 use super::store::counted::{read_counted, write_counted};
 use super::store::retry::retry_read;
@@ -36,7 +36,7 @@ pub(super) async fn agree(
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
     let policy = &{ state.policy };
-    for window in windows(policy, state.next, name.window) {
+    for window in policy.windows(state.next, name.window) {
         let name = with_window(name, window);
         let Some(theirs) = peer::theirs(processor, &name, state, summary).await? else {
             summary.waits_for = Some(window);
@@ -76,7 +76,7 @@ pub(super) async fn agree(
             .await?;
         }
     }
-    let recent = windows(policy, policy.back(name.window, 1), name.window);
+    let recent = policy.windows(policy.back(name.window, 1), name.window);
     for window in recent
         .filter(|window| state.own.theirs.contains(window))
         .collect::<Vec<_>>()

@@ -84,7 +84,7 @@ pub(super) async fn load(
     let next = first_open(policy, &own, start);
     let mut last = last_agreed(&processor.buckets, policy, name, (start, next)).await?;
     let policy = &policy_in_force(&processor.buckets, policy, last.as_ref());
-    let needed = back_from(policy, next, policy.horizon()).max(start);
+    let needed = policy.back_from(next, policy.horizon()).max(start);
     // The first open window may be far back, or the terms in force may have a longer horizon than
     // the configuration.
     if needed < recent {
@@ -96,12 +96,12 @@ pub(super) async fn load(
         Some(mailbox) => mailbox,
         None => peer::mailbox(&processor.buckets, aggregation, next).await?,
     };
-    let remembered = back_from(policy, next, memory(policy.terms.maximum_age));
+    let remembered = policy.back_from(next, memory(policy.terms.maximum_age));
     let mut history = History::default();
     let before = policy
         .window_of(needed)
         .into_iter()
-        .flat_map(|first| from(policy, first));
+        .flat_map(|first| policy.windows_from(first));
     // All these windows are agreed on, whether the listing shows their sets or not.
     for window in before.take_while(|window| window.start() < next) {
         if window.start() < remembered && own.agreed.contains(&window) {
@@ -167,19 +167,15 @@ fn policy_in_force(
     }
 }
 
-/// Returns the start of the window that is `windows` windows before the one that contains `start`.
-fn back_from(policy: &RosterPolicy, start: BatchTime, windows: u32) -> BatchTime {
-    let window = policy.window_of(start);
-    window.map_or(start, |window| policy.back(window, windows))
-}
-
 /// Returns the start of the first window without an agreed set. Windows are agreed on in order, but
 /// the listing may be concurrent with another worker and may show a later set without an earlier
 /// one. Sets behind such a gap are computed again, with the same result.
 fn first_open(policy: &RosterPolicy, own: &WindowListing, start: BatchTime) -> BatchTime {
     let listed = own.ours.first().into_iter().chain(own.agreed.first()).min();
     let Some(first) = listed else { return start };
-    let open = from(policy, *first).find(|window| !own.agreed.contains(window));
+    let open = policy
+        .windows_from(*first)
+        .find(|window| !own.agreed.contains(window));
     open.map_or(start, |window| window.start().max(start))
 }
 
@@ -265,24 +261,6 @@ pub(super) fn with_window(name: &WindowName, window: Window) -> WindowName {
         aggregation: name.aggregation.clone(),
         window,
     }
-}
-
-/// Returns the windows from `first` on, in order.
-pub(super) fn from(policy: &RosterPolicy, first: Window) -> impl Iterator<Item = Window> + use<> {
-    let policy = *policy;
-    std::iter::successors(Some(first), move |window| policy.window_of(window.end()))
-}
-
-/// Returns the windows from the one that contains `start` to `to`, both included, in order.
-pub(super) fn windows(
-    policy: &RosterPolicy,
-    start: BatchTime,
-    to: Window,
-) -> impl Iterator<Item = Window> + use<> {
-    let first = policy.window_of(start).into_iter();
-    let policy = *policy;
-    let all = first.flat_map(move |first| from(&policy, first));
-    all.take_while(move |window| *window <= to)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Gathers the batches that a roster lists: those of the previous roster that are still open, and
 //! new ones.
 
-use super::agreement::{age, memory};
+use super::agreement::memory;
 use super::agreement_state::AgreementState;
 use super::policy::RosterPolicy;
 use super::signed::{self, Signature};
@@ -106,7 +106,8 @@ impl Gathering<'_> {
                 existing.entry(batch).or_default().listed = true;
                 continue;
             }
-            match listed.relisted_in(previous(policy, name.window)) {
+            let previous = policy.previous(name.window).unwrap_or(name.window);
+            match listed.relisted_in(previous) {
                 Some(relisted) => {
                     existing.remove(&batch);
                     writer.listed(&relisted).await?;
@@ -121,7 +122,7 @@ impl Gathering<'_> {
 
     fn is_open(&self, batch: DatedBatch) -> bool {
         let policy = &self.state.policy;
-        is_at_most(policy, self.name.window, batch, policy.terms.maximum_age)
+        policy.is_within(batch, self.name.window, policy.terms.maximum_age)
     }
 
     fn is_remembered(&self, batch: DatedBatch) -> bool {
@@ -132,13 +133,7 @@ impl Gathering<'_> {
             .state
             .theirs
             .is_none_or(|theirs| self.name.window.start() <= theirs.start);
-        begins
-            || is_at_most(
-                policy,
-                self.name.window,
-                batch,
-                memory(policy.terms.maximum_age),
-            )
+        begins || policy.is_within(batch, self.name.window, memory(policy.terms.maximum_age))
     }
 
     fn batch(&self, batch: DatedBatch) -> BatchName {
@@ -247,35 +242,20 @@ fn is_ours_to_prove(reason: OpenReason) -> bool {
     )
 }
 
-/// Returns whether a batch belongs to this window, or to one that is at most `windows` windows
-/// earlier.
-fn is_at_most(policy: &RosterPolicy, window: Window, batch: DatedBatch, windows: u32) -> bool {
-    age(batch.date, window, policy.terms.period_minutes).is_some_and(|age| age <= windows)
-}
-
-/// Returns the previous window, or the same window if there is none.
-fn previous(policy: &RosterPolicy, window: Window) -> Window {
-    let before = window
-        .start()
-        .plus_minutes(-1)
-        .and_then(|time| policy.window_of(time));
-    before.unwrap_or(window)
-}
-
 /// Returns the batches of our roster of the previous window.
 async fn before(
     processor: &Processor,
     policy: &RosterPolicy,
     name: &WindowName,
 ) -> Result<Vec<Listed>, Error> {
+    // The first possible window has no previous one.
+    let Some(window) = policy.previous(name.window) else {
+        return Ok(Vec::new());
+    };
     let before = WindowName {
         aggregation: name.aggregation.clone(),
-        window: previous(policy, name.window),
+        window,
     };
-    // The first possible window has no previous one.
-    if before.window == name.window {
-        return Ok(Vec::new());
-    }
     let verdicts = Verdicts::open(processor, &before).await?;
     Ok(verdicts.map(|verdicts| verdicts.listed).unwrap_or_default())
 }
@@ -443,46 +423,7 @@ fn theirs(error: Error) -> Result<OpenReason, Error> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
-    use tallybox_model::id::BatchId;
-    use tallybox_model::roster::RosterTerms;
-
-    fn policy() -> RosterPolicy {
-        RosterPolicy {
-            terms: RosterTerms {
-                origin: "2026/01/31/00/00".parse().unwrap(),
-                period_minutes: 60,
-                replay_horizon: 10,
-                minimum: 1,
-                maximum_age: 3,
-            },
-            grace_minutes: 0,
-            until: None,
-        }
-    }
-
-    /// Returns the window that is `number` windows after the origin.
-    fn window(number: i64) -> Window {
-        let policy = policy();
-        let start = policy.terms.origin.plus_minutes(60 * number).unwrap();
-        policy.window_of(start).unwrap()
-    }
-
-    #[test]
-    fn the_previous_window_ends_where_this_one_starts() {
-        assert_eq!(previous(&policy(), window(4)), window(3));
-    }
-
-    #[test]
-    fn a_batch_is_open_up_to_the_maximum_age() {
-        let batch = DatedBatch {
-            date: window(4).start(),
-            id: BatchId::from_bytes([1; 16]),
-        };
-        let is_open = |number| is_at_most(&policy(), window(number), batch, 3);
-        assert_eq!([3, 4, 7, 8].map(is_open), [false, true, true, false]);
-    }
 
     #[test]
     fn only_an_opened_prepared_batch_gives_a_reason_about_validations() {

@@ -1,13 +1,13 @@
 //! The rules by which this processor writes rosters: its configuration, and the time from which
 //! both processors write them.
 
-use super::agreement::memory;
+use super::agreement::{age, memory};
 use super::store::retry::retry_read;
 use crate::buckets::Buckets;
 use crate::error::Error;
 use crate::limits::RosterRules;
 use tallybox_model::extensions::{ROSTERS_FROM, ROSTERS_UNTIL, RosterSwitch};
-use tallybox_model::roster::RosterTerms;
+use tallybox_model::roster::{DatedBatch, RosterTerms};
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 
 /// The largest size of a switch record, in bytes.
@@ -80,6 +80,40 @@ impl RosterPolicy {
         start.map_or(self.terms.origin, |start| start.max(self.terms.origin))
     }
 
+    /// Returns the start of the window that is `windows` windows before the one that contains
+    /// `time`, but not before the origin.
+    #[must_use]
+    pub fn back_from(&self, time: BatchTime, windows: u32) -> BatchTime {
+        let window = self.window_of(time);
+        window.map_or(time, |window| self.back(window, windows))
+    }
+
+    /// Returns the windows from `first` on, in order.
+    pub fn windows_from(self, first: Window) -> impl Iterator<Item = Window> {
+        std::iter::successors(Some(first), move |window| self.window_of(window.end()))
+    }
+
+    /// Returns the windows from the one that contains `start` to `last`, both included, in order.
+    pub fn windows(self, start: BatchTime, last: Window) -> impl Iterator<Item = Window> {
+        let first = self.window_of(start).into_iter();
+        let all = first.flat_map(move |first| self.windows_from(first));
+        all.take_while(move |window| *window <= last)
+    }
+
+    /// Returns the window before this one, if there is one.
+    #[must_use]
+    pub fn previous(&self, window: Window) -> Option<Window> {
+        let before = window.start().plus_minutes(-1)?;
+        self.window_of(before)
+    }
+
+    /// Returns whether a batch belongs to this window, or to one that is at most `windows` windows
+    /// earlier.
+    #[must_use]
+    pub fn is_within(&self, batch: DatedBatch, window: Window, windows: u32) -> bool {
+        age(batch.date, window, self.terms.period_minutes).is_some_and(|age| age <= windows)
+    }
+
     /// Returns whether this is a window of rosters. A window outside the time of rosters is not.
     ///
     /// # Errors
@@ -148,6 +182,7 @@ impl RosterPolicy {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use tallybox_model::id::BatchId;
 
     /// Windows of an hour from 10:00 to 13:00.
     fn policy(until: bool) -> RosterPolicy {
@@ -167,6 +202,29 @@ mod tests {
     fn window(start: &str, end: &str) -> Window {
         let time = |text: &str| format!("2026/01/01/{text}").parse().unwrap();
         Window::new(time(start), time(end)).unwrap()
+    }
+
+    #[test]
+    fn the_previous_window_ends_where_this_one_starts() {
+        let previous = policy(false).previous(window("12/00", "13/00"));
+        assert_eq!(previous, Some(window("11/00", "12/00")));
+    }
+
+    #[test]
+    fn a_batch_is_open_up_to_the_maximum_age() {
+        let batch = DatedBatch {
+            date: window("12/00", "13/00").start(),
+            id: BatchId::from_bytes([1; 16]),
+        };
+        let is_open = |start, end| policy(false).is_within(batch, window(start, end), 3);
+        let windows = [
+            ("11/00", "12/00"),
+            ("12/00", "13/00"),
+            ("15/00", "16/00"),
+            ("16/00", "17/00"),
+        ];
+        let open = windows.map(|(start, end)| is_open(start, end));
+        assert_eq!(open, [false, true, true, false]);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use super::agree::read_agreed;
 use super::agreement::{Roster, age, memory};
-use super::agreement_state::from;
 use super::earlier::{EarlierOutcome, find_earlier_outcomes};
 use super::store::document::{decode, roster_bytes};
 use crate::error::Error;
@@ -168,7 +167,10 @@ pub async fn explain(
     let own = policy.window_of(date).ok_or_else(none)?;
     policy.check(own)?;
     let mut views = Vec::new();
-    for window in from(&policy, own).take(memory(policy.terms.maximum_age) as usize + 1) {
+    for window in policy
+        .windows_from(own)
+        .take(memory(policy.terms.maximum_age) as usize + 1)
+    {
         let name = WindowName {
             aggregation: aggregation.clone(),
             window,

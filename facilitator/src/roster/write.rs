@@ -2,7 +2,7 @@
 //! bucket, then copied into the peer's mailbox.
 
 use super::agreement::Roster;
-use super::agreement_state::{AgreementState, load, windows, with_window};
+use super::agreement_state::{AgreementState, load, with_window};
 use super::policy::RosterPolicy;
 use super::store::document::{decode, encode, roster_bytes};
 use super::store::listing::list_window_objects;
@@ -41,7 +41,7 @@ pub(super) async fn publish_rosters(
     state.theirs = peer::reach(processor, name, &state).await?;
     let last = state.own.ours.last().copied();
     let first = last.map_or(state.start, |last| last.end());
-    for window in windows(policy, first, name.window) {
+    for window in policy.windows(first, name.window) {
         write(
             processor,
             &with_window(name, window),
