@@ -3,6 +3,8 @@
 
 use super::agreement::memory;
 use super::agreement_state::AgreementState;
+use super::candidates::{Candidates, ExistingObjects, list_candidates};
+use super::judge::judge;
 use super::policy::RosterPolicy;
 use super::signed::{self, Signature};
 use super::store::listed::Listed;
@@ -10,39 +12,17 @@ use super::store::verdicts::{Verdicts, VerdictsWriter};
 use super::summary::{Alarm, RosterSummary};
 use super::summed::without_rosters;
 use crate::error::Error;
-use crate::intake::find_or_prepare;
 use crate::intake::find_prepared;
-use crate::prepared::PreparedError;
 use crate::processor::Processor;
 use crate::progress::ProgressCallback;
-use crate::reason::PacketReason;
-use crate::sum::join_peer;
-use crate::wear;
-use futures::TryStreamExt as _;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
-use tallybox_model::path::{BatchName, BatchPart, window_range};
-use tallybox_model::roster::{Claim, DatedBatch, MOST_ENTRIES, OpenReason, WindowName};
+use tallybox_model::path::BatchName;
+use tallybox_model::roster::{DatedBatch, MOST_ENTRIES, OpenReason, WindowName};
 use tallybox_model::time::Window;
-use tallybox_transport::batch::BatchError;
-use tallybox_transport::{Bucket, BucketError, ListRange};
 
-/// The most batches per window of which only the peer's validation batch is known.
-const MOST_UNKNOWN_BATCHES: usize = 4096;
 /// The most objects without a valid signature that are read per window. Objects after these wait
 /// for the next window.
 const MOST_UNSIGNED_OBJECTS: u64 = 4096;
-
-/// The objects of a batch that exist.
-#[derive(Clone, Copy, Debug, Default)]
-struct ExistingObjects {
-    ingestion: bool,
-    prepared: bool,
-    validation: bool,
-    /// True if an earlier roster of ours listed the batch, so that its signature has been verified.
-    listed: bool,
-}
 
 /// The inputs for one window.
 pub(super) struct Gathering<'a> {
@@ -87,14 +67,11 @@ impl Gathering<'_> {
 
     /// Lists the batches of the previous roster again that can be summed and are still open.
     /// Returns all other batches that this roster may list.
-    async fn carry(
-        &self,
-        writer: &mut VerdictsWriter,
-    ) -> Result<BTreeMap<DatedBatch, ExistingObjects>, Error> {
+    async fn carry(&self, writer: &mut VerdictsWriter) -> Result<Candidates, Error> {
         let (processor, name, policy) = (self.processor, self.name, &self.state.policy);
         let dates = dates(policy, name)?;
         let summed = without_rosters(&processor.buckets, name, dates).await?;
-        let mut existing = list_batches(processor, name, dates).await?;
+        let mut existing = list_candidates(&processor.buckets, name, dates).await?;
         for listed in before(processor, policy, name).await? {
             let batch = listed.batch();
             if self.state.history.is_closed(&batch) || summed.contains(&batch) {
@@ -167,11 +144,13 @@ impl Gathering<'_> {
         } else {
             // An error that proves nothing about the batch, such as a failed bucket, makes the
             // roster wait.
-            match judged(
+            let batch = self.batch(batch);
+            let has_validation = existing.validation;
+            match judge(
                 self.processor,
                 writer,
-                self.name,
-                (batch, existing),
+                &batch,
+                has_validation,
                 self.progress,
             )
             .await?
@@ -265,160 +244,6 @@ async fn before(
 fn dates(policy: &RosterPolicy, name: &WindowName) -> Result<Window, Error> {
     let start = policy.back(name.window, memory(policy.terms.maximum_age));
     Window::new(start, name.window.end()).map_err(|error| Error::Internal(error.to_string()))
-}
-
-/// Lists the objects of batches with these dates in all buckets.
-async fn list_batches(
-    processor: &Processor,
-    name: &WindowName,
-    range: Window,
-) -> Result<BTreeMap<DatedBatch, ExistingObjects>, Error> {
-    let (buckets, peer) = (&processor.buckets, processor.buckets.role.peer());
-    let mut existing: BTreeMap<DatedBatch, ExistingObjects> = BTreeMap::new();
-    each_key(&*buckets.ingestion, name, range, |key| {
-        if let Some(batch) = BatchName::from_ingestion_signature(key) {
-            existing
-                .entry(DatedBatch::from_batch(&batch))
-                .or_default()
-                .ingestion = true;
-        }
-    })
-    .await?;
-    each_key(&*buckets.own, name, range, |key| {
-        if let Some(batch) = BatchName::from_prepared(key) {
-            existing
-                .entry(DatedBatch::from_batch(&batch))
-                .or_default()
-                .prepared = true;
-        }
-    })
-    .await?;
-    let most = existing.len() + MOST_UNKNOWN_BATCHES;
-    each_key(&*buckets.peer_validation_in, name, range, |key| {
-        let Some((batch, BatchPart::Signature)) = BatchName::validation_part(key, peer) else {
-            return;
-        };
-        let (batch, is_full) = (DatedBatch::from_batch(&batch), existing.len() >= most);
-        match existing.entry(batch) {
-            Entry::Occupied(mut entry) => entry.get_mut().validation = true,
-            Entry::Vacant(_) if is_full => {}
-            Entry::Vacant(entry) => entry.insert(ExistingObjects::default()).validation = true,
-        }
-    })
-    .await?;
-    Ok(existing)
-}
-
-/// Calls `each` for every key of a listing, without collecting the keys: another party determines
-/// the length of the listing.
-async fn each_key(
-    bucket: &dyn Bucket,
-    name: &WindowName,
-    range: Window,
-    mut each: impl FnMut(&str),
-) -> Result<(), Error> {
-    let (start, end) = window_range(&name.aggregation, &range);
-    let range = ListRange {
-        start_at: Some(start),
-        end_before: Some(end),
-    };
-    let mut entries = bucket.list(name.aggregation.as_str(), range).await?;
-    while let Some(entry) = entries.try_next().await? {
-        each(&entry.key);
-    }
-    Ok(())
-}
-
-/// Writes the verdict of a batch, or returns the reason for which there is none.
-async fn judged(
-    processor: &Arc<Processor>,
-    writer: &mut VerdictsWriter,
-    name: &WindowName,
-    (batch, existing): (DatedBatch, ExistingObjects),
-    progress: &ProgressCallback,
-) -> Result<Option<OpenReason>, Error> {
-    let batch = BatchName {
-        aggregation: name.aggregation.clone(),
-        date: batch.date,
-        id: batch.id,
-    };
-    // A batch that has not been processed yet is processed now, so that the roster states its
-    // problem.
-    let prepared = match find_or_prepare(processor, &batch, false).await {
-        Ok(prepared) => prepared,
-        Err(error) => return ours(error).map(Some),
-    };
-    if !existing.validation {
-        return Ok(Some(OpenReason::NoValidation));
-    }
-    let parameters = prepared.footer().parameters.clone();
-    let keys = prepared.footer().keys.clone();
-    let joined = match join_peer(processor, &batch, prepared, progress).await {
-        Ok(joined) => joined,
-        Err(error) => return theirs(error).map(Some),
-    };
-    let (result, mut accepted) = match joined.judge(processor.buckets.role, |_| false).await {
-        Ok(judged) => judged,
-        Err(error) => return ours(error).map(Some),
-    };
-    let failed = result.rejections.count(PacketReason::InvalidProof);
-    wear::count(
-        &processor.buckets,
-        &processor.resources,
-        &result.name,
-        failed,
-        &keys,
-    )
-    .await?;
-    if result.accepted == 0 {
-        return Ok(Some(OpenReason::NoAcceptedPacket));
-    }
-    accepted.sort_unstable();
-    let claim = Claim {
-        parameters,
-        accepted: result.accepted,
-        digest: Claim::digest_of(&accepted),
-    };
-    writer.judged(&result, &accepted, claim).await?;
-    Ok(None)
-}
-
-/// Returns the reason for which we have no prepared batch. An error that proves nothing about the
-/// batch is returned as an error.
-fn ours(error: Error) -> Result<OpenReason, Error> {
-    Ok(match error {
-        Error::Batch(BatchError::NotThere { .. }) => OpenReason::NoIngestion,
-        Error::Batch(BatchError::Incomplete { .. }) | Error::NoKey { .. } => OpenReason::NotTakenIn,
-        Error::WrongKey { .. } => OpenReason::WrongKey,
-        Error::Copied { .. } => OpenReason::Copied,
-        Error::Prepared(PreparedError::Bucket(_)) => return Err(error),
-        Error::Generation { .. }
-        | Error::PinContradicted { .. }
-        | Error::Bucket(BucketError::Conflict { .. })
-        | Error::Prepared(_) => OpenReason::Conflict,
-        Error::Batch(BatchError::Bucket(BucketError::Conflict { .. })) => OpenReason::Conflict,
-        Error::Batch(BatchError::Bucket(BucketError::TooLarge { .. })) => OpenReason::BadIngestion,
-        Error::Batch(BatchError::Bucket(_)) => return Err(error),
-        Error::Batch(_) | Error::Header { .. } | Error::Bins { .. } | Error::EmptyBatch { .. } => {
-            OpenReason::BadIngestion
-        }
-        other => return Err(other),
-    })
-}
-
-/// Returns the reason for which the peer's validation batch cannot be used.
-fn theirs(error: Error) -> Result<OpenReason, Error> {
-    Ok(match error {
-        Error::Batch(BatchError::NotThere { .. } | BatchError::Incomplete { .. }) => {
-            OpenReason::NoValidation
-        }
-        Error::Batch(BatchError::Bucket(BucketError::TooLarge { .. })) => OpenReason::BadValidation,
-        Error::Batch(BatchError::Bucket(_)) => return Err(error),
-        Error::Batch(_) | Error::Header { .. } | Error::TooManyMessages { .. } => {
-            OpenReason::BadValidation
-        }
-        other => return Err(other),
-    })
 }
 
 #[cfg(test)]

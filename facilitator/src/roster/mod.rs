@@ -14,7 +14,7 @@
 //! | `horizons` | checks the rules against retention periods and delays |
 //! | `policy`, `agreement_state` | windows; state of the agreement |
 //! | `store` | the roster objects in the own bucket and the mailboxes |
-//! | `gather` | the batches of our roster |
+//! | `gather`, `candidates`, `judge` | the batches of our roster: which exist, which can be summed |
 //! | `signed` | verifies signatures before anything is listed |
 //! | `write`, `peer` | publishes our rosters; copies the peer's |
 //! | `agree` | the agreed sets, in order |
@@ -24,9 +24,11 @@
 mod agree;
 pub mod agreement;
 mod agreement_state;
+mod candidates;
 mod earlier;
 mod gather;
 mod history;
+mod judge;
 mod peer;
 mod policy;
 mod signed;
