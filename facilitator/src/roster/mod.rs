@@ -17,7 +17,8 @@
 //! | `gather`, `candidates`, `judge` | the batches of our roster: which exist, which can be summed |
 //! | `signed` | verifies signatures before anything is listed |
 //! | `write`, `peer` | publishes our rosters; copies the peer's |
-//! | `agree` | the agreed sets, in order |
+//! | `agree`, `report` | the agreed sets, in order; alarms |
+//! | `validations` | publishes validation batches again |
 //! | `sum`, `summed` | the sum part of an agreed set; checks against sums without rosters |
 //! | `view`, `earlier` | views of windows and batches for operators; results of earlier windows |
 
@@ -31,11 +32,13 @@ mod history;
 mod judge;
 mod peer;
 mod policy;
+mod report;
 mod signed;
 mod store;
 mod sum;
 mod summary;
 mod summed;
+mod validations;
 mod view;
 mod write;
 

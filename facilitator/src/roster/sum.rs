@@ -1,7 +1,8 @@
 //! Computes the sum part of an agreed set, from the verdicts in the own bucket only.
 
-use super::agree::{VerdictFiles, read_agreed};
+use super::agree::read_agreed;
 use super::store::counted::read_duplicates;
+use super::store::verdict_files::VerdictFiles;
 use super::summed::check_agreed;
 use crate::error::Error;
 use crate::intake::{find_or_prepare, find_prepared};
@@ -157,9 +158,7 @@ async fn group(
             date: agreed_batch.batch.date,
             id: agreed_batch.batch.id,
         };
-        let file = files.read(processor, agreed_batch.batch).await?;
-        let missing = || Error::Internal(format!("batch {batch}: the verdict is missing"));
-        let verdict = file.verdict(agreed_batch.batch).ok_or_else(missing)?;
+        let (file, verdict) = files.find(agreed_batch.batch).await?;
         if verdict.claim != agreed_batch.claim {
             return Err(Error::Internal(format!(
                 "{}: the agreed entry of batch {batch} differs from our verdict",

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `listing` | the windows for which objects exist |
 //! | `document` | encoding and decoding of rosters |
-//! | `verdicts`, `listed` | the sealed record of each batch that our roster lists |
+//! | `verdicts`, `listed`, `verdict_files` | the sealed record of each batch that our rosters list |
 //! | `counted` | the packets that count in a window |
 //! | `retry` | retries of reads |
 
@@ -13,4 +13,5 @@ pub(super) mod document;
 pub(super) mod listed;
 pub(super) mod listing;
 pub(super) mod retry;
+pub(super) mod verdict_files;
 pub(super) mod verdicts;
