@@ -3,26 +3,19 @@
 
 use super::agree::read_agreed;
 use super::agreement::memory;
+use super::first_window::find_first_window;
 use super::history::History;
 use super::peer;
 use super::policy::RosterPolicy;
-use super::signed::{self, Signature};
 use super::store::listing::{WindowListing, list_window_objects};
 use super::store::retry::retry_read;
 use crate::buckets::Buckets;
 use crate::error::Error;
 use crate::processor::Processor;
-use futures::TryStreamExt as _;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use tallybox_model::id::AggregationId;
-use tallybox_model::path::{BatchName, window_range};
 use tallybox_model::roster::{AgreedWindow, ChainReach, WindowName, chain};
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_transport::{ListRange, SharedBucket};
-
-/// The most objects without a valid signature that are read in the search for the first batch.
-const MOST_UNSIGNED_OBJECTS: u32 = 256;
 
 /// The agreement state of an aggregation.
 pub(super) struct AgreementState {
@@ -72,9 +65,9 @@ pub(super) async fn load(
         Some(start) => start,
         None => {
             let theirs = peer::mailbox(&processor.buckets, aggregation, recent).await?;
-            let first = first(processor, policy, name, &theirs).await?;
+            let first = find_first_window(processor, policy, name, &theirs.theirs).await?;
             mailbox = Some(theirs);
-            fix_start(&processor.buckets, aggregation, first).await?
+            fix_start(&processor.buckets, aggregation, first.start()).await?
         }
     };
     if start < recent && (own.ours.is_empty() || own.agreed.is_empty()) {
@@ -177,64 +170,6 @@ fn first_open(policy: &RosterPolicy, own: &WindowListing, start: BatchTime) -> B
         .windows_from(*first)
         .find(|window| !own.agreed.contains(window));
     open.map_or(start, |window| window.start().max(start))
-}
-
-/// Returns the first window with a batch or with a roster of the peer, at the latest the requested
-/// window.
-async fn first(
-    processor: &Processor,
-    policy: &RosterPolicy,
-    name: &WindowName,
-    mailbox: &WindowListing,
-) -> Result<BatchTime, Error> {
-    let mut first = name.window;
-    if let Some(theirs) = mailbox.theirs.first() {
-        first = first.min(*theirs);
-    }
-    // The search starts at the origin, so that batches that have waited too long are reported, too.
-    let origin = policy.terms.origin.min(name.window.start());
-    let range = Window::new(origin, name.window.end())
-        .map_err(|error| Error::Internal(error.to_string()))?;
-    let (start, end) = window_range(&name.aggregation, &range);
-    let range = ListRange {
-        start_at: Some(start),
-        end_before: Some(end),
-    };
-    // The mailbox may already have deleted batches that we have processed.
-    let (ingestion, own) = (&processor.buckets.ingestion, &processor.buckets.own);
-    let is_mailbox = |bucket: &SharedBucket| Arc::ptr_eq(bucket, ingestion);
-    for (bucket, parse) in [
-        (
-            ingestion,
-            BatchName::from_ingestion_signature as fn(&str) -> Option<BatchName>,
-        ),
-        (own, BatchName::from_prepared),
-    ] {
-        let mut entries = bucket
-            .list(name.aggregation.as_str(), range.clone())
-            .await?;
-        let mut unsigned = 0;
-        while let Some(entry) = entries.try_next().await? {
-            let Some(batch) = parse(&entry.key) else {
-                continue;
-            };
-            if is_mailbox(bucket) && signed::ingestion(processor, &batch).await? != Signature::Good
-            {
-                unsigned += 1;
-                // A party that fills the mailbox with unsigned names only delays our first roster;
-                // signed batches are not affected.
-                if unsigned >= MOST_UNSIGNED_OBJECTS {
-                    break;
-                }
-                continue;
-            }
-            first = policy
-                .window_of(batch.date)
-                .map_or(first, |window| first.min(window));
-            break;
-        }
-    }
-    Ok(first.start())
 }
 
 /// Returns the first window with a roster of ours, if it is recorded.

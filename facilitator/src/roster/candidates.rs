@@ -1,15 +1,14 @@
 //! Finds the objects of the batches that a roster may list.
 
+use super::store::listing::list_batches;
 use crate::buckets::Buckets;
 use crate::error::Error;
 use futures::TryStreamExt as _;
-use futures::stream::BoxStream;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use tallybox_model::path::{BatchName, BatchPart, window_range};
+use tallybox_model::path::{BatchName, BatchPart};
 use tallybox_model::roster::{DatedBatch, WindowName};
 use tallybox_model::time::Window;
-use tallybox_transport::{Bucket, BucketError, Entry as Listed, ListRange};
 
 /// The most batches per window of which only the peer's validation batch is known.
 const MOST_UNKNOWN_BATCHES: usize = 4096;
@@ -66,17 +65,4 @@ pub(super) async fn list_candidates(
         }
     }
     Ok(candidates)
-}
-
-async fn list_batches(
-    bucket: &dyn Bucket,
-    name: &WindowName,
-    dates: Window,
-) -> Result<BoxStream<'static, Result<Listed, BucketError>>, BucketError> {
-    let (start, end) = window_range(&name.aggregation, &dates);
-    let range = ListRange {
-        start_at: Some(start),
-        end_before: Some(end),
-    };
-    bucket.list(name.aggregation.as_str(), range).await
 }

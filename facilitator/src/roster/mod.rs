@@ -12,7 +12,7 @@
 //! |---|---|
 //! | [`agreement`], `history` | the rules as pure functions: agreed batches, counts, expiry |
 //! | `horizons` | checks the rules against retention periods and delays |
-//! | `policy`, `agreement_state` | windows; state of the agreement |
+//! | `policy`, `agreement_state`, `first_window` | windows; state of the agreement; its start |
 //! | `store` | the roster objects in the own bucket and the mailboxes |
 //! | `gather`, `candidates`, `judge` | the batches of our roster: which exist, which can be summed |
 //! | `signed` | verifies signatures before anything is listed |
@@ -27,6 +27,7 @@ pub mod agreement;
 mod agreement_state;
 mod candidates;
 mod earlier;
+mod first_window;
 mod gather;
 mod history;
 mod judge;

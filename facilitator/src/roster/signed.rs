@@ -9,7 +9,6 @@ use crate::processor::Processor;
 use serde::Deserialize;
 use tallybox_model::avro::Record;
 use tallybox_model::header::{IngestionHeader, ValidationHeader};
-use tallybox_model::id::BatchId;
 use tallybox_model::path::{BatchName, BatchObjects};
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys};
 use tallybox_transport::{Bucket, BucketError};
@@ -32,22 +31,11 @@ pub(super) enum Signature {
 /// Verifies the ingestor's signature of a batch.
 pub(super) async fn ingestion(processor: &Processor, name: &BatchName) -> Result<Signature, Error> {
     let bucket = &*processor.buckets.ingestion;
-    let is_of =
-        |header: &IngestionHeader| (header.batch_uuid, header.name.as_str()) == batch_key(name);
-    let mut signature = Signature::Missing;
-    for _ in 0..READ_ATTEMPTS {
-        let opened = open::<IngestionHeader>(
-            processor,
-            bucket,
-            name.ingestion(),
-            &processor.keys.ingestor,
-        );
-        signature = judge(opened.await, is_of)?;
-        if !matches!(signature, Signature::Bad(_)) {
-            break;
-        }
-    }
-    Ok(signature)
+    let keys = &processor.keys.ingestor;
+    let is_of = |header: &IngestionHeader| {
+        (header.batch_uuid, header.name.as_str()) == (name.id, name.aggregation.as_str())
+    };
+    verify(processor, bucket, &name.ingestion(), keys, is_of).await
 }
 
 /// Verifies the peer's signature of its validation batch.
@@ -56,33 +44,31 @@ pub(super) async fn validation(
     name: &BatchName,
 ) -> Result<Signature, Error> {
     let bucket = &*processor.buckets.peer_validation_in;
+    let keys = &processor.keys.peer;
     let objects = name.validation(processor.buckets.role.peer());
-    let is_of =
-        |header: &ValidationHeader| (header.batch_uuid, header.name.as_str()) == batch_key(name);
+    let is_of = |header: &ValidationHeader| {
+        (header.batch_uuid, header.name.as_str()) == (name.id, name.aggregation.as_str())
+    };
+    verify(processor, bucket, &objects, keys, is_of).await
+}
+
+async fn verify<H: Record + for<'a> Deserialize<'a>>(
+    processor: &Processor,
+    bucket: &dyn Bucket,
+    objects: &BatchObjects,
+    keys: &TrustedKeys,
+    is_of: impl Fn(&H) -> bool,
+) -> Result<Signature, Error> {
+    let limits = &processor.limits.files;
     let mut signature = Signature::Missing;
     for _ in 0..READ_ATTEMPTS {
-        let opened =
-            open::<ValidationHeader>(processor, bucket, objects.clone(), &processor.keys.peer);
-        signature = judge(opened.await, is_of)?;
+        let opened = SignedBatch::open(bucket, objects.clone(), keys, limits).await;
+        signature = judge(opened.and_then(|batch| batch.header()), &is_of)?;
         if !matches!(signature, Signature::Bad(_)) {
             break;
         }
     }
     Ok(signature)
-}
-
-fn batch_key(name: &BatchName) -> (BatchId, &str) {
-    (name.id, name.aggregation.as_str())
-}
-
-async fn open<H: Record + for<'a> Deserialize<'a>>(
-    processor: &Processor,
-    bucket: &dyn Bucket,
-    objects: BatchObjects,
-    keys: &TrustedKeys,
-) -> Result<H, BatchError> {
-    let batch = SignedBatch::open(bucket, objects, keys, &processor.limits.files).await?;
-    batch.header()
 }
 
 fn judge<H>(

@@ -127,14 +127,18 @@ pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView
         .flatten()
         .flat_map(|roster| roster.entries.keys().copied())
         .collect();
-    let outcomes = Outcomes::new(agreed.as_ref());
+    let outcomes = agreed.as_ref().map(outcomes);
+    let outcome = |batch| match &outcomes {
+        None => AgreementOutcome::Waiting,
+        Some(outcomes) => *outcomes.get(&batch).unwrap_or(&AgreementOutcome::Open),
+    };
     let mut earlier = find_earlier_outcomes(&processor.buckets, &policy, name, &all).await?;
     let mut view = |batch: DatedBatch| BatchView {
         window: name.window,
         batch,
         age: age(batch.date, name.window, policy.terms.period_minutes),
         sides: sides.map(|roster| side(roster?.entries.get(&batch)?)),
-        outcome: outcomes.outcome(batch),
+        outcome: outcome(batch),
         earlier: earlier.remove(&batch),
     };
     let batches = all.into_iter().map(&mut view).collect();
@@ -251,37 +255,19 @@ fn side(listing: &Listing) -> Option<SideView> {
     })
 }
 
-/// The outcome of each batch in a window's agreed set; `None` without an agreed set.
-struct Outcomes(Option<HashMap<DatedBatch, AgreementOutcome>>);
-
-impl Outcomes {
-    fn new(agreed: Option<&AgreedWindow>) -> Self {
-        Self(agreed.map(|agreed| {
-            let expired = agreed
-                .expired
-                .iter()
-                .map(|expired| (expired.batch, AgreementOutcome::Expired));
-            let excluded = agreed
-                .excluded
-                .iter()
-                .map(|batch| (*batch, AgreementOutcome::Excluded));
-            let summed = agreed
-                .batches
-                .iter()
-                .map(|agreed| (agreed.batch, AgreementOutcome::Summed));
-            expired.chain(excluded).chain(summed).collect()
-        }))
+/// Returns the outcome of each batch in an agreed set.
+fn outcomes(agreed: &AgreedWindow) -> HashMap<DatedBatch, AgreementOutcome> {
+    let mut outcomes = HashMap::new();
+    for expired in &agreed.expired {
+        outcomes.insert(expired.batch, AgreementOutcome::Expired);
     }
-
-    fn outcome(&self, batch: DatedBatch) -> AgreementOutcome {
-        match &self.0 {
-            None => AgreementOutcome::Waiting,
-            Some(outcomes) => outcomes
-                .get(&batch)
-                .copied()
-                .unwrap_or(AgreementOutcome::Open),
-        }
+    for excluded in &agreed.excluded {
+        outcomes.insert(*excluded, AgreementOutcome::Excluded);
     }
+    for summed in &agreed.batches {
+        outcomes.insert(summed.batch, AgreementOutcome::Summed);
+    }
+    outcomes
 }
 
 impl fmt::Display for SideView {

@@ -3,11 +3,13 @@
 use crate::buckets::Buckets;
 use crate::error::Error;
 use futures::TryStreamExt as _;
+use futures::stream::BoxStream;
 use std::collections::BTreeSet;
 use tallybox_model::id::AggregationId;
+use tallybox_model::path::window_range;
 use tallybox_model::roster::{RosterObject, WindowName};
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_transport::{Bucket, ListRange};
+use tallybox_transport::{Bucket, BucketError, Entry, ListRange};
 
 /// The windows for which each kind of object exists.
 #[derive(Clone, Debug, Default)]
@@ -50,4 +52,18 @@ pub(crate) async fn list_window_objects(
         windows.insert(name.window);
     }
     Ok(listing)
+}
+
+/// Lists the objects in a bucket of batches dated within `dates`.
+pub(crate) async fn list_batches(
+    bucket: &dyn Bucket,
+    name: &WindowName,
+    dates: Window,
+) -> Result<BoxStream<'static, Result<Entry, BucketError>>, BucketError> {
+    let (start, end) = window_range(&name.aggregation, &dates);
+    let range = ListRange {
+        start_at: Some(start),
+        end_before: Some(end),
+    };
+    bucket.list(name.aggregation.as_str(), range).await
 }
