@@ -8,11 +8,10 @@ mod select;
 
 pub use select::{Selection, select};
 
-use crate::buckets::Buckets;
 use crate::error::Error;
 use crate::processor::Processor;
 use crate::progress::ProgressCallback;
-use crate::roster::{agreed_in, rostered};
+use crate::roster::{RosterStore, agreed_in, rostered};
 use crate::sum::{
     AggregateError, AggregateSummary, DoneMark, alarm, check_fixed, check_share, claim, claimed,
     mark_done, publish_sum, summed_before,
@@ -102,7 +101,7 @@ pub async fn aggregate(
     summary.sum_part = Some(name.objects().header);
     let batches = group.batches();
     // Checked in a dry run, too, so that a dry run reports a batch that another window sums.
-    let claimed = check_claims(&processor.buckets, &window, &batches).await?;
+    let claimed = check_claims(processor, &window, &batches).await?;
     if !task.dry_run {
         // Checked first, so that no batch is claimed for a sum part that already exists with other
         // batches.
@@ -133,12 +132,13 @@ fn window_name(task: &AggregateTask) -> WindowName {
 /// # Errors
 /// [`Error::SummedBefore`], which names both windows, or an error of the own bucket.
 async fn check_claims(
-    buckets: &Buckets,
+    processor: &Arc<Processor>,
     name: &WindowName,
     batches: &[BatchName],
 ) -> Result<BTreeMap<BatchName, Window>, Error> {
-    let mut claimed = claimed(buckets, &name.aggregation, name.window).await?;
-    let agreed = agreed_in(buckets, name).await?;
+    let mut claimed = claimed(&processor.buckets, &name.aggregation, name.window).await?;
+    let store = RosterStore::new(processor, &name.aggregation);
+    let agreed = agreed_in(&store, name.window).await?;
     for batch in batches {
         if let Some(then) = agreed.get(batch) {
             return Err(summed_before(batch, *then, name.window));

@@ -1,139 +1,81 @@
-//! Computes the agreed sets in the order of the windows, and records each in the own bucket.
+//! Computes the agreed set of a window from both rosters, and records it in the own bucket.
 
-use super::agreement::{Count, Draft, compare};
-use super::agreement_state::{AgreementState, with_window};
-use super::peer;
-use super::report::{report, report_terms};
-use super::store::counted::{read_counted, write_counted};
-use super::store::retry::retry_read;
-use super::store::verdict_files::VerdictFiles;
+use super::agreement::{Count, Draft, Roster, compare};
+use super::agreement_state::AgreementState;
+use super::report::report_terms;
+use super::store::{RosterStore, VerdictFiles};
 use super::summary::RosterSummary;
 use super::validations::publish_validations_again;
-use super::write::ours;
-use crate::buckets::Buckets;
 use crate::error::Error;
 use crate::ids::IdSet;
-use crate::processor::Processor;
-use crate::sum::{DoneMark, mark_done};
-use std::sync::Arc;
 use tallybox_model::id::PacketId;
-use tallybox_model::roster::{AgreedWindow, DatedBatch, WindowName};
+use tallybox_model::roster::AgreedWindow;
+use tallybox_model::time::Window;
 
-/// The largest size of an agreed set, in bytes: larger than the set of two rosters with the most
-/// entries.
-pub(super) const AGREED_BYTES: u64 = 64 << 20;
-/// Agrees on every window up to this one, in order, as long as both rosters exist.
+/// Agrees on a window with the peer's roster of it. All earlier windows are agreed on.
 pub(super) async fn agree(
-    processor: &Arc<Processor>,
-    name: &WindowName,
+    store: &RosterStore<'_>,
     state: &mut AgreementState,
+    window: Window,
+    theirs: &Roster,
     summary: &mut RosterSummary,
-) -> Result<(), Error> {
-    let policy = &{ state.policy };
-    for window in policy.windows(state.next, name.window) {
-        let name = with_window(name, window);
-        let Some(theirs) = peer::theirs(processor, &name, state, summary).await? else {
-            summary.waits_for = Some(window);
-            return Ok(());
-        };
-        let ours = retry_read(|| ours(processor, &name)).await?;
-        publish_validations_again(processor, &name, &ours, &theirs).await?;
-        let pair = match processor.buckets.role.index() {
-            0 => [&ours, &theirs],
-            _ => [&theirs, &ours],
-        };
-        let draft = match compare(pair, &state.history, policy.is_last(window)) {
-            Ok(draft) => draft,
-            Err(source) => {
-                let window = window.to_string();
-                return Err(Error::Terms { window, source });
-            }
-        };
-        report_terms(&name, pair, &draft, summary);
-        let agreed = conclude(processor, &name, draft, state).await?;
-        report(&name, &agreed, summary);
-        state.history.push(&agreed);
-        state.own.agreed.insert(window);
-        if !agreed.batches.is_empty() {
-            // Later windows of this run search these packets for repetitions, just as a later run
-            // does.
-            state.own.counted.insert(window);
-        }
-        summary.agreed.push(window);
-        if agreed.batches.is_empty() {
-            // An empty set needs no sum part, so the window is finished.
-            mark_done(
-                &processor.buckets,
-                &name,
-                &DoneMark::nothing("nothing-agreed"),
-            )
-            .await?;
-        }
-    }
-    let recent = policy.windows(policy.back(name.window, 1), name.window);
-    for window in recent
-        .filter(|window| state.own.theirs.contains(window))
-        .collect::<Vec<_>>()
-    {
-        peer::check_unchanged(processor, &with_window(name, window), summary).await?;
-    }
-    Ok(())
+) -> Result<AgreedWindow, Error> {
+    let ours = store.read_our_roster(window).await?;
+    publish_validations_again(store, &ours, theirs).await?;
+    let rosters = match store.processor.buckets.role.index() {
+        0 => [&ours, theirs],
+        _ => [theirs, &ours],
+    };
+    let is_last = state.policy.is_last(window);
+    let draft = compare(rosters, &state.history, is_last).map_err(|source| Error::Terms {
+        window: window.to_string(),
+        source,
+    })?;
+    report_terms(&store.window(window), rosters, &draft, summary);
+    let agreed = conclude(store, state, window, draft).await?;
+    state.history.push(&agreed);
+    state.add_agreed(&agreed);
+    Ok(agreed)
 }
 
 /// Counts the packets of a draft and records the result: first the packets that count, then the
 /// agreed set, so that a recorded set always has its packets.
 async fn conclude(
-    processor: &Processor,
-    name: &WindowName,
-    draft: Draft,
+    store: &RosterStore<'_>,
     state: &AgreementState,
+    window: Window,
+    draft: Draft,
 ) -> Result<AgreedWindow, Error> {
     let count = if draft.batches.is_empty() {
         Count::new(IdSet::default())
     } else {
-        count(processor, name, &draft, state).await?
+        count(store, state, window, &draft).await?
     };
     let agreed = draft.conclude(&count);
     if !agreed.batches.is_empty() {
-        write_counted(processor, name, count).await?;
+        store.record_counted(window, count).await?;
     }
-    let text = serde_json::to_vec(&agreed).map_err(|error| Error::Internal(error.to_string()))?;
-    processor
-        .buckets
-        .create_record(&name.agreed(), &text)
-        .await?;
+    store.record_agreed(&agreed).await?;
     Ok(agreed)
 }
 
 /// Determines which packets of a draft's batches count.
 async fn count(
-    processor: &Processor,
-    name: &WindowName,
-    draft: &Draft,
+    store: &RosterStore<'_>,
     state: &AgreementState,
+    window: Window,
+    draft: &Draft,
 ) -> Result<Count, Error> {
-    let batches: Vec<DatedBatch> = draft.batches.iter().map(|(batch, _)| *batch).collect();
-    let accepted = accepted(processor, name, &batches).await?;
+    let accepted = read_accepted(store, window, draft).await?;
     let mut wanted = IdSet::default();
     for id in accepted.iter().flatten() {
         wanted.insert(*id.as_bytes());
     }
     let mut before = IdSet::default();
     // Both processors have the same horizon, because a draft exists.
-    let start = state
-        .policy
-        .back(name.window, draft.terms[0].replay_horizon);
-    for window in state
-        .own
-        .counted
-        .iter()
-        .filter(|window| (start..name.window.start()).contains(&window.start()))
-    {
-        if !state.own.agreed.contains(window) {
-            continue;
-        }
-        let earlier = with_window(name, *window);
-        for id in retry_read(|| read_counted(processor, &earlier, &wanted)).await? {
+    let horizon = draft.terms[0].replay_horizon;
+    for earlier in state.counted_before(window, horizon) {
+        for id in store.read_counted(earlier, &wanted).await? {
             before.insert(id);
         }
     }
@@ -144,42 +86,17 @@ async fn count(
     Ok(count)
 }
 
-/// Returns the accepted packets of batches that our roster of this window lists, in the given
-/// order.
-async fn accepted(
-    processor: &Processor,
-    name: &WindowName,
-    batches: &[DatedBatch],
+/// Returns the accepted packets of each batch of a draft, in the draft's order.
+async fn read_accepted(
+    store: &RosterStore<'_>,
+    window: Window,
+    draft: &Draft,
 ) -> Result<Vec<Vec<PacketId>>, Error> {
-    let mut files = VerdictFiles::open(processor, name).await?;
-    let mut all = Vec::with_capacity(batches.len());
-    for batch in batches {
+    let mut files = VerdictFiles::open(store, window).await?;
+    let mut accepted = Vec::with_capacity(draft.batches.len());
+    for (batch, _) in &draft.batches {
         let (file, verdict) = files.find(*batch).await?;
-        all.push(file.accepted(verdict).await?);
+        accepted.push(file.accepted(verdict).await?);
     }
-    Ok(all)
-}
-
-/// Reads the agreed set of a window.
-pub(super) async fn read_agreed(
-    buckets: &Buckets,
-    name: &WindowName,
-) -> Result<AgreedWindow, Error> {
-    let object = name.agreed();
-    let Some(text) = buckets.read_record(&object, AGREED_BYTES).await? else {
-        return Err(Error::NotAgreed {
-            window: name.window.to_string(),
-            problem: "one of the two rosters is missing".to_owned(),
-        });
-    };
-    let agreed: AgreedWindow = serde_json::from_slice(&text).map_err(|error| {
-        Error::Internal(format!("{object} in the own bucket is malformed: {error}"))
-    })?;
-    if agreed.format != AgreedWindow::FORMAT {
-        return Err(Error::Internal(format!(
-            "{object} has the unsupported format {}",
-            agreed.format
-        )));
-    }
-    Ok(agreed)
+    Ok(accepted)
 }

@@ -1,20 +1,15 @@
 //! The agreement state of an aggregation when a task begins: the first window with a roster, how
 //! far both processors have agreed, and the results of earlier windows.
 
-use super::agree::read_agreed;
 use super::agreement::memory;
 use super::first_window::find_first_window;
 use super::history::History;
-use super::peer;
 use super::policy::RosterPolicy;
-use super::store::listing::{WindowListing, list_window_objects};
-use super::store::retry::retry_read;
-use crate::buckets::Buckets;
+use super::store::{RosterStore, WindowListing};
 use crate::error::Error;
-use crate::processor::Processor;
 use std::collections::BTreeSet;
-use tallybox_model::id::AggregationId;
-use tallybox_model::roster::{AgreedWindow, ChainReach, WindowName, chain};
+use tallybox_model::role::Role;
+use tallybox_model::roster::{AgreedWindow, ChainReach};
 use tallybox_model::time::{BatchTime, Window};
 
 /// The agreement state of an aggregation.
@@ -27,8 +22,8 @@ pub(super) struct AgreementState {
     pub(super) next: BatchTime,
     /// The roster objects in the own bucket, as far back as they are needed.
     pub(super) own: WindowListing,
-    /// The roster objects in our mailbox.
-    pub(super) mailbox: WindowListing,
+    /// The rosters of the peer in our mailbox.
+    pub(super) mailbox: BTreeSet<Window>,
     /// Windows for which this run found the peer's roster invalid. Such a roster may be large and
     /// is not read again.
     pub(super) refused: BTreeSet<Window>,
@@ -39,107 +34,128 @@ pub(super) struct AgreementState {
     pub(super) history: History,
 }
 
-/// Reads the agreement state of an aggregation. The first call records the window with which its
-/// rosters start.
-pub(super) async fn load(
-    processor: &Processor,
-    policy: &RosterPolicy,
-    name: &WindowName,
-) -> Result<AgreementState, Error> {
-    let aggregation = &name.aggregation;
-    let list_own = async |from| {
-        retry_read(|| {
-            list_window_objects(
-                &processor.buckets,
-                &*processor.buckets.own,
-                aggregation,
-                from,
-            )
+impl AgreementState {
+    fn new(policy: RosterPolicy, start: BatchTime, own: WindowListing) -> Self {
+        let mut state = Self {
+            policy,
+            start,
+            next: first_open(policy, &own, start),
+            own: WindowListing::default(),
+            mailbox: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            theirs: None,
+            history: History::default(),
+        };
+        state.set_listing(own);
+        state
+    }
+
+    /// Replaces the windows by those of a listing that reaches further back. The first open window
+    /// stays the same.
+    fn set_listing(&mut self, own: WindowListing) {
+        self.own = own;
+        // Sets behind a gap are computed again.
+        self.own.agreed.retain(|window| window.start() < self.next);
+    }
+
+    /// Adds a window that is agreed on.
+    pub(super) fn add_agreed(&mut self, agreed: &AgreedWindow) {
+        self.own.agreed.insert(agreed.window);
+        if !agreed.batches.is_empty() {
+            // Later windows of this run search these packets for repetitions, just as a later run
+            // does.
+            self.own.counted.insert(agreed.window);
+        }
+    }
+
+    /// Returns the windows up to `last` of which our roster is missing.
+    pub(super) fn windows_to_write(&self, last: Window) -> impl Iterator<Item = Window> + use<> {
+        let written = self.own.our_rosters.last();
+        let first = written.map_or(self.start, Window::end);
+        self.policy.windows(first, last)
+    }
+
+    /// Returns the windows of which the peer's roster is in the mailbox only, and whose end is at
+    /// most `latest`, in milliseconds. The peer chooses the names in the mailbox, so they may
+    /// denote no window.
+    pub(super) fn windows_to_adopt(&self, latest: i64) -> impl Iterator<Item = Window> {
+        let missing = self.mailbox.difference(&self.own.peer_rosters);
+        missing.copied().filter(move |window| {
+            window.start() >= self.next
+                && window.end().millis() <= latest
+                && self.policy.check(*window).is_ok()
         })
-        .await
-    };
-    let recent = policy.back(name.window, policy.horizon());
-    let mut own = list_own(recent).await?;
+    }
+
+    /// Returns the time up to which the peer has our rosters. Windows that are not agreed on here
+    /// will not be agreed on there for long.
+    pub(super) fn confirmed_until(&self) -> BatchTime {
+        let until = self.theirs.map_or(self.start, |reach| reach.agreed_until);
+        until.clamp(self.start, self.next)
+    }
+
+    /// Returns the last `horizon` windows before this one as far as they count packets.
+    pub(super) fn counted_before(
+        &self,
+        window: Window,
+        horizon: u32,
+    ) -> impl Iterator<Item = Window> {
+        let horizon = self.policy.back(window, horizon)..window.start();
+        let counted = self.own.counted.intersection(&self.own.agreed).copied();
+        counted.filter(move |earlier| horizon.contains(&earlier.start()))
+    }
+}
+
+/// Reads the state as far as the rosters up to `window` depend on it. The first call records the
+/// window with which the rosters of the aggregation start.
+pub(super) async fn load(
+    store: &RosterStore<'_>,
+    configured: RosterPolicy,
+    window: Window,
+) -> Result<AgreementState, Error> {
+    let recent = configured.back(window, configured.horizon());
+    let mut own = store.list_own(recent).await?;
     let mut mailbox = None;
-    let start = match retry_read(|| find_start(&processor.buckets, aggregation)).await? {
+    let start = match store.find_start().await? {
         Some(start) => start,
         None => {
-            let theirs = peer::mailbox(&processor.buckets, aggregation, recent).await?;
-            let first = find_first_window(processor, policy, name, &theirs.theirs).await?;
-            mailbox = Some(theirs);
-            fix_start(&processor.buckets, aggregation, first.start()).await?
+            let rosters = store.list_mailbox(recent).await?;
+            let first = find_first_window(store, &configured, window, &rosters).await?;
+            mailbox = Some(rosters);
+            store.record_start(first.start()).await?
         }
     };
-    if start < recent && (own.ours.is_empty() || own.agreed.is_empty()) {
+    if start < recent && (own.our_rosters.is_empty() || own.agreed.is_empty()) {
         // No rosters for as long as the horizon: they continue where they ended, however long ago.
-        own = list_own(start).await?;
+        own = store.list_own(start).await?;
     }
-    let next = first_open(policy, &own, start);
-    let mut last = last_agreed(&processor.buckets, policy, name, (start, next)).await?;
-    let policy = &policy_in_force(&processor.buckets, policy, last.as_ref());
-    let needed = policy.back_from(next, policy.horizon()).max(start);
+    let mut state = AgreementState::new(configured, start, own);
+    let last = read_last_agreed(store, &state).await?;
+    state.policy = policy_in_force(store.processor.buckets.role, configured, last.as_ref());
+    let horizon = state.policy.horizon();
+    let needed = state.policy.back_from(state.next, horizon).max(start);
     // The first open window may be far back, or the terms in force may have a longer horizon than
     // the configuration.
     if needed < recent {
-        own = list_own(needed).await?;
+        state.set_listing(store.list_own(needed).await?);
     }
-    // Sets behind a gap are computed again; see `first_open`.
-    own.agreed.retain(|window| window.start() < next);
-    let mailbox = match mailbox {
-        Some(mailbox) => mailbox,
-        None => peer::mailbox(&processor.buckets, aggregation, next).await?,
+    state.mailbox = match mailbox {
+        Some(rosters) => rosters,
+        None => store.list_mailbox(state.next).await?,
     };
-    let remembered = policy.back_from(next, memory(policy.terms.maximum_age));
-    let mut history = History::default();
-    let before = policy
-        .window_of(needed)
-        .into_iter()
-        .flat_map(|first| policy.windows_from(first));
-    // All these windows are agreed on, whether the listing shows their sets or not.
-    for window in before.take_while(|window| window.start() < next) {
-        if window.start() < remembered && own.agreed.contains(&window) {
-            continue;
-        }
-        let agreed = match last.take_if(|last| last.window == window) {
-            Some(last) => last,
-            None => {
-                let earlier = with_window(name, window);
-                retry_read(|| read_agreed(&processor.buckets, &earlier)).await?
-            }
-        };
-        if window.start() >= remembered {
-            history.push(&agreed);
-        }
-        own.agreed.insert(window);
-        if !agreed.batches.is_empty() {
-            own.counted.insert(window);
-        }
-    }
-    Ok(AgreementState {
-        refused: BTreeSet::new(),
-        policy: *policy,
-        start,
-        next,
-        own,
-        mailbox,
-        theirs: None,
-        history,
-    })
+    read_history(store, &mut state, needed, last).await?;
+    Ok(state)
 }
 
 /// Returns the agreed set of the last window before the first open one, if there is such a window.
-async fn last_agreed(
-    buckets: &Buckets,
-    policy: &RosterPolicy,
-    name: &WindowName,
-    (start, next): (BatchTime, BatchTime),
+async fn read_last_agreed(
+    store: &RosterStore<'_>,
+    state: &AgreementState,
 ) -> Result<Option<AgreedWindow>, Error> {
-    let before = next.plus_minutes(-1).filter(|before| *before >= start);
-    match before.and_then(|before| policy.window_of(before)) {
-        Some(last) => {
-            let last = with_window(name, last);
-            retry_read(|| read_agreed(buckets, &last)).await.map(Some)
-        }
+    let before = state.next.plus_minutes(-1);
+    let before = before.filter(|before| *before >= state.start);
+    match before.and_then(|before| state.policy.window_of(before)) {
+        Some(last) => store.read_agreed(last).await.map(Some),
         None => Ok(None),
     }
 }
@@ -148,54 +164,64 @@ async fn last_agreed(
 /// configuration have no effect, except on the minimum: both processors compute with the same
 /// terms, whatever one of them changes.
 fn policy_in_force(
-    buckets: &Buckets,
-    policy: &RosterPolicy,
+    role: Role,
+    configured: RosterPolicy,
     last: Option<&AgreedWindow>,
 ) -> RosterPolicy {
-    let fixed = last.and_then(|agreed| agreed.terms);
-    let fixed = fixed.map(|terms| terms[buckets.role.index()].with_minimum_of(&policy.terms));
-    RosterPolicy {
-        terms: fixed.unwrap_or(policy.terms),
-        ..*policy
+    match last.and_then(|agreed| agreed.terms) {
+        Some(fixed) => RosterPolicy {
+            terms: fixed[role.index()].with_minimum_of(&configured.terms),
+            ..configured
+        },
+        None => configured,
     }
+}
+
+/// Reads the results of the agreed windows from `needed` on. `last` is the agreed set of the last
+/// of them.
+async fn read_history(
+    store: &RosterStore<'_>,
+    state: &mut AgreementState,
+    needed: BatchTime,
+    mut last: Option<AgreedWindow>,
+) -> Result<(), Error> {
+    let policy = state.policy;
+    let next = state.next;
+    let remembered = policy.back_from(next, memory(policy.terms.maximum_age));
+    let first = policy.window_of(needed).into_iter();
+    let before = first.flat_map(|first| policy.windows_from(first));
+    // All these windows are agreed on, whether the listing shows their sets or not.
+    for window in before.take_while(|window| window.start() < next) {
+        if window.start() < remembered && state.own.agreed.contains(&window) {
+            continue;
+        }
+        let agreed = match last.take_if(|last| last.window == window) {
+            Some(last) => last,
+            None => store.read_agreed(window).await?,
+        };
+        if window.start() >= remembered {
+            state.history.push(&agreed);
+        }
+        state.add_agreed(&agreed);
+    }
+    Ok(())
 }
 
 /// Returns the start of the first window without an agreed set. Windows are agreed on in order, but
 /// the listing may be concurrent with another worker and may show a later set without an earlier
 /// one. Sets behind such a gap are computed again, with the same result.
-fn first_open(policy: &RosterPolicy, own: &WindowListing, start: BatchTime) -> BatchTime {
-    let listed = own.ours.first().into_iter().chain(own.agreed.first()).min();
-    let Some(first) = listed else { return start };
-    let open = policy
-        .windows_from(*first)
-        .find(|window| !own.agreed.contains(window));
+fn first_open(policy: RosterPolicy, own: &WindowListing, start: BatchTime) -> BatchTime {
+    let first = own
+        .our_rosters
+        .first()
+        .into_iter()
+        .chain(own.agreed.first());
+    let Some(first) = first.min() else {
+        return start;
+    };
+    let mut windows = policy.windows_from(*first);
+    let open = windows.find(|window| !own.agreed.contains(window));
     open.map_or(start, |window| window.start().max(start))
-}
-
-/// Returns the first window with a roster of ours, if it is recorded.
-pub(super) async fn find_start(
-    buckets: &Buckets,
-    aggregation: &AggregationId,
-) -> Result<Option<BatchTime>, Error> {
-    buckets.read_text(&chain(aggregation)).await
-}
-
-/// Records the first window. Returns the recorded one, which may come from an earlier run.
-pub(super) async fn fix_start(
-    buckets: &Buckets,
-    aggregation: &AggregationId,
-    start: BatchTime,
-) -> Result<BatchTime, Error> {
-    let before = buckets.fix_text(&chain(aggregation), &start).await?;
-    Ok(before.unwrap_or(start))
-}
-
-/// Returns the name of another window of the same aggregation.
-pub(super) fn with_window(name: &WindowName, window: Window) -> WindowName {
-    WindowName {
-        aggregation: name.aggregation.clone(),
-        window,
-    }
 }
 
 #[cfg(test)]
@@ -218,19 +244,26 @@ mod tests {
         }
     }
 
-    /// Returns the windows of these hours.
-    fn hours(hours: &[i64]) -> std::collections::BTreeSet<Window> {
-        let at = |hour: &i64| {
-            policy()
-                .terms
-                .origin
-                .plus_minutes(60 * hour)
-                .expect("a time")
+    /// Returns the window that starts at this hour.
+    fn hour(hour: i64) -> Window {
+        let start = policy().terms.origin.plus_minutes(60 * hour);
+        let window = policy().window_of(start.expect("a time"));
+        window.expect("a window")
+    }
+
+    fn hours(hours: &[i64]) -> BTreeSet<Window> {
+        hours.iter().copied().map(hour).collect()
+    }
+
+    /// Returns the state with a first window at hour 2.
+    fn state(our_rosters: &[i64], agreed: &[i64]) -> AgreementState {
+        let own = WindowListing {
+            our_rosters: hours(our_rosters),
+            agreed: hours(agreed),
+            counted: hours(agreed),
+            ..WindowListing::default()
         };
-        hours
-            .iter()
-            .filter_map(|hour| policy().window_of(at(hour)))
-            .collect()
+        AgreementState::new(policy(), hour(2).start(), own)
     }
 
     /// The case: another worker agrees on several windows while the directory is listed.
@@ -244,15 +277,55 @@ mod tests {
             (vec![2, 3, 4, 5], vec![3, 4], 2),
             (vec![3], vec![2, 3], 4),
         ] {
-            let own = WindowListing {
-                ours: hours(&ours),
-                agreed: hours(&agreed),
-                ..WindowListing::default()
-            };
-            let start = policy().terms.origin.plus_minutes(120).expect("a time");
-            let found = first_open(&policy(), &own, start);
-            let expected = hours(&[open]).first().map(Window::start);
-            assert_eq!(Some(found), expected, "{ours:?} {agreed:?}");
+            let state = state(&ours, &agreed);
+            assert_eq!(state.next, hour(open).start(), "{ours:?} {agreed:?}");
+            let before = agreed.iter().copied().filter(|hour| *hour < open);
+            let before: Vec<i64> = before.collect();
+            assert_eq!(state.own.agreed, hours(&before), "{ours:?} {agreed:?}");
         }
+    }
+
+    #[test]
+    fn rosters_continue_after_the_last_one() {
+        let missing = |ours: &[i64]| -> BTreeSet<Window> {
+            state(ours, &[]).windows_to_write(hour(5)).collect()
+        };
+        assert_eq!(missing(&[]), hours(&[2, 3, 4, 5]));
+        assert_eq!(missing(&[2, 3]), hours(&[4, 5]));
+        assert_eq!(missing(&[2, 3, 4, 5]), hours(&[]));
+    }
+
+    #[test]
+    fn only_open_windows_that_have_ended_are_adopted_and_each_once() {
+        let mut state = state(&[2, 3], &[2]);
+        state.mailbox = hours(&[2, 3, 4, 5, 9]);
+        let half = Window::new(hour(3).start(), hour(4).end()).expect("a window");
+        state.mailbox.insert(half);
+        state.own.peer_rosters = hours(&[4]);
+        let adopted = state.windows_to_adopt(hour(6).end().millis());
+        assert_eq!(adopted.collect::<BTreeSet<_>>(), hours(&[3, 5]));
+    }
+
+    #[test]
+    fn the_peer_confirms_at_most_what_is_agreed_here() {
+        let mut state = state(&[2, 3, 4, 5], &[2, 3]);
+        assert_eq!(state.confirmed_until(), hour(2).start());
+        for (agreed_until, confirmed) in [(1, 2), (3, 3), (5, 4)] {
+            state.theirs = Some(ChainReach {
+                start: hour(0).start(),
+                agreed_until: hour(agreed_until).start(),
+            });
+            let confirmed = hour(confirmed).start();
+            assert_eq!(state.confirmed_until(), confirmed, "{agreed_until}");
+        }
+    }
+
+    #[test]
+    fn packets_are_searched_in_the_agreed_windows_of_the_horizon() {
+        let mut state = state(&[2, 3, 4, 5, 6], &[2, 3, 4, 5]);
+        state.own.counted.insert(hour(6));
+        state.own.counted.remove(&hour(4));
+        let searched = state.counted_before(hour(6), 3);
+        assert_eq!(searched.collect::<BTreeSet<_>>(), hours(&[3, 5]));
     }
 }

@@ -1,17 +1,15 @@
 //! Finds batches that a roster lists although an earlier window has closed them. A processor that
 //! catches up writes several rosters at once, before it knows the result of the first of them.
 
-use super::agree::read_agreed;
 use super::agreement::memory;
 use super::policy::RosterPolicy;
-use super::store::listing::list_window_objects;
+use super::store::RosterStore;
 use super::view::AgreementOutcome;
-use crate::buckets::Buckets;
 use crate::error::Error;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
 use tallybox_model::id::BatchId;
-use tallybox_model::roster::{DatedBatch, WindowName};
+use tallybox_model::roster::DatedBatch;
 use tallybox_model::time::Window;
 
 /// The outcome of a batch in an earlier window.
@@ -29,38 +27,34 @@ pub struct EarlierOutcome {
 /// # Errors
 /// An error of the own bucket.
 pub(super) async fn find_earlier_outcomes(
-    buckets: &Buckets,
+    store: &RosterStore<'_>,
     policy: &RosterPolicy,
-    name: &WindowName,
+    window: Window,
     listed: &BTreeSet<DatedBatch>,
 ) -> Result<HashMap<DatedBatch, EarlierOutcome>, Error> {
     if listed.is_empty() {
         return Ok(HashMap::new());
     }
-    let start = name.window.start();
-    let back = i64::from(memory(policy.terms.maximum_age)) * i64::from(policy.terms.period_minutes);
-    let from = start
-        .plus_minutes(-back)
-        .unwrap_or(start)
-        .max(policy.terms.origin);
-    let listing = list_window_objects(buckets, &*buckets.own, &name.aggregation, from).await?;
+    let from = policy.back(window, memory(policy.terms.maximum_age));
+    let listing = store.list_own(from).await?;
     let mut outcomes: HashMap<BatchId, EarlierOutcome> = HashMap::new();
-    for window in listing
-        .agreed
-        .into_iter()
-        .filter(|window| window.start() < start)
-    {
-        let earlier = WindowName {
-            aggregation: name.aggregation.clone(),
-            window,
-        };
-        let agreed = read_agreed(buckets, &earlier).await?;
+    for earlier in listing.agreed {
+        if earlier.start() >= window.start() {
+            continue;
+        }
+        let agreed = store.read_agreed(earlier).await?;
         for batch in agreed.settled() {
             let outcome = match agreed.excluded.contains(&batch) {
                 true => AgreementOutcome::Excluded,
                 false => AgreementOutcome::Summed,
             };
-            outcomes.insert(batch.id, EarlierOutcome { window, outcome });
+            outcomes.insert(
+                batch.id,
+                EarlierOutcome {
+                    window: earlier,
+                    outcome,
+                },
+            );
         }
     }
     let found = listed

@@ -2,13 +2,11 @@
 
 use super::policy::RosterPolicy;
 use super::signed::{self, Signature};
-use super::store::listing::list_batches;
+use super::store::RosterStore;
 use crate::error::Error;
-use crate::processor::Processor;
 use futures::TryStreamExt as _;
 use std::collections::BTreeSet;
 use tallybox_model::path::BatchName;
-use tallybox_model::roster::WindowName;
 use tallybox_model::time::Window;
 
 /// The most objects without a valid signature that are read in the search for the first batch.
@@ -17,19 +15,18 @@ const MOST_UNSIGNED_OBJECTS: u32 = 256;
 /// Returns the first window with a batch or with a roster of the peer in the mailbox, at the latest
 /// the requested window.
 pub(super) async fn find_first_window(
-    processor: &Processor,
+    store: &RosterStore<'_>,
     policy: &RosterPolicy,
-    name: &WindowName,
+    requested: Window,
     mailbox: &BTreeSet<Window>,
 ) -> Result<Window, Error> {
-    let requested = name.window;
     // The search starts at the origin, so that batches that have waited too long are reported, too.
     let origin = policy.terms.origin.min(requested.start());
     let dates =
         Window::new(origin, requested.end()).map_err(|error| Error::Internal(error.to_string()))?;
-    let ingested = find_first_signed(processor, name, dates).await?;
+    let ingested = find_first_signed(store, dates).await?;
     // The mailbox may already have deleted batches that we have processed.
-    let prepared = find_first_prepared(processor, name, dates).await?;
+    let prepared = find_first_prepared(store, dates).await?;
     let batches = ingested.into_iter().chain(prepared);
     let windows = batches.filter_map(|batch| policy.window_of(batch.date));
     let first = windows.chain(mailbox.first().copied()).min();
@@ -38,12 +35,11 @@ pub(super) async fn find_first_window(
 
 /// Returns the first batch in the mailbox with a valid signature.
 async fn find_first_signed(
-    processor: &Processor,
-    name: &WindowName,
+    store: &RosterStore<'_>,
     dates: Window,
 ) -> Result<Option<BatchName>, Error> {
-    let mailbox = &*processor.buckets.ingestion;
-    let mut entries = list_batches(mailbox, name, dates).await?;
+    let mailbox = &*store.processor.buckets.ingestion;
+    let mut entries = store.list_batches(mailbox, dates).await?;
     let mut unsigned = 0;
     // A party that fills the mailbox with unsigned names only delays our first roster; signed
     // batches are not affected.
@@ -53,7 +49,7 @@ async fn find_first_signed(
         let Some(batch) = BatchName::from_ingestion_signature(&entry.key) else {
             continue;
         };
-        if signed::ingestion(processor, &batch).await? == Signature::Good {
+        if signed::ingestion(store, &batch).await? == Signature::Good {
             return Ok(Some(batch));
         }
         unsigned += 1;
@@ -63,12 +59,11 @@ async fn find_first_signed(
 
 /// Returns the first prepared batch in the own bucket.
 async fn find_first_prepared(
-    processor: &Processor,
-    name: &WindowName,
+    store: &RosterStore<'_>,
     dates: Window,
 ) -> Result<Option<BatchName>, Error> {
-    let own = &*processor.buckets.own;
-    let mut entries = list_batches(own, name, dates).await?;
+    let own = &*store.processor.buckets.own;
+    let mut entries = store.list_batches(own, dates).await?;
     while let Some(entry) = entries.try_next().await? {
         if let Some(batch) = BatchName::from_prepared(&entry.key) {
             return Ok(Some(batch));

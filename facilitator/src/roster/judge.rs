@@ -1,16 +1,14 @@
 //! Decides on a batch for our roster: writes its verdict, or finds the reason for which it cannot be
 //! summed.
 
-use super::store::verdicts::VerdictsWriter;
+use super::store::{RosterStore, VerdictsWriter};
 use crate::error::Error;
 use crate::intake::find_or_prepare;
 use crate::prepared::PreparedError;
-use crate::processor::Processor;
 use crate::progress::ProgressCallback;
 use crate::reason::PacketReason;
 use crate::sum::join_peer;
 use crate::wear;
-use std::sync::Arc;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::{Claim, OpenReason};
 use tallybox_transport::BucketError;
@@ -18,12 +16,13 @@ use tallybox_transport::batch::BatchError;
 
 /// Writes the verdict of a batch, or returns the reason for which there is none.
 pub(super) async fn judge(
-    processor: &Arc<Processor>,
+    store: &RosterStore<'_>,
     writer: &mut VerdictsWriter,
     batch: &BatchName,
     has_validation: bool,
-    progress: &ProgressCallback,
+    callback: &ProgressCallback,
 ) -> Result<Option<OpenReason>, Error> {
+    let processor = store.processor;
     // A batch that has not been processed yet is processed now, so that the roster states its
     // problem.
     let prepared = match find_or_prepare(processor, batch, false).await {
@@ -35,7 +34,7 @@ pub(super) async fn judge(
     }
     let parameters = prepared.footer().parameters.clone();
     let keys = prepared.footer().keys.clone();
-    let joined = match join_peer(processor, batch, prepared, progress).await {
+    let joined = match join_peer(processor, batch, prepared, callback).await {
         Ok(joined) => joined,
         Err(error) => return reason_of_peer(error).map(Some),
     };

@@ -1,30 +1,10 @@
-//! The rules by which this processor writes rosters: its configuration, and the time from which
-//! both processors write them.
+//! The rules by which this processor writes rosters, and the windows that follow from them.
 
 use super::agreement::{age, memory};
-use super::store::retry::retry_read;
-use crate::buckets::Buckets;
 use crate::error::Error;
 use crate::limits::RosterRules;
-use tallybox_model::extensions::{ROSTERS_FROM, ROSTERS_UNTIL, RosterSwitch};
 use tallybox_model::roster::{DatedBatch, RosterTerms};
 use tallybox_model::time::{BatchTime, Window, aligned_window};
-
-/// The largest size of a switch record, in bytes.
-const SWITCH_BYTES: u64 = 4 << 10;
-
-async fn switch(buckets: &Buckets, object: &str) -> Result<Option<BatchTime>, Error> {
-    retry_read(|| read_switch(buckets, object)).await
-}
-
-async fn read_switch(buckets: &Buckets, object: &str) -> Result<Option<BatchTime>, Error> {
-    let Some(text) = buckets.read_record(object, SWITCH_BYTES).await? else {
-        return Ok(None);
-    };
-    let malformed = |error| Error::Internal(format!("{object} in the own bucket: {error}"));
-    let switch = RosterSwitch::parse(&text).map_err(malformed)?;
-    Ok(Some(switch.window))
-}
 
 /// The rules in force for an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,23 +18,12 @@ pub struct RosterPolicy {
 }
 
 impl RosterPolicy {
-    /// Returns the configured rules with the origin in force: the one in the configuration, or the
-    /// one that the workflow manager recorded in the own bucket when both processors had announced
-    /// rosters.
-    ///
-    /// # Errors
-    /// [`Error::NoRosters`] if there is no origin, or an error of the own bucket.
-    pub async fn in_force(rules: &RosterRules, buckets: &Buckets) -> Result<Self, Error> {
-        let (origin, until) = match rules.origin {
-            Some(origin) => (Some(origin), None),
-            None => (
-                switch(buckets, ROSTERS_FROM).await?,
-                switch(buckets, ROSTERS_UNTIL).await?,
-            ),
-        };
-        Ok(Self {
+    /// Combines the configured rules with the origin and the end of rosters.
+    #[must_use]
+    pub fn new(rules: &RosterRules, origin: BatchTime, until: Option<BatchTime>) -> Self {
+        Self {
             terms: RosterTerms {
-                origin: origin.ok_or(Error::NoRosters)?,
+                origin,
                 period_minutes: rules.period_minutes,
                 replay_horizon: rules.replay_horizon,
                 minimum: rules.minimum,
@@ -62,7 +31,7 @@ impl RosterPolicy {
             },
             grace_minutes: rules.grace_minutes,
             until,
-        })
+        }
     }
 
     /// Returns the window that contains a time; `None` at the ends of the years 1 to 9999.

@@ -4,8 +4,8 @@
 //! gets a final status in any case, at least that it expires. So a name alone must not put a batch
 //! into a roster.
 
+use super::store::RosterStore;
 use crate::error::Error;
-use crate::processor::Processor;
 use serde::Deserialize;
 use tallybox_model::avro::Record;
 use tallybox_model::header::{IngestionHeader, ValidationHeader};
@@ -29,37 +29,40 @@ pub(super) enum Signature {
 }
 
 /// Verifies the ingestor's signature of a batch.
-pub(super) async fn ingestion(processor: &Processor, name: &BatchName) -> Result<Signature, Error> {
-    let bucket = &*processor.buckets.ingestion;
-    let keys = &processor.keys.ingestor;
+pub(super) async fn ingestion(
+    store: &RosterStore<'_>,
+    name: &BatchName,
+) -> Result<Signature, Error> {
+    let bucket = &*store.processor.buckets.ingestion;
+    let keys = &store.processor.keys.ingestor;
     let is_of = |header: &IngestionHeader| {
         (header.batch_uuid, header.name.as_str()) == (name.id, name.aggregation.as_str())
     };
-    verify(processor, bucket, &name.ingestion(), keys, is_of).await
+    verify(store, bucket, &name.ingestion(), keys, is_of).await
 }
 
 /// Verifies the peer's signature of its validation batch.
 pub(super) async fn validation(
-    processor: &Processor,
+    store: &RosterStore<'_>,
     name: &BatchName,
 ) -> Result<Signature, Error> {
-    let bucket = &*processor.buckets.peer_validation_in;
-    let keys = &processor.keys.peer;
-    let objects = name.validation(processor.buckets.role.peer());
+    let bucket = &*store.processor.buckets.peer_validation_in;
+    let keys = &store.processor.keys.peer;
+    let objects = name.validation(store.processor.buckets.role.peer());
     let is_of = |header: &ValidationHeader| {
         (header.batch_uuid, header.name.as_str()) == (name.id, name.aggregation.as_str())
     };
-    verify(processor, bucket, &objects, keys, is_of).await
+    verify(store, bucket, &objects, keys, is_of).await
 }
 
 async fn verify<H: Record + for<'a> Deserialize<'a>>(
-    processor: &Processor,
+    store: &RosterStore<'_>,
     bucket: &dyn Bucket,
     objects: &BatchObjects,
     keys: &TrustedKeys,
     is_of: impl Fn(&H) -> bool,
 ) -> Result<Signature, Error> {
-    let limits = &processor.limits.files;
+    let limits = &store.processor.limits.files;
     let mut signature = Signature::Missing;
     for _ in 0..READ_ATTEMPTS {
         let opened = SignedBatch::open(bucket, objects.clone(), keys, limits).await;

@@ -1,8 +1,7 @@
 //! Computes the sum part of an agreed set, from the verdicts in the own bucket only.
 
-use super::agree::read_agreed;
-use super::store::counted::read_duplicates;
-use super::store::verdict_files::VerdictFiles;
+use super::run::roster;
+use super::store::{RosterStore, VerdictFiles, not_agreed};
 use super::summed::check_agreed;
 use crate::error::Error;
 use crate::intake::{find_or_prepare, find_prepared};
@@ -19,8 +18,9 @@ use std::sync::Arc;
 use std::time::Instant;
 use tallybox_crypto::prio2::Prio2;
 use tallybox_model::id::PacketId;
-use tallybox_model::path::{BatchName, SumPartName};
+use tallybox_model::path::SumPartName;
 use tallybox_model::roster::{AgreedWindow, WindowName};
+use tallybox_model::time::Window;
 
 /// Sums the batches that both processors agree on for a window. The operation is idempotent.
 ///
@@ -33,44 +33,56 @@ pub async fn aggregate_agreed(
     progress: ProgressCallback,
 ) -> Result<AggregateSummary, AggregateError> {
     let begun = Instant::now();
-    let agreed = agreed(processor, name, &progress).await?;
+    let store = RosterStore::new(processor, &name.aggregation);
+    let agreed = find_or_agree(&store, name, &progress).await?;
     let mut summary = AggregateSummary::new(processor.buckets.role, name, false);
     if agreed.batches.is_empty() {
-        mark_done(
-            &processor.buckets,
-            name,
-            &DoneMark::nothing("nothing-agreed"),
-        )
-        .await?;
+        store.mark_nothing_agreed(name.window).await?;
         summary.finish(None, begun.elapsed());
         return Ok(summary);
     }
-    check_agreed(&processor.buckets, name, &agreed).await?;
-    let group = group(processor, name, &agreed, &progress).await?;
-    summary.rejections = rejections(processor, name, &group).await?;
+    check_agreed(&store, &agreed).await?;
+    let group = group(&store, &agreed, &progress).await?;
+    summary.rejections = rejections(&store, name.window, &group).await?;
     summary.finish(Some(&group), begun.elapsed());
     alarm(name, &summary);
-    if let Err(error) =
-        check_share(&processor.buckets, &processor.limits, name, &summary, false).await
-    {
+    let mut summary = publish(&store, &agreed, &group, summary).await?;
+    summary.elapsed(begun.elapsed());
+    Ok(summary)
+}
+
+/// Returns the agreed set. If there is none, tries to agree first.
+async fn find_or_agree(
+    store: &RosterStore<'_>,
+    name: &WindowName,
+    progress: &ProgressCallback,
+) -> Result<AgreedWindow, Error> {
+    if let Some(agreed) = store.find_agreed(name.window).await? {
+        return Ok(agreed);
+    }
+    roster(store.processor, name, Arc::clone(progress)).await?;
+    let agreed = store.find_agreed(name.window).await?;
+    agreed.ok_or_else(|| not_agreed(name.window))
+}
+
+/// Publishes the sum part, unless it is held or below the minimum, and marks the window as done.
+async fn publish(
+    store: &RosterStore<'_>,
+    agreed: &AgreedWindow,
+    group: &Group,
+    mut summary: AggregateSummary,
+) -> Result<AggregateSummary, AggregateError> {
+    let buckets = &store.processor.buckets;
+    let limits = &store.processor.limits;
+    let name = &store.window(agreed.window);
+    if let Err(error) = check_share(buckets, limits, name, &summary, false).await {
         return Err(AggregateError::new(error, summary));
     }
-    let sum_part = SumPartName {
-        instance: processor.buckets.instance.clone(),
-        aggregation: name.aggregation.clone(),
-        window: name.window,
-        writer: processor.buckets.role,
-    };
     // The agreed set satisfies the minimums of both processors at that time. Ours may have been
     // raised since then.
-    let minimum = agreed.minimum.max(processor.limits.minimum_contributions);
+    let minimum = agreed.minimum.max(limits.minimum_contributions);
     let Some(releasable) = group.releasable(minimum) else {
-        mark_done(
-            &processor.buckets,
-            name,
-            &DoneMark::nothing("below-minimum"),
-        )
-        .await?;
+        mark_done(buckets, name, &DoneMark::nothing("below-minimum")).await?;
         let error = Error::BelowMinimum {
             window: name.window.to_string(),
             accepted: group.accepted(),
@@ -78,54 +90,33 @@ pub async fn aggregate_agreed(
         };
         return Err(AggregateError::new(error, summary));
     };
-    let header = sum_part.objects().header;
-    summary.done_before = publish_sum(processor, &sum_part, releasable).await?;
-    mark_done(
-        &processor.buckets,
-        name,
-        &DoneMark::from_sum_part(&sum_part, &group),
-    )
-    .await?;
-    summary.sum_part = Some(header);
-    summary.elapsed(begun.elapsed());
+    let sum_part = SumPartName {
+        instance: buckets.instance.clone(),
+        aggregation: name.aggregation.clone(),
+        window: name.window,
+        writer: buckets.role,
+    };
+    summary.done_before = publish_sum(store.processor, &sum_part, releasable).await?;
+    mark_done(buckets, name, &DoneMark::from_sum_part(&sum_part, group)).await?;
+    summary.sum_part = Some(sum_part.objects().header);
     Ok(summary)
-}
-
-/// Returns the agreed set. If there is none, tries to agree first.
-async fn agreed(
-    processor: &Arc<Processor>,
-    name: &WindowName,
-    progress: &ProgressCallback,
-) -> Result<AgreedWindow, Error> {
-    match read_agreed(&processor.buckets, name).await {
-        Err(Error::NotAgreed { .. }) => {}
-        other => return other,
-    }
-    super::roster(processor, name, Arc::clone(progress)).await?;
-    read_agreed(&processor.buckets, name).await
 }
 
 /// Counts the packets of the window that are lost because of the peer: in the agreed batches, and
 /// in batches dated in the window of which the peer rejects every packet.
 async fn rejections(
-    processor: &Processor,
-    name: &WindowName,
+    store: &RosterStore<'_>,
+    window: Window,
     group: &Group,
 ) -> Result<PeerRejections, Error> {
     let mut rejections = PeerRejections::default();
-    group
-        .results
-        .iter()
-        .for_each(|result| rejections.add(result.accepted, &result.rejections));
-    let files = VerdictFiles::open(processor, name).await?;
+    for result in &group.results {
+        rejections.add(result.accepted, &result.rejections);
+    }
+    let files = VerdictFiles::open(store, window).await?;
     for batch in files.without_accepted_packet() {
-        let batch = BatchName {
-            aggregation: name.aggregation.clone(),
-            date: batch.date,
-            id: batch.id,
-        };
         // A prepared batch that is already deleted contributes nothing.
-        if let Some(prepared) = find_prepared(processor, &batch).await? {
+        if let Some(prepared) = find_prepared(store.processor, &store.batch(batch)).await? {
             rejections.all_of(prepared.footer().messages);
         }
     }
@@ -134,11 +125,11 @@ async fn rejections(
 
 /// Returns the verdicts of an agreed set, without the packets that count in an earlier batch.
 async fn group(
-    processor: &Arc<Processor>,
-    name: &WindowName,
+    store: &RosterStore<'_>,
     agreed: &AgreedWindow,
     progress: &ProgressCallback,
 ) -> Result<Group, Error> {
+    let object = store.window(agreed.window).agreed();
     let first = agreed
         .batches
         .first()
@@ -147,33 +138,29 @@ async fn group(
     let mut group = Group::new(first.claim.parameters.clone(), false);
     let repeated = agreed.batches.iter().any(|batch| batch.duplicates > 0);
     let duplicates = if repeated {
-        read_duplicates(processor, name, agreed.batches.len()).await?
+        store
+            .read_duplicates(agreed.window, agreed.batches.len())
+            .await?
     } else {
         vec![Vec::new(); agreed.batches.len()]
     };
-    let mut files = VerdictFiles::open(processor, name).await?;
+    let mut files = VerdictFiles::open(store, agreed.window).await?;
     for (agreed_batch, duplicates) in agreed.batches.iter().zip(duplicates) {
-        let batch = BatchName {
-            aggregation: name.aggregation.clone(),
-            date: agreed_batch.batch.date,
-            id: agreed_batch.batch.id,
-        };
+        let batch = store.batch(agreed_batch.batch);
         let (file, verdict) = files.find(agreed_batch.batch).await?;
         if verdict.claim != agreed_batch.claim {
             return Err(Error::Internal(format!(
-                "{}: the agreed entry of batch {batch} differs from our verdict",
-                name.agreed()
+                "{object}: the agreed entry of batch {batch} differs from our verdict"
             )));
         }
-        let mut result = file.read(&batch, verdict).await?;
+        let mut result = file.result(&batch, verdict).await?;
         progress(result.packets, 0);
-        subtract_duplicates(processor, &mut result, &duplicates).await?;
+        subtract_duplicates(store.processor, &mut result, &duplicates).await?;
         group.push(result, &[]);
     }
     if group.accepted() != agreed.counted {
         return Err(Error::Internal(format!(
-            "{}: {} packets are agreed on, but our verdicts count {}",
-            name.agreed(),
+            "{object}: {} packets are agreed on, but our verdicts count {}",
             agreed.counted,
             group.accepted()
         )));

@@ -1,20 +1,17 @@
 //! Checks that no batch is summed both with rosters and without.
 
-use super::agree::read_agreed;
-use super::store::listing::list_window_objects;
-use super::store::retry::retry_read;
-use crate::buckets::Buckets;
+use super::store::RosterStore;
 use crate::error::Error;
 use crate::sum::{claimed, summed_before};
 use std::collections::{BTreeMap, BTreeSet};
 use tallybox_model::path::BatchName;
-use tallybox_model::roster::{AgreedWindow, DatedBatch, WindowName};
+use tallybox_model::roster::{AgreedWindow, DatedBatch};
 use tallybox_model::time::Window;
 
 /// The longest window of rosters, in minutes.
 const LONGEST_WINDOW_MINUTES: i64 = 31 * 24 * 60;
 
-/// Returns the batches dated in this window that are in agreed sets, each with the window that sums
+/// Returns the batches dated within `dates` that are in agreed sets, each with the window that sums
 /// it.
 ///
 /// A batch is agreed on in its own window or a later one, so the sets of all windows from this one
@@ -23,38 +20,23 @@ const LONGEST_WINDOW_MINUTES: i64 = 31 * 24 * 60;
 /// # Errors
 /// An error of the own bucket.
 pub(crate) async fn agreed_in(
-    buckets: &Buckets,
-    name: &WindowName,
+    store: &RosterStore<'_>,
+    dates: Window,
 ) -> Result<BTreeMap<BatchName, Window>, Error> {
-    let own = &*buckets.own;
-    let start = name.window.start();
+    let start = dates.start();
     // An earlier window of rosters may contain the start of this one.
     let from = start.plus_minutes(-LONGEST_WINDOW_MINUTES).unwrap_or(start);
-    let listing = retry_read(|| list_window_objects(buckets, own, &name.aggregation, from)).await?;
+    let listing = store.list_own(from).await?;
     let mut batches = BTreeMap::new();
-    for window in listing
-        .agreed
-        .into_iter()
-        .filter(|window| window.end() > start)
-    {
-        let earlier = WindowName {
-            aggregation: name.aggregation.clone(),
-            window,
-        };
-        let agreed = retry_read(|| read_agreed(buckets, &earlier)).await?;
-        for agreed_batch in agreed.batches {
-            batches.insert(batch_name(name, agreed_batch.batch), window);
+    for window in listing.agreed {
+        if window.end() <= start {
+            continue;
+        }
+        for agreed_batch in store.read_agreed(window).await?.batches {
+            batches.insert(store.batch(agreed_batch.batch), window);
         }
     }
     Ok(batches)
-}
-
-fn batch_name(name: &WindowName, batch: DatedBatch) -> BatchName {
-    BatchName {
-        aggregation: name.aggregation.clone(),
-        date: batch.date,
-        id: batch.id,
-    }
 }
 
 /// Checks that no batch of an agreed set has been summed without rosters.
@@ -62,8 +44,7 @@ fn batch_name(name: &WindowName, batch: DatedBatch) -> BatchName {
 /// # Errors
 /// [`Error::SummedBefore`], or an error of the own bucket.
 pub(super) async fn check_agreed(
-    buckets: &Buckets,
-    name: &WindowName,
+    store: &RosterStore<'_>,
     agreed: &AgreedWindow,
 ) -> Result<(), Error> {
     let dates = agreed
@@ -78,11 +59,11 @@ pub(super) async fn check_agreed(
     let Ok(dates) = Window::new(first, after) else {
         return Ok(());
     };
-    let claimed = claimed(buckets, &name.aggregation, dates).await?;
+    let claimed = claimed(&store.processor.buckets, store.aggregation, dates).await?;
     for agreed_batch in &agreed.batches {
-        let batch = batch_name(name, agreed_batch.batch);
+        let batch = store.batch(agreed_batch.batch);
         if let Some(then) = claimed.get(&batch) {
-            return Err(summed_before(&batch, *then, name.window));
+            return Err(summed_before(&batch, *then, agreed.window));
         }
     }
     Ok(())
@@ -94,11 +75,10 @@ pub(super) async fn check_agreed(
 /// # Errors
 /// An error of the own bucket.
 pub(super) async fn without_rosters(
-    buckets: &Buckets,
-    name: &WindowName,
+    store: &RosterStore<'_>,
     dates: Window,
 ) -> Result<BTreeSet<DatedBatch>, Error> {
-    let claimed = claimed(buckets, &name.aggregation, dates).await?;
+    let claimed = claimed(&store.processor.buckets, store.aggregation, dates).await?;
     for (batch, window) in &claimed {
         tracing::warn!(%batch, summed_in = %window, "batch is already summed without rosters, so our roster does not list it");
     }

@@ -1,19 +1,19 @@
 //! Views for operators: both rosters of a window, and the windows that list a batch.
 
-use super::agree::read_agreed;
 use super::agreement::{Roster, age, memory};
 use super::earlier::{EarlierOutcome, find_earlier_outcomes};
-use super::store::document::{decode, roster_bytes};
+use super::policy::RosterPolicy;
+use super::store::{RosterStore, read_policy};
 use crate::error::Error;
 use crate::processor::Processor;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{AgreedWindow, DatedBatch, Listing, ListingStatus, WindowName};
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_transport::{BucketError, read_all};
 
 /// The entry of a batch in one processor's roster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -111,16 +111,21 @@ pub struct WindowView {
 ///
 /// # Errors
 /// [`Error`] if a bucket fails or our roster is damaged.
-pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView, Error> {
-    let policy = super::policy(&processor.buckets, &processor.limits).await?;
-    policy.check(name.window)?;
-    let (first, first_whereabouts) = read(processor, name, Role::First).await?;
-    let (second, second_whereabouts) = read(processor, name, Role::Second).await?;
-    let agreed = match read_agreed(&processor.buckets, name).await {
-        Ok(agreed) => Some(agreed),
-        Err(Error::NotAgreed { .. }) => None,
-        Err(error) => return Err(error),
-    };
+pub async fn show(processor: &Arc<Processor>, name: &WindowName) -> Result<WindowView, Error> {
+    let policy = read_policy(&processor.buckets, &processor.limits).await?;
+    let store = RosterStore::new(processor, &name.aggregation);
+    show_window(&store, &policy, name.window).await
+}
+
+async fn show_window(
+    store: &RosterStore<'_>,
+    policy: &RosterPolicy,
+    window: Window,
+) -> Result<WindowView, Error> {
+    policy.check(window)?;
+    let (first, first_whereabouts) = read(store, window, Role::First).await?;
+    let (second, second_whereabouts) = read(store, window, Role::Second).await?;
+    let agreed = store.find_agreed(window).await?;
     let sides = [first.as_ref(), second.as_ref()];
     let all: BTreeSet<DatedBatch> = sides
         .iter()
@@ -132,20 +137,20 @@ pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView
         None => AgreementOutcome::Waiting,
         Some(outcomes) => *outcomes.get(&batch).unwrap_or(&AgreementOutcome::Open),
     };
-    let mut earlier = find_earlier_outcomes(&processor.buckets, &policy, name, &all).await?;
+    let mut earlier = find_earlier_outcomes(store, policy, window, &all).await?;
     let mut view = |batch: DatedBatch| BatchView {
-        window: name.window,
+        window,
         batch,
-        age: age(batch.date, name.window, policy.terms.period_minutes),
+        age: age(batch.date, window, policy.terms.period_minutes),
         sides: sides.map(|roster| side(roster?.entries.get(&batch)?)),
         outcome: outcome(batch),
         earlier: earlier.remove(&batch),
     };
     let batches = all.into_iter().map(&mut view).collect();
     Ok(WindowView {
-        role: processor.buckets.role,
-        aggregation: name.aggregation.clone(),
-        window: name.window,
+        role: store.processor.buckets.role,
+        aggregation: store.aggregation.clone(),
+        window,
         rosters: [first_whereabouts, second_whereabouts],
         agreed,
         batches,
@@ -158,12 +163,13 @@ pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView
 /// # Errors
 /// As [`show`]; [`Error::NoSuchWindow`] if the date is before the first window with a roster.
 pub async fn explain(
-    processor: &Processor,
+    processor: &Arc<Processor>,
     aggregation: &AggregationId,
     date: BatchTime,
     batch: BatchId,
 ) -> Result<Vec<BatchView>, Error> {
-    let policy = super::policy(&processor.buckets, &processor.limits).await?;
+    let policy = read_policy(&processor.buckets, &processor.limits).await?;
+    let store = RosterStore::new(processor, aggregation);
     let none = || Error::NoSuchWindow {
         window: date.to_string(),
         problem: "no window contains this date".to_owned(),
@@ -171,15 +177,9 @@ pub async fn explain(
     let own = policy.window_of(date).ok_or_else(none)?;
     policy.check(own)?;
     let mut views = Vec::new();
-    for window in policy
-        .windows_from(own)
-        .take(memory(policy.terms.maximum_age) as usize + 1)
-    {
-        let name = WindowName {
-            aggregation: aggregation.clone(),
-            window,
-        };
-        let view = show(processor, &name).await?;
+    let windows = memory(policy.terms.maximum_age) as usize + 1;
+    for window in policy.windows_from(own).take(windows) {
+        let view = show_window(&store, &policy, window).await?;
         // Rosters are written in order, so there are none for later windows either.
         if view.rosters == [Whereabouts::Missing, Whereabouts::Missing] {
             break;
@@ -211,32 +211,20 @@ pub async fn explain(
 
 /// Reads a roster and its location. The peer's roster may still be in the mailbox.
 async fn read(
-    processor: &Processor,
-    name: &WindowName,
+    store: &RosterStore<'_>,
+    window: Window,
     writer: Role,
 ) -> Result<(Option<Roster>, Whereabouts), Error> {
-    let object = name.roster(writer);
-    let limit = roster_bytes(&processor.limits);
-    let is_ours = writer == processor.buckets.role;
-    let keys = if is_ours {
-        &processor.keys.own
-    } else {
-        &processor.keys.peer
-    };
-    if let Some(file) = processor.buckets.read_record(&object, limit).await? {
-        return Ok((
-            Some(decode(processor, name, writer, keys, &file)?),
-            Whereabouts::Own,
-        ));
+    if let Some(roster) = store.find_roster(window, writer).await? {
+        return Ok((Some(roster), Whereabouts::Own));
     }
-    if is_ours {
+    if writer == store.processor.buckets.role {
         return Ok((None, Whereabouts::Missing));
     }
-    let file = match read_all(&*processor.buckets.peer_validation_in, &object, limit).await {
-        Err(BucketError::NotFound { .. }) => return Ok((None, Whereabouts::Missing)),
-        other => other?,
+    let Some(file) = store.fetch_peer_roster(window).await? else {
+        return Ok((None, Whereabouts::Missing));
     };
-    Ok(match decode(processor, name, writer, keys, &file) {
+    Ok(match store.decode(window, writer, &file) {
         Ok(roster) => (Some(roster), Whereabouts::Mailbox),
         Err(error) => (None, Whereabouts::Refused(error.to_string())),
     })

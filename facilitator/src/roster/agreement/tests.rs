@@ -537,7 +537,7 @@ fn the_largest_agreed_set_is_read_back() {
     assert_eq!(now.batches.len() as u64, u64::from(most));
     let text = serde_json::to_vec(&now).unwrap();
     assert!(
-        (text.len() as u64) < crate::roster::agree::AGREED_BYTES,
+        (text.len() as u64) < crate::roster::store::agreed::AGREED_BYTES,
         "{}",
         text.len()
     );

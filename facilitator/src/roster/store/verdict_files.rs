@@ -2,29 +2,27 @@
 //! verdict in the file of an earlier window.
 
 use super::listed::{Listed, Verdict};
-use super::verdicts::Verdicts;
+use super::{RosterStore, Verdicts};
 use crate::error::Error;
-use crate::processor::Processor;
 use std::collections::BTreeMap;
-use tallybox_model::roster::{DatedBatch, OpenReason, WindowName};
+use tallybox_model::roster::{DatedBatch, OpenReason};
 use tallybox_model::time::Window;
 
 /// The files of verdicts on which our roster of a window depends, each opened once.
 pub(crate) struct VerdictFiles<'a> {
-    processor: &'a Processor,
-    name: &'a WindowName,
+    store: &'a RosterStore<'a>,
+    window: Window,
     windows: BTreeMap<DatedBatch, Window>,
     open: BTreeMap<Window, Verdicts>,
 }
 
 impl<'a> VerdictFiles<'a> {
-    pub(crate) async fn open(
-        processor: &'a Processor,
-        name: &'a WindowName,
-    ) -> Result<Self, Error> {
-        let own = Verdicts::open(processor, name).await?;
-        let own = own.ok_or_else(|| Error::Internal(format!("{} is missing", name.verdicts())))?;
-        let window = name.window;
+    pub(crate) async fn open(store: &'a RosterStore<'a>, window: Window) -> Result<Self, Error> {
+        let own = store.find_verdicts(window).await?;
+        let own = own.ok_or_else(|| {
+            let object = store.window(window).verdicts();
+            Error::Internal(format!("{object} is missing"))
+        })?;
         let window_of = |listed: &Listed| match listed {
             Listed::New(verdict) => Some((verdict.batch, window)),
             Listed::Relisted {
@@ -33,8 +31,8 @@ impl<'a> VerdictFiles<'a> {
             Listed::Open { .. } => None,
         };
         Ok(Self {
-            processor,
-            name,
+            store,
+            window,
             windows: own.listed.iter().filter_map(window_of).collect(),
             open: BTreeMap::from([(window, own)]),
         })
@@ -42,7 +40,7 @@ impl<'a> VerdictFiles<'a> {
 
     /// Returns the batches dated in this window of which the peer rejects every packet.
     pub(crate) fn without_accepted_packet(&self) -> Vec<DatedBatch> {
-        let own = self.open.get(&self.name.window).into_iter();
+        let own = self.open.get(&self.window).into_iter();
         let rejected = own
             .flat_map(|own| &own.listed)
             .filter_map(|listed| match listed {
@@ -53,7 +51,7 @@ impl<'a> VerdictFiles<'a> {
                 _ => None,
             });
         rejected
-            .filter(|batch| self.name.window.contains(batch.date))
+            .filter(|batch| self.window.contains(batch.date))
             .collect()
     }
 
@@ -66,11 +64,7 @@ impl<'a> VerdictFiles<'a> {
         };
         let window = *self.windows.get(&batch).ok_or_else(missing)?;
         if !self.open.contains_key(&window) {
-            let earlier = WindowName {
-                aggregation: self.name.aggregation.clone(),
-                window,
-            };
-            let file = Verdicts::open(self.processor, &earlier).await?;
+            let file = self.store.find_verdicts(window).await?;
             self.open.insert(window, file.ok_or_else(missing)?);
         }
         let file = self.open.get(&window).ok_or_else(missing)?;

@@ -5,18 +5,19 @@
 //! it determines the roster completely. Two runs that know different batches publish the same
 //! roster: that of the file which was created first.
 
+use super::RosterStore;
 use super::listed::{Listed, Span, Verdict};
 use crate::error::Error;
-use crate::processor::Processor;
 use crate::reason::PacketReason;
-use crate::sealed::{Sealed, SealedChunk, SealedReader, SealedWriter};
+use crate::sealed::{SealedChunk, SealedReader, SealedWriter};
 use crate::sum::BatchResult;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use tallybox_crypto::prio2::Sum;
 use tallybox_model::id::PacketId;
 use tallybox_model::path::BatchName;
-use tallybox_model::roster::{Claim, DatedBatch, WindowName};
+use tallybox_model::roster::{Claim, DatedBatch};
+use tallybox_model::time::Window;
 
 const MAGIC: [u8; 8] = *b"TALLYVD1";
 /// The size of an identifier with a reason.
@@ -48,12 +49,27 @@ struct Footer {
     chunks: Vec<SealedChunk<Part>>,
 }
 
-fn sealed<'a>(processor: &'a Processor, object: &'a str) -> Sealed<'a> {
-    Sealed {
-        magic: MAGIC,
-        instance: &processor.buckets.instance,
-        role: processor.buckets.role,
-        object,
+impl RosterStore<'_> {
+    /// Starts the file of verdicts of a window.
+    pub(crate) async fn create_verdicts(&self, window: Window) -> Result<VerdictsWriter, Error> {
+        let object = self.window(window).verdicts();
+        let own = &*self.processor.buckets.own;
+        let sealing = &self.processor.keys.sealing[0];
+        let sealed = self.sealed(MAGIC, &object);
+        let file = SealedWriter::create(own, sealed, sealing, &Part::ALL).await?;
+        Ok(VerdictsWriter { file, batches: 0 })
+    }
+
+    /// Opens the file of verdicts of a window. Returns `None` if it does not exist.
+    pub(crate) async fn find_verdicts(&self, window: Window) -> Result<Option<Verdicts>, Error> {
+        let object = self.window(window).verdicts();
+        let own = &self.processor.buckets.own;
+        let keys = &self.processor.keys.sealing;
+        let file = SealedReader::open(own, self.sealed(MAGIC, &object), keys).await?;
+        match file {
+            Some(file) => Ok(Some(Verdicts::read(file).await?)),
+            None => Ok(None),
+        }
     }
 }
 
@@ -64,14 +80,6 @@ pub(crate) struct VerdictsWriter {
 }
 
 impl VerdictsWriter {
-    pub(crate) async fn create(processor: &Processor, name: &WindowName) -> Result<Self, Error> {
-        let object = name.verdicts();
-        let (own, sealing) = (&*processor.buckets.own, &processor.keys.sealing[0]);
-        let file =
-            SealedWriter::create(own, sealed(processor, &object), sealing, &Part::ALL).await?;
-        Ok(Self { file, batches: 0 })
-    }
-
     /// Adds a batch with a new verdict. `accepted` are its accepted packets, sorted.
     pub(crate) async fn judged(
         &mut self,
@@ -156,18 +164,8 @@ pub(crate) struct Verdicts {
 }
 
 impl Verdicts {
-    /// Opens the file and reads its lines. Returns `None` if it does not exist.
-    pub(crate) async fn open(
-        processor: &Processor,
-        name: &WindowName,
-    ) -> Result<Option<Self>, Error> {
-        let object = name.verdicts();
-        let (own, keys) = (&processor.buckets.own, &processor.keys.sealing);
-        let Some(file) =
-            SealedReader::<Footer>::open(own, sealed(processor, &object), keys).await?
-        else {
-            return Ok(None);
-        };
+    /// Reads the lines of the file.
+    async fn read(file: SealedReader<Footer>) -> Result<Self, Error> {
         let footer = file.footer();
         let line_chunks = footer
             .chunks
@@ -191,11 +189,11 @@ impl Verdicts {
                 Listed::Relisted { .. } | Listed::Open { .. } => None,
             });
         let indices = judged.collect();
-        Ok(Some(Self {
+        Ok(Self {
             file,
             listed,
             indices,
-        }))
+        })
     }
 
     /// Returns the verdict of a batch, if it is in this file.
@@ -217,7 +215,7 @@ impl Verdicts {
     }
 
     /// Returns the result of a batch, as an aggregation needs it.
-    pub(crate) async fn read(
+    pub(crate) async fn result(
         &self,
         name: &BatchName,
         verdict: &Verdict,
