@@ -5,7 +5,7 @@
 //! lags behind a deletion. The processor notes such an object in the own bucket. Every later task
 //! about a window of the aggregation writes the object again (`put_again`), until one write creates
 //! it, or until the mailbox has given the same answer for an hour. Where rosters are used, the
-//! peer's roster also lists the validation batches that it lacks (`roster::agree`).
+//! peer's roster also lists the validation batches that it lacks (`roster::validations`).
 
 use crate::buckets::Buckets;
 use crate::error::Error;

@@ -1,7 +1,7 @@
 //! Computes the agreed set of a window from both rosters, and records it in the own bucket.
 
 use super::agreement::{Count, Draft, Roster, compare};
-use super::agreement_state::AgreementState;
+use super::progress::Progress;
 use super::report::report_terms;
 use super::store::{RosterStore, VerdictFiles};
 use super::summary::RosterSummary;
@@ -15,7 +15,7 @@ use tallybox_model::time::Window;
 /// Agrees on a window with the peer's roster of it. All earlier windows are agreed on.
 pub(super) async fn agree(
     store: &RosterStore<'_>,
-    state: &mut AgreementState,
+    progress: &mut Progress,
     window: Window,
     theirs: &Roster,
     summary: &mut RosterSummary,
@@ -26,15 +26,15 @@ pub(super) async fn agree(
         0 => [&ours, theirs],
         _ => [theirs, &ours],
     };
-    let is_last = state.policy.is_last(window);
-    let draft = compare(rosters, &state.history, is_last).map_err(|source| Error::Terms {
+    let is_last = progress.policy.is_last(window);
+    let draft = compare(rosters, &progress.history, is_last).map_err(|source| Error::Terms {
         window: window.to_string(),
         source,
     })?;
     report_terms(&store.window(window), rosters, &draft, summary);
-    let agreed = conclude(store, state, window, draft).await?;
-    state.history.push(&agreed);
-    state.add_agreed(&agreed);
+    let agreed = conclude(store, progress, window, draft).await?;
+    progress.history.push(&agreed);
+    progress.add_agreed(&agreed);
     Ok(agreed)
 }
 
@@ -42,14 +42,14 @@ pub(super) async fn agree(
 /// agreed set, so that a recorded set always has its packets.
 async fn conclude(
     store: &RosterStore<'_>,
-    state: &AgreementState,
+    progress: &Progress,
     window: Window,
     draft: Draft,
 ) -> Result<AgreedWindow, Error> {
     let count = if draft.batches.is_empty() {
         Count::new(IdSet::default())
     } else {
-        count(store, state, window, &draft).await?
+        count(store, progress, window, &draft).await?
     };
     let agreed = draft.conclude(&count);
     if !agreed.batches.is_empty() {
@@ -62,7 +62,7 @@ async fn conclude(
 /// Determines which packets of a draft's batches count.
 async fn count(
     store: &RosterStore<'_>,
-    state: &AgreementState,
+    progress: &Progress,
     window: Window,
     draft: &Draft,
 ) -> Result<Count, Error> {
@@ -74,7 +74,7 @@ async fn count(
     let mut before = IdSet::default();
     // Both processors have the same horizon, because a draft exists.
     let horizon = draft.terms[0].replay_horizon;
-    for earlier in state.counted_before(window, horizon) {
+    for earlier in progress.counted_before(window, horizon) {
         for id in store.read_counted(earlier, &wanted).await? {
             before.insert(id);
         }

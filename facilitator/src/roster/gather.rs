@@ -2,9 +2,9 @@
 //! new ones.
 
 use super::agreement::memory;
-use super::agreement_state::AgreementState;
 use super::candidates::{Candidates, ExistingObjects, list_candidates};
 use super::judge::judge;
+use super::progress::Progress;
 use super::signed::{self, Signature};
 use super::store::{Listed, RosterStore, Verdicts, VerdictsWriter};
 use super::summary::{Alarm, RosterSummary};
@@ -22,7 +22,7 @@ const MOST_UNSIGNED_OBJECTS: u64 = 4096;
 /// The inputs for one window.
 pub(super) struct Gathering<'a> {
     pub(super) store: &'a RosterStore<'a>,
-    pub(super) state: &'a AgreementState,
+    pub(super) progress: &'a Progress,
     pub(super) window: Window,
     pub(super) callback: &'a ProgressCallback,
 }
@@ -72,8 +72,8 @@ impl Gathering<'_> {
         let summed = without_rosters(self.store, dates).await?;
         let mut candidates = list_candidates(self.store, dates).await?;
         let is_closed =
-            |batch: &DatedBatch| self.state.history.is_closed(batch) || summed.contains(batch);
-        if let Some(previous) = self.state.policy.previous(self.window) {
+            |batch: &DatedBatch| self.progress.history.is_closed(batch) || summed.contains(batch);
+        if let Some(previous) = self.progress.policy.previous(self.window) {
             let verdicts = self.store.find_verdicts(previous).await?;
             for listed in verdicts.into_iter().flat_map(|verdicts| verdicts.listed) {
                 let batch = listed.batch();
@@ -100,21 +100,21 @@ impl Gathering<'_> {
     /// Returns the dates of the batches that are not too old, and of those that are reported as too
     /// late.
     fn dates(&self) -> Result<Window, Error> {
-        let policy = &self.state.policy;
+        let policy = &self.progress.policy;
         let start = policy.back(self.window, memory(policy.terms.maximum_age));
         Window::new(start, self.window.end()).map_err(|error| Error::Internal(error.to_string()))
     }
 
     fn is_open(&self, batch: DatedBatch) -> bool {
-        let policy = &self.state.policy;
+        let policy = &self.progress.policy;
         policy.is_within(batch, self.window, policy.terms.maximum_age)
     }
 
     fn is_remembered(&self, batch: DatedBatch) -> bool {
-        let policy = &self.state.policy;
+        let policy = &self.progress.policy;
         // Until both processors have written their first rosters, no window reports that a batch
         // has expired, so no batch is dropped.
-        let peer_reach = self.state.theirs;
+        let peer_reach = self.progress.peer_reach;
         let begins = peer_reach.is_none_or(|reach| self.window.start() <= reach.start);
         begins || policy.is_within(batch, self.window, memory(policy.terms.maximum_age))
     }

@@ -12,28 +12,29 @@
 //! |---|---|
 //! | [`agreement`], `history` | the rules as pure functions: agreed batches, counts, expiry |
 //! | `horizons` | checks the rules against retention periods and delays |
-//! | `policy`, `agreement_state` | windows; state of the agreement |
+//! | `policy`, `progress` | windows; which objects exist, and how far both sides have agreed |
 //! | `store` | every read and write of a roster object |
 //! | `run`, `summary` | the steps of a roster task, and its summary |
-//! | `first_window` | the first window of an aggregation |
-//! | `peer` | copies the peer's rosters |
-//! | `write`, `gather`, `candidates`, `judge`, `signed` | writes our rosters |
-//! | `agree`, `validations` | computes agreed sets; publishes validation batches again |
-//! | `report` | alarms, and marks of windows without a sum part |
+//! | `load`, `first_window` | the progress when a task begins; the first window of an aggregation |
+//! | `adopt_peer` | step 1: copies the peer's rosters |
+//! | `write_ours`, `gather`, `candidates`, `judge`, `signed` | step 2: writes our rosters |
+//! | `agree`, `validations` | step 3: computes agreed sets; publishes validation batches again |
+//! | `report` | step 4: alarms, and marks of windows without a sum part |
 //! | `sum`, `summed` | the sum part of an agreed set; checks against sums without rosters |
 //! | `view`, `earlier` | views of windows and batches for operators; results of earlier windows |
 
+mod adopt_peer;
 mod agree;
 pub mod agreement;
-mod agreement_state;
 mod candidates;
 mod earlier;
 mod first_window;
 mod gather;
 mod history;
 mod judge;
-mod peer;
+mod load;
 mod policy;
+mod progress;
 mod report;
 mod run;
 mod signed;
@@ -43,7 +44,7 @@ mod summary;
 mod summed;
 mod validations;
 mod view;
-mod write;
+mod write_ours;
 
 pub use earlier::EarlierOutcome;
 pub use policy::RosterPolicy;

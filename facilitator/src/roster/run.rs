@@ -1,13 +1,14 @@
 //! Runs the steps of a roster task.
 
+use super::adopt_peer::{adopt_all, adopt_peer};
 use super::agree::agree;
-use super::agreement_state::{AgreementState, load};
-use super::peer::{adopt_all, adopt_peer};
+use super::load::read_progress;
 use super::policy::RosterPolicy;
+use super::progress::Progress;
 use super::report::{report, report_second_roster};
 use super::store::{RosterStore, read_policy};
 use super::summary::{Alarm, RosterSummary};
-use super::write::{publish_again, write_ours};
+use super::write_ours::{publish_again, write_ours};
 use crate::buckets::Buckets;
 use crate::error::Error;
 use crate::processor::Processor;
@@ -41,21 +42,21 @@ pub async fn roster(
     check_time(&processor.buckets, &processor.resources, &policy, name).await?;
     let store = RosterStore::new(processor, &name.aggregation);
     let mut summary = RosterSummary::new(processor.buckets.role, name);
-    let mut state = load(&store, policy, name.window).await?;
-    if state.policy.terms != policy.terms {
+    let mut progress = read_progress(&store, policy, name.window).await?;
+    if progress.policy.terms != policy.terms {
         summary.alarm(Alarm::TermsConfigured {
             configured: policy.terms,
-            holds: state.policy.terms,
+            holds: progress.policy.terms,
         });
     }
-    adopt_all(&store, &mut state, &mut summary).await?;
+    adopt_all(&store, &mut progress, &mut summary).await?;
     // All missing rosters are written before the first window is agreed on: the peer can agree on
     // all of them, even if this run is interrupted.
-    for window in state.windows_to_write(name.window) {
-        write_ours(&store, &mut state, window, &mut summary, &callback).await?;
+    for window in progress.windows_to_write(name.window) {
+        write_ours(&store, &mut progress, window, &mut summary, &callback).await?;
     }
-    publish_again(&store, &state, &summary).await?;
-    agree_in_order(&store, &mut state, name.window, &mut summary).await?;
+    publish_again(&store, &progress, &summary).await?;
+    agree_in_order(&store, &mut progress, name.window, &mut summary).await?;
     summary.seconds = begun.elapsed().as_secs_f64();
     Ok(summary)
 }
@@ -63,21 +64,21 @@ pub async fn roster(
 /// Agrees on every window up to `last`, in order, as long as both rosters exist.
 async fn agree_in_order(
     store: &RosterStore<'_>,
-    state: &mut AgreementState,
+    progress: &mut Progress,
     last: Window,
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
-    let policy = state.policy;
-    for window in policy.windows(state.next, last) {
-        let Some(theirs) = adopt_peer(store, state, window, summary).await? else {
+    let policy = progress.policy;
+    for window in policy.windows(progress.next, last) {
+        let Some(theirs) = adopt_peer(store, progress, window, summary).await? else {
             summary.waits_for = Some(window);
             return Ok(());
         };
-        let agreed = agree(store, state, window, &theirs, summary).await?;
+        let agreed = agree(store, progress, window, &theirs, summary).await?;
         report(store, &agreed, summary).await?;
     }
     for window in policy.windows(policy.back(last, 1), last) {
-        if state.own.peer_rosters.contains(&window) {
+        if progress.copied_rosters.contains(&window) {
             report_second_roster(store, window, summary).await?;
         }
     }

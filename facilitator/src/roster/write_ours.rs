@@ -1,8 +1,8 @@
 //! Writes our rosters in the order of the windows, without gaps: each is recorded in the own
 //! bucket, then copied into the peer's mailbox.
 
-use super::agreement_state::AgreementState;
 use super::gather::Gathering;
+use super::progress::Progress;
 use super::store::RosterStore;
 use super::summary::RosterSummary;
 use crate::error::Error;
@@ -14,28 +14,28 @@ use tallybox_model::time::Window;
 /// Records our roster of a window, and copies it into the mailbox.
 pub(super) async fn write_ours(
     store: &RosterStore<'_>,
-    state: &mut AgreementState,
+    progress: &mut Progress,
     window: Window,
     summary: &mut RosterSummary,
     callback: &ProgressCallback,
 ) -> Result<(), Error> {
     let gathering = Gathering {
         store,
-        state,
+        progress,
         window,
         callback,
     };
     let verdicts = gathering.verdicts(summary).await?;
     let reach = ChainReach {
-        start: state.start,
-        agreed_until: state.next,
+        start: progress.start,
+        agreed_until: progress.next,
     };
-    let terms = &state.policy.terms;
+    let terms = &progress.policy.terms;
     let file = Bytes::from(store.encode(window, reach, terms, &verdicts.listed)?);
     let is_recorded = store.record_our_roster(window, &file).await?;
     let recorded = is_recorded.then_some(file);
     store.publish_our_roster(window, recorded).await?;
-    state.own.our_rosters.insert(window);
+    progress.our_rosters.insert(window);
     summary.written.push(window);
     Ok(())
 }
@@ -45,13 +45,13 @@ pub(super) async fn write_ours(
 /// mailbox deletes objects that an offline peer does not fetch in time.
 pub(super) async fn publish_again(
     store: &RosterStore<'_>,
-    state: &AgreementState,
+    progress: &Progress,
     summary: &RosterSummary,
 ) -> Result<(), Error> {
-    let since = state.confirmed_until();
-    let first = state.own.our_rosters.first();
+    let since = progress.confirmed_until();
+    let first = progress.our_rosters.first();
     let ours = match first.is_some_and(|first| first.start() <= since) {
-        true => state.own.our_rosters.clone(),
+        true => progress.our_rosters.clone(),
         // The listing so far does not reach back far enough.
         false => store.list_own(since).await?.our_rosters,
     };

@@ -2,7 +2,7 @@
 //! and only the copy counts.
 
 use super::agreement::Roster;
-use super::agreement_state::AgreementState;
+use super::progress::Progress;
 use super::store::{CopyOutcome, RosterStore};
 use super::summary::{Alarm, RosterSummary};
 use crate::error::Error;
@@ -20,17 +20,17 @@ const MOST_COPIED_ROSTERS: usize = 1024;
 /// the retention of the objects in the mailbox may end soon.
 pub(super) async fn adopt_all(
     store: &RosterStore<'_>,
-    state: &mut AgreementState,
+    progress: &mut Progress,
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
     let latest = store.processor.resources.clock.millis() + MAX_AHEAD_MILLIS;
-    let windows = state.windows_to_adopt(latest);
+    let windows = progress.windows_to_adopt(latest);
     let windows: Vec<Window> = windows.take(MOST_COPIED_ROSTERS).collect();
     for window in windows {
-        adopt_peer(store, state, window, summary).await?;
+        adopt_peer(store, progress, window, summary).await?;
     }
-    if let Some(last) = state.own.peer_rosters.last() {
-        state.theirs = Some(store.read_copied_roster(*last).await?.chain);
+    if let Some(last) = progress.copied_rosters.last() {
+        progress.peer_reach = Some(store.read_copied_roster(*last).await?.chain);
     }
     Ok(())
 }
@@ -39,17 +39,17 @@ pub(super) async fn adopt_all(
 /// does not exist or is invalid. An invalid roster raises an alarm.
 pub(super) async fn adopt_peer(
     store: &RosterStore<'_>,
-    state: &mut AgreementState,
+    progress: &mut Progress,
     window: Window,
     summary: &mut RosterSummary,
 ) -> Result<Option<Roster>, Error> {
-    if state.own.peer_rosters.contains(&window) {
+    if progress.copied_rosters.contains(&window) {
         return store.read_copied_roster(window).await.map(Some);
     }
-    if !state.mailbox.contains(&window) {
-        return roster_before_peer_start(store, state, window, summary).await;
+    if !progress.mailbox_rosters.contains(&window) {
+        return roster_before_peer_start(store, progress, window, summary).await;
     }
-    if state.refused.contains(&window) {
+    if progress.refused_rosters.contains(&window) {
         return Ok(None);
     }
     match store.copy_peer_roster(window).await? {
@@ -58,11 +58,11 @@ pub(super) async fn adopt_peer(
         CopyOutcome::Invalid(problem) => {
             let object = store.peer_object(window);
             summary.alarm(Alarm::BadRoster { object, problem });
-            state.refused.insert(window);
+            progress.refused_rosters.insert(window);
             return Ok(None);
         }
     }
-    state.own.peer_rosters.insert(window);
+    progress.copied_rosters.insert(window);
     store.read_copied_roster(window).await.map(Some)
 }
 
@@ -70,18 +70,18 @@ pub(super) async fn adopt_peer(
 /// may still publish a roster of the window.
 async fn roster_before_peer_start(
     store: &RosterStore<'_>,
-    state: &mut AgreementState,
+    progress: &mut Progress,
     window: Window,
     summary: &mut RosterSummary,
 ) -> Result<Option<Roster>, Error> {
     // Any later roster of the peer states where its rosters start.
     let find_later = |windows: &BTreeSet<Window>| windows.range(window..).next().copied();
-    let copied = find_later(&state.own.peer_rosters);
-    let Some(later) = copied.or_else(|| find_later(&state.mailbox)) else {
+    let copied = find_later(&progress.copied_rosters);
+    let Some(later) = copied.or_else(|| find_later(&progress.mailbox_rosters)) else {
         return Ok(None);
     };
     // This recursion ends after one step, because the roster of that window exists.
-    let roster = Box::pin(adopt_peer(store, state, later, summary)).await?;
+    let roster = Box::pin(adopt_peer(store, progress, later, summary)).await?;
     let roster = roster.filter(|roster| window.start() < roster.chain.start);
     Ok(roster.map(|roster| roster.empty_before_start(window)))
 }
