@@ -124,26 +124,20 @@ impl Alarm {
 impl fmt::Display for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadRoster { object, problem } => {
-                write!(
-                    f,
-                    "the peer's roster {object} is invalid and not used: {problem}"
-                )
-            }
-            Self::SecondRoster { first, second } => {
-                write!(
-                    f,
-                    "the peer has replaced its roster {first}; the first version counts, the \
+            Self::BadRoster { object, problem } => write!(
+                f,
+                "the peer's roster {object} is invalid and not used: {problem}"
+            ),
+            Self::SecondRoster { first, second } => write!(
+                f,
+                "the peer has replaced its roster {first}; the first version counts, the \
                      other is stored as {second}"
-                )
-            }
-            Self::Excluded { window, batch } => {
-                write!(
-                    f,
-                    "batch {batch} is never summed: in {window} the two processors list different \
+            ),
+            Self::Excluded { window, batch } => write!(
+                f,
+                "batch {batch} is never summed: in {window} the two processors list different \
                      packets of it"
-                )
-            }
+            ),
             Self::Expired {
                 window,
                 batch,
@@ -192,13 +186,11 @@ impl fmt::Display for Alarm {
                 "the section `rosters` of our configuration changes the terms: {configured}; \
                  still in force: {holds}"
             ),
-            Self::LeftOut { window, batches } => {
-                write!(
-                    f,
-                    "{batches} batches are left out in {window} because there are too many; they \
+            Self::LeftOut { window, batches } => write!(
+                f,
+                "{batches} batches are left out in {window} because there are too many; they \
                      wait for the next window"
-                )
-            }
+            ),
             Self::Unsigned { object, problem } => write!(f, "{object} is not listed: {problem}"),
         }
     }

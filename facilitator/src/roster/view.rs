@@ -132,7 +132,7 @@ async fn show_window(
         .flatten()
         .flat_map(|roster| roster.entries.keys().copied())
         .collect();
-    let outcomes = agreed.as_ref().map(outcomes);
+    let outcomes = agreed.as_ref().map(find_outcomes);
     let outcome = |batch| match &outcomes {
         None => AgreementOutcome::Waiting,
         Some(outcomes) => *outcomes.get(&batch).unwrap_or(&AgreementOutcome::Open),
@@ -244,7 +244,7 @@ fn side(listing: &Listing) -> Option<SideView> {
 }
 
 /// Returns the outcome of each batch in an agreed set.
-fn outcomes(agreed: &AgreedWindow) -> HashMap<DatedBatch, AgreementOutcome> {
+fn find_outcomes(agreed: &AgreedWindow) -> HashMap<DatedBatch, AgreementOutcome> {
     let mut outcomes = HashMap::new();
     for expired in &agreed.expired {
         outcomes.insert(expired.batch, AgreementOutcome::Expired);
