@@ -315,3 +315,104 @@ fn index_entry(
             .map_or(NEVER_CARRIED, |millis| millis.div_euclid(60_000)),
     })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tallybox_model::header::PRIME;
+
+    use super::*;
+
+    fn report() -> StoredReport<'static> {
+        StoredReport {
+            id: "00112233-4455-4677-8899-aabbccddeeff",
+            metric: "a",
+            bins: 5,
+            epsilon: 8.0,
+            prime: PRIME,
+            number_of_servers: 2,
+            hamming_weight: None,
+            key_id_first: "first",
+            key_id_second: "second",
+            payload_first: b"one",
+            payload_second: b"two",
+            carried_since: None,
+        }
+    }
+
+    #[test]
+    fn a_group_accepts_reports_of_the_same_header_and_keys_only() {
+        let (_, group) = Group::from_report(&report());
+        let same = StoredReport {
+            id: "ffeeddcc-bbaa-4988-8766-554433221100",
+            payload_first: b"three",
+            payload_second: b"four",
+            carried_since: Some(7),
+            ..report()
+        };
+        assert!(group.accepts(&same));
+        let others = [
+            StoredReport {
+                metric: "b",
+                ..report()
+            },
+            StoredReport {
+                bins: 6,
+                ..report()
+            },
+            StoredReport {
+                epsilon: 9.0,
+                ..report()
+            },
+            StoredReport {
+                prime: PRIME + 2,
+                ..report()
+            },
+            StoredReport {
+                number_of_servers: 3,
+                ..report()
+            },
+            StoredReport {
+                hamming_weight: Some(1),
+                ..report()
+            },
+            StoredReport {
+                key_id_first: "other",
+                ..report()
+            },
+            StoredReport {
+                key_id_second: "other",
+                ..report()
+            },
+        ];
+        for other in others {
+            assert!(!group.accepts(&other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_index_numbers_the_groups_of_all_slabs_in_one_order() {
+        let secret = IngestorSecret::generate(&mut rand::rng());
+        let of_metric = |metric, slab: u32| -> SlabIndex {
+            let stored = StoredReport { metric, ..report() };
+            let numbers = [0, slab, 0];
+            SlabIndex {
+                groups: vec![Group::from_report(&stored)],
+                entries: vec![index_entry("slab", &stored, numbers, &secret).unwrap()],
+            }
+        };
+        let index = Index::merge(vec![of_metric("b", 0), of_metric("a", 1)]);
+        let names: Vec<_> = index
+            .groups
+            .iter()
+            .map(|group| group.parameters.name.as_str())
+            .collect();
+        assert_eq!(names, ["a", "b"]);
+        let groups: Vec<_> = index
+            .entries
+            .iter()
+            .map(|entry| (entry.slab, entry.group))
+            .collect();
+        assert_eq!(groups, [(0, 1), (1, 0)]);
+    }
+}

@@ -126,4 +126,20 @@ mod tests {
             assert!(retrying.read("none", 10).await.is_err());
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_from_a_tenth_of_a_second_threefold() {
+        let begun = tokio::time::Instant::now();
+        let done: Result<(), BucketError> = retry(4, || async {
+            Err(BucketError::Unavailable {
+                key: "slab".to_owned(),
+                bucket: "spool".to_owned(),
+                source: "timeout".into(),
+            })
+        })
+        .await;
+        assert!(done.is_err());
+        let paused = begun.elapsed().as_millis();
+        assert_eq!(paused, 100 + 300 + 900);
+    }
 }
