@@ -173,3 +173,82 @@ impl OpenRecord {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tallybox_crypto::pseudonym::Pseudonym;
+    use tallybox_model::time::Window;
+
+    use super::super::cut::CutBatch;
+    use super::super::index::Entry;
+    use super::super::replay::ReplayCounts;
+    use super::*;
+
+    fn entry(number: u32) -> Entry {
+        let digest = |kind: u8| {
+            let mut digest = [kind; 16];
+            digest[..4].copy_from_slice(&number.to_be_bytes());
+            digest
+        };
+        Entry {
+            id: digest(1),
+            digest: digest(2),
+            ciphertexts: [digest(3), digest(4)],
+            pseudonym: Pseudonym {
+                packet: digest(5),
+                order: digest(6),
+            },
+            group: 0,
+            slab: 0,
+            position: number,
+            carried_since: i64::MAX,
+        }
+    }
+
+    #[test]
+    fn a_record_of_several_chunks_is_read_back_and_marks_its_reports() {
+        let count = CHUNK as u32 / 16;
+        let index = Index {
+            groups: Vec::new(),
+            entries: (0..count).map(entry).collect(),
+        };
+        let cutting = Cutting {
+            batches: vec![CutBatch {
+                group: 0,
+                ordinal: 0,
+                entries: (0..count).collect(),
+                partition: 0,
+            }],
+            ..Cutting::default()
+        };
+        let [start, end] =
+            ["2026/11/23/10/00", "2026/11/23/11/00"].map(|time| time.parse().unwrap());
+        let record = WindowRecord {
+            plan: Digest::sha256(b"plan"),
+            summary: WindowSummary {
+                window: Window::new(start, end).unwrap(),
+                reports: count.into(),
+                batched: count.into(),
+                replays: ReplayCounts::default(),
+                carried: 0,
+                dropped: 0,
+                other_bins: 0,
+                batches: Vec::new(),
+            },
+        };
+        let secret = IngestorSecret::generate(&mut rand::rng());
+        let instance = "us-xx-ingestor".parse().unwrap();
+        let file = seal(&record, &instance, &secret, &index, &cutting).unwrap();
+        assert!(file.len() > 3 * CHUNK);
+        let open = |file: &[u8]| OpenRecord::open("record", file, &instance, start, &secret);
+        let opened = open(&file).unwrap();
+        assert_eq!(opened.record, record);
+        let mut replays = Replays::within(&[entry(7), entry(count), entry(count - 1)]);
+        opened.mark(&mut replays);
+        assert_eq!(replays.finish().0, [false, true, false]);
+
+        let chunk = MAGIC.len() + CHUNK + TAG_BYTES;
+        assert!(open(&file[..chunk]).is_err(), "only the first chunk");
+    }
+}
