@@ -110,3 +110,60 @@ impl Windows {
         Ok(behind)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tallybox_transport::{memory, publish_bytes};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_planned_window_gets_no_slab_however_early_it_began() {
+        let names = SpoolNames::new("us-xx-ingestor".parse().unwrap());
+        for days in [1, 2] {
+            let minutes = days * 24 * 60;
+            let time = "2026/11/23/10/00".parse().unwrap();
+            let current = aligned_window(time, minutes).unwrap();
+            let batches = BatchConfig {
+                window_minutes: minutes,
+                ..BatchConfig::default()
+            };
+            let clock = Clock::manual(current.end().millis() - 30 * 60_000);
+            let windows = Windows::new(clock.clone(), &batches);
+            let spool = memory("spool");
+            assert!(!windows.refresh(&*spool, &names).await.unwrap());
+            assert_eq!(windows.present(), Some(current));
+
+            let plan = names.plan(current.start());
+            publish_bytes(&*spool, &plan, vec![0].into(), false)
+                .await
+                .unwrap();
+            assert!(windows.refresh(&*spool, &names).await.unwrap());
+            assert!(windows.is_behind());
+            assert_eq!(windows.present().unwrap().start(), current.end());
+
+            clock.set(current.end().millis());
+            assert!(!windows.refresh(&*spool, &names).await.unwrap());
+        }
+    }
+
+    #[test]
+    fn a_slab_is_late_half_the_settling_time_after_its_window() {
+        let window = aligned_window("2026/11/23/10/00".parse().unwrap(), 60).unwrap();
+        let batches = BatchConfig {
+            window_minutes: 60,
+            settle_secs: 300,
+            ..BatchConfig::default()
+        };
+        let clock = Clock::manual(0);
+        let windows = Windows::new(clock.clone(), &batches);
+        let end = window.end().millis();
+        for (millis, late) in [(149_999, false), (150_000, true)] {
+            clock.set(end + millis);
+            assert_eq!(windows.is_too_late(window), late, "{millis}");
+        }
+        assert_eq!(windows.seconds_since(end), 150);
+        assert_eq!(windows.seconds_since(end + 200_000), 0);
+    }
+}

@@ -138,7 +138,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use futures::TryStreamExt as _;
     use tallybox_service::clock::Clock;
-    use tallybox_transport::faults::Phantoms;
+    use tallybox_transport::faults::{FaultKind, Faults, Phantoms};
     use tallybox_transport::{ListRange, RecordKey, memory};
     use zeroize::Zeroizing;
 
@@ -146,9 +146,10 @@ mod tests {
     use crate::config::BatchConfig;
     use crate::spool::slab::OpenSlab;
 
-    fn writer(spool: &SharedBucket) -> SlabWriter {
+    const NOW: i64 = 1_795_428_900_000;
+
+    fn writer(spool: &SharedBucket, clock: Clock) -> SlabWriter {
         let metrics = Arc::new(Metrics::new());
-        let clock = Clock::manual(1_795_428_900_000);
         SlabWriter {
             spool: Arc::clone(spool),
             records: Records::new(RecordKey::from_bytes(Zeroizing::new([7; 32])), [], &[]),
@@ -172,7 +173,7 @@ mod tests {
             let spool = Phantoms::wrap(inner.clone(), move |_| {
                 names.fetch_add(1, Ordering::SeqCst) < phantoms
             });
-            let writer = writer(&spool);
+            let writer = writer(&spool, Clock::manual(NOW));
             assert_eq!(writer.write(&slab, deadline).await.is_ok(), good);
             let listed = inner.list("", ListRange::default()).await.unwrap();
             let objects: Vec<_> = listed.try_collect().await.unwrap();
@@ -180,6 +181,47 @@ mod tests {
             assert_eq!(writer.counters.slabs.get(), u64::from(good));
             assert!(writer.counters.failures.get() >= 1);
             assert_eq!(writer.failing.load(Ordering::SeqCst), !good);
+        }
+    }
+
+    /// The window passes while its slab is written.
+    #[tokio::test(start_paused = true)]
+    async fn a_slab_that_is_late_is_written_again_before_the_deadline_only() {
+        let (slab, _) = OpenSlab::new().close().unwrap();
+        for (seconds, objects) in [(10, 2), (0, 1)] {
+            let inner = memory("spool");
+            let clock = Clock::manual(NOW);
+            let passing = clock.clone();
+            let spool: SharedBucket = Phantoms::wrap(inner.clone(), move |_| {
+                passing.set(NOW + 2 * 3_600_000);
+                false
+            });
+            let writer = writer(&spool, clock);
+            let deadline = Instant::now() + Duration::from_secs(seconds);
+            let written = writer.write(&slab, deadline).await;
+            assert_eq!(written.is_ok(), seconds > 0);
+            assert_eq!(writer.counters.late.get(), 1);
+            let listed = inner.list("", ListRange::default()).await.unwrap();
+            let sizes: Vec<u64> = listed
+                .map_ok(|entry| entry.size)
+                .try_collect()
+                .await
+                .unwrap();
+            assert_eq!(sizes.len(), objects);
+            assert_eq!(writer.counters.bytes.get(), sizes.iter().sum::<u64>());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_that_would_end_after_the_deadline_is_not_made() {
+        let (slab, _) = OpenSlab::new().close().unwrap();
+        // The first pause has at least half of its length.
+        for (time, good) in [(FIRST_PAUSE / 4, false), (2 * FIRST_PAUSE, true)] {
+            let spool = Faults::new(1, FaultKind::Fail).wrap(memory("spool"));
+            let begun = Instant::now();
+            let writer = writer(&spool, Clock::manual(NOW));
+            assert_eq!(writer.write(&slab, begun + time).await.is_ok(), good);
+            assert_eq!(begun.elapsed() > Duration::ZERO, good);
         }
     }
 }
