@@ -246,4 +246,21 @@ mod tests {
             "the other key has no point yet"
         );
     }
+
+    #[test]
+    fn with_a_point_for_each_packet_the_last_evaluator_serves_its_own_point_only() {
+        let prio2 = Prio2::new(8).unwrap();
+        let [first, second] =
+            [998_314_904, 123_456_789].map(|value| Point::new(value, &prio2).unwrap());
+        let points = BatchPoints {
+            mode: Points::PerPacket,
+            slots: RwLock::new(Vec::new()),
+            used: Vec::new(),
+            last: RwLock::default(),
+        };
+        let [one, other, again] =
+            [first, second, second].map(|point| points.unpinned(point, &prio2));
+        assert!(!Arc::ptr_eq(&one, &other));
+        assert!(Arc::ptr_eq(&other, &again));
+    }
 }

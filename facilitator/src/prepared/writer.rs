@@ -180,3 +180,22 @@ impl<W: Write> PreparedWriter<W> {
         u32::try_from(self.chunks.len()).map_err(io::Error::other)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A vector that grows by itself would leave copies of shares in freed memory.
+    #[test]
+    fn a_chunk_is_filled_and_sealed_without_a_reallocation_of_its_own() {
+        let mut pending = Pending::new(ChunkKind::Shares);
+        for item in [1, FIRST_CAPACITY_BYTES - TAG_LENGTH, 100, CHUNK / 2] {
+            pending.make_room(item);
+            let room = pending.bytes.capacity() - pending.bytes.len();
+            assert!(room >= item + TAG_LENGTH, "{room} bytes for {item}");
+            pending.bytes.extend(std::iter::repeat_n(7, item));
+        }
+        assert!(pending.bytes.iter().all(|byte| *byte == 7));
+        assert!(pending.bytes.capacity() <= CHUNK + TAG_LENGTH);
+    }
+}

@@ -90,3 +90,29 @@ fn judge<H>(
         Err(error) => Ok(Signature::Bad(error.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(error: BucketError) -> Option<Signature> {
+        judge::<()>(Err(BatchError::Bucket(error)), |()| true).ok()
+    }
+
+    #[test]
+    fn an_object_that_is_too_large_is_bad_and_a_failed_read_proves_nothing() {
+        let (key, bucket) = ("key".to_owned(), "mailbox".to_owned());
+        let too_large = BucketError::TooLarge {
+            key: key.clone(),
+            bucket: bucket.clone(),
+            limit: 1,
+        };
+        assert!(matches!(judged(too_large), Some(Signature::Bad(_))));
+        let unavailable = BucketError::Unavailable {
+            key,
+            bucket,
+            source: "timeout".into(),
+        };
+        assert_eq!(judged(unavailable), None);
+    }
+}
