@@ -6,12 +6,14 @@ mod offered;
 
 use futures::TryStreamExt as _;
 use offered::{
-    FIRST_POINT, OTHER_POINT, processor, restarted, run_intake, two_batches, with_other_bins,
+    FIRST_POINT, OTHER_POINT, opened, processor, restarted, run_intake, two_batches,
+    with_other_bins,
 };
 use std::sync::Arc;
+use tallybox_crypto::prio2::{Point, Prio2};
 use tallybox_facilitator::config::{Config, Points};
 use tallybox_facilitator::error::Error;
-use tallybox_facilitator::intake::{find_prepared, intake};
+use tallybox_facilitator::intake::{BatchPoints, find_prepared, intake};
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::progress::no_progress;
 use tallybox_facilitator::reason::PacketReason;
@@ -69,6 +71,26 @@ async fn a_pin_that_was_removed_is_missed_and_no_other_point_is_taken() {
             100
         );
     }
+}
+
+/// A batch may be dated up to two days before the creation of its key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_pin_is_missed_if_its_batch_is_dated_before_the_key() {
+    let case = Case::load("dim8");
+    let processor = processor(&case, Role::First, Points::Pinned);
+    let [first, second] = two_batches(&case, Role::First);
+    run_intake(&processor, &first).await;
+    for pin in pins(&processor).await {
+        processor.buckets.own.delete(&pin).await.unwrap();
+    }
+    let mut fresh = opened(&case, Role::First, Points::Pinned, 8).unwrap();
+    fresh.buckets = processor.buckets.clone();
+    // The batches are of 2023/11/14.
+    for key in &mut fresh.keys.packet {
+        key.created = Some("2023/11/16/12/00".parse().unwrap());
+    }
+    let missed = refused(&Arc::new(fresh), &second).await;
+    assert!(matches!(missed, Error::PinMissing { .. }), "{missed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,6 +202,32 @@ async fn a_pin_that_was_fixed_meanwhile_is_read_by_the_next_try() {
     );
 }
 
+/// Another process completes the intake of a batch, so a prepared batch names the key as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_that_was_fixed_with_a_batch_meanwhile_holds_for_the_same_point_only() {
+    let case = Case::load("dim8");
+    let prio2 = Prio2::new(8).unwrap();
+    for (point, good) in [(FIRST_POINT, true), (OTHER_POINT, false)] {
+        let late = processor(&case, Role::First, Points::Pinned);
+        let [first, _] = two_batches(&case, Role::First);
+        let points = BatchPoints::load(&late, &prio2).await.unwrap();
+        let other = restarted(&case, &late, Points::Pinned, 8);
+        run_intake(&other, &first).await;
+        let pin = pins(&late).await.remove(0);
+        let used = late
+            .keys
+            .packet
+            .iter()
+            .position(|key| pin.contains(&key.fingerprint));
+        points.pin(used.unwrap(), Point::new(point, &prio2).unwrap(), &prio2);
+        let fixed = points.fix(&late, &first.name.aggregation).await;
+        match fixed {
+            Ok(()) => assert!(good, "{point}"),
+            Err(error) => assert!(!good && matches!(error, Error::PointRace { .. }), "{error}"),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_cannot_be_given_other_bins_or_a_point_after_it_was_used() {
     let case = Case::load("dim8");
@@ -258,4 +306,14 @@ async fn a_packet_that_names_one_key_and_is_sealed_to_another_pins_nothing() {
     }
     undecryptable.sort_unstable();
     assert_eq!(undecryptable, [0, 100]);
+}
+
+/// A share has to fit into one chunk of a prepared batch.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_too_many_bins_is_refused() {
+    let case = Case::load("dim8");
+    let processor = processor(&case, Role::First, Points::PerPacket);
+    let [first, _] = two_batches(&case, Role::First);
+    let error = refused(&processor, &with_other_bins(&first, (1 << 18) + 1)).await;
+    assert_eq!(error.reason(), "bins", "{error}");
 }
