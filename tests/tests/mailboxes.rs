@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::buckets::Buckets;
-use tallybox_facilitator::config::Config;
+use tallybox_facilitator::config::{Config, ValidationForm};
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::intake;
 use tallybox_facilitator::limits::RosterRules;
@@ -150,6 +150,41 @@ async fn a_validation_of_which_a_mailbox_only_says_that_it_exists_is_put_again()
         mailbox.size(&object).await.unwrap();
         assert_eq!(notes(own).await, [""; 0], "{suffix}");
     }
+}
+
+/// Only what the own bucket holds is published: another run may have fixed other bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_batch_that_the_own_bucket_does_not_hold_publishes_nothing() {
+    let pair = Pair::new();
+    let batch = pair.case.batches().remove(0);
+    let processor = pair.with(Role::First, |processor| {
+        let own = processor.buckets.own.clone();
+        processor.buckets.own = Phantoms::wrap(own, |key| BatchName::from_prepared(key).is_some());
+    });
+    let mailbox = [("out", &pair.buckets[0].peer_validation_out)];
+    let error = intake(&processor, &batch, no_progress()).await.unwrap_err();
+    assert!(matches!(error, Error::Internal(_)), "{error}");
+    assert!(all(&mailbox).await.is_empty());
+    intake(&processor, &batch, no_progress()).await.unwrap();
+    assert_eq!(all(&mailbox).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_sums_what_is_published_as_single_objects() {
+    let pair = Pair::new();
+    let first = pair.with(Role::First, |processor| {
+        processor.limits.validation_form = ValidationForm::SingleObject;
+    });
+    for batch in pair.case.batches() {
+        intake(&first, &batch, no_progress()).await.unwrap();
+    }
+    pair.intakes(Role::Second).await;
+    let published = all(&[("out", &pair.buckets[0].peer_validation_out)]).await;
+    assert_eq!(published.len(), pair.case.batches().len());
+    let second = pair.with(Role::Second, |_| {});
+    let accepted = pair.accepted(Role::Second, &second).await;
+    assert_eq!(accepted, pair.accepted(Role::First, &first).await);
+    assert!(accepted > 0);
 }
 
 /// A run that crashed after creating everything leaves a validation batch that exists, but that the

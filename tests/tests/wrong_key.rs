@@ -176,6 +176,22 @@ async fn nearly_all_of_at_least_twenty_packets_and_nothing_is_fixed() {
     }
 }
 
+/// Repetitions of packets say nothing about the key.
+#[tokio::test(flavor = "multi_thread")]
+async fn repeated_packets_do_not_hide_a_wrong_key() {
+    let pair = Pair::new().await;
+    let name = pair.name(1);
+    pair.forge(Role::First, &name, |batch| {
+        spoil(batch, 20, 20, Some("pha-packet-1"));
+        let repeated = batch.packets[..10].to_vec();
+        batch.packets.extend(repeated);
+    })
+    .await;
+    let first = pair.with(Role::First, |_| {});
+    let error = intake(&first, &name, no_progress()).await.unwrap_err();
+    assert_eq!(error.reason(), "wrong-key");
+}
+
 /// With rosters the batch waits with the reason `wrong-key`, and no other batch is affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_roster_says_that_a_key_may_be_wrong() {
