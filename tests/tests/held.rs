@@ -291,6 +291,36 @@ async fn packets_of_a_damaged_validation_batch_count_as_rejected() {
     );
 }
 
+/// The peer has rejected nothing of a batch for which it has written no validation batch.
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_without_a_validation_batch_do_not_count_as_rejected() {
+    for rosters in [false, true] {
+        let pair = Pair::new().await;
+        let mailbox = &*pair.buckets[0].peer_validation_in;
+        let missing = pair.case.batches()[0].validation(Role::Second);
+        for object in [&missing.packets, &missing.header, &missing.signature] {
+            mailbox.delete(object).await.unwrap();
+        }
+        let first = pair.get(Role::First, rosters);
+        let summary = if rosters {
+            for role in [Role::First, Role::Second, Role::First] {
+                roster(&pair.get(role, true), &pair.name(), no_progress())
+                    .await
+                    .unwrap();
+            }
+            aggregate_agreed(&first, &pair.name(), no_progress()).await
+        } else {
+            aggregate(&first, &pair.task(), no_progress()).await
+        };
+        let rejections = summary.unwrap().rejections;
+        assert_eq!(
+            (rejections.rejected, rejections.messages),
+            (0, 200),
+            "with rosters: {rosters}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sum_of_the_peers_choice_is_held_with_rosters() {
     let pair = Pair::new().await;
