@@ -168,22 +168,26 @@ async fn a_batch_that_an_earlier_window_has_summed_is_marked() {
     for role in Role::ALL {
         pair.intake(role, &batches).await;
     }
-    pair.agree(1).await;
-    let view = show(&pair.get(Role::First), &pair.window(1)).await.unwrap();
-    assert_eq!(view.batches.len(), batches.len(), "{view}");
-    for batch in &view.batches {
-        let earlier = batch.earlier.unwrap();
+    pair.agree(2).await;
+    for later in [1, 2] {
+        let view = show(&pair.get(Role::First), &pair.window(later))
+            .await
+            .unwrap();
+        assert_eq!(view.batches.len(), batches.len(), "{view}");
+        for batch in &view.batches {
+            let earlier = batch.earlier.unwrap();
+            assert_eq!(
+                (earlier.window, earlier.outcome),
+                (pair.window(0).window, AgreementOutcome::Summed)
+            );
+        }
+        let marked = format!("summed earlier, in {}", pair.window(0).window);
         assert_eq!(
-            (earlier.window, earlier.outcome),
-            (pair.window(0).window, AgreementOutcome::Summed)
+            view.to_string().matches(&marked).count(),
+            batches.len(),
+            "{view}"
         );
     }
-    let marked = format!("summed earlier, in {}", pair.window(0).window);
-    assert_eq!(
-        view.to_string().matches(&marked).count(),
-        batches.len(),
-        "{view}"
-    );
     let own = show(&pair.get(Role::First), &pair.window(0)).await.unwrap();
     assert!(
         own.batches.iter().all(|batch| batch.earlier.is_none()),

@@ -18,7 +18,7 @@ use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::roster::WindowName;
 use tallybox_model::task::{QueueKind, Task, TaskName, WindowKind};
-use tallybox_model::time::Window;
+use tallybox_model::time::{Window, aligned_window};
 use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
 use tallybox_tests::snapshot::{difference, written};
@@ -330,4 +330,38 @@ async fn an_agreed_batch_that_is_claimed_meanwhile_is_not_summed_twice() {
         (Exit::Conflict, "summed-before".to_owned()),
         "{error}"
     );
+}
+
+/// Windows of rosters may be weeks long. The rosters of twenty days are agreed on and then removed
+/// from the configuration: an hour within them is not summed again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_window_of_rosters_is_found_from_any_hour_in_it() {
+    const MINUTES: u32 = 20 * 24 * 60;
+    let pair = Pair::new().await;
+    let hour = window("22/00", "23/00");
+    let long = aligned_window(hour.start(), MINUTES).unwrap();
+    assert!(long.start() < "2023/11/01/00/00".parse().unwrap());
+    for role in [Role::First, Role::Second, Role::First] {
+        let mut processor =
+            Processor::open(&load::<Config>(&pair.configs[role.index()]).unwrap()).unwrap();
+        processor.buckets = pair.buckets[role.index()].clone();
+        processor.limits.rosters = Some(RosterRules {
+            origin: Some(long.start()),
+            period_minutes: MINUTES,
+            grace_minutes: 0,
+            replay_horizon: 10,
+            minimum: 1,
+            maximum_age: 3,
+        });
+        roster(&Arc::new(processor), &pair.name(long), no_progress())
+            .await
+            .unwrap();
+    }
+    let error = pair.sum(hour, &[]).await.unwrap_err();
+    assert_eq!(
+        kind(&error),
+        (Exit::Conflict, "summed-before".to_owned()),
+        "{error}"
+    );
+    assert!(error.to_string().contains(&long.to_string()), "{error}");
 }
