@@ -7,7 +7,7 @@
 //! [`Message`]s together determine whether the packet is accepted ([`Message::is_valid_with`]). The
 //! data of accepted packets are added ([`Sum::add`]).
 //!
-//! FileLimits of the scheme: Prio2 cannot prove a Hamming weight, and is not sound against a client
+//! Limits of the scheme: Prio2 cannot prove a Hamming weight, and is not sound against a client
 //! that knows the evaluation point in advance. A ciphertext that is evaluated at two points reveals
 //! its client's answer, so callers pin one point for each key (`ARCHITECTURE.md`).
 

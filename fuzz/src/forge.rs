@@ -4,7 +4,9 @@ use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use tallybox_model::avro::{AvroError, Block, ContainerReader, FileLimits, RecordKind, WriterSchema};
+use tallybox_model::avro::{
+    AvroError, Block, ContainerReader, FileLimits, RecordKind, WriterSchema,
+};
 use tallybox_service::ConfigError;
 use tallybox_service::config::{Loaded, load};
 
@@ -84,11 +86,17 @@ pub fn brief(error: &impl Display) {
 }
 
 /// Reads all blocks of a container, and asserts that they are within the limits.
-pub fn blocks(file: &[u8], limits: &FileLimits) -> Result<(Vec<Block>, Arc<WriterSchema>), AvroError> {
+pub fn blocks(
+    file: &[u8],
+    limits: &FileLimits,
+) -> Result<(Vec<Block>, Arc<WriterSchema>), AvroError> {
     read_blocks(file, limits).inspect_err(brief)
 }
 
-fn read_blocks(file: &[u8], limits: &FileLimits) -> Result<(Vec<Block>, Arc<WriterSchema>), AvroError> {
+fn read_blocks(
+    file: &[u8],
+    limits: &FileLimits,
+) -> Result<(Vec<Block>, Arc<WriterSchema>), AvroError> {
     let mut reader = ContainerReader::open(file, limits)?;
     let (mut blocks, mut records) = (Vec::new(), 0);
     while let Some(block) = reader.next_block()? {

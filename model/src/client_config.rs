@@ -31,7 +31,7 @@ pub struct ClientConfig {
     pub schema_version: i32,
     /// The metrics to report, each with the keys to which its shares are encrypted.
     pub metrics: Vec<ClientMetric>,
-    /// FileLimits on the size and age of uploads.
+    /// Limits on the size and age of uploads.
     pub limits: ClientLimits,
     /// The rule for attestations of reports.
     pub attestation: AttestationPolicy,
@@ -74,7 +74,7 @@ pub struct ClientMetric {
     pub processors: [ClientKey; 2],
 }
 
-/// FileLimits on the size and age of uploads.
+/// Limits on the size and age of uploads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientLimits {

@@ -1,4 +1,4 @@
-//! FileLimits the peak memory of a worker process, whatever its peer sends.
+//! Limits the peak memory of a worker process, whatever its peer sends.
 //!
 //! `TALLYBOX_BINARIES` is as in `kill.rs`.
 #![cfg(target_os = "linux")]

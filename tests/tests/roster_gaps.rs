@@ -6,9 +6,8 @@ mod pair;
 use futures::TryStreamExt as _;
 use pair::{Pair, copy_all};
 use tallybox_facilitator::error::Error;
-use tallybox_facilitator::limits::RosterRules;
 use tallybox_facilitator::progress::no_progress;
-use tallybox_facilitator::roster::{Alarm, RosterPolicy, roster, show};
+use tallybox_facilitator::roster::{Alarm, roster, rostered, show};
 use tallybox_model::extensions::{ROSTERS_FROM, ROSTERS_UNTIL, RosterSwitch};
 use tallybox_model::id::BatchId;
 use tallybox_model::path::BatchName;
@@ -137,21 +136,34 @@ async fn a_window_waits_while_a_missing_validation_cannot_be_published() {
 #[tokio::test]
 async fn rosters_are_written_between_the_recorded_switches() {
     let pair = Pair::new("dim8");
-    let buckets = &pair.buckets[0];
-    let rules = RosterRules {
-        origin: None,
-        ..pair.get(Role::First).limits.rosters.unwrap()
-    };
-    let without = RosterPolicy::in_force(&rules, buckets).await;
-    assert!(matches!(without, Err(Error::NoRosters)), "{without:?}");
-    let [from, until] = [0, 3].map(|later| pair.window(later).window.start());
+    let first = pair.with(Role::First, |processor| {
+        let rules = processor.limits.rosters.as_mut().unwrap();
+        rules.origin = None;
+    });
+    let windows = [0, 1, 2, 3].map(|later| pair.window(later).window);
+    for window in windows {
+        assert!(
+            !rostered(&first.buckets, &first.limits, window)
+                .await
+                .unwrap(),
+            "{window}"
+        );
+    }
+    let [from, until] = [windows[0].start(), windows[3].start()];
     for (object, time) in [(ROSTERS_FROM, from), (ROSTERS_UNTIL, until)] {
         let switch = RosterSwitch::from_announcements(time, time, 60, time).unwrap();
-        let created = buckets.create_record(object, &switch.to_json()).await;
+        let created = first.buckets.create_record(object, &switch.to_json()).await;
         created.unwrap();
     }
-    let policy = RosterPolicy::in_force(&rules, buckets).await.unwrap();
-    assert_eq!((policy.terms.origin, policy.until), (from, Some(until)));
+    let mut decided = Vec::new();
+    for window in windows {
+        decided.push(
+            rostered(&first.buckets, &first.limits, window)
+                .await
+                .unwrap(),
+        );
+    }
+    assert_eq!(decided, [true, true, true, false]);
 }
 
 /// A name without a valid signature does not decide where the rosters start, and neither do signed

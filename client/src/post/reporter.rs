@@ -26,7 +26,7 @@ use crate::wire::{self, Timeouts};
 
 /// Size limit of a response, in bytes.
 const MOST_BYTES: usize = 16 << 20;
-/// FileLimits of reports and bytes per body while no configuration is available.
+/// Limits of reports and bytes per body while no configuration is available.
 const DEFAULT_LIMITS: (usize, usize) = (500, 1 << 20);
 
 /// The options of a reporter.

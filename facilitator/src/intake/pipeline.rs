@@ -125,7 +125,7 @@ impl Pipeline {
                 result: self.start(&opener, block, &limits),
                 bytes,
             });
-            // FileLimits the blocks in memory, both in number and in size.
+            // Limits the blocks in memory, both in number and in size.
             while running.len() > 4 * threads || ahead(&running) {
                 if let Err(error) = self.finish_next(&mut running, &mut collector) {
                     return Err(blame(error, packets));

@@ -27,7 +27,7 @@ const UNPACKED_AT_ONCE: u64 = 64 << 10;
 const SLOW_TIME: Duration = Duration::from_secs(5);
 /// Memory of a report in addition to its bytes: its result, and its state while it waits.
 pub(super) const REPORT_BYTES: u64 = 1536;
-/// FileLimits for reading and discarding the body of a rejected request.
+/// Limits for reading and discarding the body of a rejected request.
 const DISCARD_BYTES: u64 = 1 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(2);
 /// Largest window of a zstd frame: 8 MiB, as RFC 8878 section 3.1.1.1.2 recommends.
@@ -110,7 +110,7 @@ pub(super) fn announced(body: &Body, limit: u64) -> Result<u64, Refusal> {
     Ok(announced)
 }
 
-/// FileLimits for the arrival of a body.
+/// Limits for the arrival of a body.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
     /// Most bytes.

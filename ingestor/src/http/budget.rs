@@ -24,7 +24,7 @@ const SMALL_REQUEST_BYTES: u64 = 64 << 10;
 /// Bodies that hold fewer bytes are evicted last, since that frees little memory.
 const MIN_EVICTED_BYTES: u64 = 4 << 10;
 
-/// FileLimits of a budget, in bytes.
+/// Limits of a budget, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BudgetLimits {
     /// Limit of all requests together.

@@ -140,7 +140,7 @@ pub(super) fn avro(
     }
 }
 
-/// FileLimits of a body.
+/// Limits of a body.
 #[derive(Clone, Copy)]
 pub(super) struct BodyLimits {
     pub(super) bytes: u64,

@@ -10,7 +10,7 @@ const ROSTER_ENTRY_BYTES: u64 = 64 << 10;
 /// Maximum size of a verification message in a file, in bytes, if it is alone in its block.
 const MESSAGE_BYTES: u64 = 128;
 
-/// FileLimits on a container file. A reader refuses larger content before it allocates memory for it.
+/// Limits on a container file. A reader refuses larger content before it allocates memory for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct FileLimits {

@@ -16,7 +16,7 @@ const EVICTION_DIVISOR: usize = 64;
 /// How often a full listener searches again for a connection that it may close.
 const SEARCH_INTERVAL: Duration = Duration::from_millis(20);
 
-/// FileLimits on the number of connections.
+/// Limits on the number of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaceLimits {
     /// Connections in total.
