@@ -1,6 +1,7 @@
 //! A single window of the sandbox, from the clients to its sums, with a check of every result.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -305,14 +306,13 @@ impl Run {
     ) -> Result<(), Error> {
         let mut records: HashMap<BatchId, [IntakeRecord; 2]> = HashMap::new();
         for Sent { batch, .. } in sent {
-            if !records.contains_key(&batch.id) {
+            if let Entry::Vacant(entry) = records.entry(batch.id) {
                 let [first, second] = &self.sandbox.lookup.processors;
                 let missing =
                     || Error::Internal(format!("the prepared batch of {batch} does not exist"));
                 let first = IntakeRecord::read(first, batch).await?;
                 let second = IntakeRecord::read(second, batch).await?;
-                let pair = [first.ok_or_else(missing)?, second.ok_or_else(missing)?];
-                records.insert(batch.id, pair);
+                entry.insert([first.ok_or_else(missing)?, second.ok_or_else(missing)?]);
             }
         }
         for packet in sent {

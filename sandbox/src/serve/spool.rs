@@ -1,6 +1,7 @@
 //! The spool of the ingestor: the reports in its slabs, of all clients, and its plans. Each slab is
 //! read once.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
@@ -50,10 +51,10 @@ impl Lookup {
         let listed: HashSet<String> = listed.into_iter().collect();
         spool.retain(|key, _| listed.contains(key));
         for slab in listed {
-            if !spool.contains_key(&slab) {
-                let file = self.record(&slab).await?;
-                let reports = read_reports(&slab, &file, &self.world.keys)?;
-                spool.insert(slab, reports);
+            if let Entry::Vacant(entry) = spool.entry(slab) {
+                let file = self.record(entry.key()).await?;
+                let reports = read_reports(entry.key(), &file, &self.world.keys)?;
+                entry.insert(reports);
             }
         }
         Ok(spool)

@@ -38,7 +38,7 @@ fn invalid(object: &str, problem: &'static str) -> Error {
 
 impl RosterStore<'_> {
     /// Returns the largest size of a stored roster, in bytes.
-    pub(super) fn roster_bytes(&self) -> u64 {
+    pub(super) fn max_roster_bytes(&self) -> u64 {
         self.processor.limits.files.for_roster().object_bytes
     }
 

@@ -160,7 +160,7 @@ impl RosterStore<'_> {
         writer: Role,
     ) -> Result<Option<Roster>, Error> {
         let object = self.roster_object(window, writer);
-        let limit = self.roster_bytes();
+        let limit = self.max_roster_bytes();
         let file = self.processor.buckets.read_record(&object, limit).await?;
         file.map(|file| self.decode(window, writer, &file))
             .transpose()
@@ -169,7 +169,7 @@ impl RosterStore<'_> {
     /// Reads the peer's roster in the mailbox without a verification; `None` if it does not exist.
     pub(crate) async fn fetch_peer_roster(&self, window: Window) -> Result<Option<Bytes>, Error> {
         let mailbox = &*self.processor.buckets.peer_validation_in;
-        match read_all(mailbox, &self.peer_object(window), self.roster_bytes()).await {
+        match read_all(mailbox, &self.peer_object(window), self.max_roster_bytes()).await {
             Ok(file) => Ok(Some(file)),
             Err(BucketError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -178,7 +178,7 @@ impl RosterStore<'_> {
 
     /// Reads a roster that has to be in the own bucket.
     async fn read_recorded(&self, object: &str) -> Result<Bytes, Error> {
-        let limit = self.roster_bytes();
+        let limit = self.max_roster_bytes();
         Ok(self.processor.buckets.need_record(object, limit).await?)
     }
 
