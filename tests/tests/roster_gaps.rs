@@ -13,7 +13,6 @@ use tallybox_model::id::BatchId;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::roster::{DatedBatch, ListingStatus, OpenReason};
-use tallybox_service::clock::Clock;
 use tallybox_tests::vectors::Case;
 use tallybox_transport::faults::FlippedReads;
 use tallybox_transport::{BucketError, ListRange, memory, publish_bytes, read_all};
@@ -195,26 +194,6 @@ async fn rosters_start_with_the_first_signed_batch() {
             .unwrap();
         assert_eq!(summary.written.len(), windows, "{unsigned} unsigned names");
         assert_eq!(summary.written.last(), Some(&pair.window(2).window));
-    }
-}
-
-/// The peer's clock is ahead. Its rosters are copied as they come, up to those of a day ahead.
-#[tokio::test(flavor = "multi_thread")]
-async fn rosters_of_the_peer_are_copied_up_to_a_day_ahead() {
-    let pair = Pair::new("dim8");
-    pair.roster(Role::Second, 30).await;
-    let start = pair.window(0).window.start().millis();
-    let first = pair.with(Role::First, |processor| {
-        processor.resources.clock = Clock::manual(start + 90 * 60_000);
-    });
-    roster(&first, &pair.window(0), no_progress())
-        .await
-        .unwrap();
-    // It is 23:30. The window that ends at 23:00 of the next day is the last one.
-    for (later, copied) in [(0, true), (24, true), (25, false), (30, false)] {
-        let copy = pair.window(later).roster(Role::Second);
-        let found = pair.buckets[0].own.size(&copy).await.is_ok();
-        assert_eq!(found, copied, "window {later}");
     }
 }
 
