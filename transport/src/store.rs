@@ -1,6 +1,6 @@
 //! A bucket on top of any `object_store` implementation: those of the clouds and the one in memory.
 
-mod answer;
+pub(crate) mod answer;
 mod paths;
 mod upload;
 
@@ -20,7 +20,6 @@ use crate::{Bucket, BucketError, Entry, ListRange, Object, Upload};
 use paths::offset;
 use upload::StoreUpload;
 
-pub(crate) use answer::LastAnswer;
 pub(crate) use paths::to_path;
 
 /// Objects of up to this many bytes are created with one conditional request. Larger objects use a

@@ -11,7 +11,7 @@ use object_store::client::{
 
 use super::contact::Contact;
 use crate::error::causes;
-use crate::store::LastAnswer;
+use crate::store::answer::LastAnswer;
 
 /// Azure's header with the error code, such as `BlobAlreadyExists`.
 const AZURE_CODE: &str = "x-ms-error-code";
