@@ -7,7 +7,7 @@ use tallybox_model::report::json::JsonReport;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use super::LoadError;
+use super::error::LoadError;
 
 /// The sync marker of the generator's container files.
 const SYNC_MARKER: [u8; 16] = *b"tallybox-load-v1";

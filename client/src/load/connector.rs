@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::LoadError;
+use super::error::LoadError;
 use crate::address::Address;
 
 /// An HTTP/1.1 connection.

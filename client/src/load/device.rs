@@ -18,12 +18,13 @@ use tallybox_service::progress::Progress;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::{Builder, Uuid};
 
+use super::LoadOptions;
 use super::body::{Frame, LoadFormat};
 use super::connector::{Connection, Connector};
+use super::error::LoadError;
 use super::maker::{Maker, Ready};
 use super::mix::uniform;
 use super::tally::{Expected, Tally};
-use super::{LoadError, LoadOptions};
 use crate::address::Address;
 use crate::config::TrustedConfig;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rand::{CryptoRng, Rng};
 use tallybox_model::report::{ProblemKind, ReportUpload};
 
-use super::LoadError;
 use super::body::{LoadFormat, PLACEHOLDER, Template};
+use super::error::LoadError;
 use super::mix::Mix;
 use crate::config::TrustedConfig;
 use crate::encoding::{Encoding, Value};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::Rng;
 
-use super::LoadError;
+use super::error::LoadError;
 use crate::config::{TrustedConfig, TrustedMetric};
 
 /// Metrics with weights.

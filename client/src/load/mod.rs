@@ -8,6 +8,7 @@
 mod body;
 mod connector;
 mod device;
+mod error;
 mod maker;
 mod mix;
 mod summary;
@@ -24,11 +25,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use body::LoadFormat;
+pub use error::LoadError;
 pub use summary::{Latency, LoadSummary};
 
 use crate::address::Address;
 use crate::config::TrustedConfig;
-use crate::error::ClientError;
 use device::{Device, LoadPlan};
 use maker::Maker;
 use mix::Mix;
@@ -61,30 +62,6 @@ pub struct LoadOptions {
     pub seed: u64,
     /// TLS settings that verify certificates. Default: the system's root certificates.
     pub tls: Option<Arc<rustls::ClientConfig>>,
-}
-
-/// Reasons why no load can be generated.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// TLS is not available.
-    #[error("cannot set up TLS: {0}")]
-    Tls(String),
-    /// The configuration does not contain the metric.
-    #[error("metric {0} is not in the configuration")]
-    NoMetric(String),
-    /// No metric has a weight above 0.
-    #[error("no metric has a weight above 0")]
-    NoMetrics,
-    /// An option is out of range.
-    #[error("{0}")]
-    Setting(&'static str),
-    /// A report could not be made.
-    #[error("cannot make a report")]
-    Make(#[from] ClientError),
-    /// A report could not be encoded.
-    #[error("cannot render a report: {0}")]
-    Render(String),
 }
 
 /// Generates load until the duration has passed or all reports are posted. Returns the counted
