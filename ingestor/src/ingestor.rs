@@ -1,29 +1,25 @@
 //! The ingestor as the configuration describes it: buckets, keys, registry and localities.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use async_trait::async_trait;
-use tallybox_crypto::{
-    IngestorSecret, KeyError, KeyPurposes, PacketPublicKey, SigningKey, VerifyingKey,
-};
+use tallybox_crypto::{IngestorSecret, KeyPurposes, PacketPublicKey, SigningKey, VerifyingKey};
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::registry::Registry;
 use tallybox_model::spool::SpoolNames;
 use tallybox_service::config::{Loaded, NamedKey, load};
-use tallybox_service::secret_file;
 use tallybox_transport::{BucketPlace, RecordKey, Records, SharedBucket};
-use zeroize::Zeroizing;
 
 use crate::attestation::SharedVerifier;
 use crate::config::{
     AcceptanceConfig, BatchConfig, Config, LocalityConfig, ManifestConfig, ServeConfig,
 };
 use crate::error::Error;
-pub use crate::error::SignError;
+use crate::key_files::{public_key, secret_key};
 use crate::packet_keys;
+use crate::signer::{BatchSigner, FileSigner};
 use tallybox_service::clock::Clock;
 
 /// The state that all commands of an ingestor share, opened from its configuration.
@@ -123,44 +119,6 @@ pub struct NamedPacketKey {
     pub id: KeyId,
     /// The public key.
     pub public: PacketPublicKey,
-}
-
-/// A signer of batches: a key in a file, or a key that never leaves a cloud service.
-#[async_trait]
-pub trait BatchSigner: Send + Sync + std::fmt::Debug {
-    /// Returns the id under which manifests publish the key.
-    fn key_id(&self) -> &str;
-
-    /// Returns the public key.
-    fn verifying_key(&self) -> VerifyingKey;
-
-    /// Signs the bytes of a header: ECDSA P-256 with SHA-256, ASN.1 DER.
-    ///
-    /// # Errors
-    /// [`SignError`] if the key cannot be reached.
-    async fn sign(&self, header: &[u8]) -> Result<Vec<u8>, SignError>;
-}
-
-/// A signing key from a file.
-#[derive(Debug)]
-pub struct FileSigner {
-    id: KeyId,
-    key: SigningKey,
-}
-
-#[async_trait]
-impl BatchSigner for FileSigner {
-    fn key_id(&self) -> &str {
-        &self.id
-    }
-
-    fn verifying_key(&self) -> VerifyingKey {
-        self.key.verifying_key()
-    }
-
-    async fn sign(&self, header: &[u8]) -> Result<Vec<u8>, SignError> {
-        Ok(self.key.sign(header))
-    }
 }
 
 /// The metric registry, which can be reloaded from its file.
@@ -403,44 +361,4 @@ fn open_bucket(config: &Loaded<Config>, location: &BucketPlace) -> Result<Shared
     location
         .open(&config.directory)
         .map_err(|error| Error::Setting(error.to_string()))
-}
-
-/// Reads a private key or another secret.
-fn secret_key<T>(
-    config: &Loaded<Config>,
-    file: &Path,
-    what: &'static str,
-    parse: impl Fn(&str) -> Result<T, KeyError>,
-) -> Result<T, Error> {
-    let path = config.resolve(file);
-    parse_key(&path, what, secret_file::read(&path), parse)
-}
-
-/// Reads a public key.
-fn public_key<T>(
-    config: &Loaded<Config>,
-    file: &Path,
-    what: &'static str,
-    parse: impl Fn(&str) -> Result<T, KeyError>,
-) -> Result<T, Error> {
-    let path = config.resolve(file);
-    parse_key(
-        &path,
-        what,
-        std::fs::read_to_string(&path).map(Zeroizing::new),
-        parse,
-    )
-}
-
-fn parse_key<T>(
-    path: &Path,
-    what: &'static str,
-    text: std::io::Result<Zeroizing<String>>,
-    parse: impl Fn(&str) -> Result<T, KeyError>,
-) -> Result<T, Error> {
-    let file = path.display().to_string();
-    match text {
-        Ok(text) => parse(text.trim()).map_err(|source| Error::Key { file, what, source }),
-        Err(source) => Err(Error::File { file, source }),
-    }
 }

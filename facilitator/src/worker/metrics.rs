@@ -1,12 +1,20 @@
 //! The worker's metrics, named `facilitator_<thing>_<unit>[_total]`. All counters exist with the
 //! value 0 from the start.
 
+mod labels;
+
+pub use labels::TaskKind;
+
 use super::handle::{TaskReport, TaskResult};
 use crate::keys::Keys;
 use crate::reason::{PacketReason, Rejections};
 use crate::resources::Resources;
 use crate::roster::Alarm;
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use labels::{
+    KeyLabel, OPERATIONS, OUTCOMES, PACKET_KEY_ALARMS, QueueLabel, QueueLabels, ReasonLabel,
+    SECONDS, TaskLabel, TaskLabels,
+};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -16,95 +24,6 @@ use std::time::Duration;
 use tallybox_model::task::QueueKind;
 use tallybox_queue::QueueError;
 use tallybox_service::cause::chain;
-
-/// The histogram buckets for the duration of a task, in seconds.
-const SECONDS: [f64; 12] = [
-    0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0,
-];
-
-/// The kind of task that a message contains.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TaskKind {
-    /// The intake of a batch.
-    Intake,
-    /// The writing of rosters.
-    Roster,
-    /// The sum of the batches that the task names.
-    Aggregate,
-    /// The sum of the batches that the rosters agree on.
-    Agreed,
-    /// A message that is not a task.
-    Unreadable,
-}
-
-impl TaskKind {
-    /// All kinds.
-    pub const ALL: [Self; 5] = [
-        Self::Intake,
-        Self::Roster,
-        Self::Aggregate,
-        Self::Agreed,
-        Self::Unreadable,
-    ];
-
-    /// The kind's name in logs and metrics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Intake => "intake",
-            Self::Roster => "roster",
-            Self::Aggregate => "aggregate",
-            Self::Agreed => "agreed",
-            Self::Unreadable => "unreadable",
-        }
-    }
-}
-
-/// The values of the label `outcome`.
-const OUTCOMES: [&str; 5] = ["done", "below-minimum", "held", "retry", "reject"];
-/// The operations on a queue, as values of the label `operation`.
-const OPERATIONS: [&str; 5] = ["receive", "ack", "nack", "extend", "reject"];
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct TaskLabels {
-    task: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct TaskLabel {
-    task: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct QueueLabel {
-    queue: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct QueueLabels {
-    queue: &'static str,
-    operation: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ReasonLabel {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct KeyLabel {
-    key: String,
-}
-
-/// The reasons for alarms about packet keys and their pins.
-const PACKET_KEY_ALARMS: [&str; 5] = [
-    "key-misused",
-    "key-worn",
-    "key-worn-out",
-    "pin-contradicted",
-    "pin-missing",
-];
 
 /// All metrics of a worker.
 #[derive(Debug)]

@@ -21,9 +21,9 @@ use tallybox_facilitator::config::worker::WorkerConfig;
 use tallybox_facilitator::worker::Worker;
 use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, ManifestConfig, ServeConfig};
 use tallybox_ingestor::ingestor::{
-    BatchSigner, Ingestor, KeyPair, LiveRegistry, Locality, NamedPacketKey as IngestorKey,
-    SignError,
+    Ingestor, KeyPair, LiveRegistry, Locality, NamedPacketKey as IngestorKey,
 };
+use tallybox_ingestor::signer::{BatchSigner, SignError};
 use tallybox_model::avro::FileLimits;
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_model::extensions::RosterExtension;
