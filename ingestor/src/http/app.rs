@@ -1,30 +1,23 @@
-//! State that all requests share, and the routers.
+//! State that all requests share.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
-use axum::routing::{get, post};
 use bytes::Bytes;
 use futures::future::join_all;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tallybox_model::report::ProblemKind;
 use tallybox_service::cause::chain;
-use tallybox_service::operations::{self, Operable};
 use tallybox_service::reach::Reach;
 use tallybox_transport::probe::Reachable;
 
 use super::budget::{Budget, BudgetLimits};
-use super::cors::{self, Origins};
+use super::cors::Origins;
 use super::documents::{self, SignedConfig};
 use super::network::Networks;
+use super::openapi;
 use super::refusal::Refusal;
-use super::{openapi, problems, reports};
 use crate::admission::{AdmissionControl, Rates, ReportCache};
 use crate::config::ServeConfig;
 use crate::error::Error;
@@ -124,32 +117,6 @@ impl App {
         }))
     }
 
-    /// Returns the router for clients. Requests without a [`Peer`](super::Peer) extension are
-    /// attributed to one common network.
-    pub fn router(self: &Arc<Self>) -> Router {
-        Router::new()
-            .route("/v1/{locality}/reports", post(reports::post))
-            .route("/v1/{locality}/config", get(documents::config))
-            .route("/manifest", get(documents::manifest_page))
-            .route("/openapi.json", get(openapi::page))
-            .route("/problems", get(problems::page))
-            .fallback(not_found)
-            .method_not_allowed_fallback(method_not_allowed)
-            .layer(from_fn_with_state(Arc::clone(self), observe))
-            .layer(from_fn_with_state(Arc::clone(self), cors::allow))
-            // `body::read` enforces its own limits and takes the bytes from the budget.
-            .layer(DefaultBodyLimit::disable())
-            .with_state(Arc::clone(self))
-    }
-
-    /// Returns the router for operators.
-    pub fn operations(self: &Arc<Self>) -> Router {
-        let program = Arc::clone(self) as Arc<dyn Operable>;
-        operations::router(program)
-            .fallback(not_found)
-            .method_not_allowed_fallback(method_not_allowed)
-    }
-
     /// Reads the registry again. If it cannot be read or is rejected, the old registry stays in
     /// force.
     ///
@@ -245,31 +212,4 @@ fn workers() -> Result<ThreadPool, Error> {
         })
         .build()
         .map_err(|error| Error::Internal(format!("cannot start threads: {error}")))
-}
-
-/// Counts requests and measures their duration.
-async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let begun = Instant::now();
-    let response = next.run(request).await;
-    app.metrics
-        .request_seconds
-        .observe(begun.elapsed().as_secs_f64());
-    if let Some(kind) = response.extensions().get::<ProblemKind>() {
-        app.metrics.refused(*kind).inc();
-    }
-    response
-}
-
-async fn not_found() -> Refusal {
-    Refusal::new(
-        ProblemKind::NotFound,
-        "no resource has this path; /openapi.json lists all paths",
-    )
-}
-
-async fn method_not_allowed() -> Refusal {
-    Refusal::new(
-        ProblemKind::MethodNotAllowed,
-        "the path does not support this method; /openapi.json lists the methods",
-    )
 }

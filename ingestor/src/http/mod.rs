@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `server` | listening and shutdown |
 //! | `connection` | connections: their limits and timeouts |
-//! | `app` | state that all requests share; the routers |
+//! | `app`, `router` | state that all requests share; the routers |
 //! | `reports` | `POST /v1/{locality}/reports` |
 //! | `body`, `decode` | bodies: read, decompressed and split into reports, all within limits |
 //! | `budget` | memory limits for requests in progress |
@@ -36,6 +36,7 @@ mod problems;
 mod reason;
 mod refusal;
 mod reports;
+mod router;
 mod server;
 mod tls;
 mod watch;

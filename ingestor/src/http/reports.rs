@@ -238,8 +238,9 @@ impl Post {
         }
         let service = self.app.locality(&self.locality)?;
         let mut admission = PostAdmission {
-            app: &self.app,
-            service,
+            networks: &self.app.networks,
+            admission: &service.admission,
+            collector: &service.collector,
             table: service.admission.table(),
             network: self.network,
             chunk: Vec::new(),

@@ -10,14 +10,13 @@ use tallybox_model::report::{Problem, ProblemKind, ReportResult, ReportStatus, R
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::{Admission, Table};
-use crate::http::app::{App, LocalityService};
+use crate::admission::{Admission, AdmissionControl, Table};
 use crate::http::budget::{Budget, Hold};
 use crate::http::decode::ParsedReport;
-use crate::http::network::Network;
+use crate::http::network::{Network, Networks};
 use crate::http::refusal::{Refusal, answer, retry_after};
 use crate::http::write_timeout;
-use crate::spool::{AcceptedReport, WriteOutcome};
+use crate::spool::{AcceptedReport, Collector, WriteOutcome};
 
 /// Most reports and bytes that are passed to the collector at once. They go into one slab together.
 const CHUNK_REPORTS: usize = 256;
@@ -35,8 +34,9 @@ pub(super) struct AnswerLimits {
 
 /// The admission of a body's reports.
 pub(super) struct PostAdmission<'a> {
-    pub(super) app: &'a App,
-    pub(super) service: &'a LocalityService,
+    pub(super) networks: &'a Networks,
+    pub(super) admission: &'a AdmissionControl,
+    pub(super) collector: &'a Collector,
     pub(super) table: Arc<Table>,
     pub(super) network: Network,
     pub(super) chunk: Vec<(usize, AcceptedReport)>,
@@ -57,8 +57,8 @@ impl PostAdmission<'_> {
             ParsedReport::Report(upload) => {
                 let id = truncate_id(&upload.id);
                 // The first report was counted against the network's rate limit with the request.
-                let allowed = || index == 0 || self.app.networks.try_acquire(self.network);
-                match self.service.admission.check(&self.table, *upload, allowed) {
+                let allowed = || index == 0 || self.networks.try_acquire(self.network);
+                match self.admission.check(&self.table, *upload, allowed) {
                     Admission::Duplicate => ReportResult::accepted(id, true),
                     Admission::Rejected(rejection) => {
                         ReportResult::rejected(id, rejection.kind, rejection.detail)
@@ -89,7 +89,7 @@ impl PostAdmission<'_> {
         self.chunk_bytes = 0;
         let (indices, reports) = std::mem::take(&mut self.chunk).into_iter().unzip();
         let hold = Arc::clone(&self.pending.hold);
-        let wait = self.service.collector.enqueue(reports, hold);
+        let wait = self.collector.enqueue(reports, hold);
         self.pending.waits.push((indices, wait));
     }
 
