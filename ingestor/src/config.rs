@@ -269,7 +269,7 @@ impl Default for ServeConfig {
             slabs_at_once: 2,
             connections: 4096,
             connections_per_network: 1024,
-            memory_bytes: 64 << 20,
+            memory_bytes: 80 << 20,
             memory_bytes_per_network: None,
             body_bytes: 8 << 20,
             body_reports: 10_000,
