@@ -168,14 +168,16 @@ pub enum TimedTampering {
 
 impl TimedTampering {
     /// All kinds, from which one is drawn.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Copy(Role::First),
         Self::Copy(Role::Second),
         Self::Validation(Role::First),
         Self::Validation(Role::Second),
-        // Listed twice, because suitable rosters are rare.
+        // Listed three times, because suitable rosters are rare.
         Self::Roster(Role::First),
         Self::Roster(Role::First),
+        Self::Roster(Role::First),
+        Self::Roster(Role::Second),
         Self::Roster(Role::Second),
         Self::Roster(Role::Second),
     ];

@@ -57,7 +57,7 @@ pub async fn forge(
     let (header, entries) = decode_one::<BatchSignature>(&old, &limits).ok()?.inline()?;
     let mut header: RosterHeader = decode_one(&header, &limits).ok()?;
     let mut entries: Vec<RosterEntry> = read_records(&entries, &limits);
-    let kind = if dice.chance(500) {
+    let kind = if dice.chance(550) {
         let age = i64::from(header.maximum_age);
         let batch = false_entry(storage, &name, (&entries, age), dice)?;
         let listing = Listing::Open(*dice.pick(&[OpenReason::NoValidation, OpenReason::TooLate])?);
@@ -110,8 +110,9 @@ fn is_used(storage: &Storage, tamperer: Role, name: &WindowName) -> bool {
         || any_roster(storage.own[tamperer.index()].keys())
 }
 
-/// Returns one of the ingestor's last batches, which no window has closed yet, under a date that is
-/// at least the maximum age before the window of the roster.
+/// Returns one of the ingestor's last batches under a date that is at least the maximum age before the
+/// window of the roster: preferably one that this window cannot sum, because only such a batch has
+/// another outcome if the false entry closes its identifier.
 fn false_entry(
     storage: &Storage,
     name: &WindowName,
@@ -126,6 +127,12 @@ fn false_entry(
         .filter(|batch| batch.aggregation == name.aggregation)
         .collect();
     batches.sort_by_key(|batch| (batch.date, batch.id));
+    let open: Vec<BatchName> = batches
+        .iter()
+        .filter(|batch| batch.date >= name.window.end() || !is_validated(storage, batch))
+        .cloned()
+        .collect();
+    let batches = if open.is_empty() { batches } else { open };
     let batch = dice.pick(&batches[batches.len().saturating_sub(3)..])?;
     let back = dice.between(age, age + 1) * HOUR_MILLIS / 60_000;
     let date = name.window.start().plus_minutes(-back)?;
@@ -137,6 +144,16 @@ fn false_entry(
     });
     let is_listed = entries.iter().any(|entry| entry.batch() == Some(forged));
     (!is_real && !is_listed).then_some(forged)
+}
+
+/// Returns whether both validation batches of a batch are complete.
+fn is_validated(storage: &Storage, batch: &BatchName) -> bool {
+    Role::ALL.into_iter().all(|victim| {
+        let signature = batch.validation(victim.peer()).signature;
+        storage.validation[victim.index()]
+            .made_at(&signature)
+            .is_some()
+    })
 }
 
 /// Returns whether both sides have agreed on an earlier window, and have thereby fixed the terms.

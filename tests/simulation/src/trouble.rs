@@ -149,8 +149,8 @@ impl Trouble {
             | Self::Tampering
             | Self::Choosing
             | Self::WrongKey
-            | Self::Editing
-            | Self::Oversized => 400,
+            | Self::Editing => 400,
+            Self::Oversized => 700,
             Self::StaleKeys => 800,
             _ => 1000,
         }
