@@ -16,6 +16,7 @@ use tallybox_model::id::AggregationId;
 use tallybox_model::path::{BatchName, SumPartName, Unconfirmed};
 use tallybox_model::roster::WindowName;
 use tallybox_service::cause::chain;
+use tallybox_service::exit::Exit;
 use tallybox_transport::ListRange;
 
 /// The most batches and windows that one task writes again.
@@ -65,15 +66,15 @@ async fn try_put_again(
     Ok(())
 }
 
-/// Returns an error that a retry may resolve. For any other error, deletes the notes, because the
-/// objects can never be written again.
+/// Returns an error that a retry may resolve, also after an operator has restored an edited record.
+/// For any other error, deletes the notes, because the objects can never be written again.
 async fn delete_final_notes(
     buckets: &Buckets,
     result: Result<(), Error>,
     notes: &[Unconfirmed],
 ) -> Result<(), Error> {
     let error = match result {
-        Err(error) if error.exit() != tallybox_service::exit::Exit::Retry => error,
+        Err(error) if error.exit() != Exit::Retry && !error.is_unverified() => error,
         other => return other,
     };
     tracing::warn!(

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::buckets::Buckets;
 use tallybox_facilitator::config::{Config, ValidationForm};
@@ -240,6 +241,38 @@ async fn a_sum_part_of_which_a_mailbox_only_says_that_it_exists_is_put_again() {
             .await,
         accepted
     );
+}
+
+/// An edited record says nothing about the mailbox. Without its note, the sum part would never be
+/// written again after an operator has restored the record.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_note_outlives_an_edited_record() {
+    let pair = Pair::new();
+    for role in Role::ALL {
+        pair.intakes(role).await;
+    }
+    pair.accepted(Role::First, &pair.deceived(Role::First, &[".sum_0.sig"]))
+        .await;
+    let own = &pair.buckets[0].own;
+    let window = WindowName {
+        aggregation: pair.case.aggregation(),
+        window: Case::window(),
+    };
+    let record = read_all(&**own, &window.done(), 1 << 20).await.unwrap();
+    let mut edited = record.to_vec();
+    edited[0] ^= 1;
+    replace(own, &window.done(), edited.into()).await;
+    let processor = pair.deceived(Role::First, &[".sum_0.sig"]);
+    put_again(&processor, &pair.case.aggregation()).await;
+    assert_eq!(notes(own).await.len(), 1);
+    replace(own, &window.done(), record).await;
+    put_again(&processor, &pair.case.aggregation()).await;
+    assert_eq!(notes(own).await.len(), 0);
+}
+
+async fn replace(bucket: &SharedBucket, key: &str, bytes: Bytes) {
+    bucket.delete(key).await.unwrap();
+    publish_bytes(&**bucket, key, bytes, false).await.unwrap();
 }
 
 /// Runs the processor's readers with one wrong byte in the first read of each object with this

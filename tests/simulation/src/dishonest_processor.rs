@@ -168,10 +168,14 @@ pub enum TimedTampering {
 
 impl TimedTampering {
     /// All kinds, from which one is drawn.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
+        Self::Copy(Role::First),
         Self::Copy(Role::First),
         Self::Copy(Role::Second),
+        Self::Copy(Role::Second),
         Self::Validation(Role::First),
+        Self::Validation(Role::First),
+        Self::Validation(Role::Second),
         Self::Validation(Role::Second),
         // Listed three times, because suitable rosters are rare.
         Self::Roster(Role::First),

@@ -457,13 +457,13 @@ impl<'s> RunState<'s> {
         if self.schedule.is_fault_free() {
             return;
         }
-        if self.dice.chance(500) {
+        if self.dice.chance(600) {
             self.timed_tampering = self.dice.pick(&TimedTampering::ALL).copied();
         } else {
             let acts = tamper(&self.storage, &mut self.dice, self.schedule.now()).await;
             self.record_tampering(acts);
         }
-        let next = self.schedule.now() + self.dice.between(10 * MINUTE_MILLIS, HOUR_MILLIS);
+        let next = self.schedule.now() + self.dice.between(5 * MINUTE_MILLIS, 40 * MINUTE_MILLIS);
         self.schedule.timer(next, Timer::Tamper);
     }
 
