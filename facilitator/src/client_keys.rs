@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tallybox_crypto::{JwsError, jws};
+use tallybox_model::cause::chain;
 use tallybox_model::client_config::{CLIENT_CONFIG_TYPE, ClientConfig};
 use tallybox_model::client_keys::{HeldPacketKey, KeyMismatch, compare};
-use tallybox_service::cause::chain;
 use tallybox_service::fetch::{Document, FetchError};
 use tokio::time::sleep;
 

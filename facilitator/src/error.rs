@@ -6,11 +6,12 @@ mod classify;
 use crate::prepared::PreparedError;
 use crate::reason::PeerRejections;
 use crate::sealed::SealedError;
-use tallybox_crypto::{KeyError, Prio2Error};
+use tallybox_crypto::Prio2Error;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::TermsDiffer;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::exit::Exit;
+use tallybox_service::key_file::FileError;
 use tallybox_service::shell::CommandError;
 use tallybox_service::{ConfigError, OutputError};
 use tallybox_transport::BucketError;
@@ -26,26 +27,9 @@ pub enum Error {
     /// The summary of a command cannot be printed.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// Configuration fault: a key file cannot be used.
-    #[error("{file}: cannot be used as {what}; check that it is the right file")]
-    Key {
-        /// The key's file.
-        file: String,
-        /// The kind of key that the file should contain.
-        what: &'static str,
-        /// The cause.
-        #[source]
-        source: KeyError,
-    },
-    /// Configuration fault: a file cannot be read.
-    #[error("{file}: cannot read")]
-    File {
-        /// The file.
-        file: String,
-        /// The cause.
-        #[source]
-        source: std::io::Error,
-    },
+    /// Configuration fault: a key file or another file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Configuration fault: settings are missing or contradict each other.
     #[error("{0}")]
     Setting(String),

@@ -2,11 +2,13 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::key_files::{secret_key, trusted};
 use crate::packet_keys;
-use tallybox_crypto::{KeyPurposes, SealingKey, SigningKey};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use tallybox_crypto::{KeyPurposes, SealingKey, SigningKey, VerifyingKey};
 use tallybox_model::id::KeyId;
 use tallybox_service::config::Loaded;
+use tallybox_service::key_file::{FileError, read_public, read_secret};
 use tallybox_transport::batch::TrustedKeys;
 
 pub use crate::packet_keys::PacketKey;
@@ -38,16 +40,15 @@ impl Keys {
     /// [`Error`] that names the file or the configuration key.
     pub(crate) fn read(config: &Loaded<Config>) -> Result<Self, Error> {
         let value = &config.value;
-        let signing = secret_key(
-            config,
-            &value.batch_signing_key.file,
-            "batch signing key",
-            SigningKey::parse,
-        )?;
+        let file = config.resolve(&value.batch_signing_key.file);
+        let signing = read_secret(&file, "batch signing key", SigningKey::parse)?;
         let sealing = value.prepared_sealing_key.as_slice();
         let sealing = sealing
             .iter()
-            .map(|key| secret_key(config, &key.file, "prepared sealing key", SealingKey::parse))
+            .map(|key| {
+                let file = config.resolve(&key.file);
+                read_secret(&file, "prepared sealing key", SealingKey::parse)
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let mut own = trusted(config, &value.earlier_public_keys)?;
         // Inserted last, so that the present key replaces an earlier one with the same identifier.
@@ -93,4 +94,16 @@ impl Keys {
         }
         Ok(())
     }
+}
+
+/// Reads public keys that a configuration names.
+fn trusted(
+    config: &Loaded<Config>,
+    files: &BTreeMap<KeyId, PathBuf>,
+) -> Result<TrustedKeys, FileError> {
+    let read = |(id, file): (&KeyId, &PathBuf)| {
+        let key = read_public(&config.resolve(file), "public key", VerifyingKey::parse)?;
+        Ok((id.clone(), key))
+    };
+    files.iter().map(read).collect()
 }

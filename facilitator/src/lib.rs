@@ -31,7 +31,6 @@ pub mod ids;
 pub mod inspect;
 pub mod intake;
 mod key_encoding;
-mod key_files;
 pub mod keys;
 pub mod limits;
 mod packet_keys;

@@ -7,6 +7,7 @@ use tallybox_model::id::KeyId;
 use tallybox_model::registry::{MetricState, Registry};
 use tallybox_model::time::BatchTime;
 use tallybox_service::config::{Loaded, NamedKey};
+use tallybox_service::key_file::read_secret;
 
 /// A packet decryption key, and the identifier by which packets may name it.
 #[derive(Debug)]
@@ -50,9 +51,9 @@ pub(crate) fn read(config: &Loaded<Config>) -> Result<Vec<PacketKey>, Error> {
 }
 
 fn read_key(config: &Loaded<Config>, key: &NamedKey) -> Result<PacketKey, Error> {
-    let file = config.resolve(&key.file).display().to_string();
-    let what = "packet decryption key";
-    match crate::key_files::secret_key(config, &key.file, what, PacketKeyFile::parse)? {
+    let path = config.resolve(&key.file);
+    let file = path.display().to_string();
+    match read_secret(&path, "packet decryption key", PacketKeyFile::parse)? {
         PacketKeyFile::Document(document) => restricted(config, key, &file, *document),
         PacketKeyFile::Bare(bare) => {
             if config.value.points == Points::Pinned {

@@ -12,10 +12,10 @@ use crate::sum::FixedSumPart;
 use futures::TryStreamExt as _;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tallybox_model::cause::chain;
 use tallybox_model::id::AggregationId;
 use tallybox_model::path::{BatchName, SumPartName, Unconfirmed};
 use tallybox_model::roster::WindowName;
-use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 use tallybox_transport::ListRange;
 

@@ -1,9 +1,9 @@
 //! Errors that stop the ingestor or a window, with their cause, exit code and reason code.
 
-use tallybox_crypto::KeyError;
 use tallybox_model::id::{BatchId, KeyId};
 use tallybox_model::time::BatchTime;
 use tallybox_service::exit::Exit;
+use tallybox_service::key_file::FileError;
 use tallybox_service::shell::CommandError;
 use tallybox_service::{ConfigError, OutputError};
 use tallybox_transport::batch::BatchError;
@@ -19,26 +19,9 @@ pub enum Error {
     /// The summary of a command cannot be printed.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// The operator's configuration names a key that cannot be used.
-    #[error("{file}: cannot be used as {what}; check that it is the right file")]
-    Key {
-        /// The key's file.
-        file: String,
-        /// The kind of key that the configuration expects.
-        what: &'static str,
-        /// The cause.
-        #[source]
-        source: KeyError,
-    },
-    /// The operator's configuration names a file that cannot be read.
-    #[error("{file}: cannot read the file that the configuration names")]
-    File {
-        /// The file.
-        file: String,
-        /// The cause.
-        #[source]
-        source: std::io::Error,
-    },
+    /// The operator's configuration names a key file or another file that cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The operator's settings or command-line options contradict each other or are incomplete.
     #[error("{0}")]
     Setting(String),
@@ -165,8 +148,7 @@ impl Error {
             | Self::NotInSpool { .. }
             | Self::UnknownBatch { .. } => Disposition::Reject,
             Self::Config(_)
-            | Self::Key { .. }
-            | Self::File { .. }
+            | Self::File(_)
             | Self::Setting(_)
             | Self::Sign(_)
             | Self::UnknownSecret { .. }
@@ -181,8 +163,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Config(_)
-            | Self::Key { .. }
-            | Self::File { .. }
+            | Self::File(_)
             | Self::Setting(_)
             | Self::UnknownSecret { .. }
             | Self::Listen { .. }
@@ -203,9 +184,7 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Config(_) | Self::Setting(_) => "config",
-            Self::Key { .. } => "key",
-            Self::File { .. } => "file",
+            Self::Config(_) | Self::File(_) | Self::Setting(_) => "config",
             Self::Bucket(BucketError::Conflict { .. }) => "conflict",
             Self::Bucket(BucketError::NotReproduced { .. }) => "not-reproduced",
             Self::Bucket(BucketError::Unverified { .. }) => "unverified",

@@ -10,6 +10,7 @@ use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::registry::Registry;
 use tallybox_model::spool::SpoolNames;
 use tallybox_service::config::{Loaded, NamedKey, load};
+use tallybox_service::key_file::{read_public, read_secret};
 use tallybox_transport::{BucketPlace, RecordKey, Records, SharedBucket};
 
 use crate::attestation::SharedVerifier;
@@ -17,7 +18,6 @@ use crate::config::{
     AcceptanceConfig, BatchConfig, Config, LocalityConfig, ManifestConfig, ServeConfig,
 };
 use crate::error::Error;
-use crate::key_files::{public_key, secret_key};
 use crate::packet_keys;
 use crate::signer::{BatchSigner, FileSigner};
 use tallybox_service::clock::Clock;
@@ -176,15 +176,19 @@ impl Ingestor {
         let value = &config.value;
         crate::config::check(value).map_err(Error::Setting)?;
         let secrets = value.secrets.iter();
-        let secrets =
-            secrets.map(|secret| secret_key(config, &secret.file, "secret", IngestorSecret::parse));
+        let secrets = secrets.map(|secret| {
+            read_secret(
+                &config.resolve(&secret.file),
+                "secret",
+                IngestorSecret::parse,
+            )
+        });
         let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
         let records = records(&secrets, &value.ingestor);
         let signer = FileSigner {
             id: value.batch_signing_key.id.clone(),
-            key: secret_key(
-                config,
-                &value.batch_signing_key.file,
+            key: read_secret(
+                &config.resolve(&value.batch_signing_key.file),
                 "batch signing key",
                 SigningKey::parse,
             )?,
@@ -194,7 +198,7 @@ impl Ingestor {
         let other_keys = other_keys.map(|(id, file)| {
             Ok((
                 id.clone(),
-                public_key(config, file, "public key", VerifyingKey::parse)?,
+                read_public(&config.resolve(file), "public key", VerifyingKey::parse)?,
             ))
         });
         let localities = value.localities.iter();
@@ -214,9 +218,8 @@ impl Ingestor {
             signer: Arc::new(signer),
             config_key: (
                 config_key.id.clone(),
-                secret_key(
-                    config,
-                    &config_key.file,
+                read_secret(
+                    &config.resolve(&config_key.file),
                     "client configuration key",
                     SigningKey::parse,
                 )?,
@@ -325,12 +328,8 @@ fn open_locality(
         .parse()
         .map_err(|error| Error::Setting(format!("localities.{name}: {error}")))?;
     let key = |key: &NamedKey| -> Result<NamedPacketKey, Error> {
-        let public = public_key(
-            config,
-            &key.file,
-            "packet encryption key",
-            PacketPublicKey::parse,
-        )?;
+        let file = config.resolve(&key.file);
+        let public = read_public(&file, "packet encryption key", PacketPublicKey::parse)?;
         let id = key.id.clone();
         Ok(NamedPacketKey { id, public })
     };

@@ -27,7 +27,6 @@ pub mod config;
 pub mod error;
 pub mod http;
 pub mod ingestor;
-mod key_files;
 pub mod metrics;
 mod packet_keys;
 pub mod signer;

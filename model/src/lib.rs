@@ -23,6 +23,7 @@
 //! | [`roster`] | the signed lists by which two processors agree on the batches of a window |
 //! | [`report`], [`client_config`] | reports, the answers to them, and the clients' configuration |
 //! | [`client_keys`] | comparison of the clients' packet keys with a processor's |
+//! | [`cause`] | an error with all its causes as one line, for every crate above |
 //! | [`spool`] | the ingestor's objects between a report and its batch |
 //!
 //! # Errors
@@ -35,6 +36,7 @@
 //! usable in an object name, and a value that exists needs no further check of its syntax.
 
 pub mod avro;
+pub mod cause;
 pub mod client_config;
 pub mod client_keys;
 pub mod digest;

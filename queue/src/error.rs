@@ -87,18 +87,3 @@ pub(crate) fn setting(queue: impl std::fmt::Display, problem: impl Into<String>)
         problem: problem.into(),
     }
 }
-
-/// Formats an error and its causes, without repeating a cause that the text already contains.
-#[cfg(feature = "gcp")]
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let message = cause.to_string();
-        if !text.ends_with(&message) {
-            text = format!("{text}: {message}");
-        }
-        next = cause.source();
-    }
-    text
-}

@@ -10,7 +10,6 @@
 //! the summary or the reason of the failure, and `main` returns an [`exit::Exit`]. No module
 //! depends on what the program does. Without the three features, no module uses the network.
 
-pub mod cause;
 pub mod chart;
 pub mod clock;
 pub mod config;
@@ -20,6 +19,7 @@ mod error;
 pub mod exit;
 #[cfg(feature = "fetch")]
 pub mod fetch;
+pub mod key_file;
 pub mod live;
 pub mod log;
 #[cfg(feature = "operations")]
@@ -31,7 +31,7 @@ pub mod process_metrics;
 pub mod progress;
 #[cfg(feature = "operations")]
 pub mod reach;
-pub mod secret_file;
+mod secret_file;
 #[cfg(feature = "shutdown")]
 pub mod shell;
 #[cfg(feature = "shutdown")]

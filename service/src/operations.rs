@@ -29,10 +29,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::cause::chain;
 use crate::connections::{Connection, PlaceLimits, Places, Times};
 use crate::process_metrics;
 use crate::version::Build;
+use tallybox_model::cause::chain;
 
 /// Connection limits of the endpoint. Every new connection is accepted. At the limit, the
 /// connection that has gone longest without a request is closed, so that probes are answered

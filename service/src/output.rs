@@ -6,9 +6,9 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::cause::chain;
 use crate::exit::Exit;
 use crate::progress::Progress;
+use tallybox_model::cause::chain;
 
 /// The result of a successful command: fields for machines, lines for people.
 pub trait Summary: Serialize {

@@ -15,7 +15,7 @@ const MAX_BYTES: u64 = 64 << 10;
 /// The error of the operating system; [`io::ErrorKind::PermissionDenied`] if every user of the
 /// machine may read or write the file. The caller names the file; the message states what to
 /// change.
-pub fn read(path: &Path) -> io::Result<Zeroizing<String>> {
+pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<String>> {
     let file = File::open(path)?;
     refuse_exposed(&file)?;
     // The buffer gets its final size at once: a buffer that grows leaves copies of the secret

@@ -275,20 +275,6 @@ impl From<BucketError> for io::Error {
     }
 }
 
-/// Formats an error and its causes, without repeating a cause that the text already contains.
-pub(crate) fn causes(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let message = cause.to_string();
-        if !text.ends_with(&message) {
-            text = format!("{text}: {message}");
-        }
-        next = cause.source();
-    }
-    text
-}
-
 /// Formats bytes as lower-case hexadecimal, for messages.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
-use crate::error::causes;
 use crate::{Bucket, BucketError, Created, Entry, ListRange, SharedBucket};
+use tallybox_model::cause::chain;
 
 /// The object that probes create. It remains in a mailbox that does not permit deletion.
 pub const PROBE: &str = "tallybox-check";
@@ -208,7 +208,7 @@ fn needed<T>(check: &'static str, good: &str, result: Result<T, BucketError>) ->
             } else {
                 CheckResult::Failed
             };
-            finding(check, outcome, causes(&error))
+            finding(check, outcome, chain(&error))
         }
     }
 }
@@ -225,7 +225,7 @@ fn unneeded(check: &'static str, result: Result<(), BucketError>) -> ProbeFindin
             "allowed, but not needed: revoke this permission",
         ),
         // Any other error gives no information about the permission.
-        Err(error) => finding(check, CheckResult::Unreachable, causes(&error)),
+        Err(error) => finding(check, CheckResult::Unreachable, chain(&error)),
     }
 }
 

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use tallybox_model::cause::chain;
 use tallybox_model::extensions::{
     AnnouncedPacketKey, Announcement, Extensions, ExtensionsError, Sighting,
 };
-use tallybox_service::cause::chain;
 use tallybox_service::config::Loaded;
 use tallybox_service::fetch::Document;
 

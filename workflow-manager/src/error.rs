@@ -3,6 +3,7 @@
 use tallybox_model::task::TaskError;
 use tallybox_queue::QueueError;
 use tallybox_service::exit::Exit;
+use tallybox_service::key_file::FileError;
 use tallybox_service::shell::CommandError;
 use tallybox_service::{ConfigError, OutputError};
 use tallybox_transport::{BucketError, Disposition};
@@ -17,6 +18,9 @@ pub enum Error {
     /// The summary of a command cannot be printed.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The configuration names a file that cannot be used. The operator's fault.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The configuration or the command line is contradictory or incomplete. The operator's fault.
     #[error("{0}")]
     Setting(String),
@@ -87,6 +91,7 @@ impl Error {
             | Self::Nothing(_) => Disposition::Reject,
             Self::Kubernetes { passing: false, .. } => Disposition::Reject,
             Self::Config(_)
+            | Self::File(_)
             | Self::Setting(_)
             | Self::Queue(_)
             | Self::Kubernetes { .. }
@@ -113,6 +118,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Config(_)
+            | Self::File(_)
             | Self::Setting(_)
             | Self::Listen { .. }
             | Self::Queue(QueueError::Setting { .. }) => Exit::Usage,
@@ -131,7 +137,7 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Config(_) | Self::Setting(_) => "config",
+            Self::Config(_) | Self::File(_) | Self::Setting(_) => "config",
             Self::Bucket(BucketError::Conflict { .. }) => "conflict",
             Self::Bucket(_) => "bucket",
             Self::Queue(_) => "queue",

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tallybox_service::cause::chain;
+use tallybox_model::cause::chain;
 use tallybox_service::clock::Clock;
 use tallybox_service::config::Loaded;
 use tallybox_service::fetch::Document;
-use tallybox_service::secret_file;
+use tallybox_service::key_file::read_secret;
 
 use crate::announcement::{FixedAnnouncement, PeerAnnouncement};
 use crate::config::{Config, JobsConfig};
@@ -76,14 +76,10 @@ impl Manager {
 /// Loads the keys that authenticate and verify the records in the processor's own bucket.
 fn records(config: &Loaded<Config>) -> Result<Records, Error> {
     let settings = &config.value;
-    let keys = settings.record_keys.iter().map(|key| {
-        let path = config.resolve(&key.file);
-        let refuse =
-            |problem: String| Error::Setting(format!("record-keys: {}: {problem}", path.display()));
-        let text =
-            secret_file::read(&path).map_err(|error| refuse(format!("cannot read: {error}")))?;
-        RecordKey::parse(&text).map_err(|error| refuse(error.to_string()))
-    });
+    let keys = settings
+        .record_keys
+        .iter()
+        .map(|key| read_secret(&config.resolve(&key.file), "record key", RecordKey::parse));
     let keys = keys.collect::<Result<Vec<_>, _>>()?;
     Records::of_processor(keys, &settings.instance, settings.role).ok_or_else(|| {
         Error::Setting("record-keys is empty: make a key with `facilitator key record`".to_owned())

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
+use tallybox_model::cause::chain;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
 use tallybox_model::task::{QueueKind, Task, TaskName, WindowKind};
 use tallybox_queue::{Delivery, SharedQueue};
-use tallybox_service::cause::chain;
 use tallybox_transport::BucketError;
 
 use crate::error::Error;

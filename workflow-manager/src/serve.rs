@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tallybox_service::cause::chain;
+use tallybox_model::cause::chain;
 use tallybox_service::operations::{Operable, Readiness};
 use tallybox_service::reach::Reach;
 use tallybox_service::version::Build;

@@ -3,12 +3,13 @@
 use super::options::processor;
 use crate::error::Error;
 use crate::inspect::{Inspector, Target};
-use crate::key_files::read_public;
 use clap::Args;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tallybox_crypto::VerifyingKey;
 use tallybox_model::id::KeyId;
 use tallybox_service::exit::Exit;
+use tallybox_service::key_file::read_public;
 use tallybox_service::shell::GlobalOptions;
 
 const AFTER_HELP: &str = "\
@@ -72,10 +73,10 @@ impl Inspect {
         let bar = options.output.progress(None, "inspect");
         let shown = bar.clone();
         let progress = Arc::new(move |packets, bytes| shown.advance(packets, bytes));
-        let keys = self
-            .key
-            .iter()
-            .map(|(id, file)| Ok((id.clone(), read_public(file)?)));
+        let keys = self.key.iter().map(|(id, file)| {
+            let key = read_public(file, "public key", VerifyingKey::parse)?;
+            Ok((id.clone(), key))
+        });
         let keys = keys.collect::<Result<Vec<_>, Error>>()?;
         let inspector = Inspector::new(processor.clone())
             .with_keys(&keys)

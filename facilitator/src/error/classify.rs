@@ -13,9 +13,7 @@ impl Error {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Key { .. } | Self::File { .. } | Self::Setting(_) => {
-                Exit::Usage
-            }
+            Self::Config(_) | Self::File(_) | Self::Setting(_) => Exit::Usage,
             Self::KeyMisused { .. } => Exit::Usage,
             Self::Bucket(error) => bucket_exit(error),
             Self::Batch(BatchError::Bucket(error)) => bucket_exit(error),
@@ -83,7 +81,7 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            Self::Config(_) | Self::Key { .. } | Self::File { .. } | Self::Setting(_) => "config",
+            Self::Config(_) | Self::File(_) | Self::Setting(_) => "config",
             Self::Bucket(BucketError::Conflict { .. }) => "conflict",
             Self::Bucket(BucketError::NotReproduced { .. }) => "not-reproduced",
             Self::Bucket(BucketError::Unverified { .. }) => "unverified",

@@ -14,10 +14,10 @@ use futures::FutureExt as _;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use tallybox_model::cause::chain;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
 use tallybox_model::task::{QueueKind, Task, TaskName, WindowKind};
-use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 use tracing::{Instrument as _, Span, field};
 

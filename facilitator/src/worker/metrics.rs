@@ -21,9 +21,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::time::Duration;
+use tallybox_model::cause::chain;
 use tallybox_model::task::QueueKind;
 use tallybox_queue::QueueError;
-use tallybox_service::cause::chain;
 
 /// All metrics of a worker.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use std::time::Duration;
-use tallybox_service::cause::chain;
+use tallybox_model::cause::chain;
 use tallybox_service::exit::Exit;
 
 /// The outcome of a message.

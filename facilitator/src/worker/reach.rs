@@ -3,7 +3,7 @@
 use super::Worker;
 use crate::buckets::Buckets;
 use std::sync::Arc;
-use tallybox_service::cause::chain;
+use tallybox_model::cause::chain;
 use tallybox_transport::SharedBucket;
 use tallybox_transport::probe::Reachable;
 

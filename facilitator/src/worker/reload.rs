@@ -7,7 +7,7 @@ use crate::processor::Processor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tallybox_service::cause::chain;
+use tallybox_model::cause::chain;
 use tallybox_service::config::{Loaded, load};
 use tallybox_service::shutdown::Reload;
 use tokio::time::sleep;

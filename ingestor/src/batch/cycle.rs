@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tallybox_model::cause::chain;
 use tallybox_model::time::{BatchTime, aligned_window};
-use tallybox_service::cause::chain;
 use tokio_util::sync::CancellationToken;
 
 use super::{BatchOptions, WindowSummary, batch};

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use tallybox_model::cause;
 use tallybox_model::digest::Digest;
 use tallybox_model::id::BatchId;
 use tallybox_model::path::BatchName;
 use tallybox_model::time::BatchTime;
-use tallybox_service::cause;
 use tallybox_transport::BucketError;
 
 use super::plan_log::PlanLog;

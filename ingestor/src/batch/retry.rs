@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use tallybox_service::cause::chain;
+use tallybox_model::cause::chain;
 use tallybox_transport::{Bucket, BucketError, ListRange, Published, Records, read_all};
 
 use crate::ingestor::Ingestor;

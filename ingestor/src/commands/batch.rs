@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
+use tallybox_model::cause::chain;
 use tallybox_model::time::BatchTime;
-use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 use tallybox_service::shell::GlobalOptions;

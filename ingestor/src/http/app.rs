@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use futures::future::join_all;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use tallybox_model::cause::chain;
 use tallybox_model::report::ProblemKind;
-use tallybox_service::cause::chain;
 use tallybox_service::reach::Reach;
 use tallybox_transport::probe::Reachable;
 

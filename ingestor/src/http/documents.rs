@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use jiff::Timestamp;
 use tallybox_crypto::{VerifyingKey, jws};
+use tallybox_model::cause::chain;
 use tallybox_model::client_config::{CLIENT_CONFIG_TYPE, ClientConfig, ClientKey, ClientLimits};
 use tallybox_model::digest::Digest;
 use tallybox_model::manifest::{
@@ -17,7 +18,6 @@ use tallybox_model::manifest::{
 };
 use tallybox_model::registry::Registry;
 use tallybox_model::report::{ProblemKind, SCHEMA_VERSIONS};
-use tallybox_service::cause::chain;
 
 use super::refusal::Refusal;
 use super::{App, openapi};

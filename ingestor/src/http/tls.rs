@@ -7,6 +7,7 @@ use axum_server::tls_rustls::RustlsConfig;
 
 use crate::config::TlsConfig;
 use crate::error::Error;
+use tallybox_service::key_file::FileError;
 
 /// The certificate in use, and the files that it was read from.
 #[derive(Debug, Clone)]
@@ -53,8 +54,5 @@ impl Certificates {
 }
 
 fn failed(file: &Path, source: std::io::Error) -> Error {
-    Error::File {
-        file: file.display().to_string(),
-        source,
-    }
+    FileError::unreadable(file, source).into()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallybox_service::cause::chain;
+use tallybox_model::cause::chain;
 use tallybox_service::shutdown::Reload;
 use tokio::time::{MissedTickBehavior, interval};
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rand::RngExt as _;
+use tallybox_model::cause::chain;
 use tallybox_model::spool::{SlabName, SpoolNames};
-use tallybox_service::cause::chain;
 use tallybox_transport::{BucketError, Created, Records, SharedBucket};
 use tokio::time::{Instant, sleep, timeout_at};
 

@@ -10,9 +10,10 @@ use serde::Serialize;
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
-use crate::error::{causes, setting};
+use crate::error::setting;
 use crate::settings::read;
 use crate::{QueueError, QueueSettings};
+use tallybox_model::cause::chain;
 
 const ENDPOINT: &str = "https://pubsub.googleapis.com";
 const SCOPE: &str = "https://www.googleapis.com/auth/pubsub";
@@ -151,7 +152,7 @@ impl Api {
                 tracing::warn!(
                     queue = self.queue,
                     operation,
-                    error = causes(&*cause),
+                    error = chain(&*cause),
                     "queue does not respond; retrying the request"
                 );
             }

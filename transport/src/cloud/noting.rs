@@ -10,8 +10,8 @@ use object_store::client::{
 };
 
 use super::contact::Contact;
-use crate::error::causes;
 use crate::store::answer::LastAnswer;
+use tallybox_model::cause::chain;
 
 /// Azure's header with the error code, such as `BlobAlreadyExists`.
 const AZURE_CODE: &str = "x-ms-error-code";
@@ -65,7 +65,7 @@ impl HttpService for NotingService {
                     .failed(&format!("status {}", response.status()));
             }
             Ok(_) => self.contact.answered(),
-            Err(error) => self.contact.failed(&causes(error)),
+            Err(error) => self.contact.failed(&chain(error)),
         }
         let response = answered?;
         if let Some(last) = last {

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Args;
-use tallybox_service::cause::chain;
+use tallybox_model::cause::chain;
 use tallybox_service::exit::Exit;
 use tallybox_service::shell::GlobalOptions;
 

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tallybox_model::cause::chain;
 use tallybox_model::extensions::RosterUse;
 use tallybox_model::id::{AggregationId, IdError};
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
 use tallybox_model::task::WindowKind;
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_service::cause::chain;
 use tallybox_transport::{Bucket, BucketError, SharedBucket};
 
 use super::{

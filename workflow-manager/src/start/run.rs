@@ -5,10 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
+use tallybox_model::cause::chain;
 use tallybox_model::id::AggregationId;
 use tallybox_model::task::{QueueKind, TaskName};
 use tallybox_model::time::BatchTime;
-use tallybox_service::cause::chain;
 use tallybox_transport::Created;
 
 use super::{RunningTasks, StartRequest};

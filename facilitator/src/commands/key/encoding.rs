@@ -5,6 +5,7 @@ use crate::key_encoding::{AnyKey, KeyEncoding};
 use std::io::Read as _;
 use std::path::Path;
 use tallybox_crypto::KeyError;
+use tallybox_service::key_file::FileError;
 use zeroize::Zeroizing;
 
 /// The longest key file that is read, in bytes.
@@ -29,10 +30,7 @@ pub(super) fn read(file: &Path) -> Result<AnyKey, Error> {
         std::fs::File::open(file)
             .and_then(|file| file.take(KEY_FILE_BYTES + 1).read_to_string(&mut text))
     };
-    let length = read.map_err(|source| Error::File {
-        file: shown(),
-        source,
-    })?;
+    let length = read.map_err(|source| FileError::unreadable(Path::new(&shown()), source))?;
     if length as u64 > KEY_FILE_BYTES {
         return Err(Error::Setting(format!(
             "{}: larger than 64 KiB, which is too large for a key",
@@ -44,11 +42,7 @@ pub(super) fn read(file: &Path) -> Result<AnyKey, Error> {
 }
 
 pub(super) fn bad_key(file: &str, source: KeyError) -> Error {
-    Error::Key {
-        file: file.to_owned(),
-        what: "a key",
-        source,
-    }
+    FileError::unusable(file, "a key", source).into()
 }
 
 /// Encodes a key. An error names what is missing for the requested encoding.

@@ -35,11 +35,11 @@ use crate::processor::Processor;
 use crate::sealed::Sealed;
 use std::sync::Arc;
 use std::time::Duration;
+use tallybox_model::cause::chain;
 use tallybox_model::id::AggregationId;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::{DatedBatch, WindowName};
 use tallybox_model::time::Window;
-use tallybox_service::cause::chain;
 
 /// The most attempts for one read.
 const READ_ATTEMPTS: u32 = 4;

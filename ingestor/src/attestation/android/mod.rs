@@ -20,6 +20,7 @@ use rustls::pki_types::pem::PemObject as _;
 use sha2::{Digest as _, Sha256};
 use tallybox_model::report::{Attestation, ReportUpload, signed_bytes};
 use tallybox_service::config::resolve;
+use tallybox_service::key_file::FileError;
 
 use self::certificate::Certificate;
 use self::chain::{IssuerCache, Root};
@@ -63,12 +64,8 @@ impl AndroidVerifier {
         let roots = read_roots(&resolve(directory, &config.roots), key)?;
         let revocation = config.revocation.as_ref().map(|revocation| {
             let file = resolve(directory, &revocation.list);
-            RevocationList::open(file.clone(), revocation.max_age_hours).map_err(|source| {
-                Error::File {
-                    file: file.display().to_string(),
-                    source,
-                }
-            })
+            RevocationList::open(file.clone(), revocation.max_age_hours)
+                .map_err(|source| FileError::unreadable(&file, source))
         });
         Ok(Self {
             roots,
@@ -156,10 +153,7 @@ pub(super) fn key_digest(encoded: &[u8]) -> [u8; 16] {
 
 fn read_roots(file: &Path, key: &str) -> Result<Vec<Root>, Error> {
     let shown = file.display().to_string();
-    let pem = std::fs::read(file).map_err(|source| Error::File {
-        file: shown.clone(),
-        source,
-    })?;
+    let pem = std::fs::read(file).map_err(|source| FileError::unreadable(file, source))?;
     let unusable = |problem: &str| Error::Setting(format!("{key}.roots: {shown}: {problem}"));
     let roots: Vec<Root> = CertificateDer::pem_slice_iter(&pem)
         .map(|certificate| {

@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
-use tallybox_service::cause::chain;
+use tallybox_model::cause::chain;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
