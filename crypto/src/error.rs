@@ -204,6 +204,9 @@ pub enum SealError {
         /// Length in bytes.
         length: usize,
     },
+    /// The file has more chunks than can be numbered.
+    #[error("the file has too many chunks")]
+    TooMany,
     /// The chunk is damaged, was moved, or was sealed with another key or for another file.
     #[error(
         "chunk {number} does not open: it is damaged, was moved, or was sealed with another key or for another file"

@@ -18,7 +18,7 @@ impl Error {
             Self::Bucket(error) => bucket_exit(error),
             Self::Batch(BatchError::Bucket(error)) => bucket_exit(error),
             Self::Batch(error) => disposition_exit(error.disposition()),
-            Self::Prepared(PreparedError::Bucket(error)) => bucket_exit(error),
+            Self::Prepared(PreparedError(SealedError::Bucket(error))) => bucket_exit(error),
             // A later run can succeed: after a repair, with a new key, or with the stored point.
             Self::Prepared(_)
             | Self::NoKey { .. }
@@ -61,7 +61,7 @@ impl Error {
     pub fn is_passing(&self) -> bool {
         let bucket = match self {
             Self::Bucket(error) | Self::Batch(BatchError::Bucket(error)) => error,
-            Self::Prepared(PreparedError::Bucket(error)) => error,
+            Self::Prepared(PreparedError(SealedError::Bucket(error))) => error,
             Self::Sealed(SealedError::Bucket(error)) => error,
             // The next run uses the pin that is stored by then.
             Self::PointRace { .. } | Self::PinMissing { .. } => return true,

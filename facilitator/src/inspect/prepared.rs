@@ -9,6 +9,7 @@ use super::report::{ObjectFinding, ObjectProblem};
 use crate::error::Error;
 use crate::prepared::{ChunkKind, Footer, Owner, PreparedError, PreparedReader};
 use crate::processor::Processor;
+use crate::sealed::SealedError;
 use std::collections::BTreeMap;
 use tallybox_crypto::SealingKey;
 use tallybox_model::digest::Digest;
@@ -93,7 +94,7 @@ async fn open_named(
     };
     match open(bucket, owner, &keys, batch).await {
         Ok(opened) => Ok(opened),
-        Err(PreparedError::Bucket(error)) => Err(error.into()),
+        Err(PreparedError(SealedError::Bucket(error))) => Err(error.into()),
         Err(error) => {
             finding.reject("prepared-batch", describe(&error));
             Ok(None)
@@ -101,13 +102,13 @@ async fn open_named(
     }
 }
 
-fn describe(error: &PreparedError) -> String {
+fn describe(PreparedError(error): &PreparedError) -> String {
     match error {
-        PreparedError::Sealed { source, .. } => {
+        SealedError::Sealed { source, .. } => {
             format!("cannot be decrypted ({source}), or belongs to another instance, role or batch")
         }
-        PreparedError::Malformed { problem, .. } => format!("malformed: {problem}"),
-        PreparedError::Bucket(error) => error.to_string(),
+        SealedError::Malformed { problem, .. } => format!("malformed: {problem}"),
+        error => error.to_string(),
     }
 }
 
@@ -134,10 +135,7 @@ async fn open(
     let first_of_each: Vec<u64> = shares.map(|chunk| chunk.first).collect();
     prepared.shares(&first_of_each, |_| {}).await?;
     if messages != footer.messages {
-        return Err(PreparedError::Malformed {
-            object: prepared.object().to_owned(),
-            problem: "the footer has another number of messages",
-        });
+        return Err(prepared.malformed("the footer has another number of messages"));
     }
     Ok(Some(footer_facts(footer)))
 }

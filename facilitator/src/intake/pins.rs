@@ -13,6 +13,7 @@ use crate::keys::PacketKey;
 use crate::prepared::{Footer, KeyUse, Owner, PreparedError, PreparedReader};
 use crate::processor::Processor;
 use crate::resources::Resources;
+use crate::sealed::SealedError;
 use futures::TryStreamExt as _;
 use tallybox_model::id::AggregationId;
 use tallybox_model::path::{BatchName, pinned_point};
@@ -303,7 +304,7 @@ async fn read_keys(processor: &Processor, name: &BatchName, object: &str) -> Res
                 .store_keys_of(object, footer.as_ref().map_or(&[], |footer| &footer.keys));
             Ok(())
         }
-        Err(PreparedError::Bucket(error)) => Err(error.into()),
+        Err(PreparedError(SealedError::Bucket(error))) => Err(error.into()),
         Err(error) => {
             // A damaged batch proves nothing about the key; its own task reports the damage.
             tracing::warn!(%error, "packet keys of a prepared batch cannot be read");

@@ -24,12 +24,12 @@ mod tests;
 mod writer;
 
 pub use footer::{ChunkEntry, ChunkKind, FixedFile, FixedValidation, Footer, KeyUse};
-pub(crate) use reader::collect;
 pub use reader::{PreparedMessage, PreparedReader};
 pub use writer::PreparedWriter;
 
+use crate::sealed::SealedError;
+use tallybox_crypto::SealingKey;
 use tallybox_crypto::prepared::FileKey;
-use tallybox_crypto::{SealError, SealingKey};
 use tallybox_model::digest::Digest;
 use tallybox_model::id::Instance;
 use tallybox_model::path::BatchName;
@@ -40,8 +40,6 @@ use tallybox_transport::BucketError;
 const MAGIC: [u8; 8] = *b"TALLYPB1";
 /// The length of the magic and the header digest.
 const HEAD_BYTES: u64 = 40;
-/// The length of the footer's offset and chunk number.
-const TAIL_BYTES: u64 = 12;
 /// The length of a verification message with its packet identifier.
 const MESSAGE_BYTES: usize = 28;
 /// The length of a rejected packet's identifier with its reason code.
@@ -49,30 +47,13 @@ const REJECT_BYTES: usize = 17;
 
 /// Why a prepared batch cannot be read or written.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PreparedError {
-    /// The own bucket failed.
-    #[error(transparent)]
-    Bucket(#[from] BucketError),
-    /// Damaged, or sealed with a key that is no longer configured.
-    #[error(
-        "{object}: the prepared batch cannot be decrypted; check instance, role and prepared-sealing-key"
-    )]
-    Sealed {
-        /// The object.
-        object: String,
-        /// The cipher's error.
-        #[source]
-        source: SealError,
-    },
-    /// Decrypted, but not in the format that this program writes.
-    #[error("{object}: the prepared batch is malformed: {problem}")]
-    Malformed {
-        /// The object.
-        object: String,
-        /// The part that is malformed.
-        problem: &'static str,
-    },
+#[error(transparent)]
+pub struct PreparedError(#[from] pub(crate) SealedError);
+
+impl From<BucketError> for PreparedError {
+    fn from(error: BucketError) -> Self {
+        Self(error.into())
+    }
 }
 
 /// The owner of a prepared batch, as an input of its file key in addition to the sealing key.

@@ -2,18 +2,18 @@
 
 use super::{
     ChunkEntry, ChunkKind, Footer, HEAD_BYTES, MAGIC, MESSAGE_BYTES, Owner, PreparedError,
-    REJECT_BYTES, TAIL_BYTES,
+    REJECT_BYTES,
 };
 use crate::reason::PacketReason;
-use bytes::{Bytes, BytesMut};
-use futures::TryStreamExt as _;
+use crate::sealed::Container;
+use bytes::Bytes;
 use tallybox_crypto::SealingKey;
 use tallybox_crypto::prepared::FileKey;
 use tallybox_crypto::prio2::Message;
 use tallybox_model::digest::Digest;
 use tallybox_model::id::PacketId;
 use tallybox_model::path::BatchName;
-use tallybox_transport::{BucketError, SharedBucket};
+use tallybox_transport::SharedBucket;
 use zeroize::Zeroizing;
 
 /// A prepared batch of up to this many bytes is fetched in one request, a larger one chunk by
@@ -33,9 +33,7 @@ pub struct PreparedMessage {
 
 /// An open prepared batch.
 pub struct PreparedReader {
-    bucket: SharedBucket,
-    object: String,
-    whole: Option<Bytes>,
+    container: Container,
     key: FileKey,
     ingestion_header: Digest,
     footer: Footer,
@@ -81,67 +79,29 @@ impl PreparedReader {
         // After a rotation, older prepared batches are still named after an older key.
         for key in keys {
             let object = batch.prepared(&key.id());
-            match bucket.get(&object).await {
-                Ok(found) => {
-                    let size = found.size;
-                    let whole = if size <= most {
-                        Some(collect(found).await?)
-                    } else {
-                        None
-                    };
-                    return Self::read(bucket.clone(), object, whole, size, owner, key, batch)
-                        .await
-                        .map(Some);
-                }
-                Err(BucketError::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
+            if let Some(container) = Container::find(bucket, object, most).await? {
+                return Self::read(container, owner, key, batch).await.map(Some);
             }
         }
         Ok(None)
     }
 
     async fn read(
-        bucket: SharedBucket,
-        object: String,
-        whole: Option<Bytes>,
-        size: u64,
+        container: Container,
         owner: Owner<'_>,
         key: &SealingKey,
         batch: &BatchName,
     ) -> Result<Self, PreparedError> {
-        let malformed = |problem| PreparedError::Malformed {
-            object: object.clone(),
-            problem,
-        };
-        if size < HEAD_BYTES + TAIL_BYTES {
-            return Err(malformed("too short"));
-        }
-        let head = range(&bucket, &object, whole.as_ref(), 0, HEAD_BYTES).await?;
-        let tail = range(
-            &bucket,
-            &object,
-            whole.as_ref(),
-            size - TAIL_BYTES,
-            TAIL_BYTES,
-        )
-        .await?;
+        let head = container.head(HEAD_BYTES).await?;
         let digest = head
             .strip_prefix(&MAGIC[..])
             .and_then(|rest| rest.try_into().ok())
             .map(Digest);
-        let ingestion_header = digest.ok_or_else(|| malformed("not a prepared batch"))?;
-        let (offset, number) = tail_parts(&tail).ok_or_else(|| malformed("cut off"))?;
-        let length = (size - TAIL_BYTES)
-            .checked_sub(offset)
-            .ok_or_else(|| malformed("footer outside the file"))?;
+        let ingestion_header = digest.ok_or_else(|| container.malformed("not a prepared batch"))?;
         let key = owner.file_key(key, batch, ingestion_header);
-        let sealed = range(&bucket, &object, whole.as_ref(), offset, length).await?;
-        let bytes = open_chunk(&key, number, true, &sealed, &object)?;
-        let footer: Footer = serde_json::from_slice(&bytes).map_err(|_| malformed("footer"))?;
+        let footer = container.footer(&key).await?;
         Ok(Self {
-            bucket,
-            object,
-            whole,
+            container,
             key,
             ingestion_header,
             footer,
@@ -159,16 +119,15 @@ impl PreparedReader {
         batch: &BatchName,
         bytes: Bytes,
     ) -> Result<Self, PreparedError> {
-        let (object, size) = (batch.prepared(&key.id()), bytes.len() as u64);
-        Self::read(bucket.clone(), object, Some(bytes), size, owner, key, batch).await
+        let container = Container::in_memory(bucket, batch.prepared(&key.id()), bytes);
+        Self::read(container, owner, key, batch).await
     }
 
     /// Returns the object's name and bytes if the batch was fetched in one request.
     #[must_use]
     pub fn whole(&self) -> Option<(&str, &Bytes)> {
-        self.whole
-            .as_ref()
-            .map(|bytes| (self.object.as_str(), bytes))
+        let whole = self.container.whole();
+        whole.map(|bytes| (self.object(), bytes))
     }
 
     /// Returns the footer.
@@ -186,7 +145,7 @@ impl PreparedReader {
     /// Returns the name of the object.
     #[must_use]
     pub fn object(&self) -> &str {
-        &self.object
+        self.container.object()
     }
 
     /// Returns the numbers of the chunks of one kind, in order.
@@ -286,83 +245,16 @@ impl PreparedReader {
             .chunks
             .get(number as usize)
             .ok_or_else(|| self.malformed("chunk number"))?;
-        let sealed = range(
-            &self.bucket,
-            &self.object,
-            self.whole.as_ref(),
-            entry.offset,
-            entry.length,
-        )
-        .await?;
-        Ok((
-            entry,
-            open_chunk(&self.key, number, false, &sealed, &self.object)?,
-        ))
+        let opened = self
+            .container
+            .chunk(&self.key, number, entry.offset, entry.length);
+        Ok((entry, opened.await?))
     }
 
-    fn malformed(&self, problem: &'static str) -> PreparedError {
-        PreparedError::Malformed {
-            object: self.object.clone(),
-            problem,
-        }
+    /// Creates the error for a batch in another format than this program writes.
+    pub(crate) fn malformed(&self, problem: &'static str) -> PreparedError {
+        self.container.malformed(problem).into()
     }
-}
-
-pub(crate) async fn collect(object: tallybox_transport::Object) -> Result<Bytes, BucketError> {
-    let mut bytes = BytesMut::with_capacity(object.size as usize);
-    let mut body = object.body;
-    while let Some(part) = body.try_next().await? {
-        bytes.extend_from_slice(&part);
-    }
-    Ok(bytes.freeze())
-}
-
-async fn range(
-    bucket: &SharedBucket,
-    object: &str,
-    whole: Option<&Bytes>,
-    offset: u64,
-    length: u64,
-) -> Result<Bytes, PreparedError> {
-    let end = offset.saturating_add(length);
-    let bytes = match whole {
-        Some(whole) => {
-            let size = whole.len() as u64;
-            whole.slice(offset.min(size) as usize..end.min(size) as usize)
-        }
-        None => bucket.get_range(object, offset..end).await?,
-    };
-    if (bytes.len() as u64) < length {
-        return Err(PreparedError::Malformed {
-            object: object.to_owned(),
-            problem: "cut off",
-        });
-    }
-    Ok(bytes)
-}
-
-fn open_chunk(
-    key: &FileKey,
-    number: u32,
-    last: bool,
-    sealed: &[u8],
-    object: &str,
-) -> Result<Zeroizing<Vec<u8>>, PreparedError> {
-    let mut bytes = Zeroizing::new(sealed.to_vec());
-    let opened = key.open_chunk(number, last, &mut bytes);
-    opened.map_err(|source| PreparedError::Sealed {
-        object: object.to_owned(),
-        source,
-    })?;
-    Ok(bytes)
-}
-
-fn tail_parts(tail: &[u8]) -> Option<(u64, u32)> {
-    let (offset, number) = tail.split_first_chunk::<8>()?;
-    Some((
-        u64::from_le_bytes(*offset),
-        u32::from_le_bytes(number.try_into().ok()?),
-    ))
 }
 
 /// Returns the packet identifier: the first 16 bytes of an item.

@@ -6,6 +6,7 @@ use super::{
     PreparedWriter,
 };
 use crate::reason::{PacketReason, Rejections};
+use crate::sealed::SealedError;
 use tallybox_crypto::SealingKey;
 use tallybox_crypto::prio2::Message;
 use tallybox_model::digest::Digest;
@@ -196,7 +197,7 @@ async fn nobody_elses_and_nothing_damaged_opens() {
     );
     let elsewhere = open(&bucket, &"j".parse().unwrap(), &[key()]).await;
     assert!(
-        matches!(elsewhere, Err(PreparedError::Sealed { .. })),
+        matches!(elsewhere, Err(PreparedError(SealedError::Sealed { .. }))),
         "another instance's key"
     );
     // Opening reads the head, the footer and the tail; chunks are read on demand.

@@ -2,9 +2,10 @@
 
 use super::{ChunkEntry, ChunkKind, Footer, HEAD_BYTES, MAGIC, MESSAGE_BYTES, Owner, REJECT_BYTES};
 use crate::reason::PacketReason;
+use crate::sealed::Sealer;
 use std::io::{self, Write};
 use tallybox_crypto::SealingKey;
-use tallybox_crypto::prepared::{CHUNK, FileKey, TAG_LENGTH};
+use tallybox_crypto::prepared::{CHUNK, TAG_LENGTH};
 use tallybox_crypto::prio2::Message;
 use tallybox_model::digest::Digest;
 use tallybox_model::id::PacketId;
@@ -54,11 +55,10 @@ impl Pending {
 /// Writes a prepared batch: packets in order, then the footer.
 pub struct PreparedWriter<W> {
     out: W,
-    key: FileKey,
+    sealer: Sealer,
     /// The buffers of all kinds, in the order in which [`finish`](Self::finish) flushes them.
     pending: [Pending; 4],
     chunks: Vec<ChunkEntry>,
-    offset: u64,
 }
 
 impl<W: Write> PreparedWriter<W> {
@@ -77,10 +77,9 @@ impl<W: Write> PreparedWriter<W> {
         out.write_all(&header.0)?;
         Ok(Self {
             out,
-            key: owner.file_key(sealing, batch, header),
+            sealer: Sealer::new(owner.file_key(sealing, batch, header), HEAD_BYTES),
             pending: ChunkKind::ALL.map(Pending::new),
             chunks: Vec::new(),
-            offset: HEAD_BYTES,
         })
     }
 
@@ -126,15 +125,10 @@ impl<W: Write> PreparedWriter<W> {
         for kind in ChunkKind::ALL {
             self.flush(kind)?;
         }
-        let number = self.next_number()?;
         let footer = footer(std::mem::take(&mut self.chunks));
-        let mut bytes = Zeroizing::new(serde_json::to_vec(&footer).map_err(io::Error::other)?);
-        self.key
-            .seal_chunk(number, true, &mut bytes)
-            .map_err(io::Error::other)?;
-        self.out.write_all(&bytes)?;
-        self.out.write_all(&self.offset.to_le_bytes())?;
-        self.out.write_all(&number.to_le_bytes())?;
+        let footer = serde_json::to_vec(&footer).map_err(io::Error::other)?;
+        let end = self.sealer.end(footer).map_err(io::Error::other)?;
+        self.out.write_all(&end)?;
         Ok(self.out)
     }
 
@@ -151,33 +145,24 @@ impl<W: Write> PreparedWriter<W> {
     }
 
     fn flush(&mut self, kind: ChunkKind) -> io::Result<()> {
-        let number = self.next_number()?;
-        let offset = self.offset;
         let pending = &mut self.pending[kind as usize];
         if pending.count == 0 {
             return Ok(());
         }
-        self.key
-            .seal_chunk(number, false, &mut pending.bytes)
-            .map_err(io::Error::other)?;
+        let offset = self.sealer.chunk(&mut pending.bytes);
+        let offset = offset.map_err(io::Error::other)?;
         self.out.write_all(&pending.bytes)?;
-        let length = pending.bytes.len() as u64;
         self.chunks.push(ChunkEntry {
             kind: pending.kind,
             offset,
-            length,
+            length: pending.bytes.len() as u64,
             first: pending.first,
             count: pending.count,
         });
         pending.first += pending.count;
         pending.count = 0;
         pending.bytes.clear();
-        self.offset += length;
         Ok(())
-    }
-
-    fn next_number(&self) -> io::Result<u32> {
-        u32::try_from(self.chunks.len()).map_err(io::Error::other)
     }
 }
 

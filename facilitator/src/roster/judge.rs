@@ -7,6 +7,7 @@ use crate::intake::find_or_prepare;
 use crate::prepared::PreparedError;
 use crate::progress::ProgressCallback;
 use crate::reason::PacketReason;
+use crate::sealed::SealedError;
 use crate::sum::join_peer;
 use crate::wear;
 use tallybox_model::path::BatchName;
@@ -72,7 +73,7 @@ fn reason_of_ours(error: Error) -> Result<OpenReason, Error> {
         Error::Batch(BatchError::Incomplete { .. }) | Error::NoKey { .. } => OpenReason::NotTakenIn,
         Error::WrongKey { .. } => OpenReason::WrongKey,
         Error::Copied { .. } => OpenReason::Copied,
-        Error::Prepared(PreparedError::Bucket(_)) => return Err(error),
+        Error::Prepared(PreparedError(SealedError::Bucket(_))) => return Err(error),
         Error::Generation { .. }
         | Error::PinContradicted { .. }
         | Error::Bucket(BucketError::Conflict { .. })

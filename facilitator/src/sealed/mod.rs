@@ -1,5 +1,6 @@
-//! Sealed files of the own bucket that belong to a window: chunks, a footer with the location of
-//! each, and a tail.
+//! Sealed files of the own bucket: chunks, a footer with the location of each, and a tail.
+//! [`Container`] and [`Sealer`] know this form, also for prepared batches; [`SealedReader`] and
+//! [`SealedWriter`] the files of a window, whose head names the sealing key.
 //!
 //! ```text
 //! 8 bytes   magic, different for each purpose
@@ -13,11 +14,13 @@
 //! The object's name does not contain the key. Of two runs with different keys, only one can
 //! therefore create the object.
 
+mod container;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub(crate) use container::{Container, Sealer};
 pub(crate) use reader::SealedReader;
 pub(crate) use writer::SealedWriter;
 
@@ -27,9 +30,6 @@ use tallybox_crypto::{SealError, SealingKey};
 use tallybox_model::id::Instance;
 use tallybox_model::role::Role;
 use tallybox_transport::BucketError;
-
-/// The length of the footer's offset and chunk number.
-const TAIL_BYTES: u64 = 12;
 
 /// Why a sealed file cannot be read or written.
 #[derive(Debug, thiserror::Error)]

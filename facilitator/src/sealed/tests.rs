@@ -1,8 +1,7 @@
 //! Truncated sealed files of a window: none can be opened, and no part is shorter than requested.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use super::reader::part;
-use super::{Sealed, SealedChunk, SealedError, SealedReader, SealedWriter};
+use super::{Container, Sealed, SealedChunk, SealedError, SealedReader, SealedWriter};
 use bytes::Bytes;
 use tallybox_crypto::SealingKey;
 use tallybox_crypto::prepared::CHUNK;
@@ -118,15 +117,18 @@ async fn a_range_over_several_chunks_is_read_as_it_was_written() {
 async fn a_part_is_whole_or_an_error() {
     let bytes = Bytes::from(vec![7; 100]);
     let bucket = bucket_with(bytes.clone()).await;
-    for whole in [Some(&bytes), None] {
-        let part = async |at| part(&bucket, OBJECT, whole, at).await;
-        assert_eq!(part(60..100).await.unwrap().len(), 40);
+    // Once with the bytes in memory, once with a request for each part.
+    for most in [100, 99] {
+        let container = Container::find(&bucket, OBJECT.to_owned(), most).await;
+        let container = container.unwrap().expect("it is there");
+        assert_eq!(container.part(60..100).await.unwrap().len(), 40);
         for missing in 1..=40 {
-            let cut = part(60 + missing..100 + missing).await;
+            let cut = container.part(60 + missing..100 + missing).await;
             assert!(cut.is_err(), "{missing} bytes missing");
         }
     }
-    let cut = part(&bucket, OBJECT, Some(&bytes), 60..101).await;
+    let container = Container::in_memory(&bucket, OBJECT.to_owned(), bytes);
+    let cut = container.part(60..101).await;
     let problem = "cut off";
     assert!(
         matches!(cut, Err(SealedError::Malformed { problem: found, .. }) if found == problem),

@@ -1,10 +1,10 @@
 //! Writes a sealed file piece by piece; the buffer holds at most one chunk of each kind.
 
-use super::{Sealed, SealedChunk, SealedError};
+use super::{Sealed, SealedChunk, SealedError, Sealer};
 use bytes::Bytes;
 use serde::Serialize;
-use tallybox_crypto::SealingKey;
-use tallybox_crypto::prepared::{CHUNK, FileKey};
+use tallybox_crypto::prepared::CHUNK;
+use tallybox_crypto::{SealError, SealingKey};
 use tallybox_transport::{Bucket, Created, Upload};
 use zeroize::Zeroizing;
 
@@ -18,9 +18,8 @@ struct Pending<K> {
 /// A sealed file that is being written. The object does not exist before [`Self::finish`].
 pub(crate) struct SealedWriter<K> {
     upload: Box<dyn Upload>,
-    key: FileKey,
+    sealer: Sealer,
     object: String,
-    offset: u64,
     pending: Vec<Pending<K>>,
     chunks: Vec<SealedChunk<K>>,
 }
@@ -41,7 +40,7 @@ impl<K: Copy + PartialEq + Serialize> SealedWriter<K> {
         let mut head = sealed.magic.to_vec();
         head.push(u8::try_from(name.len()).map_err(|_| sealed.malformed("name of the key"))?);
         head.extend(name.as_bytes());
-        let offset = head.len() as u64;
+        let sealer = Sealer::new(sealed.key(sealing), head.len() as u64);
         upload.write(head.into()).await?;
         let pending = |kind: &K| Pending {
             kind: *kind,
@@ -50,9 +49,8 @@ impl<K: Copy + PartialEq + Serialize> SealedWriter<K> {
         };
         Ok(Self {
             upload,
-            key: sealed.key(sealing),
+            sealer,
             object: sealed.object.to_owned(),
-            offset,
             pending: kinds.iter().map(pending).collect(),
             chunks: Vec::new(),
         })
@@ -90,33 +88,18 @@ impl<K: Copy + PartialEq + Serialize> SealedWriter<K> {
             return Ok(());
         }
         let (kind, first) = (pending.kind, pending.first);
-        let bytes = std::mem::take(&mut *pending.bytes);
+        let mut bytes = std::mem::take(&mut *pending.bytes);
         let length = bytes.len() as u64;
         pending.first += length;
-        let sealed = self.seal(bytes, false)?;
+        let sealed = self.sealer.chunk(&mut bytes);
+        let offset = sealed.map_err(|source| self.failed(source))?;
         self.chunks.push(SealedChunk {
             kind,
-            offset: self.offset,
-            length: sealed.len() as u64,
+            offset,
+            length: bytes.len() as u64,
             first,
             bytes: length,
         });
-        self.write(sealed).await
-    }
-
-    fn seal(&self, mut bytes: Vec<u8>, last: bool) -> Result<Vec<u8>, SealedError> {
-        let number =
-            u32::try_from(self.chunks.len()).map_err(|_| self.malformed("too many chunks"))?;
-        let sealed = self.key.seal_chunk(number, last, &mut bytes);
-        sealed.map_err(|source| SealedError::Sealed {
-            object: self.object.clone(),
-            source,
-        })?;
-        Ok(bytes)
-    }
-
-    async fn write(&mut self, bytes: Vec<u8>) -> Result<(), SealedError> {
-        self.offset += bytes.len() as u64;
         Ok(self.upload.write(Bytes::from(bytes)).await?)
     }
 
@@ -132,22 +115,21 @@ impl<K: Copy + PartialEq + Serialize> SealedWriter<K> {
         for index in 0..self.pending.len() {
             self.flush(index).await?;
         }
-        let number =
-            u32::try_from(self.chunks.len()).map_err(|_| self.malformed("too many chunks"))?;
-        let offset = self.offset;
-        let footer = serde_json::to_vec(&footer(self.chunks.clone()))
-            .map_err(|_| self.malformed("footer"))?;
-        let mut sealed = self.seal(footer, true)?;
-        sealed.extend(offset.to_le_bytes());
-        sealed.extend(number.to_le_bytes());
-        self.write(sealed).await?;
+        let footer = serde_json::to_vec(&footer(std::mem::take(&mut self.chunks)));
+        let footer = footer.map_err(|_| SealedError::Malformed {
+            object: self.object.clone(),
+            problem: "footer",
+        })?;
+        let sealed = self.sealer.end(footer);
+        let end = sealed.map_err(|source| self.failed(source))?;
+        self.upload.write(Bytes::from(end)).await?;
         Ok(self.upload.commit().await?)
     }
 
-    fn malformed(&self, problem: &'static str) -> SealedError {
-        SealedError::Malformed {
+    fn failed(&self, source: SealError) -> SealedError {
+        SealedError::Sealed {
             object: self.object.clone(),
-            problem,
+            source,
         }
     }
 }
