@@ -1,0 +1,11 @@
+//! Estimates from noisy sums: from the sums of a window to numbers with an honest uncertainty.
+//!
+//! Phones flip each bit of a report with a small probability (randomised response). A portal adds
+//! both sum parts of a window and gets for each bin the number of set bits among n reports, with
+//! that noise. This crate removes the expected noise and states what remains.
+
+mod error;
+mod mechanism;
+
+pub use error::EstimateError;
+pub use mechanism::{Debiased, Mechanism};
