@@ -5,7 +5,11 @@
 //! that noise. This crate removes the expected noise and states what remains.
 
 mod error;
+mod estimate;
+mod level;
 mod mechanism;
 
 pub use error::EstimateError;
+pub use estimate::{Estimate, Interval};
+pub use level::Level;
 pub use mechanism::{Debiased, Mechanism};
