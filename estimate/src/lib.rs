@@ -4,11 +4,13 @@
 //! both sum parts of a window and gets for each bin the number of set bits among n reports, with
 //! that noise. This crate removes the expected noise and states what remains.
 
+mod counts;
 mod error;
 mod estimate;
 mod level;
 mod mechanism;
 
+pub use counts::Counts;
 pub use error::EstimateError;
 pub use estimate::{Estimate, Interval};
 pub use level::Level;
