@@ -7,6 +7,8 @@
 mod counts;
 mod error;
 mod estimate;
+mod exact;
+mod flips;
 mod level;
 mod mechanism;
 
