@@ -4,6 +4,7 @@
 //! both sum parts of a window and gets for each bin the number of set bits among n reports, with
 //! that noise. This crate removes the expected noise and states what remains.
 
+mod bin;
 mod counts;
 mod error;
 mod estimate;
