@@ -10,8 +10,10 @@ mod error;
 mod estimate;
 mod exact;
 mod flips;
+mod grid;
 mod level;
 mod mechanism;
+mod tails;
 
 pub use counts::Counts;
 pub use error::EstimateError;
