@@ -11,12 +11,15 @@ mod estimate;
 mod exact;
 mod flips;
 mod grid;
+mod integer;
 mod level;
+mod linear;
 mod mechanism;
 mod tails;
 
 pub use counts::Counts;
 pub use error::EstimateError;
 pub use estimate::{Estimate, Interval};
+pub use integer::IntegerEstimate;
 pub use level::Level;
 pub use mechanism::{Debiased, Mechanism};
