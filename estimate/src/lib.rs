@@ -11,6 +11,7 @@ mod estimate;
 mod exact;
 mod flips;
 mod grid;
+mod histogram;
 mod integer;
 mod level;
 mod linear;
