@@ -6,6 +6,7 @@
 
 mod bin;
 mod counts;
+mod cumulative;
 mod error;
 mod estimate;
 mod exact;
@@ -16,6 +17,7 @@ mod integer;
 mod level;
 mod linear;
 mod mechanism;
+mod quantile;
 mod tails;
 
 pub use counts::Counts;
@@ -24,3 +26,4 @@ pub use estimate::{Estimate, Interval};
 pub use integer::IntegerEstimate;
 pub use level::Level;
 pub use mechanism::{Debiased, Mechanism};
+pub use quantile::QuantileEstimate;
