@@ -18,6 +18,7 @@ mod level;
 mod linear;
 mod mechanism;
 mod quantile;
+mod ratio;
 mod tails;
 
 pub use counts::Counts;
@@ -27,3 +28,4 @@ pub use integer::IntegerEstimate;
 pub use level::Level;
 pub use mechanism::{Debiased, Mechanism};
 pub use quantile::QuantileEstimate;
+pub use ratio::RatioInterval;
