@@ -4,6 +4,7 @@
 //! both sum parts of a window and gets for each bin the number of set bits among n reports, with
 //! that noise. This crate removes the expected noise and states what remains.
 
+mod average;
 mod bin;
 mod counts;
 mod cumulative;
@@ -21,7 +22,9 @@ mod mechanism;
 mod quantile;
 mod ratio;
 mod tails;
+mod total;
 
+pub use average::{Day, Period};
 pub use counts::Counts;
 pub use error::EstimateError;
 pub use estimate::{Estimate, Interval};
