@@ -24,6 +24,7 @@ pub type TrustedKeys = BTreeMap<String, VerifyingKey>;
 #[derive(Debug)]
 pub struct SignedBatch {
     objects: BatchObjects,
+    key: String,
     header: Bytes,
     packets: Option<Bytes>,
     limits: FileLimits,
@@ -96,6 +97,23 @@ impl SignedBatch {
         Self::verify(objects, signed, (header, Some(packets)), keys, limits)
     }
 
+    /// Verifies a batch whose objects are already in memory; an inline header and packets take
+    /// precedence over separate ones, as in [`Self::open`].
+    ///
+    /// # Errors
+    /// Those of [`Self::open`], except the bucket's.
+    pub fn from_files(
+        objects: BatchObjects,
+        signature: &[u8],
+        separate: (Bytes, Bytes),
+        keys: &TrustedKeys,
+        limits: &FileLimits,
+    ) -> Result<Self, BatchError> {
+        let (signed, inline) = parts(signature, &objects, limits)?;
+        let (header, packets) = inline.unwrap_or(separate);
+        Self::verify(objects, signed, (header, Some(packets)), keys, limits)
+    }
+
     fn verify(
         objects: BatchObjects,
         (bytes, key): (Vec<u8>, String),
@@ -116,10 +134,17 @@ impl SignedBatch {
         }
         Ok(Self {
             objects,
+            key,
             header,
             packets,
             limits: limits.clone(),
         })
+    }
+
+    /// Returns the identifier of the key that verifies the signature.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// Parses the header.
