@@ -1,0 +1,90 @@
+//! Errors of the portal: whose fault each one is, and the exit code.
+
+use tallybox_service::exit::Exit;
+use tallybox_service::key_file::FileError;
+use tallybox_service::shell::CommandError;
+use tallybox_service::{ConfigError, OutputError};
+use tallybox_transport::{BucketError, Disposition};
+
+use crate::pair::Findings;
+
+/// Reasons why a command of the portal fails.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration file cannot be read. The operator's fault.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The result of a command cannot be printed.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The command line is contradictory or incomplete. The operator's fault.
+    #[error("{0}")]
+    Usage(String),
+    /// A key file or another file cannot be used. The operator's fault.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A bucket request failed.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The parameters of a window allow no estimate. The fault of whoever configured the metric.
+    #[error(transparent)]
+    Estimate(#[from] tallybox_estimate::EstimateError),
+    /// A result cannot be written as CSV.
+    #[error("cannot write CSV")]
+    Csv(#[from] csv::Error),
+    /// The sum contains too few packets to be shown. A larger window may contain enough.
+    #[error(
+        "the window counts {count} packets, fewer than the minimum of {minimum}: it is not shown; add up a longer period"
+    )]
+    BelowMinimum {
+        /// Number of packets.
+        count: u64,
+        /// The minimum.
+        minimum: u64,
+    },
+    /// Two sum parts cannot be added. The fault of a processor, or of whoever replaced a file.
+    #[error(transparent)]
+    Findings(#[from] Findings),
+}
+
+impl Error {
+    /// Returns whether a retry can succeed.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Bucket(error) => error.disposition(),
+            Self::Findings(findings) => findings.disposition(),
+            Self::File(_) | Self::Config(_) | Self::Output(_) => Disposition::Retry,
+            Self::Usage(_) | Self::BelowMinimum { .. } | Self::Estimate(_) | Self::Csv(_) => {
+                Disposition::Reject
+            }
+        }
+    }
+}
+
+impl CommandError for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::Usage(_) | Self::File(_) => Exit::Usage,
+            Self::BelowMinimum { .. } => Exit::BelowMinimum,
+            _ => match self.disposition() {
+                Disposition::Retry => Exit::Retry,
+                Disposition::Reject => Exit::Rejected,
+            },
+        }
+    }
+
+    fn reason(&self) -> String {
+        match self {
+            Self::Config(_) | Self::Usage(_) | Self::File(_) => "config",
+            Self::Bucket(_) => "bucket",
+            Self::Output(_) => "output",
+            Self::BelowMinimum { .. } => "below-minimum",
+            Self::Estimate(_) => "estimate",
+            Self::Csv(_) => "output",
+            Self::Findings(findings) => findings.reason(),
+        }
+        .to_owned()
+    }
+}

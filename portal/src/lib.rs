@@ -1,0 +1,16 @@
+//! The portal of a public health authority: verifies the sum parts of both processors, adds them, and
+//! shows the results. The portal sees sum parts only: no packet, no share of a single client.
+//!
+//! ```text
+//! two sum parts -> pair (verify, compare, add) -> WindowSum, or findings
+//! ```
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`pair`] | the verification of a sum part; the comparison and addition of two |
+//! | [`keys`] | the keys of both processors, as an operator lists them |
+//! | [`error`] | why a command fails |
+
+pub mod error;
+pub mod keys;
+pub mod pair;
