@@ -9,8 +9,15 @@
 //! |---|---|
 //! | [`pair`] | the verification of a sum part; the comparison and addition of two |
 //! | [`keys`] | the keys of both processors, as an operator lists them |
+//! | [`store`] | the windows and findings that pages and exports show |
+//! | `report` | results as text, JSON and CSV |
 //! | [`error`] | why a command fails |
+//! | [`commands`] | the command line |
 
+mod build;
+pub mod commands;
 pub mod error;
 pub mod keys;
 pub mod pair;
+mod report;
+pub mod store;

@@ -1,0 +1,74 @@
+//! The rows of the store, as readers see them.
+
+use serde::{Deserialize, Serialize};
+use tallybox_model::id::{AggregationId, Instance};
+use tallybox_model::time::Window;
+
+/// What is known about a window of one aggregation and instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WindowState {
+    /// Both sum parts are there, verified and added.
+    Summed,
+    /// Only one processor has published its sum part so far.
+    OneSide,
+    /// Both sum parts are there and cannot be added; a finding says why.
+    Refused,
+    /// The sum counts fewer packets than the minimum. Its numbers are never shown.
+    BelowMinimum,
+    /// A signed correction has replaced the sum.
+    Superseded,
+}
+
+/// A window of one aggregation and instance. Sums are empty unless the state is
+/// [`WindowState::Summed`] or [`WindowState::Superseded`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct WindowRow {
+    /// The pair of locality and ingestor.
+    pub instance: Instance,
+    /// The metric, with its version: `CodeVerified-v1`.
+    pub aggregation: AggregationId,
+    /// The window.
+    pub window: Window,
+    /// 0 for the first sum of the window, 1 for its first correction, and so on.
+    pub version: u32,
+    /// What is known.
+    pub state: WindowState,
+    /// Number of reports in the sums.
+    pub reports: u64,
+    /// Number of reports that the processors rejected.
+    pub rejected: u64,
+    /// Number of batches in the sums.
+    pub batches: u64,
+    /// Parameter of the clients' randomised response.
+    pub epsilon: f64,
+    /// The sum of each bin, with the clients' noise.
+    pub sums: Vec<u64>,
+    /// The key of the evidence object.
+    pub evidence: String,
+    /// When the portal added the window, in milliseconds since the epoch.
+    pub added: i64,
+}
+
+/// Something that an operator or an epidemiologist should know, with both sides' figures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FindingRow {
+    /// The pair of locality and ingestor.
+    pub instance: Instance,
+    /// The metric.
+    pub aggregation: AggregationId,
+    /// The window.
+    pub window: Window,
+    /// The machine-readable kind, as `Finding::kind` returns it.
+    pub kind: String,
+    /// What was found, with the figures of both sides.
+    pub message: String,
+    /// The likely cause and the next step.
+    pub next_step: String,
+    /// When the portal first saw it, in milliseconds since the epoch.
+    pub first_seen: i64,
+    /// When the parts could be added after all.
+    pub resolved: Option<i64>,
+}
