@@ -1,17 +1,15 @@
-//! The portal: verifies both sum parts of a window and adds them. It has access to sum parts only.
+//! The sums of a sandbox: the portal's own verification and addition of both sum parts of a window.
 
 use std::collections::BTreeSet;
 
-use tallybox_crypto::prio2::MODULUS;
-use tallybox_model::avro::FileLimits;
-use tallybox_model::header::SumPart;
 use tallybox_model::id::{AggregationId, BatchId, Instance, PacketId};
-use tallybox_model::packet::InvalidPacket;
 use tallybox_model::path::SumPartName;
 use tallybox_model::role::Role;
 use tallybox_model::time::Window;
+use tallybox_portal::keys::PortalKeys;
+use tallybox_portal::pair::{Finding, Part, PartKind, join, read_files};
 use tallybox_transport::SharedBucket;
-use tallybox_transport::batch::{PacketStream, SignedBatch, TrustedKeys};
+use tallybox_transport::batch::TrustedKeys;
 
 use crate::error::Error;
 use crate::keys::signing_key_id;
@@ -76,38 +74,21 @@ impl Parts {
         })
     }
 
-    /// Reads both processors' sum parts, verifies signatures and digests, checks that both parts
-    /// cover the same packets, and adds them modulo the prime.
+    /// Reads, verifies, compares and adds both sum parts, as the portal does.
     ///
     /// # Errors
-    /// [`Error::Batch`] if a sum part does not exist or does not verify; [`Error::Check`] if the
-    /// two parts do not cover the same packets.
+    /// [`Error::Batch`] if a sum part does not exist or does not verify; [`Error::Check`] with the
+    /// portal's findings if the two parts do not belong together.
     pub async fn total(&self, aggregation: &AggregationId, window: Window) -> Result<Total, Error> {
-        let (first, invalid) = self.read(aggregation, window, Role::First).await?;
-        let (second, invalid_too) = self.read(aggregation, window, Role::Second).await?;
-        let same = [
-            ("batches", first.batch_uuids == second.batch_uuids),
-            (
-                "packet counts",
-                first.total_individual_clients == second.total_individual_clients,
-            ),
-            ("parameters", first.parameters().same(&second.parameters())),
-            ("lengths", first.sum.len() == second.sum.len()),
-            ("invalid packets", invalid == invalid_too),
-        ];
-        if let Some((what, _)) = same.iter().find(|(_, same)| !same) {
-            return Err(Error::Check(format!(
-                "the two sum parts of {aggregation} differ in their {what}"
-            )));
-        }
-        let sums = first.sum.iter().zip(&second.sum);
-        let sums = sums.map(|(one, two)| (one + two).rem_euclid(i64::from(MODULUS)).unsigned_abs());
+        let first = self.read(aggregation, window, Role::First).await?;
+        let second = self.read(aggregation, window, Role::Second).await?;
+        let sum = join(&first, &second).map_err(|findings| Error::Check(findings.to_string()))?;
         Ok(Total {
-            batches: first.batch_uuids.clone(),
-            accepted: u64::try_from(first.total_individual_clients).unwrap_or(0),
-            sums: sums.collect(),
-            parts: [first.sum, second.sum],
-            invalid,
+            batches: sum.batches,
+            accepted: sum.count,
+            sums: sum.sums,
+            parts: [first.header.sum, second.header.sum],
+            invalid: first.rejected,
         })
     }
 
@@ -122,42 +103,19 @@ impl Parts {
         }
     }
 
-    /// Reads one processor's sum part, and the packets that it did not count.
-    ///
-    /// # Errors
-    /// [`Error::Batch`] if the sum part does not exist or does not verify.
-    pub async fn read(
+    /// Reads and verifies one processor's sum part.
+    async fn read(
         &self,
         aggregation: &AggregationId,
         window: Window,
         writer: Role,
-    ) -> Result<(SumPart, BTreeSet<PacketId>), Error> {
-        let name = self.name(aggregation, window, writer);
-        let mailbox = &*self.mailboxes[writer.index()];
-        let trusted = &self.trusted[writer.index()];
-        let part =
-            SignedBatch::open(mailbox, name.objects(), trusted, &FileLimits::default()).await?;
-        let header: SumPart = part.header()?;
-        let packets = part.packets(mailbox, header.packet_file_digest).await?;
-        let reading = tokio::task::spawn_blocking(move || invalid(packets)).await;
-        let invalid =
-            reading.map_err(|error| Error::Internal(format!("reading {name}: {error}")))??;
-        Ok((header, invalid))
+    ) -> Result<Part, Error> {
+        let kind = PartKind::of(self.name(aggregation, window, writer));
+        let keys = PortalKeys::new(self.trusted.clone());
+        let files = read_files(&*self.mailboxes[writer.index()], &kind.objects).await?;
+        Part::verify(kind, &files, &keys).map_err(|finding| match finding {
+            Finding::Unverified { source, .. } => source.into(),
+            other => Error::Check(other.to_string()),
+        })
     }
-}
-
-/// Reads the ids of the uncounted packets of a sum part, and verifies their digest at the end.
-fn invalid(mut packets: PacketStream) -> Result<BTreeSet<PacketId>, Error> {
-    let limits = packets.limits().clone();
-    let mut ids = BTreeSet::new();
-    while let Some(block) = packets.next_block()? {
-        for record in block.records::<InvalidPacket>(&limits) {
-            match record {
-                Ok(InvalidPacket { id }) => ids.insert(id),
-                Err(error) => return Err(packets.blame_record(error).into()),
-            };
-        }
-    }
-    packets.finish()?;
-    Ok(ids)
 }
