@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use crate::component::Component;
 use crate::counts::Counts;
 use crate::level::Level;
-use crate::tails::{Component, ErrorRange};
+use crate::tails::ErrorRange;
 
 /// The cumulative count C(x): the number of reports whose answer is below x. Inside a bin, answers
 /// are taken as evenly distributed. Positions are in bins: 1.5 is the middle of the second one.

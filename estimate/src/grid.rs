@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use crate::component::{Component, largest_weight};
 use crate::flips::NetFlips;
 use crate::level::{Level, normal_cdf};
 use crate::mechanism::Mechanism;
-use crate::tails::{Component, largest_weight};
 
 /// Maximum number of cells.
 const CELLS: f64 = 512.0;

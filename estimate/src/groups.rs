@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
+use crate::component::Component;
 use crate::counts::Counts;
 use crate::error::EstimateError;
 use crate::estimate::Estimate;
 use crate::integer::digit_weights;
 use crate::level::Level;
 use crate::ratio::{Ratio, RatioInterval};
-use crate::tails::{Component, ErrorRange};
+use crate::tails::ErrorRange;
 
 /// How often the error range is computed again for the ends of an interval.
 const REFINEMENTS: u32 = 1;

@@ -1,11 +1,11 @@
 //! Weighted sums of bins.
 
+use crate::component::Component;
 use crate::counts::Counts;
 use crate::error::EstimateError;
 use crate::estimate::Estimate;
 use crate::level::Level;
 use crate::mechanism::Debiased;
-use crate::tails::Component;
 
 impl Counts {
     /// Estimates the sum of all bins, each times its weight.

@@ -1,20 +1,10 @@
 //! The distribution of the noise in a weighted sum of counts, and its quantiles.
 
 use crate::bin::NORMAL_FROM;
+use crate::component::{Component, largest_weight};
 use crate::grid::Grid;
 use crate::level::Level;
 use crate::mechanism::Mechanism;
-
-/// Bits with the same weight in a sum.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Component {
-    /// The factor of their count.
-    pub(crate) weight: f64,
-    /// Their number: reports times bins.
-    pub(crate) bits: u64,
-    /// The estimated number of them that are truly set; it determines the skewness.
-    pub(crate) ones: u64,
-}
 
 /// The range that contains the error of a weighted sum with the level's probability, in standard
 /// errors: (-1.96, 1.96) for a normal distribution.
@@ -48,10 +38,4 @@ impl Mechanism {
         let unit = deviation * self.contrast();
         (lowest / unit, highest / unit)
     }
-}
-
-/// Returns the largest absolute weight.
-pub(crate) fn largest_weight(components: &[Component]) -> f64 {
-    let weights = components.iter().map(|part| part.weight.abs());
-    weights.fold(0.0, f64::max)
 }
