@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use tallybox_model::registry::{EncodingKind, MetricEncoding};
 
 use crate::error::EncodeError;
-use crate::noise::Estimate;
 
 /// The form of a metric's bins. Every bin is one bit of a report; the processors add each bin
 /// separately.
@@ -101,32 +100,6 @@ impl Encoding {
                 .map(|(count, digit)| u128::from(*count) << digit)
                 .sum(),
         ))
-    }
-
-    /// Does the same as [`Encoding::sum`] for counts without noise. Bins are randomised
-    /// independently, so their variances add.
-    ///
-    /// # Errors
-    /// [`EncodeError::Length`] unless there is one count per bin.
-    pub fn estimated_sum(&self, counts: &[Estimate]) -> Result<Option<Estimate>, EncodeError> {
-        self.check_counts(counts.len())?;
-        let Self::BoundedInteger { bits } = *self else {
-            return Ok(None);
-        };
-        check_bits(bits)?;
-        let digits = || {
-            counts
-                .iter()
-                .zip((0..64_u32).map(|digit| 2_f64.powi(digit as i32)))
-        };
-        let value = digits().map(|(count, weight)| weight * count.value).sum();
-        let variance: f64 = digits()
-            .map(|(count, weight)| (weight * count.standard_error).powi(2))
-            .sum();
-        Ok(Some(Estimate {
-            value,
-            standard_error: variance.sqrt(),
-        }))
     }
 
     fn check_counts(&self, found: usize) -> Result<(), EncodeError> {
@@ -288,20 +261,6 @@ mod tests {
             Encoding::BoundedInteger { bits: 64 }.sum(&largest),
             Ok(Some(expected))
         );
-    }
-
-    #[test]
-    fn errors_of_an_estimated_sum_add_as_squares() {
-        let count = Estimate {
-            value: 10.0,
-            standard_error: 3.0,
-        };
-        let sum = Encoding::BoundedInteger { bits: 2 }
-            .estimated_sum(&[count, count])
-            .unwrap()
-            .unwrap();
-        assert_eq!(sum.value, 30.0);
-        assert!((sum.standard_error - (9.0_f64 + 36.0).sqrt()).abs() < 1e-12);
     }
 
     proptest! {

@@ -24,9 +24,6 @@
 //! let report = client.report(&noise.randomise(&bits, &mut rng), &mut rng)?;
 //! assert_eq!(report.shares.len(), 2);
 //!
-//! // After 13,394 such reports are summed, and a bin is set in 240 of them:
-//! let estimate = noise.debias(240, 13_394);
-//! assert!((estimate.value - 235.7).abs() < 0.1 && estimate.standard_error < 2.2);
 //! # Ok(())
 //! # }
 //! ```
@@ -35,6 +32,8 @@
 //! configuration that an ingestor serves, after `config::Trust` has verified it. It posts each
 //! report until the outcome is known. `docs/clients.md` describes the same steps for other
 //! languages.
+//!
+//! A phone never estimates; the crate `tallybox-estimate` removes the noise from sums.
 //!
 //! Generators are no part of the library for phones: the feature `traffic` adds the module
 //! `traffic`, which makes many such reports from a seed, both honest and hostile ones, with known
@@ -74,7 +73,7 @@ pub use address::{Address, AddressError};
 pub use clock::ClientClock;
 pub use encoding::{Encoding, Value};
 pub use error::{ClientError, EncodeError, EpsilonError};
-pub use noise::{Estimate, RandomisedResponse};
+pub use noise::RandomisedResponse;
 pub use report::{Client, EncryptedShare, ProcessorKey, Report};
 pub use sample::{SAMPLE_BINS, sample_bits};
 #[cfg(feature = "http")]

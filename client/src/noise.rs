@@ -1,8 +1,7 @@
-//! Randomised response: each bit of a report is flipped with a small probability, and sums are
-//! corrected for it.
+//! Randomised response: each bit of a report is flipped with a small probability. The crate
+//! `tallybox-estimate` corrects sums for it.
 
 use rand::CryptoRng;
-use serde::Serialize;
 
 use crate::error::EpsilonError;
 
@@ -15,17 +14,6 @@ use crate::error::EpsilonError;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RandomisedResponse {
     epsilon: f64,
-}
-
-/// A count from which the noise was removed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Estimate {
-    /// The unbiased estimate. It can be below 0 or above the number of reports; truncating it would
-    /// bias results that are computed from it.
-    pub value: f64,
-    /// Standard deviation of the noise in `value`, in reports.
-    pub standard_error: f64,
 }
 
 impl RandomisedResponse {
@@ -70,41 +58,14 @@ impl RandomisedResponse {
     fn threshold(&self) -> u64 {
         (self.flip_probability() * 2_f64.powi(64)).round() as u64
     }
-
-    /// Estimates the number of set bits in `reports` reports from the number of set bits after
-    /// randomisation: ((e^epsilon + 1) count - reports) / (e^epsilon - 1).
-    #[must_use]
-    pub fn debias(&self, count: u64, reports: u64) -> Estimate {
-        // Numerator and denominator are divided by e^epsilon + 1, so that a large epsilon does not
-        // overflow.
-        let value = (count as f64 - reports as f64 * self.flip_probability()) / self.contrast();
-        Estimate {
-            value,
-            standard_error: self.standard_deviation(reports),
-        }
-    }
-
-    /// Returns the standard deviation of a debiased count over `reports` reports, in reports. It
-    /// covers the noise alone, and does not depend on the true count.
-    #[must_use]
-    pub fn standard_deviation(&self, reports: u64) -> f64 {
-        let flip = self.flip_probability();
-        (reports as f64 * flip * (1.0 - flip)).sqrt() / self.contrast()
-    }
-
-    /// Returns (e^epsilon - 1) / (e^epsilon + 1): the factor by which randomisation reduces a
-    /// difference of counts.
-    fn contrast(&self) -> f64 {
-        (self.epsilon / 2.0).tanh()
-    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use proptest::prelude::*;
     use rand::SeedableRng;
     use rand_chacha::ChaCha20Rng;
+    use tallybox_estimate::Mechanism;
 
     use super::*;
 
@@ -128,24 +89,12 @@ mod tests {
         assert_eq!(noise(8.0).epsilon(), 8.0);
     }
 
-    /// The table of published figures: epsilon, flip probability, standard deviation of a count
-    /// over 100,000 reports.
     #[test]
-    fn published_figures() {
-        for (epsilon, flip, deviation) in [
-            (12.0, 6.1e-6, 0.8),
-            (10.2, 3.7e-5, 1.9),
-            (8.0, 3.4e-4, 5.8),
-            (5.2933, 5.0e-3, 22.5),
-        ] {
-            assert!(
-                (noise(epsilon).flip_probability() / flip - 1.0).abs() < 0.02,
-                "{epsilon}"
-            );
-            assert!(
-                (noise(epsilon).standard_deviation(100_000) - deviation).abs() < 0.06,
-                "{epsilon}"
-            );
+    fn the_flip_probability_is_the_one_that_estimates_assume() {
+        for epsilon in [0.1, 1.0, 5.2933, 8.0, 10.2, 12.0] {
+            let mechanism = Mechanism::new(epsilon).unwrap();
+            let found = noise(epsilon).flip_probability();
+            assert_eq!(found, mechanism.flip_probability(), "{epsilon}");
         }
     }
 
@@ -197,7 +146,8 @@ mod tests {
                 .iter()
                 .filter(|bit| **bit)
                 .count();
-            let estimate = noise(2.0).debias(count as u64, reports);
+            let mechanism = Mechanism::new(2.0).unwrap();
+            let estimate = mechanism.debias(count as u64, reports);
             misses.push((estimate.value - truth as f64) / estimate.standard_error);
         }
         assert!(misses.iter().all(|miss| miss.abs() < 5.0), "{misses:?}");
@@ -214,22 +164,5 @@ mod tests {
         let mut rng = ChaCha20Rng::seed_from_u64(4);
         let bits = vec![true; 1000];
         assert_eq!(noise(1e6).randomise(&bits, &mut rng), bits);
-        assert_eq!(
-            noise(1e6).debias(7, 10),
-            Estimate {
-                value: 7.0,
-                standard_error: 0.0
-            }
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn debiasing_is_the_published_formula(epsilon in 0.01..30.0_f64, count in 0_u64..1_000, rest in 0_u64..1_000) {
-            let (reports, e) = (count + rest, epsilon.exp());
-            let expected = ((e + 1.0) * count as f64 - reports as f64) / (e - 1.0);
-            let found = noise(epsilon).debias(count, reports).value;
-            prop_assert!((found - expected).abs() <= 1e-6 * expected.abs().max(1.0), "{found} {expected}");
-        }
     }
 }

@@ -56,6 +56,15 @@ impl Interval {
     }
 }
 
+impl From<Estimate> for Debiased {
+    fn from(estimate: Estimate) -> Self {
+        Self {
+            value: estimate.value,
+            standard_error: estimate.standard_error,
+        }
+    }
+}
+
 impl Estimate {
     /// Converts a debiased number and the quantiles of its error, in standard errors.
     pub(crate) fn from_error_range(number: Debiased, (lowest, highest): (f64, f64)) -> Self {

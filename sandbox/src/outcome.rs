@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use tallybox_client::Estimate;
+use tallybox_estimate::Debiased;
 
 use crate::hostile::{Attack, Ending, PacketStatus, Sent};
 use crate::ingestor_server::PostAnswer;
@@ -60,7 +60,7 @@ pub struct MetricOutcome {
     /// The sum parts, added modulo the prime.
     pub sums: Vec<u64>,
     /// The sums with the expected noise removed.
-    pub estimates: Vec<Estimate>,
+    pub estimates: Vec<Debiased>,
     /// The headers of both sum parts, as paths relative to the sandbox directory.
     pub sum_parts: [String; 2],
     /// For metrics whose bins are the digits of a number: the sum of all numbers.
@@ -75,7 +75,7 @@ pub struct NumberOutcome {
     /// The true sum.
     pub truth: u64,
     /// The portal's estimate.
-    pub estimate: Estimate,
+    pub estimate: Debiased,
 }
 
 /// Hostile posts of one kind.

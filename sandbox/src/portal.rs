@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tallybox_estimate::{Counts, Debiased, EstimateError, Level, Mechanism};
 use tallybox_model::id::{AggregationId, BatchId, Instance, PacketId};
 use tallybox_model::path::SumPartName;
 use tallybox_model::role::Role;
@@ -30,6 +31,15 @@ pub struct Total {
     pub sums: Vec<u64>,
     /// The packets that were not counted.
     pub invalid: BTreeSet<PacketId>,
+}
+
+impl Total {
+    /// Estimates the sum of numbers whose binary digits are the bins.
+    pub(crate) fn estimated_sum(&self, epsilon: f64) -> Result<Debiased, EstimateError> {
+        let mechanism = Mechanism::new(epsilon)?;
+        let counts = Counts::new(mechanism, self.accepted, self.sums.clone())?;
+        Ok(counts.integer(Level::default())?.sum.into())
+    }
 }
 
 /// The locations of sum parts, and the keys that verify them.

@@ -336,16 +336,17 @@ impl Run {
 
     fn metric_outcome(&self, flow: &Flow, summed: &SummedWindow) -> Result<MetricOutcome, Error> {
         let metric = flow.traffic.metric();
-        let internal = |error: tallybox_client::EncodeError| Error::Internal(error.to_string());
         let truth = metric.encoding.sum(&summed.truth.true_counts);
-        let estimate = metric.encoding.estimated_sum(&summed.estimates);
-        let number = truth
-            .map_err(internal)?
-            .zip(estimate.map_err(internal)?)
-            .map(|(truth, estimate)| NumberOutcome {
-                truth: u64::try_from(truth).unwrap_or(u64::MAX),
-                estimate,
-            });
+        let number = match truth.map_err(|error| Error::Internal(error.to_string()))? {
+            Some(truth) => {
+                let estimate = summed.total.estimated_sum(flow.metric.epsilon);
+                Some(NumberOutcome {
+                    truth: u64::try_from(truth).unwrap_or(u64::MAX),
+                    estimate: estimate.map_err(|error| Error::Check(error.to_string()))?,
+                })
+            }
+            None => None,
+        };
         let sum_part = |role: Role| {
             let parts = &self.sandbox.audit.parts;
             let name = parts.name(&flow.aggregation, self.window, role);

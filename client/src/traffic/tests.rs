@@ -2,6 +2,7 @@
 
 use prio::field::FieldPrio2;
 use prio::vdaf::Share;
+use tallybox_estimate::Mechanism;
 use tallybox_model::role::Role;
 
 use super::*;
@@ -145,7 +146,8 @@ fn noise_comes_off_again() {
     let mut tally = Tally::new(5);
     (0..20_000).for_each(|index| tally.add_answer(&traffic.answer(index).unwrap()));
     for (truth, count) in tally.true_counts.iter().zip(&tally.noisy_counts) {
-        let estimate = traffic.noise().unwrap().debias(*count, tally.packets);
+        let mechanism = Mechanism::new(traffic.noise().unwrap().epsilon()).unwrap();
+        let estimate = mechanism.debias(*count, tally.packets);
         assert!(
             (estimate.value - *truth as f64).abs() < 5.0 * estimate.standard_error,
             "{truth} {estimate:?}"

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use tallybox_client::Estimate;
+use tallybox_estimate::Debiased;
 use tallybox_service::chart::{Align, Screen, Table, Tone, bar};
 use tallybox_service::progress::grouped;
 
@@ -103,8 +103,8 @@ fn shown(metric: &MetricOutcome, all: bool) -> Vec<usize> {
 }
 
 /// Formats an estimate as `1,234.5 ± 0.9`, or without a fraction if the error is at least 100.
-fn show(estimate: &Estimate) -> String {
-    let Estimate {
+fn show(estimate: &Debiased) -> String {
+    let Debiased {
         value,
         standard_error,
     } = *estimate;
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn estimates_are_readable() {
         let estimate = |value, standard_error| {
-            show(&Estimate {
+            show(&Debiased {
                 value,
                 standard_error,
             })

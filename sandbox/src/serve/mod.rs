@@ -56,7 +56,7 @@ pub(crate) use client_traffic::{ClientTraffic, Flow};
 use front::Front;
 use lookup::Lookup;
 use processes::Processes;
-use setup::{create, flows, listen_for_questions};
+use setup::{create, flows, listen_for_questions, mechanisms};
 pub(crate) use stored_state::IntakeRecord;
 pub(crate) use truth::Posted;
 use truth::{Audit, SharedPostedReports};
@@ -217,10 +217,7 @@ impl Serving {
             seed,
             state: std::sync::Mutex::default(),
         };
-        let noise = traffic.flows.iter();
-        let noise =
-            noise.filter_map(|flow| Some((flow.aggregation.clone(), *flow.traffic.noise()?)));
-        let audit = Audit::new(&world, noise.collect(), posted_reports)?;
+        let audit = Audit::new(&world, mechanisms(&traffic.flows)?, posted_reports)?;
         Ok(Self {
             address,
             debug_address: pages.as_ref().map(|(_, address)| *address),

@@ -1,11 +1,14 @@
 //! Creates the directory of a sandbox, its addresses and its clients.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use tallybox_client::traffic::{Metric, Traffic};
+use tallybox_estimate::Mechanism;
 use tallybox_facilitator::config::Points;
 use tallybox_model::client_config::ClientConfig;
+use tallybox_model::id::AggregationId;
 use tallybox_model::registry::Registry;
 use tallybox_model::time::BatchTime;
 use tallybox_service::config::load;
@@ -96,6 +99,16 @@ pub(super) async fn listen_for_questions(
 
 fn refused(address: SocketAddr) -> impl Fn(std::io::Error) -> Error {
     move |error| Error::Setting(format!("cannot listen on {address}: {error}"))
+}
+
+/// Returns the noise of each metric.
+pub(super) fn mechanisms(flows: &[Flow]) -> Result<BTreeMap<AggregationId, Mechanism>, Error> {
+    let mechanism = |flow: &Flow| {
+        let mechanism = Mechanism::new(flow.metric.epsilon);
+        let mechanism = mechanism.map_err(|error| Error::Internal(error.to_string()))?;
+        Ok((flow.aggregation.clone(), mechanism))
+    };
+    flows.iter().map(mechanism).collect()
 }
 
 /// Returns the clients of each metric.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 use tallybox_client::traffic::Tally;
-use tallybox_client::{Estimate, RandomisedResponse};
+use tallybox_estimate::{Debiased, Mechanism};
 use tallybox_model::id::AggregationId;
 use tallybox_model::time::Window;
 use tallybox_service::output::Summary;
@@ -26,7 +26,7 @@ pub(crate) struct SummedWindow {
     /// Number of rejected packets.
     rejected: usize,
     sums: Vec<u64>,
-    pub(crate) estimates: Vec<Estimate>,
+    pub(crate) estimates: Vec<Debiased>,
     /// Number of counted reports that other clients posted.
     foreign: u64,
     /// The answers of the counted reports of the sandbox.
@@ -44,12 +44,13 @@ impl SummedWindow {
         metric: &AggregationId,
         window: Window,
         total: Total,
-        noise: Option<RandomisedResponse>,
+        mechanism: Option<Mechanism>,
         (truth, foreign): (Tally, u64),
     ) -> Self {
-        let estimate = |noise: RandomisedResponse| {
+        let estimate = |mechanism: Mechanism| {
             let sums = total.sums.iter();
-            sums.map(|sum| noise.debias(*sum, total.accepted)).collect()
+            sums.map(|sum| mechanism.debias(*sum, total.accepted))
+                .collect()
         };
         Self {
             event: "summed",
@@ -57,7 +58,7 @@ impl SummedWindow {
             metric: metric.clone(),
             counted: total.accepted,
             rejected: total.invalid.len(),
-            estimates: noise.map(estimate).unwrap_or_default(),
+            estimates: mechanism.map(estimate).unwrap_or_default(),
             sums: total.sums.clone(),
             foreign,
             truth,
@@ -85,7 +86,7 @@ impl Summary for SummedWindow {
 /// Writes the bins with a nonzero sum, each with its estimate, wrapped to the width.
 fn bins<'b>(
     f: &mut fmt::Formatter<'_>,
-    bins: impl Iterator<Item = (&'b u64, &'b Estimate)>,
+    bins: impl Iterator<Item = (&'b u64, &'b Debiased)>,
 ) -> fmt::Result {
     let mut column = COLUMNS;
     for (bin, (sum, estimate)) in bins.enumerate().filter(|(_, (sum, _))| **sum > 0) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tallybox_client::RandomisedResponse;
+use tallybox_estimate::Mechanism;
 use tallybox_model::id::{AggregationId, BatchId, PacketId};
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
@@ -41,7 +41,7 @@ pub(super) struct Batch {
 /// The audit's state: sums so far, batches, windows, discrepancies.
 pub(crate) struct Audit {
     pub(super) posted_reports: SharedPostedReports,
-    pub(super) metrics: BTreeMap<AggregationId, RandomisedResponse>,
+    pub(super) metrics: BTreeMap<AggregationId, Mechanism>,
     pub(crate) parts: Parts,
     pub(super) ingestion: [SharedBucket; 2],
     own: [SharedBucket; 2],
@@ -57,7 +57,7 @@ impl Audit {
     /// Creates an audit of these metrics, with the noise of each.
     pub(crate) fn new(
         world: &World,
-        metrics: BTreeMap<AggregationId, RandomisedResponse>,
+        metrics: BTreeMap<AggregationId, Mechanism>,
         posted_reports: SharedPostedReports,
     ) -> Result<Self, Error> {
         let bucket = |kind| Role::ALL.map(|role| world.layout.bucket(kind, role));
@@ -268,8 +268,8 @@ impl Audit {
         state.summed = Some(Summed {
             counted: total.accepted,
         });
-        let noise = self.metrics.get(metric).copied();
-        let summed = SummedWindow::from_total(metric, window, total, noise, counted);
+        let mechanism = self.metrics.get(metric).copied();
+        let summed = SummedWindow::from_total(metric, window, total, mechanism, counted);
         Ok(Some(summed))
     }
 }
