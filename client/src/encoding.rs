@@ -27,6 +27,15 @@ pub enum Encoding {
         /// Number of binary digits, at most 64.
         bits: u32,
     },
+    /// A number from 0 to 2^bits - 1 for one of several groups. Each group has a field of 1 + bits
+    /// bins: a membership bit, then the binary digits of the number, least significant first. The
+    /// fields of the other groups are 0. (Prio2 cannot prove that only one field is used.)
+    GroupedInteger {
+        /// Number of groups.
+        groups: usize,
+        /// Number of binary digits, at most 64.
+        bits: u32,
+    },
 }
 
 /// An answer, before it is encoded.
@@ -39,6 +48,13 @@ pub enum Value {
     Bits(Vec<bool>),
     /// A number.
     Integer(u64),
+    /// A number for a group.
+    Grouped {
+        /// The number of the group, from 0.
+        group: usize,
+        /// The number.
+        integer: u64,
+    },
 }
 
 impl Value {
@@ -47,6 +63,7 @@ impl Value {
             Self::Bucket(_) => "bucket",
             Self::Bits(_) => "bit vector",
             Self::Integer(_) => "bounded integer",
+            Self::Grouped { .. } => "grouped integer",
         }
     }
 }
@@ -58,6 +75,7 @@ impl Encoding {
         match *self {
             Self::Histogram { bins } | Self::BitVector { bins } => bins,
             Self::BoundedInteger { bits } => bits as usize,
+            Self::GroupedInteger { groups, bits } => groups.saturating_mul(1 + bits as usize),
         }
     }
 
@@ -74,6 +92,9 @@ impl Encoding {
                 bins,
             }),
             (Self::BoundedInteger { bits }, Value::Integer(integer)) => binary(bits, *integer),
+            (Self::GroupedInteger { groups, bits }, Value::Grouped { group, integer }) => {
+                field(groups, *group, &binary(bits, *integer)?)
+            }
             _ => Err(EncodeError::Kind {
                 found: value.kind(),
                 expected: self.kind(),
@@ -116,6 +137,7 @@ impl Encoding {
             Self::Histogram { .. } => "bucket",
             Self::BitVector { .. } => "bit vector",
             Self::BoundedInteger { .. } => "bounded integer",
+            Self::GroupedInteger { .. } => "grouped integer",
         }
     }
 }
@@ -127,23 +149,34 @@ impl From<&MetricEncoding> for Encoding {
             EncodingKind::Histogram => Self::Histogram { bins },
             EncodingKind::BitVector => Self::BitVector { bins },
             EncodingKind::BoundedInteger => Self::BoundedInteger { bits: metric.bins },
+            EncodingKind::GroupedInteger => Self::GroupedInteger {
+                groups: metric.groups.len(),
+                bits: metric.bits.unwrap_or(0),
+            },
         }
     }
 }
 
 impl From<Encoding> for MetricEncoding {
-    /// Converts without labels. A number of bins beyond the range becomes the largest one, which a
-    /// registry rejects.
+    /// Converts without labels; groups are numbered from 0. A number of bins beyond the range
+    /// becomes the largest one, which a registry rejects.
     fn from(encoding: Encoding) -> Self {
         let kind = match encoding {
             Encoding::Histogram { .. } => EncodingKind::Histogram,
             Encoding::BitVector { .. } => EncodingKind::BitVector,
             Encoding::BoundedInteger { .. } => EncodingKind::BoundedInteger,
+            Encoding::GroupedInteger { .. } => EncodingKind::GroupedInteger,
+        };
+        let (groups, bits) = match encoding {
+            Encoding::GroupedInteger { groups, bits } => (groups, Some(bits)),
+            _ => (0, None),
         };
         Self {
             kind,
             bins: u32::try_from(encoding.bins()).unwrap_or(u32::MAX),
             labels: Vec::new(),
+            groups: (0..groups).map(|group| group.to_string()).collect(),
+            bits,
         }
     }
 }
@@ -164,6 +197,21 @@ fn binary(bits: u32, integer: u64) -> Result<Vec<bool>, EncodeError> {
         return Err(EncodeError::OutOfRange { bound });
     }
     Ok((0..bits).map(|digit| integer >> digit & 1 == 1).collect())
+}
+
+/// Returns the fields of all groups, with the digits in the field of one.
+fn field(groups: usize, group: usize, digits: &[bool]) -> Result<Vec<bool>, EncodeError> {
+    if group >= groups {
+        return Err(EncodeError::OutOfRange {
+            bound: groups as u128,
+        });
+    }
+    let length = 1 + digits.len();
+    let mut bins = vec![false; groups * length];
+    let start = group * length;
+    bins[start] = true;
+    bins[start + 1..start + length].copy_from_slice(digits);
+    Ok(bins)
 }
 
 fn check_bits(bits: u32) -> Result<(), EncodeError> {
@@ -200,6 +248,15 @@ mod tests {
             integer.encode(&Value::Integer(6)).unwrap(),
             [false, true, true, false, false]
         );
+        let grouped = Encoding::GroupedInteger { groups: 3, bits: 2 };
+        let value = Value::Grouped {
+            group: 1,
+            integer: 2,
+        };
+        assert_eq!(
+            grouped.encode(&value).unwrap(),
+            [false, false, false, true, false, true, false, false, false]
+        );
         let all = Encoding::BoundedInteger { bits: 64 };
         assert!(
             all.encode(&Value::Integer(u64::MAX))
@@ -224,6 +281,10 @@ mod tests {
             expected: "bucket",
         });
         assert_eq!(histogram.encode(&Value::Integer(1)), kind);
+        let grouped = Encoding::GroupedInteger { groups: 3, bits: 2 };
+        let value = |group, integer| Value::Grouped { group, integer };
+        assert_eq!(grouped.encode(&value(3, 0)), out_of_range(3));
+        assert_eq!(grouped.encode(&value(2, 4)), out_of_range(4));
         let long = Encoding::BoundedInteger { bits: 65 };
         assert_eq!(
             long.encode(&Value::Integer(1)),
@@ -241,10 +302,12 @@ mod tests {
             Encoding::Histogram { bins: 5 },
             Encoding::BitVector { bins: 6 },
             Encoding::BoundedInteger { bits: 7 },
+            Encoding::GroupedInteger { groups: 2, bits: 8 },
         ] {
             let metric = MetricEncoding::from(encoding);
             assert_eq!(metric.bins as usize, encoding.bins());
             assert_eq!(Encoding::from(&metric), encoding);
+            assert_eq!(metric.check_groups(), Ok(()));
         }
     }
 

@@ -68,6 +68,8 @@ mod tests {
             kind: EncodingKind::BitVector,
             bins: 3,
             labels: Vec::new(),
+            groups: Vec::new(),
+            bits: None,
         };
         let metric = ClientMetric {
             name: "a-v1".to_owned(),

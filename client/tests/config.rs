@@ -385,4 +385,13 @@ fn the_kinds_of_a_registry_are_all_known() {
         let document = changed(|config| config.metrics = vec![support::metric("a-v1", kind, 4, 1)]);
         assert!(trust().check(&document, now()).is_ok());
     }
+    let grouped = |bits| {
+        let mut metric = support::metric("a-v1", EncodingKind::GroupedInteger, 4, 1);
+        metric.encoding.groups = ["women", "men"].map(str::to_owned).to_vec();
+        metric.encoding.bits = Some(bits);
+        let document = changed(|config| config.metrics = vec![metric]);
+        trust().check(&document, now())
+    };
+    assert!(grouped(1).is_ok());
+    assert!(grouped(2).is_err());
 }

@@ -81,6 +81,8 @@ fn metric() -> ClientMetric {
             kind: EncodingKind::Histogram,
             bins: 3,
             labels: ["no", "yes", "not sure"].map(str::to_owned).to_vec(),
+            groups: Vec::new(),
+            bits: None,
         },
         epsilon: 2.0,
         prime: PRIME,

@@ -151,6 +151,8 @@ mod tests {
             kind: EncodingKind::BitVector,
             bins: 5,
             labels: Vec::new(),
+            groups: Vec::new(),
+            bits: None,
         };
         ClientConfig {
             format: ClientConfig::FORMAT,

@@ -184,6 +184,9 @@ fn find_fault(metric: &ClientMetric) -> Option<&'static str> {
     if encoding.kind == EncodingKind::BoundedInteger && encoding.bins > u64::BITS {
         return Some("an integer has more than 64 binary digits");
     }
+    if encoding.check_groups().is_err() {
+        return Some("groups, bits and bins contradict each other");
+    }
     if !encoding.labels.is_empty() && encoding.labels.len() != encoding.bins as usize {
         return Some("the number of labels differs from the number of bins");
     }

@@ -131,10 +131,16 @@ fn draw_value(encoding: Encoding, rng: &mut impl Rng) -> Value {
         Encoding::BitVector { bins } => {
             Value::Bits((0..bins).map(|_| rng.next_u32() & 1 == 1).collect())
         }
-        Encoding::BoundedInteger { bits } => {
-            Value::Integer(rng.next_u64() >> (64 - bits.clamp(1, 64)))
-        }
+        Encoding::BoundedInteger { bits } => Value::Integer(draw_integer(bits, rng)),
+        Encoding::GroupedInteger { groups, bits } => Value::Grouped {
+            group: below(groups, rng),
+            integer: draw_integer(bits, rng),
+        },
     }
+}
+
+fn draw_integer(bits: u32, rng: &mut impl Rng) -> u64 {
+    rng.next_u64() >> (64 - bits.clamp(1, 64))
 }
 
 /// Draws a number below `bound`, which is above 0. The bias of 1 in 2^32 does not matter here.

@@ -95,6 +95,7 @@ fn row(metric: &ClientMetric) -> [String; 8] {
         EncodingKind::Histogram => "histogram",
         EncodingKind::BitVector => "bit-vector",
         EncodingKind::BoundedInteger => "bounded-integer",
+        EncodingKind::GroupedInteger => "grouped-integer",
     };
     let noise = RandomisedResponse::new(metric.epsilon);
     let flip_probability = noise.map_or_else(

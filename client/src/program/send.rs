@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use tallybox_model::registry::EncodingKind;
+use tallybox_model::registry::{EncodingKind, MetricEncoding};
 use tallybox_model::report::json::JsonReport;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::{Failure, Summary};
 
 use super::server::ServerArgs;
-use crate::config::TrustedMetric;
 use crate::encoding::Value;
 use crate::post::{Options, PostOutcome, Reporter};
 
@@ -23,8 +22,8 @@ pub(super) struct SendArgs {
     /// The metric
     #[arg(long, value_name = "NAME")]
     metric: String,
-    /// The answer, in the metric's encoding: a bucket's number or label, bits such as 0110, or a
-    /// number
+    /// The answer, in the metric's encoding: a bucket's number or label, bits such as 0110, a
+    /// number, or GROUP:NUMBER with a group's number or name
     #[arg(long, value_name = "ANSWER")]
     value: String,
     /// Make the report without posting it
@@ -66,7 +65,7 @@ pub(super) async fn run(args: &SendArgs) -> Result<Steps, Failure> {
         return Err(Failure::new(Exit::Usage, "metric", problem).object(&args.metric));
     };
     let usage = |problem: String| Failure::new(Exit::Usage, "value", problem);
-    let value = parse_value(metric, &args.value).map_err(usage)?;
+    let value = parse_value(&metric.metric.encoding, &args.value).map_err(usage)?;
     let bits = metric
         .encoding
         .encode(&value)
@@ -118,19 +117,13 @@ fn outcome_text(outcome: PostOutcome) -> Result<String, Failure> {
 }
 
 /// Parses an answer in the metric's encoding.
-fn parse_value(metric: &TrustedMetric, text: &str) -> Result<Value, String> {
-    let encoding = &metric.metric.encoding;
+fn parse_value(encoding: &MetricEncoding, text: &str) -> Result<Value, String> {
     match encoding.kind {
         EncodingKind::Histogram => {
-            let labelled = encoding.labels.iter().position(|label| label == text);
-            let bucket = labelled.map_or_else(
-                || {
-                    text.parse()
-                        .map_err(|_| "not the number or label of a bucket")
-                },
-                Ok,
-            );
-            Ok(Value::Bucket(bucket?))
+            let bucket = position(&encoding.labels, text);
+            Ok(Value::Bucket(
+                bucket.ok_or("not the number or label of a bucket")?,
+            ))
         }
         EncodingKind::BitVector => {
             let bit = |digit| match digit {
@@ -143,11 +136,27 @@ fn parse_value(metric: &TrustedMetric, text: &str) -> Result<Value, String> {
                 .collect::<Result<_, _>>()
                 .map(Value::Bits)
         }
-        EncodingKind::BoundedInteger => text
-            .parse()
-            .map(Value::Integer)
-            .map_err(|_| "not a number of 0 or more".to_owned()),
+        EncodingKind::BoundedInteger => parse_integer(text).map(Value::Integer),
+        EncodingKind::GroupedInteger => {
+            let (group, integer) = text.rsplit_once(':').ok_or("not a GROUP:NUMBER")?;
+            let group = position(&encoding.groups, group);
+            Ok(Value::Grouped {
+                group: group.ok_or("not the number or name of a group")?,
+                integer: parse_integer(integer)?,
+            })
+        }
     }
+}
+
+/// Returns the position of a name in a list, which can also be given as a number.
+fn position(names: &[String], text: &str) -> Option<usize> {
+    let named = names.iter().position(|name| name == text);
+    named.or_else(|| text.parse().ok())
+}
+
+fn parse_integer(text: &str) -> Result<u64, String> {
+    let parsed = text.parse();
+    parsed.map_err(|_| "not a number of 0 or more".to_owned())
 }
 
 impl Summary for Steps {
@@ -171,5 +180,24 @@ impl Summary for Steps {
             writeln!(f, "body        {body}")?;
         }
         write!(f, "outcome     {}", self.outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoding::Encoding;
+
+    #[test]
+    fn a_group_is_named_or_numbered() {
+        let mut encoding = MetricEncoding::from(Encoding::GroupedInteger { groups: 2, bits: 8 });
+        encoding.groups = vec!["women".to_owned(), "men: all".to_owned()];
+        let value = |group, integer| Ok(Value::Grouped { group, integer });
+        assert_eq!(parse_value(&encoding, "women:35"), value(0, 35));
+        assert_eq!(parse_value(&encoding, "men: all:7"), value(1, 7));
+        assert_eq!(parse_value(&encoding, "1:7"), value(1, 7));
+        for bad in ["35", "children:3", "women:", "women:-1"] {
+            assert!(parse_value(&encoding, bad).is_err(), "{bad}");
+        }
     }
 }

@@ -108,6 +108,8 @@ pub fn metric(name: &str, kind: EncodingKind, bins: u32, generation: u64) -> Cli
             kind,
             bins,
             labels: Vec::new(),
+            groups: Vec::new(),
+            bits: None,
         },
         epsilon: 8.0,
         prime: PRIME,

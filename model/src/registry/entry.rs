@@ -52,10 +52,16 @@ pub struct MetricEncoding {
     pub kind: EncodingKind,
     /// The number of bins.
     pub bins: u32,
-    /// The meaning of each bin, in order. Either all bins have a label or none; the digits of a
-    /// bounded integer have none.
+    /// The meaning of each bin, in order. Either all bins have a label or none; the digits of
+    /// integers have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// The groups of a grouped integer, in the order of their fields; other kinds have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// The number of binary digits in each group's field; other kinds have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<u32>,
 }
 
 /// The mapping of an answer to bins.
@@ -68,6 +74,9 @@ pub enum EncodingKind {
     BitVector,
     /// Each bin is a binary digit of a number, least significant first.
     BoundedInteger,
+    /// A number for one of several groups. Each group has a field: one membership bit, then the
+    /// binary digits of the number, least significant first. The fields of other groups are 0.
+    GroupedInteger,
 }
 
 /// The reason why an entry is invalid.
@@ -93,6 +102,14 @@ pub enum EntryError {
     /// A bounded integer has too many bins, or labels.
     #[error("a bounded integer has 1 to 32 binary digits and no labels")]
     BoundedInteger,
+    /// A grouped integer without groups, with a wrong number of bins, or with labels.
+    #[error(
+        "a grouped integer has groups, 1 to 32 bits, no labels, and (1 + bits) bins for each group"
+    )]
+    GroupedInteger,
+    /// Another kind has groups or bits.
+    #[error("only a grouped integer has groups and bits")]
+    Groups,
     /// Epsilon is not a positive number in range.
     #[error("epsilon has to be a number above 0 and at most 64")]
     Epsilon,
@@ -114,6 +131,35 @@ pub enum EntryError {
 const MAX_BINS: u32 = 262_143;
 /// Number of bytes that encryption adds to a share.
 const SEALING_BYTES: u64 = 81;
+
+impl MetricEncoding {
+    /// Returns the number of bins of a grouped integer, if its groups and bits are valid.
+    fn grouped_bins(&self) -> Option<u64> {
+        let bits = self.bits.filter(|bits| (1..=32).contains(bits))?;
+        Some(self.groups.len() as u64 * (1 + u64::from(bits)))
+    }
+
+    /// Checks that groups and bits belong to a grouped integer and agree with its bins.
+    ///
+    /// # Errors
+    /// [`EntryError::Groups`] or [`EntryError::GroupedInteger`].
+    pub fn check_groups(&self) -> Result<(), EntryError> {
+        if self.kind != EncodingKind::GroupedInteger {
+            let has_groups = !self.groups.is_empty() || self.bits.is_some();
+            return if has_groups {
+                Err(EntryError::Groups)
+            } else {
+                Ok(())
+            };
+        }
+        // There is at least one bin, so that there is at least one group.
+        if self.grouped_bins() == Some(u64::from(self.bins)) && self.labels.is_empty() {
+            Ok(())
+        } else {
+            Err(EntryError::GroupedInteger)
+        }
+    }
+}
 
 impl MetricEntry {
     /// Returns the parameters for the headers of the metric's batches.
@@ -141,7 +187,9 @@ impl MetricEntry {
     }
 
     pub(super) fn check(&self) -> Result<(), EntryError> {
-        let MetricEncoding { kind, bins, labels } = &self.encoding;
+        let MetricEncoding {
+            kind, bins, labels, ..
+        } = &self.encoding;
         let bins = *bins;
         if bins == 0 || bins > MAX_BINS {
             return Err(EntryError::Bins {
@@ -156,6 +204,7 @@ impl MetricEntry {
         if *kind == EncodingKind::BoundedInteger && (bins > 32 || !labels.is_empty()) {
             return Err(EntryError::BoundedInteger);
         }
+        self.encoding.check_groups()?;
         // In this form, the condition also refuses NaN.
         if !(self.epsilon > 0.0 && self.epsilon <= 64.0) {
             return Err(EntryError::Epsilon);

@@ -76,7 +76,11 @@ fn lint_entry(name: &str, entry: &MetricEntry, add: &mut impl FnMut(Severity, St
         let message = "the name has no version: end it in -v1, so that a changed metric can have another name";
         add(Severity::Warning, message.to_owned());
     }
-    if entry.encoding.labels.is_empty() && entry.encoding.kind != EncodingKind::BoundedInteger {
+    let labelled = matches!(
+        entry.encoding.kind,
+        EncodingKind::Histogram | EncodingKind::BitVector
+    );
+    if labelled && entry.encoding.labels.is_empty() {
         let message = "the bins have no labels: results will show numbers only";
         add(Severity::Warning, message.to_owned());
     }
@@ -93,11 +97,19 @@ fn lint_entry(name: &str, entry: &MetricEntry, add: &mut impl FnMut(Severity, St
             "the metric is accepted, but with sampling 0 no client reports it".to_owned(),
         );
     }
-    let mut labels: Vec<_> = entry.encoding.labels.iter().collect();
-    labels.sort_unstable();
-    if labels.windows(2).any(|pair| pair[0] == pair[1]) {
+    if has_duplicate(&entry.encoding.labels) {
         add(Severity::Warning, "two bins have the same label".to_owned());
     }
+    if has_duplicate(&entry.encoding.groups) {
+        let message = "two groups have the same name: results cannot tell them apart";
+        add(Severity::Warning, message.to_owned());
+    }
+}
+
+fn has_duplicate(names: &[String]) -> bool {
+    let mut names: Vec<_> = names.iter().collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 fn compare(registry: &Registry, earlier: &Registry, findings: &mut Vec<Finding>) {
@@ -181,6 +193,19 @@ mod tests {
             lint(&registry(3, &metric("b-v1", "accept", 8.0)), Some(&closed)),
             []
         );
+    }
+
+    #[test]
+    fn a_grouped_integer_needs_no_labels_but_different_groups() {
+        let grouped = |groups: &str| {
+            let metric = format!(
+                r#""a-v1":{{"state":"accept","encoding":{{"kind":"grouped-integer","bins":8,"bits":3,
+                "groups":[{groups}]}},"epsilon":8.0,"cadence-hours":24}}"#
+            );
+            lint(&registry(1, &metric), None).len()
+        };
+        assert_eq!(grouped(r#""women","men""#), 0);
+        assert_eq!(grouped(r#""women","women""#), 1);
     }
 
     #[test]

@@ -124,6 +124,39 @@ mod tests {
     }
 
     #[test]
+    fn the_fields_of_a_grouped_integer_fill_its_bins() {
+        let grouped = |encoding: &str| {
+            let grouped = r#""kind":"grouped-integer","#.to_owned() + encoding;
+            read(&GOOD.replace(
+                r#""kind":"histogram","bins":2,
+        "labels":["no","yes"]"#,
+                &grouped,
+            ))
+        };
+        let good = grouped(r#""bins":18,"groups":["women","men"],"bits":8"#).unwrap();
+        let reread = read(&serde_json::to_string(&good).unwrap()).unwrap();
+        assert_eq!(reread, good);
+        for bad in [
+            r#""bins":17,"groups":["women","men"],"bits":8"#,
+            r#""bins":18,"groups":["women","men"]"#,
+            r#""bins":18,"bits":8"#,
+            r#""bins":2,"groups":["women","men"],"bits":0"#,
+            r#""bins":34,"groups":["all"],"bits":33"#,
+            r#""bins":2,"groups":["all"],"bits":1,"labels":["a","b"]"#,
+        ] {
+            let error = grouped(bad).unwrap_err();
+            assert!(error.contains("a grouped integer has groups"), "{error}");
+        }
+        for other in [
+            r#""bins":2,"bits":1"#,
+            r#""bins":2,"groups":["women","men"]"#,
+        ] {
+            let error = read(&GOOD.replace(r#""bins":2"#, other)).unwrap_err();
+            assert!(error.contains("only a grouped integer"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_by_name() {
         for (from, to, expected) in [
             (r#""version":3"#, r#""version":0"#, "version"),

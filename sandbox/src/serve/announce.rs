@@ -125,12 +125,13 @@ One second is {minutes} minutes here: hourly windows take seconds. Ctrl-C ends."
 }
 
 /// Returns an answer to a metric in the form that `tallybox-client send` accepts: one bit per bin,
-/// or a number.
+/// a number, or a number for a group.
 fn answer(entry: &MetricEntry) -> String {
     match entry.encoding.kind {
         EncodingKind::BitVector => (0..entry.encoding.bins)
             .map(|bin| if bin == 1 { '1' } else { '0' })
             .collect(),
         EncodingKind::Histogram | EncodingKind::BoundedInteger => "1".to_owned(),
+        EncodingKind::GroupedInteger => "0:1".to_owned(),
     }
 }
