@@ -1,5 +1,6 @@
-//! Generates `testdata/more.json` and `testdata/refused.json` and compares them: other encodings,
-//! edge cases of the generator, and one signed configuration for each rule that rejects one.
+//! Generates `testdata/more.json`, `grouped.json` and `refused.json` and compares them: other
+//! encodings, edge cases of the generator, and one signed configuration for each rule that rejects
+//! one.
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -130,6 +131,27 @@ fn other_encodings_are_made_again_to_the_byte() {
     assert_eq!(discarded["generator"][0], MODULUS - 1);
     assert_eq!(discarded["generator"][1], 5);
     compare("more.json", format!("{:#}\n", Json::from(all)).as_bytes());
+}
+
+/// The encoding that is newer than `more.json`, which is never edited.
+#[test]
+fn a_grouped_integer_is_made_again_to_the_byte() {
+    let case = Case {
+        name: "grouped-integer-v1",
+        encoding: Encoding::GroupedInteger { groups: 3, bits: 4 },
+        answer: json!([1, 11]),
+        value: Value::Grouped {
+            group: 1,
+            integer: 11,
+        },
+        seed: hex(&(0xa0..0xc0).collect::<Vec<_>>()),
+        scalar: 0x6b,
+    };
+    let mut made = made(&case);
+    made["groups"] = json!(3);
+    made["bits"] = json!(4);
+    let document = format!("{:#}\n", json!([made]));
+    compare("grouped.json", document.as_bytes());
 }
 
 /// Returns a document with this protected header and payload, signed as they are.

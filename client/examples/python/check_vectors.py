@@ -82,7 +82,7 @@ def main():
     refuses("another locality", document, keys, "us-xx", now)
     refuses("an unknown key", document, {"config-2": keys[config["keyId"]]}, "us-ca", now)
     refuses("another key", document, {config["keyId"]: scalar("11" * 32).public_key()}, "us-ca", now)
-    for case in json.loads(read("more.json")):
+    for case in json.loads(read("more.json")) + json.loads(read("grouped.json")):
         more(case)
     for case in json.loads(read("refused.json")):
         moment = datetime.datetime.fromisoformat(case["now"].replace("Z", "+00:00"))
@@ -95,7 +95,7 @@ def main():
 def more(case):
     """Checks another metric, from the answer to both shares."""
     name = case["name"]
-    bins = tallybox.encode(case["kind"], case["bins"], case["answer"])
+    bins = tallybox.encode(case["kind"], case["bins"], case["answer"], case.get("bits"))
     check(name + ": bins", bins, case["encoded"])
     check(name + ": n", tallybox.size(len(bins)), case["n"])
     proof = tallybox.prove(bins, case["f0"], case["g0"])

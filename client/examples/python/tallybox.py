@@ -110,16 +110,30 @@ def public_key(text):
 # Section 3: making a report.
 
 
-def encode(kind, bins, answer):
-    """Returns the bins of an answer: a bucket, a list of 0 and 1, or a number."""
+def encode(kind, bins, answer, bits=None):
+    """Returns the bins of an answer: a bucket, a list of 0 and 1, a number, or a group and a number."""
     if kind == "bit-vector":
         assert len(answer) == bins and set(answer) <= {0, 1}
         return list(answer)
     if kind == "histogram":
         assert 0 <= answer < bins
         return [int(place == answer) for place in range(bins)]
+    if kind == "grouped-integer":
+        group, number = answer
+        before, after = group * (1 + bits), bins - (group + 1) * (1 + bits)
+        assert before >= 0 and after >= 0
+        return [0] * before + [1] + encode("bounded-integer", bits, number) + [0] * after
     assert kind == "bounded-integer" and 0 <= answer < 2**bins
     return [answer >> place & 1 for place in range(bins)]
+
+
+def parse(kind, text):
+    """Returns the answer that a text is: 0110 for a bit vector, 1:35 for a group and a number."""
+    if kind == "bit-vector":
+        return [int(bit) for bit in text]
+    if kind == "grouped-integer":
+        return [int(number) for number in text.split(":")]
+    return int(text)
 
 
 def threshold(epsilon):
@@ -276,10 +290,11 @@ def main():
         metric = next((metric for metric in config["metrics"] if metric["name"] == options.metric), None)
         if metric is None:
             return "nothing to report: no such metric"
-        kind, bins = metric["encoding"]["kind"], metric["encoding"]["bins"]
-        value = [int(bit) for bit in options.value] if kind == "bit-vector" else int(options.value)
+        encoding = metric["encoding"]
+        kind, bins, bits = encoding["kind"], encoding["bins"], encoding.get("bits")
+        value = parse(kind, options.value)
         # Repeated noise averages out and reveals the answer, so a second report uses the same bins.
-        flipped = flipped or randomise(encode(kind, bins, value), metric["epsilon"])
+        flipped = flipped or randomise(encode(kind, bins, value, bits), metric["epsilon"])
         report = make_report(config, metric, flipped, now)
         outcome = post(base + "/reports", json.dumps(report).encode(), time.monotonic() + 180)
         print(report["payload"]["uuid"], outcome)

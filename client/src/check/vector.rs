@@ -11,6 +11,7 @@ use super::{Expected, ReportFault, Which};
 
 const EXAMPLE: &str = include_str!("../../testdata/vectors.json");
 const MORE: &str = include_str!("../../testdata/more.json");
+const GROUPED: &str = include_str!("../../testdata/grouped.json");
 /// The metric of the worked example. The other metrics have the same epsilon.
 const NAME: &str = "example-v1";
 const EPSILON: f64 = 2.0;
@@ -126,7 +127,8 @@ impl TryFrom<String> for Hex {
 /// [`VectorError`] if the built-in files are damaged.
 pub fn test_metrics() -> Result<Vec<TestMetric>, VectorError> {
     let example: Example = serde_json::from_str(EXAMPLE)?;
-    let more: Vec<More> = serde_json::from_str(MORE)?;
+    let mut more: Vec<More> = serde_json::from_str(MORE)?;
+    more.extend(serde_json::from_str::<Vec<More>>(GROUPED)?);
     let mut all = vec![metric(
         NAME.to_owned(),
         example.randomise.bins,
