@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use tallybox_model::registry::{Finding, Registry, Severity, lint};
+use tallybox_model::registry::{LintFinding, Registry, Severity, lint};
 use tallybox_service::config::load;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
@@ -72,12 +72,12 @@ impl RegistryCommand {
 }
 
 /// Returns a finding for each metric for which a locality of the configuration has no packet keys.
-fn without_packet_keys(registry: &Registry, config: &Config) -> Vec<Finding> {
+fn without_packet_keys(registry: &Registry, config: &Config) -> Vec<LintFinding> {
     let mut findings = Vec::new();
     for (name, locality) in &config.localities {
         let has_pair = |bins| locality.packet_keys.iter().any(|pair| pair.bins == bins);
         let missing = metrics_without_pair(registry, has_pair);
-        findings.extend(missing.map(|missing| Finding {
+        findings.extend(missing.map(|missing| LintFinding {
             severity: Severity::Error,
             metric: Some(missing.metric.to_string()),
             message: missing.message(name),
@@ -91,7 +91,7 @@ fn without_packet_keys(registry: &Registry, config: &Config) -> Vec<Finding> {
 struct LintSummary {
     version: u64,
     metrics: usize,
-    findings: Vec<Finding>,
+    findings: Vec<LintFinding>,
 }
 
 impl Summary for LintSummary {

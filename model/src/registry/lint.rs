@@ -18,7 +18,7 @@ pub enum Severity {
 /// A finding of the lint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Finding {
+pub struct LintFinding {
     /// The severity.
     pub severity: Severity,
     /// The metric, if the finding concerns one.
@@ -27,7 +27,7 @@ pub struct Finding {
     pub message: String,
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for LintFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
             Severity::Warning => "warning",
@@ -43,7 +43,7 @@ impl fmt::Display for Finding {
 /// Checks a registry and, if given, compares it with the previous version. The most severe findings
 /// come first.
 #[must_use]
-pub fn lint(registry: &Registry, earlier: Option<&Registry>) -> Vec<Finding> {
+pub fn lint(registry: &Registry, earlier: Option<&Registry>) -> Vec<LintFinding> {
     let mut findings = Vec::new();
     for (name, entry) in &registry.metrics {
         let mut add = |severity, message: String| {
@@ -59,9 +59,9 @@ pub fn lint(registry: &Registry, earlier: Option<&Registry>) -> Vec<Finding> {
     findings
 }
 
-fn finding(severity: Severity, metric: Option<&str>, message: String) -> Finding {
+fn finding(severity: Severity, metric: Option<&str>, message: String) -> LintFinding {
     let metric = metric.map(str::to_owned);
-    Finding {
+    LintFinding {
         severity,
         metric,
         message,
@@ -112,7 +112,7 @@ fn has_duplicate(names: &[String]) -> bool {
     names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-fn compare(registry: &Registry, earlier: &Registry, findings: &mut Vec<Finding>) {
+fn compare(registry: &Registry, earlier: &Registry, findings: &mut Vec<LintFinding>) {
     let mut add = |metric: Option<&str>, message: String| {
         findings.push(finding(Severity::Error, metric, message))
     };

@@ -9,7 +9,7 @@ mod entry;
 mod lint;
 
 pub use entry::{EncodingKind, EntryError, MetricEncoding, MetricEntry, MetricState};
-pub use lint::{Finding, Severity, lint};
+pub use lint::{LintFinding, Severity, lint};
 
 use crate::id::AggregationId;
 use serde::{Deserialize, Serialize};

@@ -2,4 +2,4 @@
 
 mod rows;
 
-pub use rows::{FindingRow, WindowRow, WindowState};
+pub use rows::{FindingRow, SumState, WindowRow};

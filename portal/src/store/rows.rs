@@ -7,7 +7,7 @@ use tallybox_model::time::Window;
 /// What is known about a window of one aggregation and instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum WindowState {
+pub enum SumState {
     /// Both sum parts are there, verified and added.
     Summed,
     /// Only one processor has published its sum part so far.
@@ -21,7 +21,7 @@ pub enum WindowState {
 }
 
 /// A window of one aggregation and instance. Sums are empty unless the state is
-/// [`WindowState::Summed`] or [`WindowState::Superseded`].
+/// [`SumState::Summed`] or [`SumState::Superseded`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct WindowRow {
@@ -34,7 +34,7 @@ pub struct WindowRow {
     /// 0 for the first sum of the window, 1 for its first correction, and so on.
     pub version: u32,
     /// What is known.
-    pub state: WindowState,
+    pub state: SumState,
     /// Number of reports in the sums.
     pub reports: u64,
     /// Number of reports that the processors rejected.
