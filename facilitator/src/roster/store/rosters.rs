@@ -102,10 +102,8 @@ impl RosterStore<'_> {
                 decoded = self.decode(window, peer, &file);
             }
         }
-        match decoded {
-            Ok(_) => {}
-            Err(error) if error.is_passing() => return Err(error),
-            Err(error) => return Ok(CopyOutcome::Invalid(error.to_string())),
+        if let Err(error) = decoded {
+            return Ok(CopyOutcome::Invalid(error.to_string()));
         }
         // If another run has written its copy first, possibly of another version, that copy counts.
         self.create(&self.peer_object(window), &file).await?;
