@@ -107,8 +107,7 @@ pub(crate) async fn judge(
         return Err(undecodable(prepared));
     }
     subtract(role, prio2, prepared, &indices, &mut sum).await?;
-    let both_messages =
-        (joined.valid.len() + joined.invalid_proof.len() + joined.bad_peer_message.len()) as u64;
+    let both_messages = joined.both_messages();
     let (packets, accepted) = (footer.packets, counted.len() as u64);
     let result = BatchResult {
         name: name.clone(),

@@ -42,6 +42,14 @@ pub struct Joined {
     pub unmatched_peer_messages: u64,
 }
 
+impl Joined {
+    /// Returns the number of packets for which both messages exist, valid or not.
+    #[must_use]
+    pub fn both_messages(&self) -> u64 {
+        (self.valid.len() + self.invalid_proof.len() + self.bad_peer_message.len()) as u64
+    }
+}
+
 /// A join in progress: the messages that wait for the other processor's.
 #[derive(Debug, Default)]
 pub struct Join {
@@ -291,5 +299,20 @@ mod tests {
         join.both(ours(3), theirs(3, 5));
         let joined = join.finish();
         assert_eq!((joined.bad_peer_message.len(), joined.valid.len()), (2, 1));
+    }
+
+    #[test]
+    fn every_packet_with_two_messages_counts_for_the_predecessor() {
+        let mut join = Join::default();
+        for i in 0..8 {
+            // Three valid proofs, two invalid ones, one bad message, two without a message.
+            match i {
+                0..3 => join.both(ours(i), theirs(i, 5)),
+                3..5 => join.both(ours(i), theirs(i, 4)),
+                5 => join.both(ours(i), theirs(i, -1)),
+                _ => join.ours(ours(i)),
+            }
+        }
+        assert_eq!(join.finish().both_messages(), 6);
     }
 }
