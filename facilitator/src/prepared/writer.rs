@@ -174,13 +174,20 @@ mod tests {
     #[test]
     fn a_chunk_is_filled_and_sealed_without_a_reallocation_of_its_own() {
         let mut pending = Pending::new(ChunkKind::Shares);
-        for item in [1, FIRST_CAPACITY_BYTES - TAG_LENGTH, 100, CHUNK / 2] {
+        for item in [
+            1,
+            FIRST_CAPACITY_BYTES - TAG_LENGTH,
+            100,
+            CHUNK / 4,
+            CHUNK / 4,
+        ] {
             pending.make_room(item);
             let room = pending.bytes.capacity() - pending.bytes.len();
             assert!(room >= item + TAG_LENGTH, "{room} bytes for {item}");
             pending.bytes.extend(std::iter::repeat_n(7, item));
         }
         assert!(pending.bytes.iter().all(|byte| *byte == 7));
-        assert!(pending.bytes.capacity() <= CHUNK + TAG_LENGTH);
+        // A full chunk needs no larger buffer.
+        assert_eq!(pending.bytes.capacity(), CHUNK + TAG_LENGTH);
     }
 }

@@ -115,4 +115,12 @@ mod tests {
         };
         assert_eq!(judged(unavailable), None);
     }
+
+    #[test]
+    fn a_header_of_another_batch_is_bad() {
+        for is_of in [true, false] {
+            let signature = judge(Ok(()), |()| is_of).ok();
+            assert_eq!(signature == Some(Signature::Good), is_of);
+        }
+    }
 }
