@@ -250,5 +250,10 @@ mod tests {
 
         let chunk = MAGIC.len() + CHUNK + TAG_BYTES;
         assert!(open(&file[..chunk]).is_err(), "only the first chunk");
+
+        let mut other = record;
+        other.summary.batched += 1;
+        let file = seal(&other, &instance, &secret, &index, &cutting).unwrap();
+        assert!(open(&file).is_err(), "fewer digests than it states");
     }
 }

@@ -201,5 +201,6 @@ mod tests {
         let (is_new, counts) = replays.finish();
         let old: Vec<_> = (0..100).filter(|n| !is_new[*n]).collect();
         assert_eq!((old, counts.ciphertext), (vec![10, 20, 30, 31, 99], 5));
+        assert_eq!(counts.conflicts, 0);
     }
 }

@@ -142,4 +142,21 @@ mod tests {
         let paused = begun.elapsed().as_millis();
         assert_eq!(paused, 100 + 300 + 900);
     }
+
+    #[tokio::test]
+    async fn what_is_known_not_to_exist_is_read_once() {
+        let mut attempts = 0;
+        let done: Result<(), BucketError> = retry(4, || {
+            attempts += 1;
+            async {
+                Err(BucketError::NotFound {
+                    key: "slab".to_owned(),
+                    bucket: "spool".to_owned(),
+                })
+            }
+        })
+        .await;
+        assert!(done.is_err());
+        assert_eq!(attempts, 1);
+    }
 }

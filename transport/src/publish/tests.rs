@@ -9,6 +9,7 @@ use futures::stream::{self, BoxStream};
 
 use super::*;
 use crate::faults::{FaultKind, Faults, FlippedReads, Phantoms, WriteOnly, died};
+use crate::intercept::{Intercepted, Interceptor};
 use crate::{Entry, ListRange, LocalBucket, Object, SharedBucket, memory};
 
 const BYTES: Bytes = Bytes::from_static(b"what was fixed");
@@ -180,6 +181,30 @@ async fn a_digest_that_differs_in_one_bit_is_another() {
             matches!(published, Err(BucketError::NotReproduced { .. })),
             "byte {at}: {published:?}"
         );
+    }
+}
+
+/// A bucket that stores no empty objects.
+#[derive(Debug)]
+struct NoEmptyObjects;
+
+#[async_trait]
+impl Interceptor for NoEmptyObjects {
+    fn stores_empty_objects(&self, _inner: bool) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_without_empty_objects_stores_all_others() {
+    let bucket = Intercepted::wrap(memory("mailbox"), NoEmptyObjects);
+    for bytes in [Bytes::new(), BYTES] {
+        let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        let size = bytes.len() as u64;
+        let source = stream::iter([Ok(bytes)]);
+        let published = publish_stream(&*bucket, "d/stream", &digest, size, false, source).await;
+        assert_eq!(published.unwrap(), Published::New);
+        assert_eq!(bucket.size("d/stream").await.is_ok(), size > 0);
     }
 }
 
