@@ -282,6 +282,24 @@ async fn another_generation(world: &World) {
     );
 }
 
+/// A single object has no announced digest that would refuse the bytes of the new generation.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_encoder_generation_signs_no_single_object_of_an_older_one() {
+    let world = World::new("dim2", Role::First, ValidationForm::SingleObject);
+    let old = world.processor(1, |buckets| buckets);
+    world.intake(&old).await.unwrap();
+    let mailbox = &old.buckets.peer_validation_out;
+    for batch in world.case.batches() {
+        let object = batch.validation(Role::First).signature;
+        mailbox.delete(&object).await.unwrap();
+    }
+    let before = written(&old.buckets).await;
+    let new = world.processor(2, |_| old.buckets.clone());
+    let error = world.intake(&new).await.unwrap_err();
+    assert!(matches!(error, Error::Generation { .. }), "{error}");
+    assert_eq!(written(&old.buckets).await, before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sum_part_of_other_batches_is_a_conflict_that_names_both() {
     let world = World::new("dim8", Role::Second, ValidationForm::ThreeObjects);
@@ -374,6 +392,46 @@ async fn a_lost_prepared_batch_is_made_again() {
             difference(&reference, &written(&processor.buckets).await),
             [""; 0]
         );
+    }
+}
+
+/// The mailbox deletes first the packets of each batch, then the other objects.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_done_needs_no_ingestion_objects() {
+    for world in World::both("dim2", Role::First, ValidationForm::ThreeObjects) {
+        let ingestion = memory("ingestion");
+        let processor = world.processor(1, |buckets| Buckets {
+            ingestion: ingestion.clone(),
+            ..buckets
+        });
+        let objects = || {
+            world
+                .case
+                .batches()
+                .into_iter()
+                .map(|name| name.ingestion())
+        };
+        for name in objects() {
+            for object in [name.header, name.packets, name.signature] {
+                let file = world.case.ingestion(Role::First).join(&object);
+                let bytes = std::fs::read(file).unwrap();
+                publish_bytes(&*ingestion, &object, bytes.into(), false)
+                    .await
+                    .unwrap();
+            }
+        }
+        world.intake(&processor).await.unwrap();
+        let done = written(&processor.buckets).await;
+        for name in objects() {
+            ingestion.delete(&name.packets).await.unwrap();
+        }
+        world.intake(&processor).await.unwrap();
+        for name in objects() {
+            ingestion.delete(&name.header).await.unwrap();
+            ingestion.delete(&name.signature).await.unwrap();
+        }
+        world.intake(&processor).await.unwrap();
+        assert_eq!(written(&processor.buckets).await, done);
     }
 }
 

@@ -318,6 +318,23 @@ async fn one_bad_read_of_any_object_is_no_forgery() {
     }
 }
 
+/// The own bucket was lost, so the published validation batch decides which packets count.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_read_of_what_was_published_is_no_damage() {
+    let mut pair = Pair::new();
+    let batch = pair.case.batches().remove(0);
+    let before = pair.with(Role::First, |_| {});
+    intake(&before, &batch, no_progress()).await.unwrap();
+    pair.buckets[0].own = memory("own");
+    let mailbox = pair.buckets[0].peer_validation_out.clone();
+    let flipped = FlippedReads::new(mailbox, |key| key.ends_with(".validity_0.avro"));
+    let processor = pair.with(Role::First, |processor| {
+        processor.buckets.peer_validation_out = flipped.clone();
+    });
+    intake(&processor, &batch, no_progress()).await.unwrap();
+    assert_eq!(flipped.flipped().len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_read_of_a_roster_is_no_bad_roster() {
     let pair = Pair::new();

@@ -100,6 +100,23 @@ async fn with_a_point_a_packet_a_ciphertext_gets_one_message_within_its_batch() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_point_rejects_its_packet_and_says_why() {
+    let case = Case::load("dim8");
+    let processor = processor(&case, Role::First, Points::Pinned);
+    let [mut batch, _] = two_batches(&case, Role::First);
+    batch.packets[0].r_pit = 1;
+    batch.packets[1].r_pit = i64::try_from(PRIME).unwrap();
+    let summary = run_intake(&processor, &batch).await;
+    assert_eq!(summary.packets_accepted, 98);
+    for reason in [
+        PacketReason::PointRootOfUnity,
+        PacketReason::PointOutOfRange,
+    ] {
+        assert_eq!(summary.rejected_by_reason.count(reason), 1, "{reason:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_packet_offered_again_in_a_batch_of_other_bins_gets_no_second_message() {
     let case = Case::load("dim8");
     for role in Role::ALL {

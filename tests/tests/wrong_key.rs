@@ -192,6 +192,18 @@ async fn repeated_packets_do_not_hide_a_wrong_key() {
     assert_eq!(error.reason(), "wrong-key");
 }
 
+/// The packets do not name a key, so only a packet that opens shows that the key is configured.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_packet_that_opens_is_enough_to_take_a_batch_in() {
+    let pair = Pair::new().await;
+    let name = pair.name(1);
+    pair.forge(Role::First, &name, |batch| spoil(batch, 3, 2, None))
+        .await;
+    let first = pair.with(Role::First, |_| {});
+    let summary = intake(&first, &name, no_progress()).await.unwrap();
+    assert_eq!((summary.packets_accepted, summary.packets_rejected), (1, 2));
+}
+
 /// With rosters the batch waits with the reason `wrong-key`, and no other batch is affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_roster_says_that_a_key_may_be_wrong() {
