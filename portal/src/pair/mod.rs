@@ -8,5 +8,5 @@ mod part;
 mod tests;
 
 pub use finding::{Finding, Findings, Values};
-pub use join::{WindowSum, join};
-pub use part::{Part, PartFiles, PartKind, read_files};
+pub use join::{Evidence, WindowSum, join};
+pub use part::{FileDigest, Part, PartFiles, PartKind, SignedBy, read_files};
