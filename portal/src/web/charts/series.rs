@@ -1,0 +1,305 @@
+//! The time series: a 95 % band, dots, an average line, gaps for missing days and marks for days
+//! without a number. Hovering over a dot shows its figures, without a script.
+
+use std::fmt::Write as _;
+
+use askama::Template;
+
+use super::scale::{Scale, day_ticks};
+
+/// One day of a series.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Dot {
+    /// The day, counted from 1970-01-01.
+    pub(crate) day: i64,
+    /// The number, or why there is none.
+    pub(crate) value: DotValue,
+    /// The text that describes the day.
+    pub(crate) text: String,
+}
+
+/// What is drawn on a day.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum DotValue {
+    /// A number with its interval. A number of an incomplete day has a hollow dot.
+    Number {
+        value: f64,
+        lower: f64,
+        upper: f64,
+        complete: bool,
+    },
+    /// A day whose number is suppressed.
+    Suppressed,
+    /// A day whose sum parts cannot be added.
+    Refused,
+    /// A day of which only one sum part exists.
+    OneSide,
+    /// A day without any sum part: a gap.
+    Missing,
+}
+
+/// The content of a time series.
+#[derive(Clone, Debug)]
+pub(crate) struct Series {
+    /// The title, for screen readers.
+    pub(crate) title: String,
+    /// One sentence with the main figures, for screen readers.
+    pub(crate) summary: String,
+    /// The days in order, without gaps: a missing day is [`DotValue::Missing`].
+    pub(crate) dots: Vec<Dot>,
+    /// The average line: days and values. Days that are not neighbours are not connected.
+    pub(crate) average: Vec<(i64, f64)>,
+    /// Days between two dots.
+    pub(crate) step: i64,
+    /// The unit that follows the tick labels: `" %"` or nothing.
+    pub(crate) unit: &'static str,
+}
+
+/// The size of a rendering, in CSS pixels at full width.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    /// The name in the class and the ids.
+    pub(crate) name: &'static str,
+    width: f64,
+    height: f64,
+    day_ticks: usize,
+    ticks: u32,
+}
+
+/// A chart over the whole width of a laptop.
+pub(crate) const WIDE: Frame = Frame {
+    name: "wide",
+    width: 920.0,
+    height: 340.0,
+    day_ticks: 9,
+    ticks: 5,
+};
+/// The same chart on a phone. The text has the same size in both.
+pub(crate) const NARROW: Frame = Frame {
+    name: "narrow",
+    width: 350.0,
+    height: 260.0,
+    day_ticks: 4,
+    ticks: 4,
+};
+/// A small multiple.
+pub(crate) const SMALL: Frame = Frame {
+    name: "small",
+    width: 340.0,
+    height: 190.0,
+    day_ticks: 4,
+    ticks: 3,
+};
+
+const TOP: f64 = 12.0;
+const BOTTOM: f64 = 30.0;
+const RIGHT: f64 = 12.0;
+/// Width of a character of a tick label.
+const CHARACTER: f64 = 7.6;
+
+/// The drawing: all positions are computed, the template only writes them.
+#[derive(Debug, Template)]
+#[template(path = "charts/series.html")]
+pub(crate) struct SeriesChart {
+    id: String,
+    frame: Frame,
+    title: String,
+    summary: String,
+    left: f64,
+    right: f64,
+    base: f64,
+    rows: Vec<(String, String)>,
+    columns: Vec<(String, String)>,
+    band: String,
+    line: String,
+    average: String,
+    marks: Vec<Mark>,
+}
+
+/// A dot or a mark.
+#[derive(Debug)]
+struct Mark {
+    class: &'static str,
+    x: String,
+    y: String,
+    text: String,
+}
+
+impl Series {
+    /// Returns the axis of the values.
+    pub(crate) fn scale(&self, ticks: u32) -> Scale {
+        let values = self.dots.iter().filter_map(|dot| match dot.value {
+            DotValue::Number {
+                value,
+                lower,
+                upper,
+                ..
+            } => Some([value, lower, upper]),
+            _ => None,
+        });
+        Scale::around(values.flatten(), ticks)
+    }
+
+    /// Draws the series with its own axis. `id` is unique on the page.
+    pub(crate) fn draw(&self, id: &str, frame: Frame) -> SeriesChart {
+        self.draw_on(id, frame, &self.scale(frame.ticks))
+    }
+
+    /// Draws the series on a common axis.
+    pub(crate) fn draw_on(&self, id: &str, frame: Frame, scale: &Scale) -> SeriesChart {
+        let ticks = scale.ticks();
+        let label = |text: &str| format!("{text}{}", self.unit);
+        let longest = ticks
+            .iter()
+            .map(|(_, text)| label(text).chars().count())
+            .max();
+        let left = 14.0 + CHARACTER * longest.unwrap_or(1) as f64;
+        let plot = Plot::new(self, frame, scale, left);
+        let column = |(day, text): (i64, String)| (position(plot.x(day)), text);
+        let days = (plot.first, plot.last);
+        SeriesChart {
+            id: format!("{id}-{}", frame.name),
+            frame,
+            title: self.title.clone(),
+            summary: self.summary.clone(),
+            left,
+            right: frame.width - RIGHT,
+            base: frame.height - BOTTOM,
+            rows: ticks
+                .iter()
+                .map(|(value, text)| (position(plot.y(*value)), label(text)))
+                .collect(),
+            columns: day_ticks(days.0, days.1, frame.day_ticks)
+                .into_iter()
+                .map(column)
+                .collect(),
+            band: self.band(&plot),
+            line: self.line(&plot),
+            average: path(self.average.iter().copied(), self.step, &plot),
+            marks: self
+                .dots
+                .iter()
+                .filter_map(|dot| mark(dot, &plot))
+                .collect(),
+        }
+    }
+
+    /// Returns the band of each run of days without a gap.
+    fn band(&self, plot: &Plot<'_>) -> String {
+        let mut path = String::new();
+        let numbers = |dot: &Dot| matches!(dot.value, DotValue::Number { .. });
+        for run in self
+            .dots
+            .split(|dot| !numbers(dot))
+            .filter(|run| run.len() > 1)
+        {
+            let bounds = run.iter().filter_map(|dot| match dot.value {
+                DotValue::Number { lower, upper, .. } => Some((dot.day, lower, upper)),
+                _ => None,
+            });
+            let bounds: Vec<_> = bounds.collect();
+            let uppers = bounds.iter().map(|(day, _, upper)| (day, upper));
+            let lowers = bounds.iter().rev().map(|(day, lower, _)| (day, lower));
+            for (number, (day, value)) in uppers.chain(lowers).enumerate() {
+                let command = if number == 0 { 'M' } else { 'L' };
+                let (x, y) = (position(plot.x(*day)), position(plot.y(*value)));
+                // Writing to a string does not fail.
+                let _ = write!(path, "{command}{x} {y}");
+            }
+            path.push('Z');
+        }
+        path
+    }
+
+    fn line(&self, plot: &Plot<'_>) -> String {
+        let values = self.dots.iter().filter_map(|dot| match dot.value {
+            DotValue::Number { value, .. } => Some((dot.day, value)),
+            _ => None,
+        });
+        path(values, self.step, plot)
+    }
+}
+
+/// The mapping of days and values to positions.
+struct Plot<'a> {
+    first: i64,
+    last: i64,
+    frame: Frame,
+    scale: &'a Scale,
+    left: f64,
+}
+
+impl<'a> Plot<'a> {
+    fn new(series: &Series, frame: Frame, scale: &'a Scale, left: f64) -> Self {
+        let days = || series.dots.iter().map(|dot| dot.day);
+        Self {
+            first: days().min().unwrap_or(0),
+            last: days().max().unwrap_or(0),
+            frame,
+            scale,
+            left,
+        }
+    }
+
+    fn x(&self, day: i64) -> f64 {
+        let days = (self.last - self.first).max(1) as f64;
+        let room = self.frame.width - RIGHT - self.left - 12.0;
+        let fraction = if self.last == self.first {
+            0.5
+        } else {
+            (day - self.first) as f64 / days
+        };
+        self.left + 6.0 + room * fraction
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        let room = self.frame.height - TOP - BOTTOM;
+        self.frame.height - BOTTOM - room * self.scale.fraction(value)
+    }
+}
+
+/// Connects neighbouring days.
+fn path(values: impl Iterator<Item = (i64, f64)>, step: i64, plot: &Plot<'_>) -> String {
+    let mut path = String::new();
+    let mut previous: Option<i64> = None;
+    for (day, value) in values {
+        let connected = previous.is_some_and(|previous| day - previous <= step);
+        let command = if connected { 'L' } else { 'M' };
+        let (x, y) = (position(plot.x(day)), position(plot.y(value)));
+        // Writing to a string does not fail.
+        let _ = write!(path, "{command}{x} {y}");
+        previous = Some(day);
+    }
+    path
+}
+
+fn mark(dot: &Dot, plot: &Plot<'_>) -> Option<Mark> {
+    let base = plot.frame.height - BOTTOM - 7.0;
+    let (class, y) = match dot.value {
+        DotValue::Number {
+            value,
+            complete: true,
+            ..
+        } => ("dot", plot.y(value)),
+        DotValue::Number {
+            value,
+            complete: false,
+            ..
+        } => ("dot partial", plot.y(value)),
+        DotValue::Suppressed => ("suppressed", base),
+        DotValue::Refused => ("refused", base),
+        DotValue::OneSide => ("one-side", base),
+        DotValue::Missing => return None,
+    };
+    Some(Mark {
+        class,
+        x: position(plot.x(dot.day)),
+        y: position(y),
+        text: dot.text.clone(),
+    })
+}
+
+/// Formats a position with a tenth of a pixel.
+pub(crate) fn position(value: f64) -> String {
+    format!("{value:.1}")
+}
