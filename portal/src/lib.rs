@@ -10,14 +10,18 @@
 //! | [`pair`] | the verification of a sum part; the comparison and addition of two |
 //! | [`keys`] | the keys of both processors, as an operator lists them |
 //! | [`store`] | the windows and findings that pages and exports show |
+//! | [`web`] | the web pages and downloads |
 //! | `report` | results as text, JSON and CSV |
+//! | [`demo`] | generated data for a demonstration |
 //! | [`error`] | why a command fails |
 //! | [`commands`] | the command line |
 
 mod build;
 pub mod commands;
+pub mod demo;
 pub mod error;
 pub mod keys;
 pub mod pair;
 mod report;
 pub mod store;
+pub mod web;
