@@ -43,6 +43,18 @@ pub enum Error {
         /// The minimum.
         minimum: u64,
     },
+    /// The address of the pages is in use or not available. The operator's fault.
+    #[error("cannot listen on {address}; choose another address with --listen")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The program's own demo data is faulty. A bug.
+    #[error("the demo's metric registry is faulty; report this as a bug")]
+    Demo(#[source] serde_json::Error),
     /// Two sum parts cannot be added. The fault of a processor, or of whoever replaced a file.
     #[error(transparent)]
     Findings(#[from] Findings),
@@ -55,10 +67,14 @@ impl Error {
         match self {
             Self::Bucket(error) => error.disposition(),
             Self::Findings(findings) => findings.disposition(),
-            Self::File(_) | Self::Config(_) | Self::Output(_) => Disposition::Retry,
-            Self::Usage(_) | Self::BelowMinimum { .. } | Self::Estimate(_) | Self::Csv(_) => {
-                Disposition::Reject
+            Self::File(_) | Self::Config(_) | Self::Output(_) | Self::Listen { .. } => {
+                Disposition::Retry
             }
+            Self::Usage(_)
+            | Self::BelowMinimum { .. }
+            | Self::Estimate(_)
+            | Self::Demo(_)
+            | Self::Csv(_) => Disposition::Reject,
         }
     }
 }
@@ -83,6 +99,8 @@ impl CommandError for Error {
             Self::BelowMinimum { .. } => "below-minimum",
             Self::Estimate(_) => "estimate",
             Self::Csv(_) => "output",
+            Self::Listen { .. } => "listen",
+            Self::Demo(_) => "demo",
             Self::Findings(findings) => findings.reason(),
         }
         .to_owned()

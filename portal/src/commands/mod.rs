@@ -1,5 +1,6 @@
 //! The command line: one file per command. The commands call the library's functions.
 
+mod serve;
 mod sum;
 
 use clap::{Parser, Subcommand};
@@ -16,7 +17,8 @@ Exit codes:
   3  rejected: the sum parts cannot be added; the findings say why and what to do
   4  not possible yet: something is missing or out of reach; try again later
 
-Begin with `portal sum`: it needs two files and two keys, no configuration.";
+Begin with `portal sum`: it needs two files and two keys, no configuration. `portal serve --demo`
+shows the web pages with generated data.";
 
 /// Verifies and adds the sum parts of two processors, and shows the results
 #[derive(Debug, Parser)]
@@ -31,6 +33,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Sum(sum::SumCommand),
+    Serve(serve::ServeCommand),
 }
 
 /// Runs the program with the command line of this process.
@@ -53,6 +56,7 @@ impl CommandLine for Arguments {
     async fn run(&self) -> Result<Exit, Error> {
         match &self.command {
             Command::Sum(command) => command.run(&self.options).await,
+            Command::Serve(command) => command.run(&self.options).await,
         }
     }
 }
