@@ -17,9 +17,6 @@ pub(crate) struct DayTotal {
     pub(crate) state: DayState,
     /// The total of the windows whose numbers may be shown.
     pub(crate) counts: Option<Counts>,
-    /// Number of windows in the total, and number that the day should have.
-    pub(crate) windows: usize,
-    pub(crate) expected: usize,
 }
 
 /// What is known about a day.
@@ -27,8 +24,10 @@ pub(crate) struct DayTotal {
 pub(crate) enum DayState {
     /// Every window has a sum.
     Complete,
-    /// Some windows have a sum: the total is too low.
+    /// Some windows have a sum, others are missing: the total is too low.
     Incomplete,
+    /// Every window has a sum, but some are suppressed: the total is a little too low.
+    PartlySuppressed,
     /// No window may be shown, and at least one is suppressed.
     Suppressed,
     /// No window has a sum, and sum parts of at least one cannot be added.
@@ -42,11 +41,17 @@ pub(crate) enum DayState {
 }
 
 impl DayState {
+    /// Returns whether everything that may be shown has arrived.
+    pub(crate) fn is_settled(self) -> bool {
+        matches!(self, Self::Complete | Self::PartlySuppressed)
+    }
+
     /// Describes the state for tables.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Complete => "complete",
             Self::Incomplete => "incomplete: some windows are missing",
+            Self::PartlySuppressed => "without suppressed windows",
             Self::Suppressed => "suppressed: fewer reports than the minimum",
             Self::Refused => "refused: the sum parts cannot be added",
             Self::OneSide => "one side only",
@@ -115,13 +120,13 @@ impl Days {
         self.days.iter().rev().find(|day| day.counts.is_some())
     }
 
-    /// Returns the last complete day, or the last one with numbers.
-    pub(crate) fn latest_complete(&self) -> Option<&DayTotal> {
-        let complete = |day: &&DayTotal| day.state == DayState::Complete;
+    /// Returns the last day for which everything has arrived, or the last one with numbers.
+    pub(crate) fn latest_settled(&self) -> Option<&DayTotal> {
+        let settled = |day: &&DayTotal| day.state.is_settled() && day.counts.is_some();
         self.days
             .iter()
             .rev()
-            .find(complete)
+            .find(settled)
             .or_else(|| self.latest())
     }
 
@@ -171,7 +176,8 @@ impl Days {
             day: day.day,
             metric: &self.metric,
             counts: day.counts.as_ref()?,
-            complete: day.state == DayState::Complete,
+            // A day whose smallest windows are always suppressed would otherwise have no average.
+            complete: day.state.is_settled(),
         })
     }
 }
@@ -207,9 +213,12 @@ fn total(metric: &str, day: i64, windows: &[&Shown], expected: usize) -> DayTota
         .filter_map(|window| window.counts())
         .collect();
     let total = Counts::total(counts.iter().map(|counts| (metric, *counts)));
+    let is_suppressed = |window: &&&Shown| window.state == WindowState::BelowMinimum;
+    let suppressed = windows.iter().filter(is_suppressed).count();
     let any = |state| windows.iter().any(|window| window.state == state);
     let state = match &total {
         Ok(_) if counts.len() >= expected => DayState::Complete,
+        Ok(_) if counts.len() + suppressed >= expected => DayState::PartlySuppressed,
         Ok(_) => DayState::Incomplete,
         Err(EstimateError::MixedEpsilon { .. } | EstimateError::MixedBins { .. }) => {
             DayState::MixedEpsilon
@@ -222,8 +231,6 @@ fn total(metric: &str, day: i64, windows: &[&Shown], expected: usize) -> DayTota
     DayTotal {
         day,
         state,
-        windows: counts.len(),
-        expected,
         counts: total.ok(),
     }
 }

@@ -98,13 +98,10 @@ impl Quantity {
         }
     }
 
-    /// Formats a number with as many decimals as its standard error supports.
-    pub(crate) fn number(self, value: f64, standard_error: f64) -> String {
-        format!(
-            "{}{}",
-            decimal(value, self.decimals(standard_error)),
-            self.unit()
-        )
+    /// Formats an estimate for display, with as many decimals as its standard error supports.
+    pub(crate) fn number(self, estimate: &Estimate) -> String {
+        let decimals = self.decimals(estimate.standard_error);
+        format!("{}{}", decimal(displayed(estimate), decimals), self.unit())
     }
 
     /// Formats an interval.
@@ -125,6 +122,14 @@ impl Quantity {
             _ => 3,
         }
     }
+}
+
+/// Returns the value that pages show. An unbiased estimate can be outside of its exact interval, and
+/// below 0; it is then moved to the nearest end. Downloads and the page of a window have the unbiased
+/// value, because totals and averages need it.
+pub(crate) fn displayed(estimate: &Estimate) -> f64 {
+    let Interval { lower, upper } = estimate.interval;
+    estimate.value.max(lower).min(upper).max(0.0)
 }
 
 /// Estimates every bin. Equal sums of one window have equal estimates, and large metrics have many

@@ -4,6 +4,9 @@
 use super::scale::Scale;
 use super::series::position;
 
+/// How much longer than all others a bar is when it is cut.
+const CUT: f64 = 6.0;
+
 /// One row: a label, and a number with its interval.
 #[derive(Clone, Debug)]
 pub(crate) struct BarValue {
@@ -44,21 +47,34 @@ pub(crate) struct Drawing {
     pub(crate) width: String,
     pub(crate) lower: String,
     pub(crate) upper: String,
+    /// Whether the bar is longer than the axis.
+    pub(crate) cut: bool,
 }
 
 impl Bars {
-    /// Draws rows on one axis.
+    /// Returns whether a bar is cut.
+    pub(crate) fn has_cut(&self) -> bool {
+        let mut drawings = self.rows.iter().filter_map(|row| row.drawing.as_ref());
+        drawings.any(|drawing| drawing.cut)
+    }
+
+    /// Draws rows on one axis. A bar that is far longer than all others is cut, because nothing else
+    /// would be visible.
     pub(crate) fn new(values: Vec<BarValue>, unit: &str) -> Self {
+        let limit = CUT * second_largest(&values);
+        let is_cut = |[value, ..]: &[f64; 3]| limit > 0.0 && *value > limit;
         let numbers = values.iter().filter_map(|value| value.numbers);
-        let scale = Scale::around(numbers.flatten(), 4);
+        let scale = Scale::around(numbers.filter(|value| !is_cut(value)).flatten(), 4);
         let percent = |value: f64| 100.0 * scale.fraction(value);
-        let drawing = |[value, lower, upper]: [f64; 3]| {
+        let drawing = |numbers: [f64; 3]| {
+            let [value, lower, upper] = numbers;
             let (from, to) = (percent(value.min(0.0)), percent(value.max(0.0)));
             Drawing {
                 x: position(from),
                 width: position(to - from),
                 lower: position(percent(lower)),
                 upper: position(percent(upper)),
+                cut: is_cut(&numbers),
             }
         };
         let ticks = scale.ticks();
@@ -81,4 +97,13 @@ impl Bars {
                 .collect(),
         }
     }
+}
+
+fn second_largest(values: &[BarValue]) -> f64 {
+    let mut numbers: Vec<f64> = values
+        .iter()
+        .filter_map(|value| Some(value.numbers?[0]))
+        .collect();
+    numbers.sort_by(|a, b| b.total_cmp(a));
+    numbers.get(1).copied().unwrap_or(0.0)
 }

@@ -24,7 +24,7 @@ impl Scale {
         let step = round_step(span / f64::from(ticks.max(1)));
         let high = if high > low { high } else { low + 1.0 };
         Self {
-            low: (low / step - 1e-9).floor() * step,
+            low: (low / step + 1e-9).floor() * step,
             high: (high / step - 1e-9).ceil() * step,
             step,
         }

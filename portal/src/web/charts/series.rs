@@ -53,6 +53,9 @@ pub(crate) struct Series {
     pub(crate) step: i64,
     /// The unit that follows the tick labels: `" %"` or nothing.
     pub(crate) unit: &'static str,
+    /// Whether the number of an incomplete day can be compared with those of complete days: a share
+    /// can, a count cannot. The line and the band leave out what cannot.
+    pub(crate) joins_incomplete: bool,
 }
 
 /// The size of a rendering, in CSS pixels at full width.
@@ -175,7 +178,7 @@ impl Series {
                 .collect(),
             band: self.band(&plot),
             line: self.line(&plot),
-            average: path(self.average.iter().copied(), self.step, &plot),
+            average: self.average(&plot),
             marks: self
                 .dots
                 .iter()
@@ -184,39 +187,48 @@ impl Series {
         }
     }
 
-    /// Returns the band of each run of days without a gap.
+    /// Returns the runs of days that the line and the band connect: gaps separate them.
+    fn runs(&self) -> impl Iterator<Item = Vec<(i64, [f64; 3])>> {
+        let is_gap = |dot: &Dot| !matches!(dot.value, DotValue::Number { .. });
+        let runs = self.dots.split(is_gap);
+        runs.map(|run| run.iter().filter_map(|dot| self.joined(dot)).collect())
+    }
+
+    /// Returns value, lower and upper end of a day that the line connects.
+    pub(super) fn joined(&self, dot: &Dot) -> Option<(i64, [f64; 3])> {
+        match dot.value {
+            DotValue::Number {
+                value,
+                lower,
+                upper,
+                complete,
+            } if complete || self.joins_incomplete => Some((dot.day, [value, lower, upper])),
+            _ => None,
+        }
+    }
+
     fn band(&self, plot: &Plot<'_>) -> String {
         let mut path = String::new();
-        let numbers = |dot: &Dot| matches!(dot.value, DotValue::Number { .. });
-        for run in self
-            .dots
-            .split(|dot| !numbers(dot))
-            .filter(|run| run.len() > 1)
-        {
-            let bounds = run.iter().filter_map(|dot| match dot.value {
-                DotValue::Number { lower, upper, .. } => Some((dot.day, lower, upper)),
-                _ => None,
-            });
-            let bounds: Vec<_> = bounds.collect();
-            let uppers = bounds.iter().map(|(day, _, upper)| (day, upper));
-            let lowers = bounds.iter().rev().map(|(day, lower, _)| (day, lower));
-            for (number, (day, value)) in uppers.chain(lowers).enumerate() {
-                let command = if number == 0 { 'M' } else { 'L' };
-                let (x, y) = (position(plot.x(*day)), position(plot.y(*value)));
-                // Writing to a string does not fail.
-                let _ = write!(path, "{command}{x} {y}");
-            }
+        for run in self.runs().filter(|run| run.len() > 1) {
+            let uppers = run.iter().map(|(day, [_, _, upper])| (*day, *upper));
+            let lowers = run.iter().rev().map(|(day, [_, lower, _])| (*day, *lower));
+            path += &plot.path(uppers.chain(lowers));
             path.push('Z');
         }
         path
     }
 
     fn line(&self, plot: &Plot<'_>) -> String {
-        let values = self.dots.iter().filter_map(|dot| match dot.value {
-            DotValue::Number { value, .. } => Some((dot.day, value)),
-            _ => None,
-        });
-        path(values, self.step, plot)
+        let values = |run: Vec<(i64, [f64; 3])>| {
+            plot.path(run.into_iter().map(|(day, [value, ..])| (day, value)))
+        };
+        self.runs().map(values).collect()
+    }
+
+    fn average(&self, plot: &Plot<'_>) -> String {
+        let near = |a: &(i64, f64), b: &(i64, f64)| b.0 - a.0 <= self.step;
+        let runs = self.average.chunk_by(near);
+        runs.map(|run| plot.path(run.iter().copied())).collect()
     }
 }
 
@@ -256,21 +268,18 @@ impl<'a> Plot<'a> {
         let room = self.frame.height - TOP - BOTTOM;
         self.frame.height - BOTTOM - room * self.scale.fraction(value)
     }
-}
 
-/// Connects neighbouring days.
-fn path(values: impl Iterator<Item = (i64, f64)>, step: i64, plot: &Plot<'_>) -> String {
-    let mut path = String::new();
-    let mut previous: Option<i64> = None;
-    for (day, value) in values {
-        let connected = previous.is_some_and(|previous| day - previous <= step);
-        let command = if connected { 'L' } else { 'M' };
-        let (x, y) = (position(plot.x(day)), position(plot.y(value)));
-        // Writing to a string does not fail.
-        let _ = write!(path, "{command}{x} {y}");
-        previous = Some(day);
+    /// Connects points.
+    fn path(&self, points: impl Iterator<Item = (i64, f64)>) -> String {
+        let mut path = String::new();
+        for (day, value) in points {
+            let command = if path.is_empty() { 'M' } else { 'L' };
+            let (x, y) = (position(self.x(day)), position(self.y(value)));
+            // Writing to a string does not fail.
+            let _ = write!(path, "{command}{x} {y}");
+        }
+        path
     }
-    path
 }
 
 fn mark(dot: &Dot, plot: &Plot<'_>) -> Option<Mark> {

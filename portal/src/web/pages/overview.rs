@@ -10,7 +10,7 @@ use tallybox_model::id::{AggregationId, Instance};
 use tallybox_model::registry::{MetricEntry, Registry};
 
 use super::findings::{FindingView, open_findings};
-use super::metric::main_bin;
+use super::metric::{course::series, main_bin};
 use crate::store::{FindingRow, WindowState};
 use crate::web::charts::Spark;
 use crate::web::days::{DayState, Days};
@@ -27,6 +27,14 @@ const DAYS: i64 = 30;
 const GRACE: i64 = 1;
 /// Most findings on the page.
 const MAX_FINDINGS: usize = 5;
+
+/// Why a day has no sum: the state, its description, and its class.
+const REASONS: [(DayState, &str, &str); 4] = [
+    (DayState::OneSide, "one side only", "one-side"),
+    (DayState::Refused, "refused", "refused"),
+    (DayState::Missing, "missing on both sides", "missing"),
+    (DayState::Incomplete, "incomplete", "partial"),
+];
 
 /// The page.
 #[derive(Template)]
@@ -62,10 +70,10 @@ struct MetricLine {
     status_text: String,
 }
 
-/// Days of one metric and instance without a sum.
+/// Days of one metric without a sum, for all instances that miss the same days.
 struct Gap {
     metric: String,
-    instance: String,
+    instances: String,
     what: &'static str,
     class: &'static str,
     days: String,
@@ -175,35 +183,28 @@ impl Data {
         let quantity = Quantity::of(entry.encoding.kind);
         let days = Days::new(name.as_str(), windows, Some(self.due));
         let bin = main_bin(&days, entry.encoding.kind);
-        let latest = days.latest_complete().and_then(|day| {
+        let latest = days.latest_settled().and_then(|day| {
             let counts = day.counts.as_ref()?;
             Some((day.day, quantity.estimate(counts, bin)?, counts.reports()))
         });
-        let values: Vec<Option<f64>> = days
-            .days
-            .iter()
-            .map(|day| Some(quantity.estimate(day.counts.as_ref()?, bin)?.value))
-            .collect();
         let what = match quantity {
             Quantity::Mean => quantity.title().to_owned(),
             _ => bin_label(&entry.encoding, bin),
         };
         let (status, status_text) = self.status(&days);
-        let title = format!("{what}, last {} days", days.days.len());
+        let series = series(what.clone(), quantity, bin, &days);
         MetricLine {
             name: name.to_string(),
             meaning: entry.meaning.clone(),
             number: latest.map_or_else(
                 || "–".to_owned(),
-                |(_, estimate, _)| {
-                    quantity.number(estimate.value.max(0.0), estimate.standard_error)
-                },
+                |(_, estimate, _)| quantity.number(&estimate),
             ),
             interval: latest
                 .map(|(_, estimate, reports)| quantity.range(&estimate, reports))
                 .unwrap_or_default(),
             day: latest.map(|(day, ..)| long_day(day)).unwrap_or_default(),
-            spark: Spark::new(title, &values).render().unwrap_or_default(),
+            spark: Spark::new(&series).render().unwrap_or_default(),
             what,
             status,
             status_text,
@@ -234,34 +235,41 @@ impl Data {
                 .or_default()
                 .push(window);
         }
-        let mut gaps = Vec::new();
-        for (instance, windows) in by_instance {
-            let days = Days::new(name.as_str(), &windows, Some(self.due));
-            for (state, what, class) in [
-                (DayState::OneSide, "one side only", "one-side"),
-                (DayState::Refused, "refused", "refused"),
-                (DayState::Missing, "missing on both sides", "missing"),
-                (DayState::Incomplete, "incomplete", "partial"),
-            ] {
+        let all = by_instance.len();
+        // The reason, the affected days, and the instances: often the same for several.
+        let mut groups: BTreeMap<(usize, Vec<i64>), Vec<&Instance>> = BTreeMap::new();
+        let mut step = 1;
+        for (instance, windows) in &by_instance {
+            let days = Days::new(name.as_str(), windows, Some(self.due));
+            step = days.step;
+            for (reason, (state, ..)) in REASONS.into_iter().enumerate() {
                 let with_state = days.days.iter().filter(|day| day.state == state);
                 let affected: Vec<i64> = with_state.map(|day| day.day).collect();
-                let Some(last) = affected.last() else {
-                    continue;
-                };
-                let of_day = |window: &&&Shown| day_of(window.window.start().millis()) == *last;
-                let window = windows.iter().find(of_day);
-                gaps.push(Gap {
-                    metric: name.to_string(),
-                    instance: instance.to_string(),
-                    what,
-                    class,
-                    days: ranges(&affected, days.step),
-                    side: window.map(|window| self.side(window)).unwrap_or_default(),
-                    link: window.map(|window| window.link()),
-                });
+                if !affected.is_empty() {
+                    groups.entry((reason, affected)).or_default().push(instance);
+                }
             }
         }
-        gaps
+        let gap = |((reason, days), instances): ((usize, Vec<i64>), Vec<&Instance>)| {
+            let (_, what, class) = REASONS[reason];
+            let window = windows.iter().find(|window| {
+                instances.contains(&&window.instance)
+                    && days.last() == Some(&day_of(window.window.start().millis()))
+            });
+            Gap {
+                metric: name.to_string(),
+                instances: instance_names(&instances, all),
+                what,
+                class,
+                days: ranges(&days, step),
+                side: window.map_or_else(
+                    || "no processor has published a sum part".to_owned(),
+                    |window| self.side(window),
+                ),
+                link: window.map(|window| window.link()),
+            }
+        };
+        groups.into_iter().map(gap).collect()
     }
 
     /// Returns what the findings say about a window, and how long it has been due.
@@ -281,6 +289,15 @@ impl Data {
             _ => message.to_owned(),
         }
     }
+}
+
+/// Lists instances.
+fn instance_names(instances: &[&Instance], all: usize) -> String {
+    if instances.len() == all && all > 1 {
+        return format!("all {all} instances");
+    }
+    let names: Vec<&str> = instances.iter().map(|instance| instance.as_str()).collect();
+    names.join(", ")
 }
 
 /// Formats days as ranges: `3 Nov 2026, 5 Nov 2026 to 7 Nov 2026`.

@@ -24,6 +24,14 @@ pub(crate) struct Link {
     pub(crate) address: String,
 }
 
+impl Table {
+    /// Returns whether a column contains numbers.
+    pub(crate) fn is_number(&self, column: &usize) -> bool {
+        let cell = self.rows.first().and_then(|row| row.get(*column));
+        cell.is_some_and(|cell| cell.number)
+    }
+}
+
 impl Cell {
     /// Creates a cell of text.
     pub(crate) fn text(text: impl Into<String>) -> Self {

@@ -262,7 +262,7 @@ impl Noise {
         let flip = mechanism.flip_probability();
         let mean = (Quantity::of(kind) == Quantity::Mean).then(|| {
             let mean = Quantity::Mean.estimate(counts, 0)?;
-            let number = Quantity::Mean.number(mean.value, mean.standard_error);
+            let number = Quantity::Mean.number(&mean);
             Some(format!(
                 "{number} ({})",
                 Quantity::Mean.range(&mean, reports)
@@ -297,7 +297,7 @@ fn bin_table(counts: &Counts, entry: &MetricEntry) -> Table {
     let row = |bin: usize| {
         let estimate = &estimates[bin];
         let share = Quantity::Share.estimate(counts, bin);
-        let share = share.map(|share| Quantity::Share.number(share.value, share.standard_error));
+        let share = share.map(|share| Quantity::Share.number(&share));
         vec![
             Cell::text(bin_label(&entry.encoding, bin)),
             Cell::number(decimal(counts.sums()[bin] as f64, 0)),

@@ -105,8 +105,7 @@ fn table(data: &Data<'_>, title: &str, groups: &[(&str, Days)]) -> Table {
         let day = days.days.iter().find(|other| other.day == day);
         let counts = day.and_then(|day| day.counts.as_ref());
         let estimate = counts.and_then(|counts| quantity.estimate(counts, data.bin));
-        let text =
-            estimate.map(|estimate| quantity.number(estimate.value, estimate.standard_error));
+        let text = estimate.map(|estimate| quantity.number(&estimate));
         Cell::number(text.unwrap_or_else(|| "–".to_owned()))
     };
     let row = |day: &DayTotal| {

@@ -1,12 +1,13 @@
 //! The course over time: the large chart, its table, and a small chart for each bin.
 
 use askama::Template as _;
+use tallybox_estimate::Estimate;
 
 use super::{Data, bin_label};
 use crate::web::charts::{Dot, DotValue, NARROW, SMALL, Series, WIDE};
 use crate::web::days::{DayState, DayTotal, Days};
 use crate::web::pages::table::{Cell, Link, Table};
-use crate::web::quantity::Quantity;
+use crate::web::quantity::{Quantity, displayed};
 use crate::web::selection::Selection;
 use crate::web::shown::{Shown, state_text};
 use crate::web::text::{day_of, decimal, long_day};
@@ -37,28 +38,25 @@ impl Course {
             data.chosen(),
             data.quantity.title().to_lowercase()
         );
+        let averages = data.days.averages(data.quantity, data.bin);
         let series = Series {
-            average: averages(data),
+            average: averages
+                .iter()
+                .map(|(day, average)| (*day, displayed(average)))
+                .collect(),
             ..series(title, data.quantity, data.bin, &data.days)
         };
         Some(Self {
             wide: series.draw("course", WIDE).render().ok()?,
             narrow: series.draw("course", NARROW).render().ok()?,
             legend: legend(&series),
-            table: table(data),
+            table: table(data, &averages),
         })
     }
 }
 
-fn averages(data: &Data<'_>) -> Vec<(i64, f64)> {
-    let averages = data.days.averages(data.quantity, data.bin).into_iter();
-    averages
-        .map(|(day, estimate)| (day, estimate.value))
-        .collect()
-}
-
 /// Returns the series of a bin.
-pub(super) fn series(title: String, quantity: Quantity, bin: usize, days: &Days) -> Series {
+pub(crate) fn series(title: String, quantity: Quantity, bin: usize, days: &Days) -> Series {
     let dots: Vec<Dot> = days
         .days
         .iter()
@@ -84,6 +82,7 @@ pub(super) fn series(title: String, quantity: Quantity, bin: usize, days: &Days)
         average: Vec::new(),
         step: days.step,
         unit: quantity.unit(),
+        joins_incomplete: quantity != Quantity::Count,
     }
 }
 
@@ -95,13 +94,13 @@ fn dot(quantity: Quantity, bin: usize, day: &DayTotal) -> Dot {
     let date = long_day(day.day);
     if let Some((estimate, reports)) = estimate {
         let interval = quantity.interval(&estimate, reports);
-        let complete = day.state == DayState::Complete;
+        let complete = day.state.is_settled();
         let note = if complete { "" } else { ", incomplete" };
-        let number = quantity.number(estimate.value, estimate.standard_error);
+        let number = quantity.number(&estimate);
         return Dot {
             day: day.day,
             value: DotValue::Number {
-                value: estimate.value,
+                value: displayed(&estimate),
                 lower: interval.lower,
                 upper: interval.upper,
                 complete,
@@ -116,7 +115,10 @@ fn dot(quantity: Quantity, bin: usize, day: &DayTotal) -> Dot {
         DayState::Suppressed => DotValue::Suppressed,
         DayState::Refused | DayState::MixedEpsilon => DotValue::Refused,
         DayState::OneSide => DotValue::OneSide,
-        DayState::Complete | DayState::Incomplete | DayState::Missing => DotValue::Missing,
+        DayState::Complete
+        | DayState::Incomplete
+        | DayState::PartlySuppressed
+        | DayState::Missing => DotValue::Missing,
     };
     Dot {
         day: day.day,
@@ -141,7 +143,16 @@ fn legend(series: &Series) -> Vec<(&'static str, &'static str)> {
         (true, "dot", "estimate of a day"),
         (true, "band", "95 % interval"),
         (!series.average.is_empty(), "average", "7-day average"),
-        (any(partial), "partial", "incomplete day: too low"),
+        (
+            any(partial) && series.joins_incomplete,
+            "partial",
+            "some windows missing",
+        ),
+        (
+            any(partial) && !series.joins_incomplete,
+            "partial",
+            "some windows missing: too low",
+        ),
         (
             any(|value| *value == DotValue::Suppressed),
             "suppressed",
@@ -169,8 +180,7 @@ fn legend(series: &Series) -> Vec<(&'static str, &'static str)> {
 
 /// Returns the table of the large chart, the newest day first, with links to the origin of each
 /// number.
-fn table(data: &Data<'_>) -> Table {
-    let averages = data.days.averages(data.quantity, data.bin);
+fn table(data: &Data<'_>, averages: &[(i64, Estimate)]) -> Table {
     let head = [
         "Day",
         "Reports",
@@ -182,10 +192,7 @@ fn table(data: &Data<'_>) -> Table {
     ];
     let row = |day: &DayTotal| {
         let average = averages.iter().find(|(other, _)| *other == day.day);
-        let average = average.map(|(_, estimate)| {
-            data.quantity
-                .number(estimate.value, estimate.standard_error)
-        });
+        let average = average.map(|(_, estimate)| data.quantity.number(&estimate));
         let mut cells = vec![Cell::text(long_day(day.day))];
         cells.extend(number_cells(data.quantity, data.bin, day));
         cells.push(Cell::number(average.unwrap_or_default()));
@@ -213,7 +220,7 @@ fn number_cells(quantity: Quantity, bin: usize, day: &DayTotal) -> [Cell; 3] {
     match quantity.estimate(counts, bin) {
         Some(estimate) => [
             reports,
-            Cell::number(quantity.number(estimate.value, estimate.standard_error)),
+            Cell::number(quantity.number(&estimate)),
             Cell::number(quantity.range(&estimate, counts.reports())),
         ],
         None => [reports, Cell::number("–"), Cell::number("–")],

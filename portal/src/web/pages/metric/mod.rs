@@ -1,7 +1,7 @@
 //! The page of a metric: its course over time, the latest bins, and comparisons.
 
 mod compare;
-mod course;
+pub(crate) mod course;
 mod filter;
 
 use askama::Template;
@@ -16,7 +16,7 @@ use super::table::{Link, Table};
 use crate::web::charts::{BarValue, Bars};
 use crate::web::days::Days;
 use crate::web::error::WebError;
-use crate::web::quantity::{Quantity, bin_label};
+use crate::web::quantity::{Quantity, bin_label, displayed};
 use crate::web::selection::Selection;
 use crate::web::shown::Shown;
 use crate::web::site::{Frame, Site, render};
@@ -238,22 +238,20 @@ impl<'a> Data<'a> {
     }
 
     fn headline(&self) -> Option<Headline> {
-        let day = self.days.latest_complete()?;
+        let day = self.days.latest_settled()?;
         let counts = day.counts.as_ref()?;
         let estimate = self.quantity.estimate(counts, self.bin)?;
         Some(Headline {
-            number: self
-                .quantity
-                .number(estimate.value.max(0.0), estimate.standard_error),
+            number: self.quantity.number(&estimate),
             interval: self.quantity.range(&estimate, counts.reports()),
             day: long_day(day.day),
-            partial: day.windows < day.expected,
+            partial: !day.state.is_settled(),
             reports: decimal(counts.reports() as f64, 0),
         })
     }
 
     fn latest_bars(&self) -> Option<BarSection> {
-        let day = self.days.latest_complete()?;
+        let day = self.days.latest_settled()?;
         self.bars(day.counts.as_ref()?, long_day(day.day))
     }
 
@@ -331,11 +329,11 @@ pub(super) fn bar_value(
         link,
         numbers: estimate.as_ref().map(|estimate| {
             let interval = interval(estimate);
-            [estimate.value, interval.lower, interval.upper]
+            [displayed(estimate), interval.lower, interval.upper]
         }),
         number: estimate.map_or_else(
             || "not shown".to_owned(),
-            |estimate| quantity.number(estimate.value, estimate.standard_error),
+            |estimate| quantity.number(&estimate),
         ),
         interval: estimate
             .map(|estimate| quantity.range(&estimate, reports))
