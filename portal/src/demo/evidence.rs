@@ -1,6 +1,6 @@
-//! The evidence of a row: both processors' sum parts are made, signed with keys of the demo,
-//! verified and added, by the same code as real ones. So the digests, keys and batches on a page are
-//! those of real files.
+//! The evidence of a row: both processors' sum parts are made, signed with keys of the demo, verified
+//! and added, by the same code as real ones. So the digests, keys and batches on a page are those of
+//! real files.
 
 use rand::{Rng, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha20Rng;
