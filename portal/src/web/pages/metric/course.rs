@@ -192,7 +192,7 @@ fn table(data: &Data<'_>, averages: &[(i64, Estimate)]) -> Table {
     ];
     let row = |day: &DayTotal| {
         let average = averages.iter().find(|(other, _)| *other == day.day);
-        let average = average.map(|(_, estimate)| data.quantity.number(&estimate));
+        let average = average.map(|(_, estimate)| data.quantity.number(estimate));
         let mut cells = vec![Cell::text(long_day(day.day))];
         cells.extend(number_cells(data.quantity, data.bin, day));
         cells.push(Cell::number(average.unwrap_or_default()));
