@@ -7,5 +7,5 @@ mod series;
 mod spark;
 
 pub(crate) use bars::{BarValue, Bars};
-pub(crate) use series::{Dot, DotValue, NARROW, SMALL, Series, WIDE};
+pub(crate) use series::{Coverage, Dot, DotValue, NARROW, SMALL, Series, WIDE};
 pub(crate) use spark::Spark;

@@ -21,12 +21,12 @@ pub(crate) struct Dot {
 /// What is drawn on a day.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum DotValue {
-    /// A number with its interval. A number of an incomplete day has a hollow dot.
+    /// A number with its interval.
     Number {
         value: f64,
         lower: f64,
         upper: f64,
-        complete: bool,
+        coverage: Coverage,
     },
     /// A day whose number is suppressed.
     Suppressed,
@@ -36,6 +36,17 @@ pub(crate) enum DotValue {
     OneSide,
     /// A day without any sum part: a gap.
     Missing,
+}
+
+/// Which windows of a day are part of its number. The dot is solid only for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coverage {
+    /// All windows.
+    All,
+    /// All but the suppressed ones.
+    AllShown,
+    /// Some windows are missing.
+    Some,
 }
 
 /// The content of a time series.
@@ -201,8 +212,10 @@ impl Series {
                 value,
                 lower,
                 upper,
-                complete,
-            } if complete || self.joins_incomplete => Some((dot.day, [value, lower, upper])),
+                coverage,
+            } if coverage != Coverage::Some || self.joins_incomplete => {
+                Some((dot.day, [value, lower, upper]))
+            }
             _ => None,
         }
     }
@@ -287,14 +300,10 @@ fn mark(dot: &Dot, plot: &Plot<'_>) -> Option<Mark> {
     let (class, y) = match dot.value {
         DotValue::Number {
             value,
-            complete: true,
+            coverage: Coverage::All,
             ..
         } => ("dot", plot.y(value)),
-        DotValue::Number {
-            value,
-            complete: false,
-            ..
-        } => ("dot partial", plot.y(value)),
+        DotValue::Number { value, .. } => ("dot partial", plot.y(value)),
         DotValue::Suppressed => ("suppressed", base),
         DotValue::Refused => ("refused", base),
         DotValue::OneSide => ("one-side", base),

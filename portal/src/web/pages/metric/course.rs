@@ -4,7 +4,7 @@ use askama::Template as _;
 use tallybox_estimate::Estimate;
 
 use super::{Data, bin_label};
-use crate::web::charts::{Dot, DotValue, NARROW, SMALL, Series, WIDE};
+use crate::web::charts::{Coverage, Dot, DotValue, NARROW, SMALL, Series, WIDE};
 use crate::web::days::{DayState, DayTotal, Days};
 use crate::web::pages::table::{Cell, Link, Table};
 use crate::web::quantity::{Quantity, displayed};
@@ -94,8 +94,11 @@ fn dot(quantity: Quantity, bin: usize, day: &DayTotal) -> Dot {
     let date = long_day(day.day);
     if let Some((estimate, reports)) = estimate {
         let interval = quantity.interval(&estimate, reports);
-        let complete = day.state.is_settled();
-        let note = if complete { "" } else { ", incomplete" };
+        let (coverage, note) = match day.state {
+            DayState::Complete => (Coverage::All, ""),
+            DayState::PartlySuppressed => (Coverage::AllShown, ", without suppressed windows"),
+            _ => (Coverage::Some, ", incomplete"),
+        };
         let number = quantity.number(&estimate);
         return Dot {
             day: day.day,
@@ -103,7 +106,7 @@ fn dot(quantity: Quantity, bin: usize, day: &DayTotal) -> Dot {
                 value: displayed(&estimate),
                 lower: interval.lower,
                 upper: interval.upper,
-                complete,
+                coverage,
             },
             text: format!(
                 "{date}: {number} ({}){note}",
@@ -129,50 +132,42 @@ fn dot(quantity: Quantity, bin: usize, day: &DayTotal) -> Dot {
 
 /// Returns the entries of the legend that the chart needs.
 fn legend(series: &Series) -> Vec<(&'static str, &'static str)> {
-    let any = |test: fn(&DotValue) -> bool| series.dots.iter().any(|dot| test(&dot.value));
-    let partial = |value: &DotValue| {
-        matches!(
-            value,
-            DotValue::Number {
-                complete: false,
-                ..
-            }
-        )
+    let any = |test: &dyn Fn(&DotValue) -> bool| series.dots.iter().any(|dot| test(&dot.value));
+    let is = |wanted: DotValue| any(&|value| *value == wanted);
+    let covers = |wanted: Coverage| {
+        any(&|value| matches!(value, DotValue::Number { coverage, .. } if *coverage == wanted))
+    };
+    let missing = if series.joins_incomplete {
+        "hollow: some windows missing"
+    } else {
+        "hollow, apart: some windows missing, too low"
     };
     let entries = [
         (true, "dot", "estimate of a day"),
         (true, "band", "95 % interval"),
         (!series.average.is_empty(), "average", "7-day average"),
         (
-            any(partial) && series.joins_incomplete,
+            covers(Coverage::AllShown),
             "partial",
-            "some windows missing",
+            "hollow: without suppressed windows",
         ),
+        (covers(Coverage::Some), "partial", missing),
         (
-            any(partial) && !series.joins_incomplete,
-            "partial",
-            "some windows missing: too low",
-        ),
-        (
-            any(|value| *value == DotValue::Suppressed),
+            is(DotValue::Suppressed),
             "suppressed",
             "suppressed: too few reports",
         ),
         (
-            any(|value| *value == DotValue::Refused),
+            is(DotValue::Refused),
             "refused",
             "refused: see the findings",
         ),
         (
-            any(|value| *value == DotValue::OneSide),
+            is(DotValue::OneSide),
             "one-side",
             "one side only: not yet added",
         ),
-        (
-            any(|value| *value == DotValue::Missing),
-            "gap",
-            "gap: nothing arrived",
-        ),
+        (is(DotValue::Missing), "gap", "gap: nothing arrived"),
     ];
     let used = entries.into_iter().filter(|(used, ..)| *used);
     used.map(|(_, class, text)| (class, text)).collect()
