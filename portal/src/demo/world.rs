@@ -11,7 +11,7 @@ use tallybox_transport::batch::BatchError;
 use super::MINIMUM;
 use super::answers::{binomial, sums};
 use crate::pair::Finding;
-use crate::store::{FindingRow, WindowRow, WindowState};
+use crate::store::{FindingRow, SumState, WindowRow};
 
 /// Days before today.
 const DAYS: i64 = 60;
@@ -97,7 +97,7 @@ impl Series<'_> {
             Fate::Summed => rows.push(row),
             Fate::Corrected => {
                 let mut earlier = row.clone();
-                earlier.state = WindowState::Superseded;
+                earlier.state = SumState::Superseded;
                 earlier.reports = row.reports - row.reports / 50;
                 earlier.sums = row.sums.iter().map(|sum| sum - sum / 50).collect();
                 earlier.added -= 20 * HOUR_MILLIS;
@@ -118,11 +118,11 @@ impl Series<'_> {
                     evidence: format!("{}.sum_0", stem(&row)),
                     ..row
                 };
-                rows.push(without_sum(row, WindowState::OneSide));
+                rows.push(without_sum(row, SumState::OneSide));
             }
             Fate::Refused(finding) => {
                 findings.push(self.finding(&row, &finding));
-                rows.push(without_sum(row, WindowState::Refused));
+                rows.push(without_sum(row, SumState::Refused));
             }
             Fate::RefusedAtFirst(finding) => {
                 findings.push(FindingRow {
@@ -172,7 +172,7 @@ impl Series<'_> {
             aggregation: self.name.clone(),
             window,
             version: 0,
-            state: WindowState::Summed,
+            state: SumState::Summed,
             reports,
             rejected: binomial(reports, 0.0008, &mut self.rng),
             batches: reports / BATCH + 1,
@@ -186,7 +186,7 @@ impl Series<'_> {
             ..row
         };
         if row.reports < MINIMUM {
-            without_sum(row, WindowState::BelowMinimum)
+            without_sum(row, SumState::BelowMinimum)
         } else {
             row
         }
@@ -226,7 +226,7 @@ fn wave(day: i64) -> f64 {
     0.12 + 0.88 * (-distance * distance).exp()
 }
 
-fn without_sum(row: WindowRow, state: WindowState) -> WindowRow {
+fn without_sum(row: WindowRow, state: SumState) -> WindowRow {
     WindowRow {
         state,
         sums: Vec::new(),

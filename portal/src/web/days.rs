@@ -8,7 +8,7 @@ use tallybox_model::id::Instance;
 use super::quantity::Quantity;
 use super::shown::Shown;
 use super::text::{DAY_MILLIS, day_of};
-use crate::store::WindowState;
+use crate::store::SumState;
 
 /// One day, or one period of several days if the windows are longer.
 #[derive(Clone, Debug)]
@@ -213,7 +213,7 @@ fn total(metric: &str, day: i64, windows: &[&Shown], expected: usize) -> DayTota
         .filter_map(|window| window.counts())
         .collect();
     let total = Counts::total(counts.iter().map(|counts| (metric, *counts)));
-    let is_suppressed = |window: &&&Shown| window.state == WindowState::BelowMinimum;
+    let is_suppressed = |window: &&&Shown| window.state == SumState::BelowMinimum;
     let suppressed = windows.iter().filter(is_suppressed).count();
     let any = |state| windows.iter().any(|window| window.state == state);
     let state = match &total {
@@ -223,9 +223,9 @@ fn total(metric: &str, day: i64, windows: &[&Shown], expected: usize) -> DayTota
         Err(EstimateError::MixedEpsilon { .. } | EstimateError::MixedBins { .. }) => {
             DayState::MixedEpsilon
         }
-        Err(_) if any(WindowState::BelowMinimum) => DayState::Suppressed,
-        Err(_) if any(WindowState::Refused) => DayState::Refused,
-        Err(_) if any(WindowState::OneSide) => DayState::OneSide,
+        Err(_) if any(SumState::BelowMinimum) => DayState::Suppressed,
+        Err(_) if any(SumState::Refused) => DayState::Refused,
+        Err(_) if any(SumState::OneSide) => DayState::OneSide,
         Err(_) => DayState::Missing,
     };
     DayTotal {

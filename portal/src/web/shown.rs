@@ -8,7 +8,7 @@ use tallybox_estimate::{Counts, Mechanism};
 use tallybox_model::id::{AggregationId, Instance};
 use tallybox_model::time::Window;
 
-use crate::store::{FindingRow, WindowRow, WindowState};
+use crate::store::{FindingRow, SumState, WindowRow};
 
 /// A window as a reader may see it.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Shown {
     pub(crate) aggregation: AggregationId,
     pub(crate) window: Window,
     pub(crate) version: u32,
-    pub(crate) state: WindowState,
+    pub(crate) state: SumState,
     /// The numbers, if the window has a sum that may be shown.
     pub(crate) numbers: Option<Numbers>,
     pub(crate) evidence: String,
@@ -38,13 +38,13 @@ impl Shown {
     /// `minimum` applies whatever the stored state says: a store that was filled with a lower
     /// minimum shows nothing below the present one.
     pub(crate) fn new(row: WindowRow, minimum: u64) -> Self {
-        let has_sum = matches!(row.state, WindowState::Summed | WindowState::Superseded);
+        let has_sum = matches!(row.state, SumState::Summed | SumState::Superseded);
         let state = if has_sum && row.reports < minimum {
-            WindowState::BelowMinimum
+            SumState::BelowMinimum
         } else {
             row.state
         };
-        let visible = has_sum && state != WindowState::BelowMinimum;
+        let visible = has_sum && state != SumState::BelowMinimum;
         let numbers = visible.then(|| {
             let mechanism = Mechanism::new(row.epsilon).ok()?;
             Some(Numbers {
@@ -74,7 +74,7 @@ impl Shown {
             .collect();
         if versions
             .iter()
-            .any(|version| version.state == WindowState::BelowMinimum)
+            .any(|version| version.state == SumState::BelowMinimum)
         {
             for version in &mut versions {
                 version.numbers = None;
@@ -116,23 +116,23 @@ pub(crate) fn without_figures(mut finding: FindingRow, suppressed: bool) -> Find
 }
 
 /// Describes a state in two or three words.
-pub(crate) fn state_text(state: WindowState) -> &'static str {
+pub(crate) fn state_text(state: SumState) -> &'static str {
     match state {
-        WindowState::Summed => "summed",
-        WindowState::OneSide => "one side only",
-        WindowState::Refused => "refused",
-        WindowState::BelowMinimum => "suppressed",
-        WindowState::Superseded => "superseded",
+        SumState::Summed => "summed",
+        SumState::OneSide => "one side only",
+        SumState::Refused => "refused",
+        SumState::BelowMinimum => "suppressed",
+        SumState::Superseded => "superseded",
     }
 }
 
 /// Returns the machine-readable name of a state, which is also its class in pages.
-pub(crate) fn state_name(state: WindowState) -> &'static str {
+pub(crate) fn state_name(state: SumState) -> &'static str {
     match state {
-        WindowState::Summed => "summed",
-        WindowState::OneSide => "one-side",
-        WindowState::Refused => "refused",
-        WindowState::BelowMinimum => "below-minimum",
-        WindowState::Superseded => "superseded",
+        SumState::Summed => "summed",
+        SumState::OneSide => "one-side",
+        SumState::Refused => "refused",
+        SumState::BelowMinimum => "below-minimum",
+        SumState::Superseded => "superseded",
     }
 }

@@ -6,7 +6,7 @@ use axum::Router;
 use serde_json::json;
 use tallybox_model::registry::Registry;
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_portal::store::{FindingRow, WindowRow, WindowState};
+use tallybox_portal::store::{FindingRow, SumState, WindowRow};
 use tallybox_portal::web::{Memory, Options, Site, router};
 use tallybox_service::clock::Clock;
 
@@ -40,7 +40,7 @@ pub(crate) fn row(metric: &str, instance: &str, days_ago: i64, reports: u64) -> 
         aggregation: metric.parse().unwrap(),
         window: Window::new(time(day), time(day + 1)).unwrap(),
         version: 0,
-        state: WindowState::Summed,
+        state: SumState::Summed,
         reports,
         rejected: 7,
         batches: 3,
@@ -62,12 +62,12 @@ pub(crate) fn world() -> (Vec<WindowRow>, Vec<FindingRow>) {
         rows.push(row("answers-v1", "north-a", days_ago, 3_000_001));
     }
     let by_state = WindowRow {
-        state: WindowState::BelowMinimum,
+        state: SumState::BelowMinimum,
         ..row("answers-v1", "south-b", 3, 987_653)
     };
     let by_reports = row("answers-v1", "south-b", 4, 876_543);
     let older = WindowRow {
-        state: WindowState::Superseded,
+        state: SumState::Superseded,
         ..row("answers-v1", "south-b", 5, 1_234_567)
     };
     let corrected = WindowRow {
@@ -75,7 +75,7 @@ pub(crate) fn world() -> (Vec<WindowRow>, Vec<FindingRow>) {
         ..row("answers-v1", "south-b", 5, 765_433)
     };
     let one_side = WindowRow {
-        state: WindowState::OneSide,
+        state: SumState::OneSide,
         ..row("answers-v1", "south-b", 6, 0)
     };
     let finding = |row: &WindowRow, message: &str| FindingRow {

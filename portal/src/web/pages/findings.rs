@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Html;
 
-use crate::store::{FindingRow, WindowState};
+use crate::store::{FindingRow, SumState};
 use crate::web::error::WebError;
 use crate::web::shown::{window_link, without_figures};
 use crate::web::site::{Frame, Site, render};
@@ -90,7 +90,7 @@ pub(super) async fn all_findings(site: &Site) -> Result<Vec<FindingRow>, SourceE
     };
     let windows = site.windows(&filter).await?.into_iter();
     let suppressed: HashSet<String> = windows
-        .filter(|window| window.state == WindowState::BelowMinimum)
+        .filter(|window| window.state == SumState::BelowMinimum)
         .map(|window| window.link())
         .collect();
     let shown = findings.into_iter().map(|finding| {

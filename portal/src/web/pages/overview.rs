@@ -11,7 +11,7 @@ use tallybox_model::registry::{MetricEntry, Registry};
 
 use super::findings::{FindingView, open_findings};
 use super::metric::{course::series, main_bin};
-use crate::store::{FindingRow, WindowState};
+use crate::store::{FindingRow, SumState};
 use crate::web::charts::Spark;
 use crate::web::days::{DayState, Days};
 use crate::web::error::WebError;
@@ -145,7 +145,7 @@ impl Data {
         let new: Vec<&Shown> = self.windows.iter().filter(is_new).collect();
         let reports = new.iter().filter_map(|window| window.counts());
         let reports: u64 = reports.map(tallybox_estimate::Counts::reports).sum();
-        let is_suppressed = |window: &&Shown| window.state == WindowState::BelowMinimum;
+        let is_suppressed = |window: &&Shown| window.state == SumState::BelowMinimum;
         let suppressed = self.windows.iter().filter(is_suppressed).count();
         vec![
             Tile {
@@ -282,7 +282,7 @@ impl Data {
         let hours = (self.now - window.window.end().millis()) / 3_600_000;
         let message = finding.map_or("no finding yet", |finding| &finding.message);
         match window.state {
-            WindowState::OneSide => {
+            SumState::OneSide => {
                 let ended = long_time(window.window.end().millis());
                 format!("{message}; the window ended {hours} hours ago, on {ended}")
             }

@@ -10,7 +10,7 @@ use tallybox_model::time::{BatchTime, Window};
 
 use super::findings::{FindingView, all_findings};
 use super::table::{Cell, Table};
-use crate::store::WindowState;
+use crate::store::SumState;
 use crate::web::error::WebError;
 use crate::web::quantity::{Quantity, bin_estimates, bin_label};
 use crate::web::shown::{Shown, state_name, state_text};
@@ -122,7 +122,7 @@ impl WindowPage {
     fn new(frame: Frame, (key, entry): (&WindowKey, &MetricEntry), versions: Vec<Shown>) -> Self {
         let newest = versions.first();
         let counts = newest.and_then(Shown::counts);
-        let state = newest.map_or(WindowState::OneSide, |row| row.state);
+        let state = newest.map_or(SumState::OneSide, |row| row.state);
         let bins = counts.map(|counts| bin_table(counts, entry));
         Self {
             frame,
@@ -178,25 +178,25 @@ fn part_view(part: crate::pair::Evidence) -> PartView {
     }
 }
 
-fn explanation(state: WindowState) -> &'static str {
+fn explanation(state: SumState) -> &'static str {
     match state {
-        WindowState::Summed => {
+        SumState::Summed => {
             "Both processors have published a signed sum part. The portal verified both signatures \
              and digests, compared batches, counts and parameters, and added the parts."
         }
-        WindowState::OneSide => {
+        SumState::OneSide => {
             "Only one processor has published its sum part. One part alone is random numbers and \
              reveals nothing, so there is no number yet."
         }
-        WindowState::Refused => {
+        SumState::Refused => {
             "Both sum parts exist, but they do not belong together, so the portal did not add them. \
              The findings below have the figures of both sides and the next step."
         }
-        WindowState::BelowMinimum => {
+        SumState::BelowMinimum => {
             "The window has fewer reports than the minimum. Its numbers are not shown anywhere, and \
              they are part of no total."
         }
-        WindowState::Superseded => "A signed correction has replaced this sum.",
+        SumState::Superseded => "A signed correction has replaced this sum.",
     }
 }
 
@@ -230,7 +230,7 @@ fn flags(entry: &MetricEntry, versions: &[Shown]) -> Vec<&'static str> {
     let epsilon = newest
         .and_then(Shown::counts)
         .map(|counts| counts.mechanism().epsilon());
-    let suppressed = newest.is_some_and(|row| row.state == WindowState::BelowMinimum);
+    let suppressed = newest.is_some_and(|row| row.state == SumState::BelowMinimum);
     let flags = [
         (suppressed, "below the minimum: suppressed"),
         (
