@@ -27,6 +27,19 @@ pub enum Error {
     /// A bucket request failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
+    /// The database cannot be reached, or refuses an operation. The operator's fault; nothing is
+    /// lost, because `portal rebuild` recreates it.
+    #[error("database: cannot {operation}")]
+    Database {
+        /// The operation.
+        operation: &'static str,
+        /// The cause.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The database contains a row that the portal did not write like this.
+    #[error("database: damaged row: {0}; run `portal rebuild`")]
+    Row(String),
     /// The parameters of a window allow no estimate. The fault of whoever configured the metric.
     #[error(transparent)]
     Estimate(#[from] tallybox_estimate::EstimateError),
@@ -67,13 +80,16 @@ impl Error {
         match self {
             Self::Bucket(error) => error.disposition(),
             Self::Findings(findings) => findings.disposition(),
-            Self::File(_) | Self::Config(_) | Self::Output(_) | Self::Listen { .. } => {
-                Disposition::Retry
-            }
+            Self::File(_)
+            | Self::Config(_)
+            | Self::Output(_)
+            | Self::Listen { .. }
+            | Self::Database { .. } => Disposition::Retry,
             Self::Usage(_)
             | Self::BelowMinimum { .. }
             | Self::Estimate(_)
             | Self::Demo(_)
+            | Self::Row(_)
             | Self::Csv(_) => Disposition::Reject,
         }
     }
@@ -95,6 +111,7 @@ impl CommandError for Error {
         match self {
             Self::Config(_) | Self::Usage(_) | Self::File(_) => "config",
             Self::Bucket(_) => "bucket",
+            Self::Database { .. } | Self::Row(_) => "database",
             Self::Output(_) => "output",
             Self::BelowMinimum { .. } => "below-minimum",
             Self::Estimate(_) => "estimate",

@@ -103,6 +103,19 @@ impl PortalKeys {
     }
 }
 
+/// Reads the key files of one processor.
+///
+/// # Errors
+/// An error that names the file.
+pub(crate) fn read_keys(
+    files: impl Iterator<Item = (String, PathBuf)>,
+) -> Result<TrustedKeys, Error> {
+    let read = |(id, file): (String, PathBuf)| {
+        Ok((id, read_public(&file, "public key", VerifyingKey::parse)?))
+    };
+    files.map(read).collect()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`pair`] | the verification of a sum part; the comparison and addition of two |
 //! | [`keys`] | the keys of both processors, as an operator lists them |
+//! | [`config`] | the configuration file |
 //! | [`store`] | the windows and findings that pages and exports show |
 //! | [`web`] | the web pages and downloads |
 //! | `report` | results as text, JSON and CSV |
@@ -18,6 +19,7 @@
 
 mod build;
 pub mod commands;
+pub mod config;
 pub mod demo;
 pub mod error;
 pub mod keys;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tallybox_model::id::{AggregationId, Instance};
+use tallybox_model::role::Role;
 use tallybox_model::time::Window;
 
 /// What is known about a window of one aggregation and instance.
@@ -45,10 +46,23 @@ pub struct WindowRow {
     pub epsilon: f64,
     /// The sum of each bin, with the clients' noise.
     pub sums: Vec<u64>,
-    /// The key of the evidence object.
+    /// The key of the evidence object; in state [`SumState::OneSide`], the name of the only sum
+    /// part; in state [`SumState::Refused`], empty.
     pub evidence: String,
     /// When the portal added the window, in milliseconds since the epoch.
     pub added: i64,
+}
+
+impl WindowRow {
+    /// Returns the processor whose sum part is missing, in state [`SumState::OneSide`].
+    #[must_use]
+    pub fn missing(&self) -> Option<Role> {
+        let (stem, writer) = self.evidence.rsplit_once(".sum_")?;
+        let writer = Role::ALL
+            .into_iter()
+            .find(|role| role.index().to_string() == writer && !stem.is_empty())?;
+        (self.state == SumState::OneSide).then_some(writer.peer())
+    }
 }
 
 /// Something that an operator or an epidemiologist should know, with both sides' figures.
