@@ -27,6 +27,9 @@ pub enum Error {
     /// A bucket request failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
+    /// A thread that verifies sum parts has failed: a bug in this program.
+    #[error("a verification ended early")]
+    Thread(#[from] tokio::task::JoinError),
     /// The database cannot be reached, or refuses an operation. The operator's fault; nothing is
     /// lost, because `portal rebuild` recreates it.
     #[error("database: cannot {operation}")]
@@ -46,6 +49,15 @@ pub enum Error {
     /// A result cannot be written as CSV.
     #[error("cannot write CSV")]
     Csv(#[from] csv::Error),
+    /// A file of published sums cannot be read. The fault of whoever made the file.
+    #[error("{file}: not a CSV file of sums")]
+    Published {
+        /// The file.
+        file: String,
+        /// The cause.
+        #[source]
+        source: csv::Error,
+    },
     /// The sum contains too few packets to be shown. A larger window may contain enough.
     #[error(
         "the window counts {count} packets, fewer than the minimum of {minimum}: it is not shown; add up a longer period"
@@ -84,12 +96,14 @@ impl Error {
             | Self::Config(_)
             | Self::Output(_)
             | Self::Listen { .. }
-            | Self::Database { .. } => Disposition::Retry,
+            | Self::Database { .. }
+            | Self::Thread(_) => Disposition::Retry,
             Self::Usage(_)
             | Self::BelowMinimum { .. }
             | Self::Estimate(_)
             | Self::Demo(_)
             | Self::Row(_)
+            | Self::Published { .. }
             | Self::Csv(_) => Disposition::Reject,
         }
     }
@@ -98,7 +112,10 @@ impl Error {
 impl CommandError for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Usage(_) | Self::File(_) => Exit::Usage,
+            Self::Config(_)
+            | Self::Usage(_)
+            | Self::File(_)
+            | Self::Published { .. } => Exit::Usage,
             Self::BelowMinimum { .. } => Exit::BelowMinimum,
             _ => match self.disposition() {
                 Disposition::Retry => Exit::Retry,
@@ -113,11 +130,13 @@ impl CommandError for Error {
             Self::Bucket(_) => "bucket",
             Self::Database { .. } | Self::Row(_) => "database",
             Self::Output(_) => "output",
+            Self::Thread(_) => "thread",
             Self::BelowMinimum { .. } => "below-minimum",
             Self::Estimate(_) => "estimate",
             Self::Csv(_) => "output",
             Self::Listen { .. } => "listen",
             Self::Demo(_) => "demo",
+            Self::Published { .. } => "published",
             Self::Findings(findings) => findings.reason(),
         }
         .to_owned()

@@ -9,7 +9,9 @@
 //! |---|---|
 //! | [`pair`] | the verification of a sum part; the comparison and addition of two |
 //! | [`keys`] | the keys of both processors, as an operator lists them |
+//! | [`collect`] | finds, verifies and adds the sum parts in mailboxes |
 //! | [`config`] | the configuration file |
+//! | [`evidence`] | the files of both sum parts of every sum, which prove it |
 //! | [`store`] | the windows and findings that pages and exports show |
 //! | [`web`] | the web pages and downloads |
 //! | `report` | results as text, JSON and CSV |
@@ -18,10 +20,12 @@
 //! | [`commands`] | the command line |
 
 mod build;
+pub mod collect;
 pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod error;
+pub mod evidence;
 pub mod keys;
 pub mod pair;
 mod report;

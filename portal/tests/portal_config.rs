@@ -92,7 +92,7 @@ fn the_password_of_a_database_is_never_shown() {
     std::fs::write(&file, format!("{secret}\n")).unwrap();
     #[cfg(unix)]
     {
-        use std::os::unix::fs::PermissionsExt as _;
+        use std::os::unix::fs::PermissionsExt;
         let mode = |mode| std::fs::set_permissions(&file, PermissionsExt::from_mode(mode));
         mode(0o644).unwrap();
         let exposed = place.url(folder.path()).unwrap_err();

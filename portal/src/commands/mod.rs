@@ -1,5 +1,6 @@
 //! The command line: one file per command. The commands call the library's functions.
 
+mod collect;
 mod serve;
 mod sum;
 
@@ -33,6 +34,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Sum(sum::SumCommand),
+    Collect(collect::CollectCommand),
     Serve(serve::ServeCommand),
 }
 
@@ -56,6 +58,7 @@ impl CommandLine for Arguments {
     async fn run(&self) -> Result<Exit, Error> {
         match &self.command {
             Command::Sum(command) => command.run(&self.options).await,
+            Command::Collect(command) => command.run(&self.options).await,
             Command::Serve(command) => command.run(&self.options).await,
         }
     }

@@ -182,6 +182,12 @@ impl Part {
                     source: error,
                 });
             }
+            // Without a header, the signature would seem to be wrong.
+            Err(BatchError::BadSignature { .. }) if files.header.is_empty() => {
+                return Err(unverified(BatchError::Incomplete {
+                    object: kind.objects.header,
+                }));
+            }
             other => other.map_err(unverified)?,
         };
         let header: SumPart = batch.header().map_err(unverified)?;
@@ -280,6 +286,12 @@ fn check_content(kind: &PartKind, header: &SumPart) -> Result<Window, Finding> {
         let sum = header.sum[bin];
         return Err(malformed(format!(
             "the sum of bin {bin}, {sum}, is no field element"
+        )));
+    }
+    if !header.epsilon.is_finite() || header.epsilon < 0.0 {
+        return Err(malformed(format!(
+            "epsilon {} is not possible",
+            header.epsilon
         )));
     }
     if header.total_individual_clients < 0 {

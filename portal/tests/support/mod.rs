@@ -1,20 +1,21 @@
 //! What the tests of the portal share.
 #![allow(dead_code, clippy::unwrap_used)]
 
-pub mod postgres;
+pub(crate) mod postgres;
+pub(crate) mod world;
 
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_portal::store::{WindowRow, SumState};
 
 /// The window of an hour that begins `hour` hours after 2023-11-14 00:00.
-pub fn window(hour: i64) -> Window {
+pub(crate) fn window(hour: i64) -> Window {
     let start: BatchTime = "2023/11/14/00/00".parse().unwrap();
     let time = |hour: i64| start.plus_minutes(60 * hour).unwrap();
     Window::new(time(hour), time(hour + 1)).unwrap()
 }
 
 /// A sum of three bins.
-pub fn row(instance: &str, aggregation: &str, hour: i64) -> WindowRow {
+pub(crate) fn row(instance: &str, aggregation: &str, hour: i64) -> WindowRow {
     WindowRow {
         instance: instance.parse().unwrap(),
         aggregation: aggregation.parse().unwrap(),

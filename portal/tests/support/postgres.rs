@@ -7,7 +7,7 @@ use std::time::Duration;
 use tallybox_portal::config::DatabaseUrl;
 
 /// A running server. Dropping it stops the server and removes the cluster.
-pub struct Postgres {
+pub(crate) struct Postgres {
     folder: tempfile::TempDir,
     programs: PathBuf,
     server: Child,
@@ -18,7 +18,7 @@ impl Postgres {
     ///
     /// # Panics
     /// In CI without PostgreSQL, and if the server does not start.
-    pub async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         let Some(programs) = programs() else {
             assert!(
                 std::env::var_os("CI").is_none(),
@@ -62,7 +62,7 @@ impl Postgres {
     }
 
     /// The URL of the database.
-    pub fn url(&self) -> DatabaseUrl {
+    pub(crate) fn url(&self) -> DatabaseUrl {
         let socket = self.folder.path().display();
         DatabaseUrl::postgres(&format!(
             "postgres://portal@localhost/postgres?host={socket}"
