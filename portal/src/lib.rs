@@ -15,6 +15,8 @@
 //! | [`store`] | the windows and findings that pages and exports show |
 //! | [`web`] | the web pages and downloads |
 //! | `report` | results as text, JSON and CSV |
+//! | [`rebuild`] | the store, recreated from the evidence |
+//! | [`verify`] | the offline verifier |
 //! | [`demo`] | generated data for a demonstration |
 //! | [`error`] | why a command fails |
 //! | [`commands`] | the command line |
@@ -28,6 +30,8 @@ pub mod error;
 pub mod evidence;
 pub mod keys;
 pub mod pair;
+pub mod rebuild;
 mod report;
 pub mod store;
+pub mod verify;
 pub mod web;

@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::store::Store;
 use source::Source;
+pub(crate) use source::directories;
 
 /// Memory for the files of all windows that are processed at the same time, in KiB. A window that
 /// is larger is processed alone.
@@ -69,7 +70,7 @@ impl Collector {
     /// Opens the buckets and reads the keys of a configuration.
     ///
     /// # Errors
-    /// [`Error::Bucket`] or [`Error::Key`].
+    /// [`Error::Bucket`] or [`Error::File`].
     pub fn open(config: &Loaded<Config>, store: Store, clock: Clock) -> Result<Self, Error> {
         let Config {
             evidence,

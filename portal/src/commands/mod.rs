@@ -1,8 +1,10 @@
 //! The command line: one file per command. The commands call the library's functions.
 
 mod collect;
+mod rebuild;
 mod serve;
 mod sum;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use tallybox_service::exit::Exit;
@@ -35,6 +37,8 @@ pub struct Arguments {
 enum Command {
     Sum(sum::SumCommand),
     Collect(collect::CollectCommand),
+    Rebuild(rebuild::RebuildCommand),
+    Verify(verify::VerifyCommand),
     Serve(serve::ServeCommand),
 }
 
@@ -59,6 +63,8 @@ impl CommandLine for Arguments {
         match &self.command {
             Command::Sum(command) => command.run(&self.options).await,
             Command::Collect(command) => command.run(&self.options).await,
+            Command::Rebuild(command) => command.run(&self.options).await,
+            Command::Verify(command) => command.run(&self.options).await,
             Command::Serve(command) => command.run(&self.options).await,
         }
     }

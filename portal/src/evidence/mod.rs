@@ -8,10 +8,12 @@ mod archive;
 mod check;
 mod name;
 mod object;
+mod scan;
 
 pub use check::{Fault, check};
 pub use name::EvidenceName;
 pub use object::Evidence;
+pub(crate) use scan::{Checked, EvidenceListing, check_all};
 
 /// Size of the largest evidence object in bytes.
 pub const MAX_EVIDENCE_BYTES: u64 = 400 << 20;
