@@ -1,5 +1,5 @@
-//! `portal rebuild`: recreates all windows of the database from the evidence alone. Every signature,
-//! digest and sum is verified again.
+//! `portal rebuild`: recreates all windows of the database from the evidence alone. Every
+//! signature, digest and sum is verified again.
 
 use std::collections::BTreeMap;
 use std::fmt;

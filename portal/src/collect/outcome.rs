@@ -1,7 +1,5 @@
 //! What processing a window yields.
 
-use tallybox_transport::Disposition;
-
 use crate::pair::Finding;
 use crate::store::{FindingRow, WindowRow};
 
@@ -90,10 +88,4 @@ pub(super) struct Outcome {
     pub(super) ending: Ending,
     pub(super) rows: Vec<WindowRow>,
     pub(super) troubles: Vec<Trouble>,
-}
-
-/// Returns whether a finding says nothing about the window, because the bucket failed.
-pub(super) fn is_failure(finding: &Finding) -> bool {
-    matches!(finding, Finding::Unverified { source: tallybox_transport::batch::BatchError::Bucket(error), .. }
-        if error.disposition() == Disposition::Retry)
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use futures::try_join;
 use tallybox_model::role::Role;
 use tallybox_transport::batch::BatchError;
-use tallybox_transport::{BucketError, publish_bytes, read_all};
+use tallybox_transport::{BucketError, Disposition, publish_bytes, read_all};
 
 use super::directory::{Directory, Task};
-use super::outcome::{Ending, Outcome, Trouble, is_failure};
+use super::outcome::{Ending, Outcome, Trouble};
 use super::plan::Work;
 use super::{BUDGET_KIB, Collector};
 use crate::error::Error;
@@ -219,13 +219,11 @@ impl Collector {
         };
         match try_join!(read(Role::First), read(Role::Second)) {
             Ok((first, second)) => Ok(Ok([first, second])),
-            Err(finding) if is_failure(&finding) => match finding {
-                Finding::Unverified {
-                    source: BatchError::Bucket(error),
-                    ..
-                } => Err(error.into()),
-                finding => Ok(Err(finding.into())),
-            },
+            // An unreachable bucket says nothing about the window.
+            Err(Finding::Unverified {
+                source: BatchError::Bucket(error),
+                ..
+            }) if error.disposition() == Disposition::Retry => Err(error.into()),
             Err(finding) => Ok(Err(finding.into())),
         }
     }
