@@ -22,7 +22,7 @@ use tallybox_portal::config::{Config, DatabaseUrl};
 use tallybox_portal::evidence::{Evidence, EvidenceName};
 use tallybox_portal::pair::PartFiles;
 use tallybox_portal::rebuild::rebuild;
-use tallybox_portal::store::{Store, WindowFilter, WindowRow, WindowState};
+use tallybox_portal::store::{Store, WindowFilter, WindowRow, SumState};
 use tallybox_service::clock::Clock;
 use tallybox_service::progress::Progress;
 use tallybox_transport::batch::signature_file;
@@ -71,7 +71,7 @@ fn row(number: usize, count: usize) -> WindowRow {
         aggregation: name.aggregation,
         window: name.window,
         version: 0,
-        state: WindowState::Summed,
+        state: SumState::Summed,
         reports: 10_000,
         rejected: 3,
         batches: 12,

@@ -77,6 +77,8 @@ pub async fn rebuild(
 ) -> Result<Rebuilt, Error> {
     let started = Instant::now();
     let bucket = config.value.evidence.open(&config.directory)?;
+    // Before anything is removed: a mount that is missing must not look like empty evidence.
+    bucket.check_there().await?;
     let mut keys = BTreeMap::new();
     for source in &config.value.sources {
         keys.insert(

@@ -84,9 +84,15 @@ async fn a_missing_side_is_a_finding_once_it_is_late() {
     assert!(world.open().await.is_empty());
     assert!(world.store.one_sided().await.unwrap().is_empty());
     // Parts that have left their mailbox change nothing.
-    std::fs::remove_dir_all(world.folder.path().join("first")).unwrap();
+    let mailbox = world.folder.path().join("first");
+    std::fs::remove_dir_all(mailbox.join("interop")).unwrap();
     assert_eq!(world.collect(RECHECK).await.exit(), Exit::Done);
     assert_eq!(world.windows().await[0].state, SumState::Summed);
+    // A mailbox that cannot be reached is neither empty nor a finding.
+    std::fs::remove_dir(&mailbox).unwrap();
+    let failed = world.collect(RECHECK).await;
+    assert_eq!((failed.failed, failed.new_findings), (1, 0), "{failed:?}");
+    assert_eq!(failed.exit(), Exit::Retry);
 }
 
 #[tokio::test]
@@ -156,10 +162,10 @@ async fn parts_that_do_not_belong_together_are_findings_until_they_do() {
             "{kind}"
         );
         assert!(!world.folder.path().join("evidence").exists(), "{kind}");
-        // The same finding is not made twice.
-        assert_eq!(world.collect(ONCE).await.new_findings, 0, "{kind}");
-
+        // The same finding is not made twice, and the row keeps its date.
         world.clock.set(world.clock.millis() + hour);
+        assert_eq!(world.collect(ONCE).await.new_findings, 0, "{kind}");
+        assert_eq!(world.windows().await, [row], "{kind}");
         world.put_case("dim8");
         let corrected = world.collect(ONCE).await;
         assert_eq!((corrected.added, corrected.resolved), (1, 1), "{kind}");
@@ -218,6 +224,23 @@ async fn a_change_after_the_collection_is_a_finding_and_two_are_a_correction() {
     assert_eq!(both[1].reports, old.reports + 1);
     assert!(both[1].evidence.ends_with(".1.evidence"));
     assert_eq!(world.collect(RECHECK).await.unchanged, 1);
+}
+
+#[tokio::test]
+async fn a_correction_that_contradicts_the_evidence_changes_no_row() {
+    let world = World::new(0).await;
+    world.put_case("dim8");
+    world.collect(ONCE).await;
+    let before = world.windows().await;
+    let other = before[0].evidence.replace(".evidence", ".1.evidence");
+    std::fs::write(world.folder.path().join("evidence").join(other), "other").unwrap();
+    for role in Role::ALL {
+        let change = |header: &mut SumPart| header.total_individual_clients += 1;
+        world.put(&part("dim8", role), resigned("dim8", role, change));
+    }
+    let conflict = world.collect(RECHECK).await;
+    assert_eq!(conflict.findings[0].kind, "evidence-conflict");
+    assert_eq!(world.windows().await, before);
 }
 
 #[tokio::test]

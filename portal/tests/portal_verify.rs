@@ -65,6 +65,11 @@ async fn a_rebuilt_database_equals_the_lost_one() {
     let damaged = rebuild().await.unwrap();
     assert_eq!((damaged.windows, damaged.exit()), (7, Exit::Rejected));
     assert_eq!(world.open().await.len(), 1);
+    // Without the evidence, nothing is removed from the database.
+    let evidence = world.folder.path().join("evidence");
+    std::fs::rename(&evidence, evidence.with_extension("away")).unwrap();
+    assert!(rebuild().await.is_err());
+    assert_eq!(world.windows().await.len(), 7);
 }
 
 #[tokio::test]

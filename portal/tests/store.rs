@@ -106,7 +106,10 @@ async fn versions_and_states(store: &Store) {
         ..first.clone()
     };
     store.add(std::slice::from_ref(&waiting)).await.unwrap();
-    assert_eq!(store.one_sided().await.unwrap(), [waiting.clone()]);
+    assert_eq!(
+        store.one_sided().await.unwrap(),
+        std::slice::from_ref(&waiting)
+    );
     assert_eq!(waiting.missing(), Some(Role::Second));
     assert_eq!(first.missing(), None);
     assert_eq!(store.metrics().await.unwrap()[0].windows, 49);
@@ -154,9 +157,12 @@ async fn findings(store: &Store) {
         ..finding.clone()
     };
     assert!(!store.add_finding(&again).await.unwrap());
-    assert_eq!(store.findings(true).await.unwrap(), [finding.clone()]);
+    assert_eq!(
+        store.findings(true).await.unwrap(),
+        std::slice::from_ref(&finding)
+    );
     let of = |open| store.findings_of(&finding.instance, &finding.aggregation, open);
-    assert_eq!(of(true).await.unwrap(), [finding.clone()]);
+    assert_eq!(of(true).await.unwrap(), std::slice::from_ref(&finding));
     assert!(store.resolve_finding(&finding, 20).await.unwrap());
     assert!(!store.resolve_finding(&finding, 21).await.unwrap());
     assert!(of(true).await.unwrap().is_empty());

@@ -163,7 +163,7 @@ impl Collector {
         let mut listed = BTreeMap::new();
         for writer in Role::ALL {
             let mailbox = directory.source.mailboxes[writer.index()].as_ref();
-            list_parts(mailbox, &folder, (writer, since), &mut listed).await?;
+            list_parts(mailbox, &folder, writer, since, &mut listed).await?;
         }
         Ok(listed)
     }

@@ -36,7 +36,8 @@ impl Listed {
 pub(super) async fn list_parts(
     mailbox: &dyn Bucket,
     folder: &str,
-    (writer, since): (Role, Option<BatchTime>),
+    writer: Role,
+    since: Option<BatchTime>,
     found: &mut BTreeMap<Window, Listed>,
 ) -> Result<(), BucketError> {
     let mut entries = mailbox.list(folder, from(folder, since)).await?;

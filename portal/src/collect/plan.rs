@@ -17,7 +17,10 @@ pub(super) enum Work {
         row: Option<WindowRow>,
     },
     /// Both have published, and no sum is known.
-    Pair,
+    Pair {
+        /// Whether the window has a row that says that the parts cannot be added.
+        is_refused: bool,
+    },
     /// A sum is known, and the sum parts may have changed since.
     Compare(WindowRow),
     /// The window was already collected from another source.
@@ -57,7 +60,9 @@ pub(super) fn plan(known: Known, source: &str, recheck: bool) -> Work {
                 Work::Nothing
             }
         }
-        ([true, true], _) => Work::Pair,
+        ([true, true], row) => Work::Pair {
+            is_refused: row.is_some_and(|row| row.state == SumState::Refused),
+        },
         // The finding of a refused pair stays until both parts are there again.
         (_, Some(row)) if row.state == SumState::Refused => Work::Nothing,
         ([first, _], row) => Work::OneSide {

@@ -37,6 +37,8 @@ impl Source {
     ) -> Result<BTreeSet<(Instance, AggregationId)>, BucketError> {
         let mut found = BTreeSet::new();
         for mailbox in &self.mailboxes {
+            // A mount that is missing must not look like an empty mailbox.
+            mailbox.check_there().await?;
             found.extend(directories(mailbox.as_ref(), "").await?);
         }
         Ok(found)

@@ -36,7 +36,18 @@ impl Collector {
                 Ok(self.one_side(&name, writer, row))
             }
             Work::OtherSource(row) => Ok(other_source(&row, &directory.source.name)),
-            Work::Pair => self.pair(directory, directory.evidence(window, 0)).await,
+            Work::Pair { is_refused } => {
+                let name = directory.evidence(window, 0);
+                let mut outcome = self.pair(directory, name.clone()).await?;
+                // A row that says so already keeps its date.
+                if outcome.ending == Ending::Refused && !is_refused {
+                    let now = self.clock.millis();
+                    outcome
+                        .rows
+                        .push(empty_row(&name, SumState::Refused, now));
+                }
+                Ok(outcome)
+            }
             Work::Compare(row) => self.compare(directory, row).await,
         }
     }
@@ -72,15 +83,7 @@ impl Collector {
     async fn pair(&self, directory: &Directory<'_>, name: EvidenceName) -> Result<Outcome, Error> {
         match self.read_and_verify(directory, &name).await? {
             Ok((evidence, sum)) => self.publish(evidence, sum).await,
-            Err(findings) => Ok(self.refused(&name, &findings)),
-        }
-    }
-
-    fn refused(&self, name: &EvidenceName, findings: &Findings) -> Outcome {
-        Outcome {
-            rows: vec![empty_row(name, SumState::Refused, self.clock.millis())],
-            troubles: findings.0.iter().map(Trouble::from).collect(),
-            ..left(Ending::Refused)
+            Err(findings) => Ok(refused(&findings)),
         }
     }
 
@@ -146,12 +149,10 @@ impl Collector {
     async fn publish(&self, evidence: Evidence, sum: WindowSum) -> Result<Outcome, Error> {
         let key = evidence.name.to_string();
         let written = publish_bytes(self.evidence.as_ref(), &key, evidence.encode(), false).await;
-        let now = self.clock.millis();
         match written {
             Ok(_) => {}
             Err(error @ BucketError::Conflict { .. }) => {
                 return Ok(Outcome {
-                    rows: vec![empty_row(&evidence.name, SumState::Refused, now)],
                     troubles: vec![Trouble {
                         kind: "evidence-conflict",
                         message: error.to_string(),
@@ -165,6 +166,7 @@ impl Collector {
             }
             Err(error) => return Err(error.into()),
         }
+        let now = self.clock.millis();
         let row = evidence.name.row(sum, self.limits.minimum, now);
         let ending = match row.state {
             SumState::BelowMinimum => Ending::BelowMinimum,
@@ -241,6 +243,13 @@ fn left(ending: Ending) -> Outcome {
         ending,
         rows: Vec::new(),
         troubles: Vec::new(),
+    }
+}
+
+fn refused(findings: &Findings) -> Outcome {
+    Outcome {
+        troubles: findings.0.iter().map(Trouble::from).collect(),
+        ..left(Ending::Refused)
     }
 }
 

@@ -96,7 +96,7 @@ impl Run<'_> {
                 for checked in group {
                     self.progress.advance(0, checked.bytes);
                     let is_latest = !listing.is_superseded(&checked.name);
-                    take(self.source, checked, is_latest, (verified, published));
+                    take(self.source, checked, is_latest, verified, published);
                 }
             }
         }
@@ -109,7 +109,8 @@ fn take(
     source: &str,
     checked: Checked,
     is_latest: bool,
-    (verified, published): (&mut Verified, &mut Published),
+    verified: &mut Verified,
+    published: &mut Published,
 ) {
     match checked.sum {
         Ok(sum) => {

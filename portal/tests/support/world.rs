@@ -83,6 +83,7 @@ impl World {
         for (role, name) in Role::ALL.into_iter().zip(PROCESSORS) {
             let keys = folder.path().join(format!("keys/vectors/{role}"));
             std::fs::create_dir_all(&keys).unwrap();
+            std::fs::create_dir(folder.path().join(role.to_string())).unwrap();
             let key = vectors().join(format!("keys/{name}-signing.spki.pem"));
             std::fs::copy(key, keys.join(format!("{name}-key-1.pem"))).unwrap();
         }
