@@ -72,6 +72,22 @@ async fn a_rebuilt_database_equals_the_lost_one() {
     assert_eq!(world.windows().await.len(), 7);
 }
 
+#[test]
+fn names_of_evidence_are_read_as_they_are_written() {
+    let stem = "s/us-a-x/org.example.m-v1/202311142200-202311142300";
+    for (suffix, version) in [("", 0), (".1", 1), (".12", 12)] {
+        let key = format!("{stem}{suffix}.evidence");
+        let name = EvidenceName::parse(&key).unwrap();
+        assert_eq!((name.to_string(), name.version), (key, version));
+    }
+    for suffix in [".0", ".01", ".+1", ".", "x"] {
+        let key = format!("{stem}{suffix}.evidence");
+        assert_eq!(EvidenceName::parse(&key), None);
+    }
+    assert_eq!(EvidenceName::parse(stem), None);
+    assert_eq!(EvidenceName::parse(&format!(".{stem}.evidence")), None);
+}
+
 #[tokio::test]
 async fn every_altered_byte_of_the_evidence_is_found() {
     let world = collected().await;

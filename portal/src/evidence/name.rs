@@ -105,27 +105,3 @@ impl fmt::Display for EvidenceName {
         f.write_str(SUFFIX)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn names_are_read_as_they_are_written() {
-        let folder = "s/us-a-x/org.example.m-v1/202311142200-202311142300";
-        for (suffix, version) in [("", 0), (".1", 1), (".12", 12)] {
-            let key = format!("{folder}{suffix}.evidence");
-            let name = EvidenceName::parse(&key).unwrap();
-            assert_eq!((name.to_string(), name.version), (key, version));
-        }
-        for suffix in [".0", ".01", ".+1", ".", "x"] {
-            assert_eq!(
-                EvidenceName::parse(&format!("{folder}{suffix}.evidence")),
-                None
-            );
-        }
-        assert_eq!(EvidenceName::parse(folder), None);
-        assert_eq!(EvidenceName::parse(&format!(".{folder}.evidence")), None);
-    }
-}
