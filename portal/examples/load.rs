@@ -22,7 +22,7 @@ use tallybox_portal::config::{Config, DatabaseUrl};
 use tallybox_portal::evidence::{Evidence, EvidenceName};
 use tallybox_portal::pair::PartFiles;
 use tallybox_portal::rebuild::rebuild;
-use tallybox_portal::store::{Store, WindowFilter, WindowRow, SumState};
+use tallybox_portal::store::{Store, SumState, WindowFilter, WindowRow};
 use tallybox_service::clock::Clock;
 use tallybox_service::progress::Progress;
 use tallybox_transport::batch::signature_file;

@@ -112,10 +112,9 @@ impl Error {
 impl CommandError for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::Config(_)
-            | Self::Usage(_)
-            | Self::File(_)
-            | Self::Published { .. } => Exit::Usage,
+            Self::Config(_) | Self::Usage(_) | Self::File(_) | Self::Published { .. } => {
+                Exit::Usage
+            }
             Self::BelowMinimum { .. } => Exit::BelowMinimum,
             _ => match self.disposition() {
                 Disposition::Retry => Exit::Retry,

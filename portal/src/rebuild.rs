@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::evidence::{EvidenceListing, EvidenceName, Fault, check_all};
 use crate::keys::PortalKeys;
 use crate::report::FaultList;
-use crate::store::{FindingRow, Loader, Store, WindowRow, SumState};
+use crate::store::{FindingRow, Loader, Store, SumState, WindowRow};
 
 /// Number of windows that are stored in one transaction.
 const STORED_TOGETHER: usize = 5_000;

@@ -216,10 +216,7 @@ async fn a_change_after_the_collection_is_a_finding_and_two_are_a_correction() {
     );
     let both = world.windows().await;
     let states: Vec<_> = both.iter().map(|row| (row.version, row.state)).collect();
-    assert_eq!(
-        states,
-        [(0, SumState::Superseded), (1, SumState::Summed)]
-    );
+    assert_eq!(states, [(0, SumState::Superseded), (1, SumState::Summed)]);
     assert_eq!(both[0].sums, old.sums);
     assert_eq!(both[1].reports, old.reports + 1);
     assert!(both[1].evidence.ends_with(".1.evidence"));

@@ -11,7 +11,7 @@ use tallybox_model::role::Role;
 use tallybox_portal::collect::CollectOptions;
 use tallybox_portal::evidence::{EvidenceName, check};
 use tallybox_portal::rebuild::rebuild;
-use tallybox_portal::store::{WindowRow, SumState};
+use tallybox_portal::store::{SumState, WindowRow};
 use tallybox_portal::verify::verify;
 use tallybox_service::exit::Exit;
 use tallybox_service::progress::Progress;

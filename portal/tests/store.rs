@@ -7,7 +7,7 @@ use support::postgres::Postgres;
 use support::{row, window};
 use tallybox_model::role::Role;
 use tallybox_portal::config::DatabaseUrl;
-use tallybox_portal::store::{FindingRow, Store, WindowFilter, WindowRow, SumState};
+use tallybox_portal::store::{FindingRow, Store, SumState, WindowFilter, WindowRow};
 
 #[tokio::test]
 async fn sqlite() {

@@ -3,7 +3,7 @@
 use tallybox_model::role::Role;
 
 use super::listing::Listed;
-use crate::store::{WindowRow, SumState};
+use crate::store::{SumState, WindowRow};
 
 /// What has to be done for a window.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,7 +14,7 @@ use super::{BUDGET_KIB, Collector};
 use crate::error::Error;
 use crate::evidence::{Evidence, EvidenceName, MAX_EVIDENCE_BYTES};
 use crate::pair::{Finding, Findings, PartFiles, PartKind, WindowSum, read_files};
-use crate::store::{WindowRow, SumState};
+use crate::store::{SumState, WindowRow};
 
 impl Collector {
     /// Processes a window. An error says nothing about the window: the next run tries again.
@@ -42,9 +42,7 @@ impl Collector {
                 // A row that says so already keeps its date.
                 if outcome.ending == Ending::Refused && !is_refused {
                     let now = self.clock.millis();
-                    outcome
-                        .rows
-                        .push(empty_row(&name, SumState::Refused, now));
+                    outcome.rows.push(empty_row(&name, SumState::Refused, now));
                 }
                 Ok(outcome)
             }

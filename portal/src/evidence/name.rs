@@ -9,7 +9,7 @@ use tallybox_model::time::Window;
 
 use crate::config::is_folder_name;
 use crate::pair::WindowSum;
-use crate::store::{WindowRow, SumState};
+use crate::store::{SumState, WindowRow};
 
 /// The suffix of every evidence object.
 const SUFFIX: &str = ".evidence";

@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 use tallybox_model::id::Instance;
 use tallybox_model::time::{BatchTime, TimeError, Window};
 
-use super::rows::{FindingRow, WindowRow, SumState};
+use super::rows::{FindingRow, SumState, WindowRow};
 use super::{MetricSummary, failed};
 use crate::error::Error;
 

@@ -5,7 +5,7 @@ pub(crate) mod postgres;
 pub(crate) mod world;
 
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_portal::store::{WindowRow, SumState};
+use tallybox_portal::store::{SumState, WindowRow};
 
 /// The window of an hour that begins `hour` hours after 2023-11-14 00:00.
 pub(crate) fn window(hour: i64) -> Window {
