@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use tallybox_service::cause::chain;
+use tallybox_model::cause::chain;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 use tallybox_service::progress::grouped;

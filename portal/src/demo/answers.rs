@@ -22,7 +22,8 @@ pub(super) fn sums(
     let bins = entry.encoding.bins as usize;
     let truth = match entry.encoding.kind {
         EncodingKind::Histogram => one_hot(bins, reports, wave, rng),
-        EncodingKind::BitVector => (0..bins)
+        // The demo has no metric with groups; its fields would be bits like any other.
+        EncodingKind::BitVector | EncodingKind::GroupedInteger => (0..bins)
             .map(|bin| binomial(reports, probability(bin, bins, wave), rng))
             .collect(),
         EncodingKind::BoundedInteger => digits(bins, reports, wave, rng),

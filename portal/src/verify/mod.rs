@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use tallybox_model::role::Role;
+use tallybox_service::key_file::FileError;
 use tallybox_service::progress::Progress;
 use tallybox_transport::batch::TrustedKeys;
 use tallybox_transport::{LocalBucket, SharedBucket};
@@ -140,10 +141,7 @@ fn source_keys(folder: &Path) -> Result<Option<PortalKeys>, Error> {
 
 /// Returns the key files in a folder: the identifier is the name without `.pem`.
 fn key_files(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
-    let failed = |source| Error::File {
-        file: folder.to_owned(),
-        source,
-    };
+    let failed = |source| FileError::unreadable(folder, source);
     let mut keys = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let file = entry.map_err(failed)?.path();

@@ -7,6 +7,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::report::Verified;
+use tallybox_service::key_file::FileError;
+
 use crate::error::Error;
 use crate::evidence::{EvidenceName, Fault};
 use crate::pair::WindowSum;
@@ -46,10 +48,7 @@ pub(super) struct Published {
 impl Published {
     /// Reads all CSV files of a folder.
     pub(super) fn read(folder: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::File {
-            file: folder.to_owned(),
-            source,
-        };
+        let failed = |source| FileError::unreadable(folder, source);
         let mut published = Self::default();
         for entry in std::fs::read_dir(folder).map_err(failed)? {
             let file = entry.map_err(failed)?.path();

@@ -62,10 +62,7 @@ impl WebError {
 
     fn log(&self) {
         if self.status().is_server_error() {
-            tracing::error!(
-                error = tallybox_service::cause::chain(self),
-                "a page failed"
-            );
+            tracing::error!(error = tallybox_model::cause::chain(self), "a page failed");
         }
     }
 

@@ -23,7 +23,7 @@ impl Quantity {
     pub(crate) fn of(kind: EncodingKind) -> Self {
         match kind {
             EncodingKind::Histogram => Self::Count,
-            EncodingKind::BitVector => Self::Share,
+            EncodingKind::BitVector | EncodingKind::GroupedInteger => Self::Share,
             EncodingKind::BoundedInteger => Self::Mean,
         }
     }
@@ -161,8 +161,14 @@ fn percent(count: &Estimate, reports: u64) -> Option<Estimate> {
 
 /// Returns the label of a bin, or its number.
 pub(crate) fn bin_label(encoding: &MetricEncoding, bin: usize) -> String {
-    match encoding.labels.get(bin) {
-        Some(label) => label.clone(),
+    if let Some(label) = encoding.labels.get(bin) {
+        return label.clone();
+    }
+    // The field of a group: a membership bit, then the digits of the number.
+    let field = 1 + encoding.bits.unwrap_or(0) as usize;
+    match encoding.groups.get(bin / field) {
+        Some(group) if bin % field == 0 => format!("{group}: members"),
+        Some(group) => format!("{group}: digit {}", bin % field - 1),
         None => format!("bin {bin}"),
     }
 }

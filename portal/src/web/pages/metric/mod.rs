@@ -191,6 +191,7 @@ impl<'a> Data<'a> {
             EncodingKind::Histogram => "each report sets one bin",
             EncodingKind::BitVector => "each report answers yes or no for each bin",
             EncodingKind::BoundedInteger => "each report is a number, sent as binary digits",
+            EncodingKind::GroupedInteger => "each report is a number of one group, sent as digits",
         };
         vec![
             (
