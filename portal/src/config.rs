@@ -40,6 +40,9 @@ pub struct Config {
     /// and `collect --all`, look for windows of any age.
     #[serde(default = "default_look_back_days")]
     pub look_back_days: u32,
+    /// Interval at which `serve` collects sum parts, in minutes; 0 if cron runs `collect`.
+    #[serde(default = "default_collect_minutes")]
+    pub collect_minutes: u32,
     /// Number of windows that are read and verified at the same time.
     #[serde(default = "default_concurrency")]
     pub concurrency: usize,
@@ -155,6 +158,10 @@ fn default_late_minutes() -> u32 {
 
 fn default_look_back_days() -> u32 {
     35
+}
+
+fn default_collect_minutes() -> u32 {
+    10
 }
 
 fn default_concurrency() -> usize {

@@ -5,7 +5,8 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `source`, `memory` | the data of all pages, and a source in memory |
+//! | `source` | the data of all pages |
+//! | `stored`, `memory` | the sources: a store with its evidence, and rows in memory |
 //! | `shown` | suppression |
 //! | `days`, `quantity` | totals of days, and their estimates |
 //! | `charts` | drawings |
@@ -26,9 +27,11 @@ mod server;
 mod shown;
 mod site;
 mod source;
+mod stored;
 mod text;
 
 pub use memory::{Memory, Prove};
 pub use server::router;
 pub use site::{Options, Site};
 pub use source::{Filter, InstanceName, Provenance, Source, SourceError, WindowKey};
+pub use stored::Stored;
