@@ -42,8 +42,10 @@ impl Store {
         let mut rows = self.read(conditions.bind(sql), columns::window).await?;
         // The database sorts texts by its own rules, and only the last rows are wanted.
         rows.sort_by(|left, right| {
-            let key = |row: &WindowRow| (row.window, row.instance.clone(), row.version);
-            key(left).cmp(&key(right))
+            let by_time = left.window.cmp(&right.window);
+            by_time
+                .then_with(|| left.instance.cmp(&right.instance))
+                .then_with(|| left.version.cmp(&right.version))
         });
         Ok(rows)
     }
