@@ -64,7 +64,7 @@ impl fmt::Display for FaultList {
         if self.count == 0 {
             return Ok(());
         }
-        write!(f, "\n{} objects do not verify", self.count)?;
+        write!(f, "\n\nobjects that do not verify: {}", self.count)?;
         for line in &self.objects {
             write!(
                 f,

@@ -132,7 +132,7 @@ impl Summary for Verified {
         }
         write!(
             f,
-            "\n{table}\nkeys, to be compared with those that the processors publish:"
+            "\n{table}\n\nkeys, to be compared with those that the processors publish:"
         )?;
         for key in &self.keys {
             let line = format!(
