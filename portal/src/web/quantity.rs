@@ -167,7 +167,7 @@ pub(crate) fn bin_label(encoding: &MetricEncoding, bin: usize) -> String {
     // The field of a group: a membership bit, then the digits of the number.
     let field = 1 + encoding.bits.unwrap_or(0) as usize;
     match encoding.groups.get(bin / field) {
-        Some(group) if bin % field == 0 => format!("{group}: members"),
+        Some(group) if bin.is_multiple_of(field) => format!("{group}: members"),
         Some(group) => format!("{group}: digit {}", bin % field - 1),
         None => format!("bin {bin}"),
     }
