@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use tallybox_model::role::Role;
 use tallybox_portal::collect::CollectOptions;
-use tallybox_portal::web::{Options, Site, Stored, router};
+use tallybox_portal::web::{Site, SiteOptions, Stored, router};
 use tallybox_service::clock::Clock;
 
 use crate::client::{crawl, fetch};
@@ -39,7 +39,7 @@ async fn pages(minimum: u64) -> (World, axum::Router) {
     std::fs::write(&file, REGISTRY).unwrap();
     world.config.value.registry = Some(file);
     let source = Stored::open(&world.config, world.store.clone()).unwrap();
-    let about = Options {
+    let about = SiteOptions {
         name: "Test".to_owned(),
         demo: false,
         minimum,

@@ -1,6 +1,6 @@
-//! Compares the help of the ingestor, the client and the sandbox with the committed snapshots in
-//! `tests/help/`. `UPDATE_HELP=1 cargo nextest run -p tallybox-tests --test cli_help` rewrites the
-//! snapshots.
+//! Compares the help of the ingestor, the client, the portal and the sandbox with the committed
+//! snapshots in `tests/help/`. `UPDATE_HELP=1 cargo nextest run -p tallybox-tests --test cli_help`
+//! rewrites the snapshots.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use clap::{Command, CommandFactory as _};
@@ -32,6 +32,7 @@ fn all() -> BTreeMap<String, String> {
     for command in [
         tallybox_ingestor::commands::Arguments::command(),
         tallybox_client::program::Cli::command(),
+        tallybox_portal::commands::Arguments::command(),
         tallybox_sandbox::cli::Arguments::command(),
     ] {
         let name = command.get_name().to_owned();

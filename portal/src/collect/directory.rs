@@ -13,7 +13,7 @@ use super::listing::{Listed, list_evidence, list_parts};
 use super::outcome::{Outcome, is_ours};
 use super::plan::{Known, Work, plan};
 use super::source::Source;
-use super::{CollectOptions, Collected, Collector};
+use super::{CollectOptions, Collected, SumCollector};
 use crate::error::Error;
 use crate::evidence::{Evidence, EvidenceName};
 use crate::store::{FindingRow, WindowFilter, WindowRow};
@@ -63,7 +63,7 @@ pub(super) struct Task {
     pub(super) work: Work,
 }
 
-impl Collector {
+impl SumCollector {
     /// Processes the windows of one aggregation and instance.
     pub(super) async fn directory(
         &self,

@@ -48,7 +48,7 @@ pub struct CollectOptions {
 
 /// Collects the sum parts of all sources of a configuration.
 #[derive(Debug)]
-pub struct Collector {
+pub struct SumCollector {
     sources: Vec<Source>,
     evidence: SharedBucket,
     store: Store,
@@ -66,7 +66,7 @@ struct Limits {
     concurrency: usize,
 }
 
-impl Collector {
+impl SumCollector {
     /// Opens the buckets and reads the keys of a configuration.
     ///
     /// # Errors

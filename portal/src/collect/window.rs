@@ -10,13 +10,13 @@ use tallybox_transport::{BucketError, Disposition, publish_bytes, read_all};
 use super::directory::{Directory, Task};
 use super::outcome::{Ending, Outcome, Trouble};
 use super::plan::Work;
-use super::{BUDGET_KIB, Collector};
+use super::{BUDGET_KIB, SumCollector};
 use crate::error::Error;
 use crate::evidence::{Evidence, EvidenceName, MAX_EVIDENCE_BYTES};
 use crate::pair::{Finding, Findings, PartFiles, PartKind, WindowSum, read_files};
 use crate::store::{SumState, WindowRow};
 
-impl Collector {
+impl SumCollector {
     /// Processes a window. An error says nothing about the window: the next run tries again.
     pub(super) async fn process(
         &self,

@@ -5,7 +5,7 @@ use tallybox_service::clock::Clock;
 use tallybox_service::exit::Exit;
 use tallybox_service::shell::GlobalOptions;
 
-use crate::collect::{CollectOptions, Collector};
+use crate::collect::{CollectOptions, SumCollector};
 use crate::config::Config;
 use crate::error::Error;
 use crate::store::Store;
@@ -42,7 +42,7 @@ impl CollectCommand {
     pub(super) async fn run(&self, options: &GlobalOptions) -> Result<Exit, Error> {
         let config = Config::load(options.config_file()?)?;
         let store = Store::open(&config.value.database.url(&config.directory)?).await?;
-        let collector = Collector::open(&config, store.clone(), Clock::system())?;
+        let collector = SumCollector::open(&config, store.clone(), Clock::system())?;
         let collect = CollectOptions {
             all: self.all,
             recheck: self.recheck,

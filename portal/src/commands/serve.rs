@@ -16,12 +16,12 @@ use tallybox_service::progress::Progress;
 use tallybox_service::shell::GlobalOptions;
 use tallybox_service::shutdown;
 
-use crate::collect::{CollectOptions, Collector};
+use crate::collect::{CollectOptions, SumCollector};
 use crate::config::Config;
 use crate::demo;
 use crate::error::Error;
 use crate::store::Store;
-use crate::web::{Options, Site, Source, Stored, router};
+use crate::web::{PageSource, Site, SiteOptions, Stored, router};
 
 /// Serve the web pages, and collect sum parts
 ///
@@ -56,9 +56,9 @@ impl Summary for Started {
 
 /// What the pages show, and the work beside them.
 struct Content {
-    source: Arc<dyn Source>,
+    source: Arc<dyn PageSource>,
     minimum: u64,
-    collecting: Option<(Collector, Duration)>,
+    collecting: Option<(SumCollector, Duration)>,
 }
 
 impl ServeCommand {
@@ -83,7 +83,7 @@ impl ServeCommand {
         options.print(&Started {
             url: format!("http://{address}/"),
         })?;
-        let about = Options {
+        let about = SiteOptions {
             name: "Tallybox portal".to_owned(),
             demo: self.demo,
             minimum: content.minimum,
@@ -102,7 +102,7 @@ impl ServeCommand {
 async fn open(options: &GlobalOptions, clock: &Clock) -> Result<Content, Error> {
     let config = Config::load(options.config_file()?)?;
     let store = Store::open(&config.value.database.url(&config.directory)?).await?;
-    let collector = Collector::open(&config, store.clone(), clock.clone())?;
+    let collector = SumCollector::open(&config, store.clone(), clock.clone())?;
     let minutes = u64::from(config.value.collect_minutes);
     Ok(Content {
         source: Arc::new(Stored::open(&config, store)?),
@@ -113,7 +113,7 @@ async fn open(options: &GlobalOptions, clock: &Clock) -> Result<Content, Error> 
 
 /// Collects sum parts at intervals, and never returns. A failure is logged, and the next run tries
 /// again.
-async fn collect_regularly(collecting: Option<(Collector, Duration)>) {
+async fn collect_regularly(collecting: Option<(SumCollector, Duration)>) {
     let Some((collector, interval)) = collecting else {
         return std::future::pending().await;
     };

@@ -32,13 +32,13 @@ pub struct WindowSum {
     /// The batches that were summed.
     pub batches: Vec<BatchId>,
     /// What proves the sum, in order of the processors' index.
-    pub evidence: [Evidence; 2],
+    pub evidence: [PartOrigin; 2],
 }
 
 /// The verified origin of one sum part.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Evidence {
+pub struct PartOrigin {
     /// The processor.
     pub writer: Role,
     /// The key that signed the part.
@@ -83,7 +83,7 @@ pub fn join(first: &Part, second: &Part) -> Result<WindowSum, Findings> {
         rejected: first.rejected.len(),
         sums,
         batches: first.header.batch_uuids.clone(),
-        evidence: [first, second].map(|part| Evidence {
+        evidence: [first, second].map(|part| PartOrigin {
             writer: part.kind.writer,
             signed_by: part.signed_by.clone(),
             files: part.digests.clone(),

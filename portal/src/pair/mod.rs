@@ -8,5 +8,5 @@ mod part;
 mod tests;
 
 pub use finding::{Finding, Findings, Values};
-pub use join::{Evidence, WindowSum, join};
+pub use join::{PartOrigin, WindowSum, join};
 pub use part::{FileDigest, Part, PartFiles, PartKind, SignedBy, read_files};

@@ -22,7 +22,7 @@ pub(crate) enum WebError {
     },
     /// The data cannot be read. The operator's fault.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    PageSource(#[from] SourceError),
     /// A template failed. The portal's fault.
     #[error("the page cannot be written")]
     Template(#[from] askama::Error),
@@ -46,7 +46,7 @@ impl WebError {
         match self {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Parameter { .. } => StatusCode::BAD_REQUEST,
-            Self::Source(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::PageSource(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template(_) | Self::Csv(_) | Self::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -55,7 +55,7 @@ impl WebError {
         match self {
             Self::NotFound(_) => "Page not found",
             Self::Parameter { .. } => "Wrong parameter",
-            Self::Source(_) => "Data not available",
+            Self::PageSource(_) => "Data not available",
             Self::Template(_) | Self::Csv(_) | Self::Json(_) => "Internal error",
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tallybox_model::registry::Registry;
 
-use super::source::{Filter, InstanceName, Provenance, Source, SourceError, WindowKey};
+use super::source::{Filter, InstanceName, PageSource, Provenance, SourceError, WindowKey};
 use crate::store::{FindingRow, WindowRow};
 
 /// Returns the provenance of a row.
@@ -53,7 +53,7 @@ impl Memory {
 }
 
 #[async_trait]
-impl Source for Memory {
+impl PageSource for Memory {
     async fn metrics(&self) -> Result<Arc<Registry>, SourceError> {
         Ok(Arc::clone(&self.registry))
     }

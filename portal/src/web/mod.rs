@@ -1,6 +1,6 @@
 //! The web pages: what readers see of the windows, rendered on the server without a script.
 //!
-//! Pages are pure functions: rows of a [`Source`] and the registry become view models, and
+//! Pages are pure functions: rows of a [`PageSource`] and the registry become view models, and
 //! templates write these. Rows pass through `shown` first, the one place that suppresses numbers.
 //!
 //! | module | contents |
@@ -32,6 +32,6 @@ mod text;
 
 pub use memory::{Memory, Prove};
 pub use server::router;
-pub use site::{Options, Site};
-pub use source::{Filter, InstanceName, Provenance, Source, SourceError, WindowKey};
+pub use site::{Site, SiteOptions};
+pub use source::{Filter, InstanceName, PageSource, Provenance, SourceError, WindowKey};
 pub use stored::Stored;

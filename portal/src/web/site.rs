@@ -9,11 +9,11 @@ use tallybox_service::clock::Clock;
 use super::assets;
 use super::error::WebError;
 use super::shown::Shown;
-use super::source::{Filter, Source, SourceError};
+use super::source::{Filter, PageSource, SourceError};
 
 /// What an operator decides about the pages.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct SiteOptions {
     /// The name of the authority or site, in the header of each page.
     pub name: String,
     /// Whether the data is generated. Each page then says so.
@@ -25,15 +25,15 @@ pub struct Options {
 /// The state of the pages.
 #[derive(Clone)]
 pub struct Site {
-    pub(crate) source: Arc<dyn Source>,
+    pub(crate) source: Arc<dyn PageSource>,
     pub(crate) clock: Clock,
-    pub(crate) options: Options,
+    pub(crate) options: SiteOptions,
 }
 
 impl Site {
     /// Creates the pages of a source.
     #[must_use]
-    pub fn new(source: Arc<dyn Source>, clock: Clock, options: Options) -> Self {
+    pub fn new(source: Arc<dyn PageSource>, clock: Clock, options: SiteOptions) -> Self {
         Self {
             source,
             clock,

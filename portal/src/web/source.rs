@@ -8,12 +8,12 @@ use tallybox_model::id::{AggregationId, BatchId, Instance};
 use tallybox_model::registry::Registry;
 use tallybox_model::time::Window;
 
-use crate::pair::Evidence;
+use crate::pair::PartOrigin;
 use crate::store::{FindingRow, WindowRow};
 
 /// The data of all pages. Every method returns rows as they are stored; pages suppress numbers.
 #[async_trait]
-pub trait Source: Send + Sync {
+pub trait PageSource: Send + Sync {
     /// Returns the metric registry.
     async fn metrics(&self) -> Result<Arc<Registry>, SourceError>;
 
@@ -134,5 +134,5 @@ pub struct Provenance {
     /// The batches in the sums.
     pub batches: Vec<BatchId>,
     /// The origin of both sum parts, in order of the processors' index.
-    pub parts: [Evidence; 2],
+    pub parts: [PartOrigin; 2],
 }

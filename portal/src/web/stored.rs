@@ -9,7 +9,7 @@ use tallybox_model::time::BatchTime;
 use tallybox_service::config::{Loaded, load, resolve};
 use tallybox_transport::{BucketError, SharedBucket, read_all};
 
-use super::source::{Filter, InstanceName, Provenance, Source, SourceError, WindowKey};
+use super::source::{Filter, InstanceName, PageSource, Provenance, SourceError, WindowKey};
 use crate::config::Config;
 use crate::error::Error;
 use crate::evidence::{Evidence, EvidenceName, MAX_EVIDENCE_BYTES};
@@ -50,7 +50,7 @@ impl Stored {
 }
 
 #[async_trait]
-impl Source for Stored {
+impl PageSource for Stored {
     async fn metrics(&self) -> Result<Arc<Registry>, SourceError> {
         Ok(Arc::clone(&self.registry))
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tallybox_model::registry::Registry;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_portal::store::{FindingRow, SumState, WindowRow};
-use tallybox_portal::web::{Memory, Options, Site, router};
+use tallybox_portal::web::{Memory, Site, SiteOptions, router};
 use tallybox_service::clock::Clock;
 
 pub(crate) const DAY: i64 = 86_400_000;
@@ -103,7 +103,7 @@ pub(crate) fn pages() -> Router {
 }
 
 pub(crate) fn site(source: Memory, minimum: u64) -> Router {
-    let options = Options {
+    let options = SiteOptions {
         name: HOSTILE.to_owned(),
         demo: true,
         minimum,

@@ -8,7 +8,7 @@ use tallybox_model::avro::{FileLimits, decode_one, encode_one};
 use tallybox_model::header::SumPart;
 use tallybox_model::path::SumPartName;
 use tallybox_model::role::Role;
-use tallybox_portal::collect::{CollectOptions, Collected, Collector};
+use tallybox_portal::collect::{CollectOptions, Collected, SumCollector};
 use tallybox_portal::config::Config;
 use tallybox_portal::store::{FindingRow, Store, WindowFilter, WindowRow};
 use tallybox_service::clock::Clock;
@@ -137,7 +137,7 @@ impl World {
     /// Runs `collect` once.
     pub(crate) async fn collect(&self, options: CollectOptions) -> Collected {
         let store = self.store.clone();
-        let collector = Collector::open(&self.config, store, self.clock.clone()).unwrap();
+        let collector = SumCollector::open(&self.config, store, self.clock.clone()).unwrap();
         collector.run(options, &Progress::hidden()).await.unwrap()
     }
 

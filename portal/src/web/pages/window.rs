@@ -165,7 +165,7 @@ impl WindowPage {
     }
 }
 
-fn part_view(part: crate::pair::Evidence) -> PartView {
+fn part_view(part: crate::pair::PartOrigin) -> PartView {
     let file = |file: crate::pair::FileDigest| {
         let bytes = format!("{} bytes", decimal(file.bytes as f64, 0));
         (file.file, bytes, file.sha256.to_hex())
