@@ -33,7 +33,7 @@ use published::Published;
 /// Verifies all evidence in a folder, and compares published sums with it.
 ///
 /// # Errors
-/// [`Error::Usage`] if the folder does not have the form above; [`Error::File`], [`Error::Key`] or
+/// [`Error::Usage`] if the folder does not have the form above; [`Error::File`] or
 /// [`Error::Bucket`] if a file cannot be read.
 pub async fn verify(folder: &Path, progress: &Progress) -> Result<Verified, Error> {
     let evidence = folder.join("evidence");
