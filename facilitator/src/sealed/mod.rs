@@ -1,6 +1,6 @@
 //! Sealed files of the own bucket: chunks, a footer with the location of each, and a tail.
-//! [`Container`] and [`Sealer`] know this form, also for prepared batches; [`SealedReader`] and
-//! [`SealedWriter`] the files of a window, whose head names the sealing key.
+//! `Container` and `Sealer` know this form, also for prepared batches; `SealedReader` and
+//! `SealedWriter` the files of a window, whose head names the sealing key.
 //!
 //! ```text
 //! 8 bytes   magic, different for each purpose

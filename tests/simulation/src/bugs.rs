@@ -1,6 +1,10 @@
 //! The planted faults. The simulation has to find each of them, which shows that its audit can
 //! fail. The product does not contain them: `scripts/planted-faults` adds their code to a copy.
 
+use std::collections::BTreeSet;
+
+use crate::trouble::Trouble;
+
 /// A planted fault, which the simulation of `scripts/planted-faults` can switch on.
 #[derive(Clone, Copy, Debug)]
 pub struct Bug {
@@ -8,10 +12,26 @@ pub struct Bug {
     pub name: &'static str,
     /// The wrong behaviour.
     pub meaning: &'static str,
+    /// The faults without which the wrong behaviour is rare. Runs with the bug have them.
+    pub needs: &'static [Trouble],
 }
 
 const fn bug(name: &'static str, meaning: &'static str) -> Bug {
-    Bug { name, meaning }
+    Bug {
+        name,
+        meaning,
+        needs: &[],
+    }
+}
+
+impl Bug {
+    /// Of the other runs, only one in eight has a dishonest processor.
+    const fn needs_tampering(self) -> Self {
+        Self {
+            needs: &[Trouble::Tampering],
+            ..self
+        }
+    }
 }
 
 /// All planted faults.
@@ -68,11 +88,13 @@ pub const ALL: &[Bug] = &[
     bug(
         "live-validation",
         "a sum uses the peer's current validation batch instead of the verdict",
-    ),
+    )
+    .needs_tampering(),
     bug(
         "peer-roster-reread",
         "the peer's roster is read again from the mailbox instead of from the copy",
-    ),
+    )
+    .needs_tampering(),
     bug(
         "equal-count",
         "two claims about a batch are treated as equal if their numbers of packets are equal",
@@ -80,7 +102,8 @@ pub const ALL: &[Bug] = &[
     bug(
         "expiry-closes-id",
         "a batch that expires under one date is closed under every date",
-    ),
+    )
+    .needs_tampering(),
     bug(
         "unsigned-listed",
         "a roster lists objects without a signature",
@@ -88,7 +111,8 @@ pub const ALL: &[Bug] = &[
     bug(
         "terms-as-stated",
         "the terms of each roster apply, regardless of the first ones",
-    ),
+    )
+    .needs_tampering(),
     bug(
         "unbounded-roster",
         "a roster of the peer may have any number of entries",
@@ -163,6 +187,14 @@ pub const ALL: &[Bug] = &[
         "an object of the own bucket is read without verification of its authentication code",
     ),
 ];
+
+/// Returns the faults that runs with this planted fault have.
+#[must_use]
+pub fn needs(name: &str) -> BTreeSet<Trouble> {
+    let bug = ALL.iter().find(|bug| bug.name == name);
+    let needs = bug.map_or(&[][..], |bug| bug.needs);
+    needs.iter().copied().collect()
+}
 
 /// Switches one planted fault on and all others off.
 ///

@@ -119,6 +119,7 @@ impl Cli {
             seeds: self.seeds,
             cuts: Cuts {
                 without: self.without.iter().copied().collect(),
+                with: self.bug.as_deref().map(bugs::needs).unwrap_or_default(),
                 windows: self.windows,
                 metrics: self.metrics,
             },
@@ -205,12 +206,13 @@ impl Cli {
                 eprintln!("simulate: {problem}");
                 return ExitCode::from(2);
             }
-            let campaign = Campaign {
+            let mut campaign = Campaign {
                 seeds: BUG_SEEDS,
                 stop_at_first: true,
                 twice_every: 0,
                 ..self.campaign()
             };
+            campaign.cuts.with = bugs::needs(bug.name);
             let (report, failures) = campaign.run(|_, _| {});
             match failures.first() {
                 Some(failed) => {

@@ -28,12 +28,14 @@ pub const MAX_ROSTER_ENTRIES: u64 = 512;
 /// The replay horizon, in windows.
 pub const REPLAY_HORIZON_WINDOWS: u32 = 60;
 
-/// The reductions of a run. A person who repeats a failing seed, or the shrinking, uses them to
+/// The changes of a run. A person who repeats a failing seed, or the shrinking, uses them to
 /// find out which parts of the run matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cuts {
     /// Faults that do not happen.
     pub without: BTreeSet<Trouble>,
+    /// Faults that happen in any case.
+    pub with: BTreeSet<Trouble>,
     /// The maximum number of windows with reports.
     pub windows: Option<usize>,
     /// The maximum number of aggregations.
@@ -129,7 +131,9 @@ impl Scenario {
                 _ if needs.iter().any(|needed| troubles.contains(needed)) => trouble.share(),
                 _ => 0,
             };
-            let happens = own.as_mut().unwrap_or(&mut dice).chance(chance);
+            // The draw is made in any case, because the later ones depend on it.
+            let happens =
+                own.as_mut().unwrap_or(&mut dice).chance(chance) || cuts.with.contains(&trouble);
             let all = [Some(trouble), trouble.brings()];
             if happens
                 && all
